@@ -1,0 +1,1 @@
+"""What the eye sees: picture sets, trial order, the presenter and its markers."""

@@ -1,0 +1,1 @@
+"""Pictures of things, drawn by code from a seed."""

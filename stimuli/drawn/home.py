@@ -1,0 +1,7 @@
+"""Drawn home."""
+
+from __future__ import annotations
+
+from stimuli.drawn.concept import Concept
+
+HOME: tuple[Concept, ...] = ()

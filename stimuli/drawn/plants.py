@@ -1,0 +1,7 @@
+"""Drawn plants."""
+
+from __future__ import annotations
+
+from stimuli.drawn.concept import Concept
+
+PLANTS: tuple[Concept, ...] = ()

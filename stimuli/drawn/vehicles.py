@@ -1,0 +1,7 @@
+"""Drawn vehicles."""
+
+from __future__ import annotations
+
+from stimuli.drawn.concept import Concept
+
+VEHICLES: tuple[Concept, ...] = ()
