@@ -1,0 +1,1 @@
+"""Typed, validated settings and their presets: one YAML file describes one session."""
