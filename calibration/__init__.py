@@ -1,0 +1,1 @@
+"""What happens between runs: targets, trials, the fit, its scores and maps."""

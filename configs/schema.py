@@ -1,0 +1,251 @@
+"""The settings of one session, typed and validated: one YAML file describes one session.
+
+Unknown keys, wrong types and wrong units are refused with one line each that names the key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PRESETS = Path(__file__).parent
+Positive = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message has one line for each fault."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StreamSettings(_Settings):
+    """Which EEG stream to read. Whatever is given must match; what is left out may be anything."""
+
+    name: str | None = None
+    type: str = "EEG"
+    source_id: str | None = None
+    host: str | None = None
+    unit: Literal["microvolts", "millivolts", "volts", "nanovolts"] | None = None
+    """Unit of the samples, where the stream's metadata do not tell it."""
+    channels: tuple[str, ...] | None = None
+    """Channels to use, in this order; all EEG channels when left out."""
+    timeout_s: Positive = 10.0
+    stall_s: Positive = 0.5
+    """Silence after which the amplifier is reported as stalled."""
+
+
+class MarkerSettings(_Settings):
+    """Which marker stream to read and what its labels mean."""
+
+    name: str | None = None
+    type: str = "Markers"
+    source_id: str | None = None
+    required: bool = True
+    classes: dict[str, str] = Field(default_factory=dict)
+    """Plain labels that stand for a set of pictures, for example ``{"1": "house", "2": "face"}``."""
+    offset_s: float = 0.0
+    """Time from a marker's stamp to the light on the screen, as measured; added to every stamp."""
+
+
+class FilterSettings(_Settings):
+    """Causal filters, applied in this order, then decimation."""
+
+    highpass_hz: Positive | None = 0.3
+    lowpass_hz: Positive | None = 40.0
+    notch_hz: Positive | None = None
+    order: Annotated[int, Field(ge=1, le=8)] = 2
+    rate_hz: Positive | None = None
+    """Rate to reduce to; must divide the stream's. Kept when left out."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FilterSettings:
+        if self.highpass_hz is not None and self.lowpass_hz is not None and self.highpass_hz >= self.lowpass_hz:
+            msg = f"highpass_hz ({self.highpass_hz:g}) must be below lowpass_hz ({self.lowpass_hz:g})"
+            raise ValueError(msg)
+        if self.rate_hz is not None and self.lowpass_hz is not None and self.lowpass_hz > self.rate_hz / 2:
+            msg = f"lowpass_hz ({self.lowpass_hz:g}) must be at most half of rate_hz ({self.rate_hz:g})"
+            raise ValueError(msg)
+        return self
+
+
+class WindowSettings(_Settings):
+    """The part of the EEG around a stimulus that is decoded, in seconds after onset."""
+
+    start_s: float = 0.0
+    stop_s: float = 0.8
+    baseline_s: tuple[float, float] | None = None
+    """Interval whose mean is subtracted (folded into the map), for example ``[-0.2, 0.0]``."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> WindowSettings:
+        if self.stop_s <= self.start_s:
+            msg = f"stop_s ({self.stop_s:g}) must be after start_s ({self.start_s:g})"
+            raise ValueError(msg)
+        if self.baseline_s is not None and self.baseline_s[0] >= self.baseline_s[1]:
+            msg = f"baseline_s {list(self.baseline_s)} must be [start, stop] with start before stop"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def first_s(self) -> float:
+        """Start of what must be cut: the window and, where there is one, the baseline before it."""
+        return self.start_s if self.baseline_s is None else min(self.start_s, self.baseline_s[0])
+
+
+class ArtefactSettings(_Settings):
+    """What marks an epoch as doubtful; marked epochs are dropped only where `drop` says so."""
+
+    peak_to_peak_uv: Positive | None = 200.0
+    flat_uv: Positive | None = 0.1
+    drop: bool = False
+
+
+class PictureSettings(_Settings):
+    """Which pictures are shown and searched."""
+
+    set: Literal["drawn", "folder", "things"] = "drawn"
+    folder: Path | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _folder_given(self) -> PictureSettings:
+        if self.set != "drawn" and self.folder is None:
+            msg = f"set {self.set!r} needs a folder"
+            raise ValueError(msg)
+        return self
+
+
+class StimulusSettings(_Settings):
+    """How pictures are shown."""
+
+    on_s: Positive = 0.1
+    onset_to_onset_s: Positive = 0.2
+    sequence_length: Annotated[int, Field(ge=1)] = 20
+    pause_s: Annotated[float, Field(ge=0)] = 1.0
+    """Rest between sequences."""
+    targets_per_sequence: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Mean number of rare target pictures a sequence, to keep attention."""
+    fullscreen: bool = False
+    window_size: tuple[int, int] = (800, 800)
+    picture_size: Annotated[int, Field(ge=32)] = 512
+    photodiode: bool = True
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> StimulusSettings:
+        if self.on_s > self.onset_to_onset_s:
+            msg = f"on_s ({self.on_s:g}) must not exceed onset_to_onset_s ({self.onset_to_onset_s:g})"
+            raise ValueError(msg)
+        return self
+
+
+class FitSettings(_Settings):
+    """How the map is fitted."""
+
+    model: str = "perceptogram-drawn"
+    pretrained: str = "builtin"
+    whiten: bool = True
+    alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(0, 9))
+    folds: Annotated[int, Field(ge=2)] = 5
+    group_by: Literal["picture", "recording"] = "picture"
+    average_repeats: bool = False
+    permutations: Annotated[int, Field(ge=0)] = 1000
+    seed: int = 0
+
+
+class RenderSettings(_Settings):
+    """How an embedding becomes a picture."""
+
+    generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip"] = "embedded"
+    steps: Annotated[int, Field(ge=1, le=50)] = 4
+    seed: int = 0
+    weights: str | None = None
+    """Hub id or local folder; the generator's own default when left out."""
+
+
+class EvidenceSettings(_Settings):
+    """How single trials add up."""
+
+    accumulate: bool = True
+    """Average the repeats of one picture."""
+    abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Confidence under which no picture is shown."""
+    neighbours: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class DisplaySettings(_Settings):
+    """The window that the experimenter and the audience see."""
+
+    enabled: bool = True
+    fullscreen: bool = False
+    size: tuple[int, int] = (1280, 720)
+    frame_rate_hz: Positive = 30.0
+
+
+class Config(_Settings):
+    """Everything that one session needs to know."""
+
+    name: str = "session"
+    simulated: bool = False
+    stream: StreamSettings = StreamSettings()
+    markers: MarkerSettings = MarkerSettings()
+    pictures: PictureSettings = PictureSettings()
+    stimulus: StimulusSettings = StimulusSettings()
+    filters: FilterSettings = FilterSettings()
+    window: WindowSettings = WindowSettings()
+    artefacts: ArtefactSettings = ArtefactSettings()
+    fit: FitSettings = FitSettings()
+    render: RenderSettings = RenderSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    display: DisplaySettings = DisplaySettings()
+
+
+def load_config(path: str | Path) -> Config:
+    """Return the settings in a YAML file; a bare preset name such as ``demo`` means the file shipped under that name.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not YAML, or has a wrong key or value: one line for each.
+    """
+    file = Path(path)
+    if not file.exists() and file.parent == Path() and (PRESETS / f"{file.stem}.yaml").exists():
+        file = PRESETS / f"{file.stem}.yaml"
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        presets = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml")))
+        msg = f"cannot read config {path}: {error.strerror or error}; give a YAML file or a preset: {presets}"
+        raise ConfigError(msg) from error
+    except yaml.YAMLError as error:
+        msg = f"config {path} is not valid YAML: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from error
+    return parse_config({} if content is None else content, str(path))
+
+
+def parse_config(content: Any, origin: str) -> Config:
+    """Return the settings in `content`, the parsed YAML of `origin`.
+
+    Raises
+    ------
+    ConfigError
+        If a key or value is wrong: one line for each.
+    """
+    if not isinstance(content, dict):
+        msg = f"config {origin} must be a mapping of settings, found {type(content).__name__}"
+        raise ConfigError(msg)
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"]) or "config"
+            what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+            given = "" if fault["type"] in ("extra_forbidden", "value_error") else f" (given: {fault['input']!r})"
+            lines.append(f"config {origin}: {key}: {what}{given}")
+        raise ConfigError("\n".join(lines)) from error

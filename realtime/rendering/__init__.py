@@ -1,0 +1,1 @@
+"""From an embedding to a picture, in a process of its own."""

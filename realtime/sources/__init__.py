@@ -1,0 +1,1 @@
+"""Where EEG comes from: a live stream, a recording, a simulated participant."""

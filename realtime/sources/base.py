@@ -1,0 +1,106 @@
+"""What a source of EEG yields, whatever it is: chunks of samples and markers, with the stamps as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from stimuli.markers import Marker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    import numpy as np
+
+__all__ = ["Chunk", "Marker", "Notice", "Source", "StreamSpec"]
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """What an EEG stream is: compared with the calibration's before anything runs.
+
+    Attributes
+    ----------
+    name, type, source_id
+        As the stream's LSL metadata give them.
+    rate_hz
+        Nominal sampling rate.
+    channels
+        Channel names in order.
+    unit
+        Unit of the samples as sent; chunks are always in microvolts.
+    reference
+        Reference electrode(s) where the metadata name them.
+    """
+
+    name: str
+    type: str
+    source_id: str
+    rate_hz: float
+    channels: tuple[str, ...]
+    unit: str = "microvolts"
+    reference: str | None = None
+
+    def differences(self, other: StreamSpec) -> list[str]:
+        """Return one line for each difference that makes `other`'s data unfit for what was made with this spec."""
+        lines = []
+        if abs(self.rate_hz - other.rate_hz) > 1e-6 * self.rate_hz:
+            lines.append(f"rate: {self.rate_hz:g} Hz expected, {other.rate_hz:g} Hz found")
+        missing = [name for name in self.channels if name not in other.channels]
+        if missing:
+            lines.append(f"channels missing: {', '.join(missing)}")
+        if self.reference and other.reference and self.reference != other.reference:
+            lines.append(f"reference: {self.reference} expected, {other.reference} found")
+        return lines
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Samples as they came.
+
+    Attributes
+    ----------
+    stamps
+        float64 ``[n]``, seconds on the LSL clock; clock offset applied, jitter untouched.
+    samples
+        float32 ``[n, channels]`` in microvolts.
+    arrived
+        LSL clock time at which this machine had the chunk; for recordings, the last stamp.
+    """
+
+    stamps: NDArray[np.float64]
+    samples: NDArray[np.float32]
+    arrived: float
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that the source itself has to report.
+
+    Attributes
+    ----------
+    stamp
+        LSL clock time of the report.
+    kind
+        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``.
+    text
+        One line for people.
+    """
+
+    stamp: float
+    kind: str
+    text: str
+
+
+class Source(Protocol):
+    """Where EEG comes from. Live streams, recordings and simulations differ only here."""
+
+    spec: StreamSpec
+
+    def events(self) -> Iterator[Chunk | Marker | Notice]:
+        """Yield chunks, markers and notices in order of arrival until the source ends or is closed."""
+        ...
+
+    def close(self) -> None:
+        """Stop and release what the source holds; safe to call twice and from another thread."""
+        ...

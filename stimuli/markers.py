@@ -1,0 +1,62 @@
+"""The marker vocabulary: what a stimulus program says on the marker stream, and how it is read back.
+
+Our own markers are JSON objects, one a sample of a string stream, stamped with the time at which the picture appeared.
+Foreign markers (``"2"``, ``"square"``, the integer 7) are read as plain labels, so any stimulus program can be used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+PICTURE = "picture"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Something that happened at a known time.
+
+    Attributes
+    ----------
+    stamp
+        Time in seconds on the LSL clock.
+    kind
+        `PICTURE` when a picture appeared; else the label as it was sent (``"block-start"``, ``"2"``, ``"square"``).
+    picture
+        Name of the picture that appeared, where one did.
+    extra
+        Everything else that the sender said, such as ``trial`` and ``block``.
+    """
+
+    stamp: float
+    kind: str
+    picture: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Return the marker as it travels on the stream: JSON without the stamp, which travels beside it."""
+        record: dict[str, Any] = {"schema": SCHEMA, "kind": self.kind}
+        if self.picture is not None:
+            record["picture"] = self.picture
+        return json.dumps(record | dict(self.extra), separators=(",", ":"))
+
+
+def read_marker(value: str | int | float, stamp: float) -> Marker:
+    """Return the marker that `value`, one sample of a marker stream, stands for.
+
+    A JSON object with a ``kind`` is one of ours; everything else is a plain label. Whole numbers lose their ``.0``.
+    """
+    if isinstance(value, (int, float)):
+        return Marker(stamp, f"{value:g}")
+    try:
+        record = json.loads(value)
+    except ValueError:
+        return Marker(stamp, value)
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        return Marker(stamp, value)
+    picture = record.get("picture")
+    extra = {key: item for key, item in record.items() if key not in ("schema", "kind", "picture")}
+    return Marker(stamp, record["kind"], picture if isinstance(picture, str) else None, extra)
