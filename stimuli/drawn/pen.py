@@ -7,7 +7,7 @@ the picture is then reduced, which smooths every edge and gives the same bytes o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Points = Sequence[tuple[float, float]]
+_Pixels = list[tuple[int, int]]
 
 OVERSAMPLING = 4
 
@@ -74,6 +75,11 @@ class Pen:
     def vary(self, low: float, high: float) -> float:
         """Draw a number between `low` and `high`: the natural variation of a shape."""
         return float(self.rng.uniform(low, high))
+
+    def turn(self, turn_rad: float) -> None:
+        """Turn all that is drawn from here on clockwise about the centre, as a key that lies aslant."""
+        cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+        self._matrix = self._matrix @ np.array([[cosine, -sine], [sine, cosine]])
 
     def polygon(self, points: Points, paint: Paint = Paint.BODY, outline: float = 0.035) -> None:
         """Fill the straight-edged shape through `points`; `outline` is the width of its ink line (0: none)."""
@@ -174,14 +180,16 @@ class Pen:
         path = [(int(x), int(y)) for x, y in self._pixels(points)]
         radius = max(1, int(np.rint(width * self._scale * self._fine / 4)))
 
-        def stroke(pen: ImageDraw.ImageDraw, shifted: list[tuple[int, int]]) -> None:
+        def stroke(pen: ImageDraw.ImageDraw, shifted: _Pixels) -> None:
             pen.line(shifted, fill=255, width=2 * radius + 1)
             for x, y in shifted:
                 pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
 
         self._paste(paint, path, stroke, margin=radius + 2)
 
-    def _paste(self, paint: Paint, path: list[tuple[int, int]], draw, margin: int) -> None:  # type: ignore[no-untyped-def]
+    def _paste(
+        self, paint: Paint, path: _Pixels, draw: Callable[[ImageDraw.ImageDraw, _Pixels], None], margin: int
+    ) -> None:
         xs, ys = [x for x, _ in path], [y for _, y in path]
         left, top = max(0, min(xs) - margin), max(0, min(ys) - margin)
         right, bottom = min(self._fine, max(xs) + margin + 1), min(self._fine, max(ys) + margin + 1)

@@ -105,7 +105,7 @@ class DrawnPicture:
         }
         fills = {paint: Image.new("RGB", (fine_size, fine_size), value) for paint, value in plain.items()}
         # Mark colour sits on the far side of the main colour in lightness, so every texture reads at 64 pixels.
-        mark = colour.rgb(0.88, 0.1, self.hue_deg) if rng.uniform() < 0.5 else dark
+        mark = colour.rgb(0.91, 0.08, self.hue_deg) if rng.uniform() < 0.5 else colour.rgb(0.38, 0.13, self.hue_deg)
         fills[Paint.BODY] = paint_texture(self.texture, fine_size, main, mark, rng)
         return fills
 

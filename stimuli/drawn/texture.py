@@ -25,7 +25,7 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
     if name == "smooth":
         return image
     pen = ImageDraw.Draw(image)
-    period = size * rng.uniform(0.085, 0.115)
+    period = size * rng.uniform(0.095, 0.125)
     phase_x, phase_y = rng.uniform(0.0, 1.0, 2)
     turn = {"striped": 0.7, "checked": 0.0, "dotted": 0.3, "zigzag": 0.0, "scribbled": 0.0}[name]
     turn += rng.uniform(-0.12, 0.12)
@@ -58,11 +58,12 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
             corners = [(x, y + (period * 0.3 if i % 2 else -period * 0.3)) for i, x in enumerate(steps * 0.62)]
             pen.line([place(*corner) for corner in corners], fill=mark, width=round(period * 0.36), joint="curve")
     else:
-        width = round(size * 0.012)
-        for _ in range(46):
-            path = np.cumsum(rng.normal(0, size * 0.05, (9, 2)), axis=0) + rng.uniform(-size / 2, size / 2, 2)
-            smooth = np.stack([np.interp(np.linspace(0, 8, 50), np.arange(9), path[:, k]) for k in (0, 1)], axis=1)
-            kernel = np.ones(7) / 7
-            curve = np.stack([np.convolve(smooth[:, k], kernel, "valid") for k in (0, 1)], axis=1)
-            pen.line([place(x, y) for x, y in curve], fill=mark, width=width, joint="curve")
+        # A curly scrawl: loops that run on in rows, each row wandering on its own.
+        loops, width = np.linspace(-4.0, 4.0, 300), round(period * 0.2)
+        for row, y in enumerate(np.arange(-reach, reach, period * 1.5)):
+            radius = period * (0.62 + 0.2 * np.sin(loops * rng.uniform(1.5, 2.5) + rng.uniform(0, 2 * np.pi)))
+            angle = 2 * np.pi * (loops * reach / (4 * period * 1.15) + rng.uniform())
+            wander = 0.3 * period * np.sin(loops * rng.uniform(1.0, 2.0) + row)
+            path = zip(loops * reach / 4 + radius * np.cos(angle), y + wander + radius * np.sin(angle), strict=True)
+            pen.line([place(*point) for point in path], fill=mark, width=width, joint="curve")
     return image
