@@ -10,12 +10,12 @@ from stimuli.drawn.pen import Paint, Pen
 
 def draw_house(pen: Pen) -> None:
     """Draw a house: gabled roof with a chimney, door, two windows."""
-    half, eaves = pen.vary(0.6, 0.7), pen.vary(-0.18, -0.06)
+    half, eaves = pen.vary(0.66, 0.74), pen.vary(-0.28, -0.18)
     ridge = pen.vary(-0.92, -0.8)
     chimney = pen.vary(0.32, 0.42)
     pen.box(chimney, ridge + 0.02, chimney + 0.2, eaves, Paint.WHITE)
     pen.box(-half, eaves - 0.05, half, 0.85)
-    pen.polygon([(0, ridge), (half + 0.24, eaves), (-half - 0.24, eaves)], Paint.SHADE)
+    pen.polygon([(0, ridge), (half + 0.2, eaves), (-half - 0.2, eaves)], Paint.SHADE)
     door = pen.vary(-0.1, 0.1)
     pen.box(door - 0.15, 0.32, door + 0.15, 0.85, Paint.INK)
     pen.ellipse((door + 0.08, 0.6), 0.035, paint=Paint.WHITE, outline=0)
@@ -42,7 +42,7 @@ def draw_castle(pen: Pen) -> None:
 
 def draw_windmill(pen: Pen) -> None:
     """Draw a windmill: a tapered tower with a cap and a door, four crossed sails."""
-    top, base = pen.vary(0.26, 0.3), pen.vary(0.5, 0.58)
+    top, base = pen.vary(0.36, 0.42), pen.vary(0.66, 0.74)
     hub = (0.0, pen.vary(-0.32, -0.26))
     pen.polygon([(-top, hub[1]), (top, hub[1]), (base, 0.9), (-base, 0.9)])
     pen.sector((0, hub[1] + 0.04), top + 0.05, 0.32, np.pi, 2 * np.pi, Paint.SHADE)
@@ -55,9 +55,9 @@ def draw_windmill(pen: Pen) -> None:
             return hub[0] + along * c - across * s, hub[1] + along * s + across * c
 
         pen.line([hub, at(0.84, 0)], 0.07)
-        pen.polygon([at(0.22, 0), at(0.84, 0), at(0.84, 0.24), at(0.22, 0.24)], Paint.WHITE)
+        pen.polygon([at(0.22, 0), at(0.84, 0), at(0.84, 0.2), at(0.22, 0.2)], Paint.WHITE)
         for along in (0.43, 0.64):
-            pen.line([at(along, 0), at(along, 0.24)], 0.03)
+            pen.line([at(along, 0), at(along, 0.2)], 0.03)
     pen.ellipse(hub, 0.09, paint=Paint.SHADE)
 
 
@@ -78,7 +78,7 @@ def draw_lamp(pen: Pen) -> None:
 
 def draw_chair(pen: Pen) -> None:
     """Draw a chair seen from the front and a little to the side: back, seat, four legs."""
-    back, seat = pen.vary(0.42, 0.5), pen.vary(0.08, 0.16)
+    back, seat = pen.vary(0.45, 0.52), pen.vary(0.08, 0.16)
     slant = pen.vary(0.26, 0.34)
     left = -0.62
     right = left + 2 * back
@@ -92,19 +92,19 @@ def draw_chair(pen: Pen) -> None:
     pen.box(left + slant, near, left + slant + 0.13, 0.92, Paint.SHADE)
     pen.box(right + slant - 0.13, near, right + slant, 0.92, Paint.SHADE)
     pen.polygon([(left, seat), (right, seat), (right + slant, near), (left + slant, near)])
-    pen.box(left + slant, near, right + slant, near + 0.12, Paint.LIGHT)
+    pen.box(left + slant, near, right + slant, near + 0.12)
 
 
 def draw_clock(pen: Pen) -> None:
     """Draw an alarm clock: a round case with a white dial and hands, two bells, two feet."""
-    radius = pen.vary(0.66, 0.71)
+    radius = pen.vary(0.68, 0.73)
     for side in (-1, 1):
         pen.line([(side * 0.3, 0.6), (side * 0.52, 0.92)], 0.14)
-        pen.ellipse((side * 0.46, -0.6), 0.27, 0.19, Paint.SHADE, turn_rad=side * 0.7)
+        pen.ellipse((side * 0.46, -0.6), 0.28, 0.2, turn_rad=side * 0.7)
     pen.line([(0, -0.5), (0, -0.82)], 0.07)
     pen.line([(-0.1, -0.84), (0.1, -0.84)], 0.11)
     pen.ellipse((0, 0.12), radius, outline=0.045)
-    dial = radius * pen.vary(0.62, 0.66)
+    dial = radius * pen.vary(0.54, 0.58)
     pen.ellipse((0, 0.12), dial, paint=Paint.WHITE)
     for k in range(12):
         cosine, sine = np.cos(k * np.pi / 6), np.sin(k * np.pi / 6)
@@ -112,7 +112,7 @@ def draw_clock(pen: Pen) -> None:
         pen.line([(dial * f * cosine, 0.12 + dial * f * sine) for f in (inner, 0.88)], 0.04)
     minute = pen.vary(0, 2 * np.pi)
     hour = minute + pen.vary(0.8, 2 * np.pi - 0.8)
-    for angle, length, width in ((minute, 0.34, 0.05), (hour, 0.22, 0.075)):
+    for angle, length, width in ((minute, 0.3, 0.05), (hour, 0.19, 0.075)):
         pen.line([(0, 0.12), (length * np.cos(angle), 0.12 + length * np.sin(angle))], width)
 
 

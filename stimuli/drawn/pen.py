@@ -1,8 +1,8 @@
 """A pen that draws anti-aliased shapes: everything a drawn concept needs, on top of Pillow.
 
-Shapes are given in picture coordinates: x to the right, y down, the visible square is [-1, 1] × [-1, 1]. The pen applies
-the picture's pose (shift, turn, size, mirror), rounds to whole super-sampled pixels and fills without anti-aliasing;
-the picture is then reduced, which smooths every edge and gives the same bytes on every machine.
+Shapes are given in picture coordinates: x to the right, y down, the visible square is [-1, 1] × [-1, 1]. The pen
+applies the picture's pose (shift, turn, size, mirror), rounds to whole super-sampled pixels and fills without
+anti-aliasing; the picture is then reduced, which smooths every edge and gives the same bytes on every machine.
 """
 
 from __future__ import annotations

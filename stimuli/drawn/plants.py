@@ -32,20 +32,20 @@ def draw_tree(pen: Pen) -> None:
 def draw_flower(pen: Pen) -> None:
     """Draw a flower: petals around a middle, a stem with two leaves."""
     petals = int(pen.rng.integers(5, 8))
-    y = pen.vary(-0.32, -0.26)
+    y = pen.vary(-0.28, -0.22)
     pen.line([(0, y), (pen.vary(-0.06, 0.06), 0.4), (0, 0.9)], 0.1, Paint.INK)
     for side in (-1, 1):
         tip = pen.vary(0.42, 0.54)
         pen.blob(
             [(0, 0.84), (side * tip * 0.5, 0.58), (side * tip, 0.5), (side * tip * 0.75, 0.76)],
-            Paint.SHADE,
+            Paint.BODY,
         )
     start = pen.vary(0, 2 * np.pi)
-    length, width = pen.vary(0.29, 0.32), pen.vary(1.02, 1.2) / petals + 0.04
+    length, width = pen.vary(0.32, 0.35), pen.vary(1.2, 1.36) / petals + 0.03
     for k in range(petals):
         angle = start + 2 * np.pi * k / petals
-        pen.ellipse((0.34 * np.cos(angle), y + 0.34 * np.sin(angle)), length, width, turn_rad=angle)
-    pen.ellipse((0, y), pen.vary(0.17, 0.2), paint=Paint.WHITE)
+        pen.ellipse((0.36 * np.cos(angle), y + 0.36 * np.sin(angle)), length, width, turn_rad=angle)
+    pen.ellipse((0, y), pen.vary(0.16, 0.19), paint=Paint.WHITE)
 
 
 def draw_cactus(pen: Pen) -> None:
@@ -68,15 +68,15 @@ def draw_cactus(pen: Pen) -> None:
 
 def draw_mushroom(pen: Pen) -> None:
     """Draw a mushroom: a domed cap with white spots on a stout pale stalk."""
-    half, rim = pen.vary(0.2, 0.27), pen.vary(0.08, 0.16)
+    half, rim = pen.vary(0.2, 0.27), pen.vary(0.16, 0.24)
     pen.blob(
         [(-half, rim), (half, rim), (half, 0.5), (half + 0.12, 0.84), (0, 0.9), (-half - 0.12, 0.84), (-half, 0.5)],
         Paint.WHITE,
     )
     pen.ellipse((0, rim + 0.02), 0.62, 0.15, Paint.SHADE)
-    pen.sector((0, rim), pen.vary(0.84, 0.9), pen.vary(0.86, 0.98), np.pi, 2 * np.pi)
+    pen.sector((0, rim), pen.vary(0.84, 0.9), pen.vary(0.98, 1.08), np.pi, 2 * np.pi)
     lean = pen.vary(-0.08, 0.08)
-    for x, y, radius in ((0, -0.48, 0.17), (-0.46, -0.22, 0.14), (0.46, -0.24, 0.14), (0.02, -0.1, 0.1)):
+    for x, y, radius in ((0, -0.5, 0.17), (-0.46, -0.22, 0.14), (0.46, -0.24, 0.14), (0.02, -0.1, 0.1)):
         pen.ellipse((x + lean, y), radius * pen.vary(0.9, 1.1), paint=Paint.WHITE)
 
 

@@ -48,11 +48,11 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
                 corners = [(x, y), (x + half, y), (x + half, y + half), (x, y + half)]
                 pen.polygon([place(*corner) for corner in corners], fill=mark)
     elif name == "dotted":
-        radius = round(period * 0.28)
+        dot = round(period * 0.28)
         for row, y in enumerate(steps):
             for x in steps + (row % 2) * period / 2:
                 u, v = place(x, y)
-                pen.ellipse((u - radius, v - radius, u + radius, v + radius), fill=mark)
+                pen.ellipse((u - dot, v - dot, u + dot, v + dot), fill=mark)
     elif name == "zigzag":
         for y in steps * 1.15:
             corners = [(x, y + (period * 0.3 if i % 2 else -period * 0.3)) for i, x in enumerate(steps * 0.62)]
@@ -60,10 +60,12 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
     else:
         # A curly scrawl: loops that run on in rows, each row wandering on its own.
         loops, width = np.linspace(-4.0, 4.0, 300), round(period * 0.2)
-        for row, y in enumerate(np.arange(-reach, reach, period * 1.5)):
+        for middle in np.arange(-reach, reach, period * 1.5):
             radius = period * (0.62 + 0.2 * np.sin(loops * rng.uniform(1.5, 2.5) + rng.uniform(0, 2 * np.pi)))
             angle = 2 * np.pi * (loops * reach / (4 * period * 1.15) + rng.uniform())
-            wander = 0.3 * period * np.sin(loops * rng.uniform(1.0, 2.0) + row)
-            path = zip(loops * reach / 4 + radius * np.cos(angle), y + wander + radius * np.sin(angle), strict=True)
+            wander = 0.3 * period * np.sin(loops * rng.uniform(1.0, 2.0) + rng.uniform(0, 2 * np.pi))
+            path = zip(
+                loops * reach / 4 + radius * np.cos(angle), middle + wander + radius * np.sin(angle), strict=True
+            )
             pen.line([place(*point) for point in path], fill=mark, width=width, joint="curve")
     return image

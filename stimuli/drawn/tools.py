@@ -11,21 +11,21 @@ from stimuli.drawn.pen import Paint, Pen
 def draw_key(pen: Pen) -> None:
     """Draw a stout key lying aslant: a bow with a hole, a shaft, two teeth."""
     pen.turn(pen.vary(0.55, 0.95))
-    bow, half = pen.vary(0.46, 0.52), pen.vary(0.12, 0.15)
+    bow, half = pen.vary(0.5, 0.56), pen.vary(0.15, 0.18)
     teeth = [(half, 0.46), (0.5, 0.46), (0.5, 0.62), (half, 0.62), (half, 0.74), (0.42, 0.74), (0.42, 0.94)]
     pen.polygon([(-half, -0.4), (half, -0.4), *teeth, (half, 1.04), (-half, 1.04)], outline=0.045)
     pen.ellipse((0, -0.54), bow, outline=0.045)
-    pen.box(-half - 0.08, -0.1, half + 0.08, 0.04, Paint.LIGHT, corner=0.05)
+    pen.box(-half - 0.08, -0.06, half + 0.08, 0.06, Paint.LIGHT, corner=0.05)
     pen.ellipse((0, -0.62), pen.vary(0.16, 0.2), paint=Paint.GROUND, outline=0.045)
 
 
 def draw_hammer(pen: Pen) -> None:
     """Draw a claw hammer lying aslant: a heavy head with face and claw, a thick handle with a grip."""
     pen.turn(pen.vary(0.4, 0.8))
-    half = pen.vary(0.13, 0.16)
+    half = pen.vary(0.16, 0.19)
     pen.polygon([(-half + 0.02, -0.4), (half - 0.02, -0.4), (half + 0.03, 1.06), (-half - 0.03, 1.06)], outline=0.045)
-    pen.box(-half - 0.05, 0.5, half + 0.05, 1.1, Paint.LIGHT, corner=0.1)
-    for y in (0.65, 0.8, 0.95):
+    pen.box(-half - 0.05, 0.68, half + 0.05, 1.1, Paint.LIGHT, corner=0.1)
+    for y in (0.79, 0.89, 0.99):
         pen.line([(-half, y), (half, y)], 0.035)
     claw = pen.vary(-0.3, -0.2)
     pen.blob(
@@ -39,7 +39,7 @@ def draw_hammer(pen: Pen) -> None:
 def draw_scissors(pen: Pen) -> None:
     """Draw open scissors: two crossed blades, two big ring handles."""
     spread, reach = pen.vary(0.3, 0.42), pen.vary(0.82, 0.92)
-    ring, hole = pen.vary(0.4, 0.43), pen.vary(0.16, 0.19)
+    ring, hole = pen.vary(0.43, 0.46), pen.vary(0.15, 0.18)
     for side in (-1, 1):
         x, y = side * spread, -reach
         pen.polygon(
@@ -55,20 +55,20 @@ def draw_scissors(pen: Pen) -> None:
 
 def draw_umbrella(pen: Pen) -> None:
     """Draw an open umbrella: a dome of panels with a scalloped edge, a stick with a hooked handle."""
-    width, rim = pen.vary(0.84, 0.92), pen.vary(0.0, 0.1)
+    width, rim = pen.vary(0.88, 0.94), pen.vary(0.12, 0.2)
     pen.line([(0, -0.92), (0, 0.5)], 0.07)
     side = 0.17
     pen.line([(0, rim), (0, 0.6)], 0.09)
     pen.arc((side, 0.68), side, 0.2, 0, np.pi, 0.12)
     angles = np.linspace(np.pi, 2 * np.pi, 25)
-    height = pen.vary(0.78, 0.86)
+    height = pen.vary(0.88, 0.98)
     dome = [(width * np.cos(a), rim + height * np.sin(a)) for a in angles]
     panels = 4
     edge = []
     for k in range(panels):
         for t in np.linspace(0, 1, 9)[:-1]:
             x = width * (1 - 2 * (k + t) / panels)
-            edge.append((x, rim - 0.13 * np.sin(np.pi * t)))
+            edge.append((x, rim - 0.11 * np.sin(np.pi * t)))
     pen.polygon([*dome, *edge], outline=0.045)
     for x in (-0.5, 0.0, 0.5):
         pen.line([(0, rim - height), (x * width * 0.85, rim - height * 0.55), (x * width, rim)], 0.04)
@@ -110,15 +110,15 @@ def draw_cup(pen: Pen) -> None:
 def draw_spoon(pen: Pen) -> None:
     """Draw a stout spoon lying aslant: a deep oval bowl, a handle that widens to its end."""
     pen.turn(pen.vary(0.55, 0.95))
-    width, neck = pen.vary(0.44, 0.5), pen.vary(0.07, 0.09)
-    pen.blob(
-        [(-neck, -0.1), (neck, -0.1), (neck + 0.02, 0.5), (0.17, 0.96), (0, 1.12), (-0.17, 0.96), (-neck - 0.02, 0.5)],
-        outline=0.045,
-    )
-    pen.ellipse((0, -0.5), width, 0.58, outline=0.045)
-    pen.line([(0, 0.0), (0, 0.2)], neck * 2, Paint.BODY)
-    pen.arc((0, -0.5), width * 0.68, 0.4, np.pi * 0.55, np.pi * 1.3, 0.09, Paint.WHITE)
-    pen.arc((0, -0.5), width * 0.78, 0.47, -0.9, 0.9, 0.05)
+    width, neck = pen.vary(0.5, 0.56), pen.vary(0.055, 0.075)
+    handle = [(neck, -0.1), (neck, 0.5), (0.15, 0.9), (0.14, 1.1)]
+    pen.blob([*handle, (0, 1.16), *((-x, y) for x, y in reversed(handle))], outline=0.045)
+    bowl = [(width * 0.72, -0.98), (width, -0.56), (width * 0.66, -0.14)]
+    outer = [(0, -1.16), *bowl, (0, 0.14), *((-x, y) for x, y in reversed(bowl))]
+    pen.blob(outer, outline=0.045)
+    pen.line([(0, 0.02), (0, 0.26)], neck * 2 - 0.04, Paint.BODY)
+    pen.blob([(0.8 * x, 0.8 * y - 0.13) for x, y in outer], outline=0.045)
+    pen.arc((0, -0.56), width * 0.52, 0.34, np.pi * 0.95, np.pi * 1.35, 0.1, Paint.WHITE)
 
 
 TOOLS: tuple[Concept, ...] = (

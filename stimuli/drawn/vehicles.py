@@ -10,7 +10,7 @@ from stimuli.drawn.pen import Paint, Pen
 
 def draw_car(pen: Pen) -> None:
     """Draw a car from the side: cabin with windows, bonnet, lamps, two wheels."""
-    roof, waist = pen.vary(-0.58, -0.48), pen.vary(-0.1, -0.04)
+    roof, waist = pen.vary(-0.64, -0.56), pen.vary(-0.14, -0.08)
     front = pen.vary(0.34, 0.44)
     pen.blob(
         [
@@ -45,7 +45,7 @@ def draw_car(pen: Pen) -> None:
 
 def draw_boat(pen: Pen) -> None:
     """Draw a sailing boat: hull, mast, two sails, a flag."""
-    deck = pen.vary(0.3, 0.38)
+    deck = pen.vary(0.24, 0.32)
     mast = pen.vary(-0.04, 0.1)
     pen.line([(mast, -0.9), (mast, deck)], 0.08)
     foot = deck - 0.1
@@ -54,7 +54,7 @@ def draw_boat(pen: Pen) -> None:
         [(mast - 0.07, pen.vary(-0.7, -0.56)), (mast - 0.07, foot), (pen.vary(-0.78, -0.66), foot)], Paint.WHITE
     )
     pen.polygon([(-0.92, deck), (0.92, deck), (pen.vary(0.56, 0.66), 0.84), (pen.vary(-0.62, -0.5), 0.84)])
-    pen.polygon([(-0.92, deck), (0.92, deck), (0.84, deck + 0.13), (-0.82, deck + 0.13)], Paint.SHADE)
+    pen.polygon([(-0.92, deck), (0.92, deck), (0.86, deck + 0.09), (-0.85, deck + 0.09)], Paint.SHADE)
     pen.polygon([(mast, -0.96), (mast - 0.26, -0.87), (mast, -0.78)], Paint.SHADE)
 
 
@@ -88,14 +88,14 @@ def draw_aeroplane(pen: Pen) -> None:
 
 def draw_bicycle(pen: Pen) -> None:
     """Draw a bicycle with disc wheels: frame, saddle, handlebars, pedals."""
-    radius = pen.vary(0.41, 0.44)
+    radius = pen.vary(0.44, 0.47)
     y, crank = 0.4, (-0.02, 0.42)
     for x in (-0.5, 0.5):
-        pen.ellipse((x, y), radius, outline=0.09)
+        pen.ellipse((x, y), radius, outline=0.07)
         pen.ellipse((x, y), 0.09, paint=Paint.WHITE)
     seat, head = (pen.vary(-0.3, -0.22), -0.32), (pen.vary(0.28, 0.34), -0.36)
     frame = ([(-0.5, y), seat], [(-0.5, y), crank], [seat, crank], [seat, head], [crank, head], [head, (0.5, y)])
-    for width, paint in ((0.13, Paint.INK), (0.065, Paint.LIGHT)):
+    for width, paint in ((0.11, Paint.INK), (0.05, Paint.LIGHT)):
         for tube in frame:
             pen.line(tube, width, paint)
     pen.line([seat, (seat[0] - 0.05, -0.52)], 0.08)
@@ -134,19 +134,24 @@ def draw_train(pen: Pen) -> None:
 def draw_rocket(pen: Pen) -> None:
     """Draw a rocket taking off aslant: pointed hull with a porthole, fins, flame."""
     pen.turn(pen.vary(0.2, 0.5))
-    half = pen.vary(0.34, 0.39)
+    half = pen.vary(0.39, 0.44)
     flame = pen.vary(0.94, 1.08)
     pen.blob([(-0.22, 0.56), (0.22, 0.56), (0.2, 0.76), (0, flame), (-0.2, 0.76)], Paint.WHITE)
     for side in (-1, 1):
-        span = pen.vary(0.66, 0.74)
-        pen.polygon(
-            [(side * half * 0.8, 0.06), (side * span, 0.44), (side * span, 0.8), (side * 0.2, 0.56)], Paint.SHADE
-        )
+        span = pen.vary(0.72, 0.8)
+        pen.polygon([(side * half * 0.7, -0.06), (side * span, 0.4), (side * span, 0.84), (side * 0.2, 0.56)])
     hull = [(0, -1.0), (half * 0.62, -0.66), (half, -0.2), (half, 0.2), (0.26, 0.62)]
     pen.blob([*hull, *((-x, y) for x, y in reversed(hull[1:]))], outline=0.04)
-    nose = half * 0.76
     pen.blob(
-        [(0, -1.0), (nose * 0.8, -0.66), (nose, -0.54), (0, -0.48), (-nose, -0.54), (-nose * 0.8, -0.66)], Paint.SHADE
+        [
+            (0, -1.0),
+            (half * 0.46, -0.76),
+            (half * 0.56, -0.66),
+            (0, -0.6),
+            (-half * 0.56, -0.66),
+            (-half * 0.46, -0.76),
+        ],
+        Paint.SHADE,
     )
     pen.ellipse((0, -0.18), pen.vary(0.15, 0.18), paint=Paint.WHITE, outline=0.06)
     pen.line([(0, 0.28), (0, 0.76)], 0.1, Paint.SHADE)
