@@ -1,0 +1,217 @@
+"""The calibration bundle: a folder that holds the map and everything that a live stream must match.
+
+``bundle.json`` says what it is, ``decoder.safetensors`` holds the map, ``gallery.safetensors`` and ``gallery.json`` the
+pictures to search. It is read and written here alone, so one file knows the format.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from realtime.evidence import ConfidenceModel
+from realtime.gallery import Gallery
+from realtime.sources.base import StreamSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be read, or that does not fit what it is used with."""
+
+
+@dataclass(frozen=True)
+class EmbeddingSpace:
+    """Which embedding a vector is; two spaces of the same size are still two spaces."""
+
+    model: str
+    pretrained: str
+    dims: int
+    normalised: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.pretrained} ({self.dims}-d, {'' if self.normalised else 'un-'}normalised)"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that calibration hands to a live session.
+
+    Attributes
+    ----------
+    spec
+        The stream that the map was fitted on.
+    filters
+        Description of the filter chain, with delays; compared as a whole.
+    rate_hz
+        Sampling rate of the window after decimation.
+    first_s
+        Time of the window's first sample after onset.
+    weights, bias, mean_input
+        The map: float32 ``[times, channels, dims]``, ``[dims]``, and the mean window ``[times, channels]`` in microvolts.
+    space
+        What the embeddings are.
+    gallery
+        Pictures to search.
+    confidence
+        How a margin becomes a probability, where it was calibrated.
+    classes
+        Marker labels that stand for sets of pictures.
+    fit
+        How the map was fitted and validated: alpha, folds, groups, counts.
+    scores
+        Cross-validated scores with their chance levels.
+    provenance
+        Software version, commit, time, recordings.
+    """
+
+    spec: StreamSpec
+    filters: dict[str, Any]
+    rate_hz: float
+    first_s: float
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    mean_input: NDArray[np.float32]
+    space: EmbeddingSpace
+    gallery: Gallery
+    confidence: ConfidenceModel | None = None
+    classes: dict[str, str] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+
+    def check_stream(
+        self, spec: StreamSpec, filters: dict[str, Any], rate_hz: float, n_times: int, first_s: float
+    ) -> None:
+        """Refuse a live stream or window that the map was not fitted for.
+
+        Raises
+        ------
+        BundleError
+            With one line for each difference.
+        """
+        lines = self.spec.differences(spec)
+        if abs(rate_hz - self.rate_hz) > 1e-6 * self.rate_hz:
+            lines.append(f"rate after decimation: {self.rate_hz:g} Hz expected, {rate_hz:g} Hz configured")
+        if n_times != len(self.weights) or abs(first_s - self.first_s) > 0.5 / self.rate_hz:
+            lines.append(
+                f"window: {len(self.weights)} samples from {self.first_s:g} s expected, "
+                f"{n_times} from {first_s:g} s configured"
+            )
+        for key in sorted(self.filters.keys() | filters.keys()):
+            ours, theirs = self.filters.get(key), filters.get(key)
+            if ours != theirs:
+                lines.append(f"filter {key}: {ours} expected, {theirs} configured")
+        if lines:
+            msg = "\n".join(f"the stream does not fit the bundle: {line}" for line in lines)
+            raise BundleError(msg)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the bundle to `folder`; an existing bundle there is replaced only once the new one is complete."""
+        from safetensors.numpy import save_file
+
+        folder = Path(folder)
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        save_file(
+            {"weights": np.ascontiguousarray(self.weights), "bias": self.bias, "mean_input": self.mean_input},
+            part / "decoder.safetensors",
+        )
+        gallery = self.gallery
+        save_file(
+            {"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, part / "gallery.safetensors"
+        )
+        _write_json(part / "gallery.json", {"names": gallery.names, "labels": gallery.labels})
+        record = {
+            "schema": SCHEMA,
+            "simulated": self.simulated,
+            "stream": asdict(self.spec),
+            "filters": self.filters,
+            "window": {"first_s": self.first_s, "rate_hz": self.rate_hz, "n_times": len(self.weights)},
+            "space": asdict(self.space),
+            "classes": self.classes,
+            "confidence": None if self.confidence is None else asdict(self.confidence),
+            "fit": self.fit,
+            "scores": self.scores,
+            "provenance": self.provenance,
+        }
+        _write_json(part / "bundle.json", record)
+        _write_json(part / "scores.json", self.scores)
+        if folder.exists():
+            old = folder.with_name(folder.name + ".old")
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+            part.rename(folder)
+            shutil.rmtree(old)
+        else:
+            part.rename(folder)
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Read the bundle in `folder`.
+
+    Raises
+    ------
+    BundleError
+        If there is none, if it is of another schema version, or if a part is missing or does not fit the others.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    if not (folder / "bundle.json").is_file():
+        msg = (
+            f"no bundle in {folder}: bundle.json is missing; make one with 'perceptogram fit RECORDING --out {folder}'"
+        )
+        raise BundleError(msg)
+    try:
+        record = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        if record.get("schema") != SCHEMA:
+            msg = f"bundle {folder} has schema {record.get('schema')}, this version reads {SCHEMA}; fit it again"
+            raise BundleError(msg)
+        names = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
+        decoder = load_file(folder / "decoder.safetensors")
+        gallery = load_file(folder / "gallery.safetensors")
+        stream = record["stream"] | {"channels": tuple(record["stream"]["channels"])}
+        bundle = Bundle(
+            spec=StreamSpec(**stream),
+            filters=record["filters"],
+            rate_hz=record["window"]["rate_hz"],
+            first_s=record["window"]["first_s"],
+            weights=decoder["weights"],
+            bias=decoder["bias"],
+            mean_input=decoder["mean_input"],
+            space=EmbeddingSpace(**record["space"]),
+            gallery=Gallery(
+                tuple(names["names"]), tuple(names["labels"]), gallery["embeddings"], gallery["mean"], gallery["std"]
+            ),
+            confidence=None if record["confidence"] is None else ConfidenceModel(**record["confidence"]),
+            classes=record["classes"],
+            fit=record["fit"],
+            scores=record["scores"],
+            provenance=record["provenance"],
+            simulated=record["simulated"],
+        )
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+        msg = f"bundle {folder} is damaged: {type(error).__name__}: {error}; fit it again"
+        raise BundleError(msg) from error
+    times, channels, dims = bundle.weights.shape
+    expected = (record["window"]["n_times"], len(bundle.spec.channels), bundle.space.dims)
+    if (times, channels, dims) != expected:
+        msg = f"bundle {folder} is damaged: weights {bundle.weights.shape}, {expected} expected; fit it again"
+        raise BundleError(msg)
+    return bundle
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,109 @@
+"""The linear map, applied while the epoch is still being recorded.
+
+The whole chain (baseline, whitening, scaling, ridge, re-standardisation) is one affine map of the epoch's samples,
+
+    embedding = bias + Σ_t samples[t] @ weights[t]
+
+so it is summed as samples arrive. When the last one is in, a single ``[channels] @ [channels, dims]`` product is left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class LinearDecoder:
+    """Turns open windows into embeddings, block of samples by block of samples.
+
+    Parameters
+    ----------
+    weights
+        float32 ``[times, channels, dims]``.
+    bias
+        float32 ``[dims]``.
+    mean_input
+        float32 ``[times, channels]``: the calibration mean of the window in microvolts. It stands in for what has not
+        been recorded yet, which makes the partial sum an unbiased preview.
+    """
+
+    def __init__(
+        self, weights: NDArray[np.float32], bias: NDArray[np.float32], mean_input: NDArray[np.float32]
+    ) -> None:
+        self.n_times, self.n_channels, self.dims = weights.shape
+        if bias.shape != (self.dims,) or mean_input.shape != (self.n_times, self.n_channels):
+            msg = f"weights {weights.shape} do not fit bias {bias.shape} and mean input {mean_input.shape}"
+            raise ValueError(msg)
+        self._weights = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1, self.dims)
+        self._bias = bias.astype(np.float32)
+        expected = np.einsum("tc,tcd->td", mean_input, weights, optimize=True)
+        remaining = np.zeros((self.n_times + 1, self.dims), dtype=np.float64)
+        remaining[:-1] = expected[::-1].cumsum(axis=0, dtype=np.float64)[::-1]
+        self._remaining = (remaining + bias).astype(np.float32)
+        self._product = np.empty(self.dims, dtype=np.float32)
+        self._sums: dict[int, NDArray[np.float32]] = {}
+        self._seen: dict[int, int] = {}
+        self._spare: list[NDArray[np.float32]] = []
+
+    @property
+    def open_trials(self) -> tuple[int, ...]:
+        """The trials whose windows are open."""
+        return tuple(self._sums)
+
+    def open(self, trial: int) -> None:
+        """Begin a window for `trial`."""
+        if trial in self._sums:
+            msg = f"trial {trial} is already open"
+            raise ValueError(msg)
+        total = self._spare.pop() if self._spare else np.empty(self.dims, dtype=np.float32)
+        total.fill(0.0)
+        self._sums[trial] = total
+        self._seen[trial] = 0
+
+    def add(self, trial: int, first: int, samples: NDArray[np.float32]) -> None:
+        """Add float32 samples ``[n, channels]`` that begin at position `first` of the window of `trial`.
+
+        Raises
+        ------
+        ValueError
+            If the samples do not continue where the last ones ended: a sum with a gap would be silently wrong.
+        """
+        if first != self._seen[trial]:
+            msg = f"trial {trial}: samples begin at {first}, {self._seen[trial]} expected"
+            raise ValueError(msg)
+        channels = self.n_channels
+        last = first + len(samples)
+        np.matmul(samples.reshape(-1), self._weights[first * channels : last * channels], out=self._product)
+        self._sums[trial] += self._product
+        self._seen[trial] = last
+
+    def preview(self, trial: int) -> NDArray[np.float32]:
+        """Return the best guess ``[dims]`` from what has been recorded of the window so far."""
+        guess: NDArray[np.float32] = self._sums[trial] + self._remaining[self._seen[trial]]
+        return guess
+
+    def close(self, trial: int) -> NDArray[np.float32]:
+        """Return the embedding ``[dims]`` of the complete window and forget the trial.
+
+        Raises
+        ------
+        ValueError
+            If the window is not complete.
+        """
+        if self._seen[trial] != self.n_times:
+            msg = f"trial {trial} closed after {self._seen[trial]} of {self.n_times} samples"
+            raise ValueError(msg)
+        embedding: NDArray[np.float32] = self._sums[trial] + self._bias
+        self.drop(trial)
+        return embedding
+
+    def drop(self, trial: int) -> None:
+        """Forget `trial` and its sum; nothing happens when it is not open."""
+        total = self._sums.pop(trial, None)
+        if total is not None:
+            self._spare.append(total)
+            del self._seen[trial]
