@@ -19,7 +19,7 @@ def draw_cat(pen: Pen) -> None:
     pen.line(tail, 0.25)
     pen.line(tail, 0.18, Paint.BODY)
     pen.blob(trunk)
-    pen.ellipse((0, 0.42), 0.2, 0.24, Paint.LIGHT, outline=0)
+    pen.ellipse((0, 0.34), 0.17, 0.17, Paint.LIGHT, outline=0)
     for side in (-1, 1):
         pen.line([(side * 0.1, 0.55), (side * 0.1, 0.84)], 0.035)
         pen.ellipse((side * 0.2, 0.82), 0.16, 0.09)
@@ -41,8 +41,8 @@ def draw_cat(pen: Pen) -> None:
 
 def draw_fish(pen: Pen) -> None:
     """Draw a fish from the side: tail, fins, gill, a round eye."""
-    height, fork = pen.vary(0.44, 0.56), pen.vary(0.36, 0.48)
-    fin = pen.vary(0.2, 0.28)
+    height, fork = pen.vary(0.52, 0.64), pen.vary(0.44, 0.56)
+    fin = pen.vary(0.18, 0.25)
     pen.blob([(-0.2, -0.3), (0.0, -height - fin), (0.25, -height - 0.04), (0.4, -0.25)], Paint.LIGHT)
     pen.blob([(-0.1, 0.3), (-0.12, height + fin - 0.06), (0.12, height), (0.25, 0.3)], Paint.LIGHT)
     pen.polygon([(-0.3, 0), (-0.86, -fork), (-0.7, 0), (-0.86, fork)])
@@ -51,7 +51,7 @@ def draw_fish(pen: Pen) -> None:
     for rise in (-0.18, 0, 0.18):
         pen.line([(-0.8, rise * 1.2), (-0.6, rise * 0.6)], 0.03)
     pen.arc((0.14, 0), 0.18, 0.34, -0.38 * np.pi, 0.38 * np.pi, 0.04)
-    pen.blob([(0.08, 0.06), (-0.2, -0.04), (-0.24, 0.22), (0.0, 0.22)], Paint.SHADE)
+    pen.blob([(0.06, 0.08), (-0.2, -0.02), (-0.24, 0.24), (-0.02, 0.22)], Paint.LIGHT)
     pen.ellipse((0.5, -0.12), 0.13, paint=Paint.WHITE)
     pen.ellipse((0.52, -0.12), 0.065, paint=Paint.INK, outline=0)
     pen.arc((0.74, 0.1), 0.14, 0.1, 0.35 * np.pi, 1.05 * np.pi, 0.04)
@@ -59,7 +59,7 @@ def draw_fish(pen: Pen) -> None:
 
 def draw_bird(pen: Pen) -> None:
     """Draw a perched bird from the side: beak, wing, tail, two thin legs."""
-    plump, crown = pen.vary(0.46, 0.52), pen.vary(0.3, 0.36)
+    plump, crown = pen.vary(0.5, 0.56), pen.vary(0.32, 0.37)
     lift = pen.vary(-0.12, 0.08)
     for x in (-0.08, 0.16):
         pen.line([(x, 0.5), (x + 0.02, 0.82)], 0.05)
@@ -108,7 +108,7 @@ def draw_butterfly(pen: Pen) -> None:
 
 def draw_turtle(pen: Pen) -> None:
     """Draw a turtle from the side: a domed shell with plates, a head on a neck, short legs."""
-    dome = pen.vary(0.72, 0.86)
+    dome = pen.vary(0.86, 1.0)
     head_y = pen.vary(-0.06, 0.14)
     pen.polygon([(-0.72, 0.3), (-0.93, 0.52), (-0.62, 0.48)], Paint.LIGHT)
     for x in (-0.48, 0.28):
@@ -119,22 +119,22 @@ def draw_turtle(pen: Pen) -> None:
     pen.line(neck, 0.22, Paint.LIGHT)
     _eye(pen, 0.78, head_y - 0.05, 0.055)
     pen.arc((0.8, head_y + 0.03), 0.1, 0.08, 0.1 * np.pi, 0.7 * np.pi, 0.03)
-    pen.sector((-0.12, 0.36), 0.68, dome + 0.1, np.pi, 2 * np.pi)
+    pen.sector((-0.13, 0.36), 0.72, dome + 0.1, np.pi, 2 * np.pi)
     top = 0.36 - 0.62 * dome
     plate = [(-0.36, 0.06), (-0.26, top), (0.02, top), (0.12, 0.06), (-0.12, 0.24)]
     pen.polygon(plate, Paint.SHADE, outline=0)
     pen.polygon([(x * 0.78 - 0.026, y * 0.78 + 0.0) for x, y in plate], outline=0)
     for start, stop in zip(plate, [(-0.68, 0.0), (-0.42, top - 0.2), (0.18, top - 0.2), (0.44, 0.0)], strict=False):
         pen.line([start, stop], 0.045, Paint.SHADE)
-    pen.box(-0.86, 0.3, 0.62, 0.47, Paint.SHADE, corner=0.08)
+    pen.box(-0.91, 0.3, 0.64, 0.45, Paint.SHADE, corner=0.08)
 
 
 def draw_rabbit(pen: Pen) -> None:
     """Draw a sitting rabbit from the side: two long ears, a round back, a white tail."""
-    ear, lean, back = pen.vary(0.34, 0.4), pen.vary(-0.45, -0.15), pen.vary(0.46, 0.54)
+    ear, lean, back = pen.vary(0.32, 0.37), pen.vary(-0.45, -0.15), pen.vary(0.46, 0.54)
     pen.ellipse((-0.72, 0.52), 0.17, paint=Paint.WHITE)
     ears = [(0.2, lean - 0.1), (0.4, lean + 0.25)]
-    placed = [((x + 0.75 * ear * np.sin(turn), -0.3 - 0.8 * ear * np.cos(turn)), turn) for x, turn in ears]
+    placed = [((x + 0.75 * ear * np.sin(turn), -0.27 - 0.72 * ear * np.cos(turn)), turn) for x, turn in ears]
     for at, turn in placed:
         pen.ellipse(at, 0.13, ear, turn_rad=turn)
         pen.ellipse(at, 0.055, ear * 0.7, Paint.LIGHT, outline=0, turn_rad=turn)
@@ -183,21 +183,21 @@ def draw_elephant(pen: Pen) -> None:
 
 def draw_snail(pen: Pen) -> None:
     """Draw a snail: a spiral shell on a long foot, two eyes on stalks."""
-    shell = pen.vary(0.52, 0.58)
-    turns, stalk = pen.vary(2.0, 2.6), pen.vary(-0.5, -0.36)
-    foot = [(-0.88, 0.8), (-0.5, 0.5), (0.2, 0.5), (0.46, 0.3), (0.44, -0.04), (0.66, -0.16), (0.84, 0.02)]
+    shell = pen.vary(0.58, 0.65)
+    turns, stalk = pen.vary(1.8, 2.3), pen.vary(-0.56, -0.42)
+    foot = [(-0.88, 0.8), (-0.5, 0.5), (0.2, 0.5), (0.48, 0.3), (0.48, -0.04), (0.66, -0.16), (0.84, 0.02)]
     for x, tip in ((0.58, stalk), (0.74, stalk + 0.08)):
         pen.line([(x, 0.0), (x + 0.06, tip)], 0.06)
         pen.ellipse((x + 0.06, tip), 0.085, paint=Paint.WHITE)
         pen.ellipse((x + 0.08, tip), 0.04, paint=Paint.INK, outline=0)
     pen.blob([*foot, (0.8, 0.4), (0.66, 0.72), (0.4, 0.84), (-0.3, 0.84)], Paint.LIGHT)
     pen.arc((0.68, 0.08), 0.1, 0.08, 0.1 * np.pi, 0.8 * np.pi, 0.035)
-    centre = (-0.2, 0.66 - shell)
+    centre = (-0.24, 0.64 - shell)
     pen.ellipse(centre, shell)
     angles = np.linspace(0.2, 2 * np.pi * turns, 40)
     radii = 0.86 * shell * angles / angles[-1]
     spiral = [(centre[0] + r * np.cos(a), centre[1] + r * np.sin(a)) for r, a in zip(radii, angles, strict=True)]
-    pen.line(spiral, 0.06, smooth=False)
+    pen.line(spiral, 0.05, smooth=False)
 
 
 def _eye(pen: Pen, x: float, y: float, radius: float) -> None:

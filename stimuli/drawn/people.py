@@ -10,8 +10,8 @@ from stimuli.drawn.pen import Paint, Pen
 
 def draw_face(pen: Pen) -> None:
     """Draw a face from the front: hair in one of four styles, ears, eyes, nose, mouth."""
-    width, height = pen.vary(0.54, 0.62), pen.vary(0.64, 0.7)
-    middle = 0.12
+    width, height = pen.vary(0.6, 0.67), pen.vary(0.7, 0.75)
+    middle = 0.11
     style = ("long", "short", "curly", "bun")[int(pen.rng.integers(4))]
     _draw_back_hair(pen, style, width, middle)
     for side in (-1, 1):
@@ -30,16 +30,16 @@ def draw_face(pen: Pen) -> None:
 
 def _draw_back_hair(pen: Pen, style: str, width: float, middle: float) -> None:
     if style == "long":
-        out, low = width + pen.vary(0.12, 0.2), pen.vary(0.6, 0.85)
-        right = [(0.5 * out, -0.72), (0.96 * out, -0.3), (out, 0.2), (out + 0.04, low), (0.5 * out, low + 0.02)]
+        out, low = width + pen.vary(0.1, 0.18), pen.vary(0.6, 0.85)
+        right = [(0.5 * out, -0.72), (0.96 * out, -0.3), (out, 0.2), (out + 0.02, low), (0.5 * out, low + 0.02)]
         left = [(-x, y) for x, y in reversed(right)]
         pen.blob([(0, -0.82), *right, *left], Paint.SHADE)
     elif style == "curly":
         for angle in np.linspace(0.93 * np.pi, 2.07 * np.pi, 9):
             x, y = (width + 0.02) * np.cos(angle), middle - 0.08 + 0.62 * np.sin(angle)
-            pen.ellipse((x, y), pen.vary(0.19, 0.24), paint=Paint.SHADE)
+            pen.ellipse((x, y), pen.vary(0.18, 0.23), paint=Paint.SHADE)
     elif style == "bun":
-        pen.ellipse((0, -0.66), pen.vary(0.2, 0.26), paint=Paint.SHADE)
+        pen.ellipse((0, -0.7), pen.vary(0.18, 0.24), paint=Paint.SHADE)
 
 
 def _draw_fringe(pen: Pen, style: str, width: float, height: float, middle: float) -> None:
@@ -91,16 +91,16 @@ def draw_hand(pen: Pen) -> None:
 
 def draw_eye(pen: Pen) -> None:
     """Draw one big eye: brow, lids with lashes, white, iris, pupil."""
-    open_up, open_down = pen.vary(0.36, 0.44), pen.vary(0.32, 0.4)
+    open_up, open_down = pen.vary(0.42, 0.48), pen.vary(0.4, 0.46)
     look = pen.vary(-0.1, 0.1)
     brow = pen.vary(-0.05, 0.05)
-    pen.line([(-0.7, -0.6 + brow), (-0.1, -0.8), (0.68, -0.62 - brow)], 0.2, Paint.INK)
-    pen.line([(-0.7, -0.6 + brow), (-0.1, -0.8), (0.68, -0.62 - brow)], 0.13, Paint.SHADE)
+    pen.line([(-0.7, -0.6 + brow), (-0.1, -0.86), (0.68, -0.62 - brow)], 0.19, Paint.INK)
+    pen.line([(-0.7, -0.6 + brow), (-0.1, -0.86), (0.68, -0.62 - brow)], 0.12, Paint.SHADE)
     lashes = int(pen.rng.integers(4, 7))
     for angle in np.linspace(1.2 * np.pi, 1.8 * np.pi, lashes):
         x, y = np.cos(angle), np.sin(angle)
-        pen.line([(0.75 * x, 0.1 + 0.5 * y), (0.95 * x, 0.1 + 0.74 * y)], 0.05)
-    lid = [(-0.9, 0.14), (-0.6, -0.3), (0, -0.53), (0.6, -0.3), (0.9, 0.14), (0.55, 0.53), (0, 0.7), (-0.55, 0.53)]
+        pen.line([(0.77 * x, 0.1 + 0.6 * y), (0.97 * x, 0.1 + 0.83 * y)], 0.05)
+    lid = [(-0.95, 0.14), (-0.62, -0.38), (0, -0.6), (0.62, -0.38), (0.95, 0.14), (0.6, 0.62), (0, 0.82), (-0.6, 0.62)]
     pen.blob(lid)
     up, down = 0.12 - open_up, 0.12 + open_down
     white = [(-0.78, 0.14), (-0.4, 0.14 + 0.72 * (up - 0.14)), (0, up), (0.4, 0.14 + 0.72 * (up - 0.14)), (0.78, 0.14)]
@@ -108,7 +108,7 @@ def draw_eye(pen: Pen) -> None:
     pen.blob(white, Paint.WHITE, outline=0.05)
     iris = min(open_up, open_down) - 0.02
     pen.ellipse((look, 0.12), iris)
-    pen.ellipse((look, 0.12), iris * pen.vary(0.45, 0.6), paint=Paint.INK, outline=0)
+    pen.ellipse((look, 0.12), iris * pen.vary(0.4, 0.52), paint=Paint.INK, outline=0)
     pen.ellipse((look + 0.09, 0.02), 0.07, paint=Paint.WHITE, outline=0)
 
 
