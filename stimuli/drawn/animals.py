@@ -43,8 +43,8 @@ def draw_fish(pen: Pen) -> None:
     """Draw a fish from the side: tail, fins, gill, a round eye."""
     height, fork = pen.vary(0.52, 0.64), pen.vary(0.44, 0.56)
     fin = pen.vary(0.18, 0.25)
-    pen.blob([(-0.2, -0.3), (0.0, -height - fin), (0.25, -height - 0.04), (0.4, -0.25)], Paint.LIGHT)
-    pen.blob([(-0.1, 0.3), (-0.12, height + fin - 0.06), (0.12, height), (0.25, 0.3)], Paint.LIGHT)
+    pen.blob([(-0.2, -0.3), (0.0, -height - fin), (0.25, -height - 0.04), (0.4, -0.25)])
+    pen.blob([(-0.1, 0.3), (-0.12, height + fin - 0.06), (0.12, height), (0.25, 0.3)])
     pen.polygon([(-0.3, 0), (-0.86, -fork), (-0.7, 0), (-0.86, fork)])
     body = [(0.84, 0), (0.62, -0.68 * height), (0.2, -height), (-0.2, -0.72 * height), (-0.52, -0.06)]
     pen.blob([*body, (-0.52, 0.06), (-0.2, 0.72 * height), (0.2, height), (0.62, 0.68 * height)])
@@ -110,13 +110,13 @@ def draw_turtle(pen: Pen) -> None:
     """Draw a turtle from the side: a domed shell with plates, a head on a neck, short legs."""
     dome = pen.vary(0.86, 1.0)
     head_y = pen.vary(-0.06, 0.14)
-    pen.polygon([(-0.72, 0.3), (-0.93, 0.52), (-0.62, 0.48)], Paint.LIGHT)
+    pen.polygon([(-0.72, 0.3), (-0.93, 0.52), (-0.62, 0.48)])
     for x in (-0.48, 0.28):
-        pen.box(x - 0.15, 0.32, x + 0.15, 0.82, Paint.LIGHT, corner=0.12)
+        pen.box(x - 0.17, 0.32, x + 0.17, 0.84, corner=0.12)
     neck = [(0.4, 0.4), (0.62, 0.32), (0.72, head_y)]
     pen.line(neck, 0.29)
-    pen.ellipse((0.74, head_y), 0.2, 0.19, Paint.LIGHT)
-    pen.line(neck, 0.22, Paint.LIGHT)
+    pen.ellipse((0.74, head_y), 0.21, 0.2)
+    pen.line(neck, 0.22, Paint.BODY)
     _eye(pen, 0.78, head_y - 0.05, 0.055)
     pen.arc((0.8, head_y + 0.03), 0.1, 0.08, 0.1 * np.pi, 0.7 * np.pi, 0.03)
     pen.sector((-0.13, 0.36), 0.72, dome + 0.1, np.pi, 2 * np.pi)
@@ -126,7 +126,7 @@ def draw_turtle(pen: Pen) -> None:
     pen.polygon([(x * 0.78 - 0.026, y * 0.78 + 0.0) for x, y in plate], outline=0)
     for start, stop in zip(plate, [(-0.68, 0.0), (-0.42, top - 0.2), (0.18, top - 0.2), (0.44, 0.0)], strict=False):
         pen.line([start, stop], 0.045, Paint.SHADE)
-    pen.box(-0.91, 0.3, 0.64, 0.45, Paint.SHADE, corner=0.08)
+    pen.box(-0.91, 0.3, 0.64, 0.43, Paint.LIGHT, corner=0.08)
 
 
 def draw_rabbit(pen: Pen) -> None:

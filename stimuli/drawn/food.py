@@ -135,7 +135,7 @@ def draw_pizza(pen: Pen) -> None:
         (half, -0.58),
     ]
     pen.line(edge, 0.3)
-    pen.line(edge, 0.23, Paint.SHADE)
+    pen.line(edge, 0.23, Paint.BODY)
 
 
 FOOD: tuple[Concept, ...] = (

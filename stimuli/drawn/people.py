@@ -10,8 +10,8 @@ from stimuli.drawn.pen import Paint, Pen
 
 def draw_face(pen: Pen) -> None:
     """Draw a face from the front: hair in one of four styles, ears, eyes, nose, mouth."""
-    width, height = pen.vary(0.6, 0.67), pen.vary(0.7, 0.75)
-    middle = 0.11
+    width, height = pen.vary(0.65, 0.71), pen.vary(0.72, 0.77)
+    middle = 0.1
     style = ("long", "short", "curly", "bun")[int(pen.rng.integers(4))]
     _draw_back_hair(pen, style, width, middle)
     for side in (-1, 1):
@@ -30,13 +30,13 @@ def draw_face(pen: Pen) -> None:
 
 def _draw_back_hair(pen: Pen, style: str, width: float, middle: float) -> None:
     if style == "long":
-        out, low = width + pen.vary(0.1, 0.18), pen.vary(0.6, 0.85)
+        out, low = width + pen.vary(0.1, 0.16), pen.vary(0.6, 0.85)
         right = [(0.5 * out, -0.72), (0.96 * out, -0.3), (out, 0.2), (out + 0.02, low), (0.5 * out, low + 0.02)]
         left = [(-x, y) for x, y in reversed(right)]
         pen.blob([(0, -0.82), *right, *left], Paint.SHADE)
     elif style == "curly":
         for angle in np.linspace(0.93 * np.pi, 2.07 * np.pi, 9):
-            x, y = (width + 0.02) * np.cos(angle), middle - 0.08 + 0.62 * np.sin(angle)
+            x, y = (width - 0.03) * np.cos(angle), middle - 0.08 + 0.62 * np.sin(angle)
             pen.ellipse((x, y), pen.vary(0.18, 0.23), paint=Paint.SHADE)
     elif style == "bun":
         pen.ellipse((0, -0.7), pen.vary(0.18, 0.24), paint=Paint.SHADE)
@@ -50,19 +50,19 @@ def _draw_fringe(pen: Pen, style: str, width: float, height: float, middle: floa
     parting = pen.vary(-0.2, 0.2)
     if style == "short":  # locks that end in points
         ends = np.linspace(0.86, -0.86, 2 * int(pen.rng.integers(3, 5)) + 1) * width
-        below = [(x, -0.1 - 0.22 * (1 - (x / width) ** 2) + (-0.13 if i % 2 else 0.0)) for i, x in enumerate(ends)]
+        below = [(x, -0.1 - 0.28 * (1 - (x / width) ** 2) + (-0.13 if i % 2 else 0.0)) for i, x in enumerate(ends)]
         pen.polygon([*above, *below], Paint.SHADE)
     elif style == "curly":
         for x in np.linspace(-0.72, 0.72, 5) * width:
-            pen.ellipse((x, -0.36 + 0.3 * x * x), 0.17, paint=Paint.SHADE, outline=0)
+            pen.ellipse((x, -0.4 + 0.34 * x * x), 0.15, paint=Paint.SHADE, outline=0)
         for x in np.linspace(-0.6, 0.6, 4) * width:
-            pen.arc((x, -0.34 + 0.3 * x * x), 0.1, 0.1, 0.1 * np.pi, 1.2 * np.pi, 0.03)
+            pen.arc((x, -0.38 + 0.34 * x * x), 0.1, 0.1, 0.1 * np.pi, 1.2 * np.pi, 0.03)
     else:  # two curtains from a parting
         half = 0.5 * width
-        below = [(0.86 * width, -0.1), (parting + half, -0.24), (parting, -0.45)]
-        below += [(parting - half, -0.24), (-0.86 * width, -0.1)]
+        below = [(0.86 * width, -0.1), (parting + half, -0.3), (parting, -0.5)]
+        below += [(parting - half, -0.3), (-0.86 * width, -0.1)]
         pen.polygon([*above, *[(float(np.clip(x, -0.86 * width, 0.86 * width)), y) for x, y in below]], Paint.SHADE)
-        pen.line([(parting, -0.45), (parting, middle - height - 0.02)], 0.03)
+        pen.line([(parting, -0.5), (parting, middle - height - 0.02)], 0.03)
 
 
 def draw_hand(pen: Pen) -> None:
