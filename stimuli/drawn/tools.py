@@ -110,15 +110,18 @@ def draw_cup(pen: Pen) -> None:
 def draw_spoon(pen: Pen) -> None:
     """Draw a stout spoon lying aslant: a deep oval bowl, a handle that widens to its end."""
     pen.turn(pen.vary(0.55, 0.95))
-    width, neck = pen.vary(0.5, 0.56), pen.vary(0.055, 0.075)
-    handle = [(neck, -0.1), (neck, 0.5), (0.15, 0.9), (0.14, 1.1)]
+    width, neck = pen.vary(0.46, 0.52), pen.vary(0.055, 0.075)
+    handle = [(neck, -0.1), (neck, 0.3), (0.19, 0.86), (0.17, 1.06)]
     pen.blob([*handle, (0, 1.16), *((-x, y) for x, y in reversed(handle))], outline=0.045)
-    bowl = [(width * 0.72, -0.98), (width, -0.56), (width * 0.66, -0.14)]
-    outer = [(0, -1.16), *bowl, (0, 0.14), *((-x, y) for x, y in reversed(bowl))]
+    pen.line([(-0.07, 0.84), (0, 0.76), (0.07, 0.84), (0, 1.0), (-0.07, 0.84)], 0.04)
+    bowl = [(width * 0.62, -0.98), (width, -0.52), (width * 0.72, -0.12)]
+    outer = [(0, -1.14), *bowl, (0, 0.12), *((-x, y) for x, y in reversed(bowl))]
     pen.blob(outer, outline=0.045)
-    pen.line([(0, 0.02), (0, 0.26)], neck * 2 - 0.04, Paint.BODY)
-    pen.blob([(0.8 * x, 0.8 * y - 0.13) for x, y in outer], outline=0.045)
-    pen.arc((0, -0.56), width * 0.52, 0.34, np.pi * 0.95, np.pi * 1.35, 0.1, Paint.WHITE)
+    pen.line([(0, 0.0), (0, 0.26)], neck * 2 - 0.04, Paint.BODY)
+    # The hollow: one side of the bowl lies in shadow, the other catches the light.
+    pen.blob([(0.84 * x, 0.84 * y - 0.08) for x, y in outer], Paint.SHADE, outline=0)
+    pen.blob([(0.72 * x - 0.09, 0.8 * y - 0.12) for x, y in outer], outline=0)
+    pen.arc((-0.04, -0.54), width * 0.6, 0.38, np.pi * 0.9, np.pi * 1.35, 0.09, Paint.WHITE)
 
 
 TOOLS: tuple[Concept, ...] = (
