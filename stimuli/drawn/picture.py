@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZE = 256
+TRAINING_SEEDS = range(2**20, 2**31)  # lower seeds belong to the fixed sets of `stimuli.drawn.manifest`
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class DrawnPicture:
         0.6 (pale) to 1 (full).
     seed
         Seed of the shape's natural variation and of the pose.
+
+    Raises
+    ------
+    ValueError
+        If a value is not one of those above.
     """
 
     concept: str
@@ -55,6 +62,23 @@ class DrawnPicture:
         if self.texture not in TEXTURES:
             msg = f"unknown texture {self.texture!r}: choose one of {', '.join(TEXTURES)}"
             raise ValueError(msg)
+        if not (math.isfinite(self.hue_deg) and math.isfinite(self.ground_hue_deg)):
+            msg = f"hues {self.hue_deg} and {self.ground_hue_deg}: both must be finite numbers of degrees"
+            raise ValueError(msg)
+        if not -1 <= self.brightness <= 1:
+            msg = f"brightness {self.brightness}: choose a number from -1 (dark) to 1 (bright)"
+            raise ValueError(msg)
+        if not 0.6 <= self.contrast <= 1:
+            msg = f"contrast {self.contrast}: choose a number from 0.6 (pale) to 1 (full)"
+            raise ValueError(msg)
+        if self.seed < 0:
+            msg = f"seed {self.seed}: choose a whole number from 0 up"
+            raise ValueError(msg)
+
+    @property
+    def name(self) -> str:
+        """The concept and the seed, such as ``cat-0012``: unique within the fixed sets of `stimuli.drawn.manifest`."""
+        return f"{self.concept.replace(' ', '-')}-{self.seed:04d}"
 
     @property
     def superclass(self) -> str:
@@ -116,8 +140,8 @@ class DrawnPicture:
         return [int(v) for v in np.rint(255 * value ** (2.0 ** (-1.1 * self.brightness)))]
 
 
-def random_picture(rng: np.random.Generator, concept: str | None = None) -> DrawnPicture:
-    """Return a picture of `concept` (of any concept when left out) with independent, evenly spread attributes."""
+def random_picture(rng: np.random.Generator, concept: str | None = None, seeds: range = TRAINING_SEEDS) -> DrawnPicture:
+    """Return a picture of `concept` (of any when left out) with independent, evenly spread attributes and a seed."""
     names = list(CONCEPTS)
     return DrawnPicture(
         concept=concept if concept is not None else names[int(rng.integers(len(names)))],
@@ -126,5 +150,5 @@ def random_picture(rng: np.random.Generator, concept: str | None = None) -> Draw
         texture=TEXTURES[int(rng.integers(len(TEXTURES)))],
         brightness=float(rng.uniform(-1, 1)),
         contrast=float(rng.uniform(0.6, 1.0)),
-        seed=int(rng.integers(2**31)),
+        seed=int(rng.integers(seeds.start, seeds.stop)),
     )
