@@ -165,19 +165,18 @@ class Pen:
         """Return the picture, reduced to its final size."""
         return self._image.reduce(OVERSAMPLING)
 
-    def _pixels(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _pixels(self, points: NDArray[np.float64]) -> _Pixels:
         posed = points @ self._matrix.T + self._shift
-        pixels: NDArray[np.int64] = np.rint((posed + 1.0) * (self._fine / 2)).astype(np.int64)
-        return pixels
+        return [(x, y) for x, y in np.rint((posed + 1.0) * (self._fine / 2)).astype(np.int64).tolist()]
 
     def _fill(self, points: NDArray[np.float64], paint: Paint, outline: float) -> None:
-        corners = [(int(x), int(y)) for x, y in self._pixels(points)]
+        corners = self._pixels(points)
         self._paste(paint, corners, lambda pen, path: pen.polygon(path, fill=255), margin=1)
         if outline > 0:
             self._stroke(np.concatenate([points, points[:1]]), outline, Paint.INK)
 
     def _stroke(self, points: NDArray[np.float64], width: float, paint: Paint) -> None:
-        path = [(int(x), int(y)) for x, y in self._pixels(points)]
+        path = self._pixels(points)
         radius = max(1, int(np.rint(width * self._scale * self._fine / 4)))
 
         def stroke(pen: ImageDraw.ImageDraw, shifted: _Pixels) -> None:

@@ -29,13 +29,13 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
     phase_x, phase_y = rng.uniform(0.0, 1.0, 2)
     turn = {"striped": 0.7, "checked": 0.0, "dotted": 0.3, "zigzag": 0.0, "scribbled": 0.0}[name]
     turn += rng.uniform(-0.12, 0.12)
-    cosine, sine = np.cos(turn), np.sin(turn)
+    cosine, sine = float(np.cos(turn)), float(np.sin(turn))
 
     def place(x: float, y: float) -> tuple[int, int]:
-        x, y = x + phase_x * period, y + phase_y * period
+        x, y = float(x + phase_x * period), float(y + phase_y * period)
         return round(size / 2 + x * cosine - y * sine), round(size / 2 + x * sine + y * cosine)
 
-    reach = size * 0.8
+    reach = size * 0.76
     steps = np.arange(-reach, reach, period)
     if name == "striped":
         for x in steps:
@@ -54,12 +54,14 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
                 u, v = place(x, y)
                 pen.ellipse((u - dot, v - dot, u + dot, v + dot), fill=mark)
     elif name == "zigzag":
+        half = period * 0.22
         for y in steps * 1.15:
-            corners = [(x, y + (period * 0.3 if i % 2 else -period * 0.3)) for i, x in enumerate(steps * 0.62)]
-            pen.line([place(*corner) for corner in corners], fill=mark, width=round(period * 0.36), joint="curve")
+            ridge = [(x, y + period * (0.3 if i % 2 else -0.3)) for i, x in enumerate(steps * 0.62)]
+            corners = [(x, y - half) for x, y in ridge] + [(x, y + half) for x, y in reversed(ridge)]
+            pen.polygon([place(*corner) for corner in corners], fill=mark)
     else:
         # A curly scrawl: loops that run on in rows, each row wandering on its own.
-        loops, width = np.linspace(-4.0, 4.0, 300), round(period * 0.2)
+        loops, width = np.linspace(-4.0, 4.0, 240), round(period * 0.2)
         for middle in np.arange(-reach, reach, period * 1.5):
             radius = period * (0.62 + 0.2 * np.sin(loops * rng.uniform(1.5, 2.5) + rng.uniform(0, 2 * np.pi)))
             angle = 2 * np.pi * (loops * reach / (4 * period * 1.15) + rng.uniform())
@@ -67,5 +69,5 @@ def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.rand
             path = zip(
                 loops * reach / 4 + radius * np.cos(angle), middle + wander + radius * np.sin(angle), strict=True
             )
-            pen.line([place(*point) for point in path], fill=mark, width=width, joint="curve")
+            pen.line([place(*point) for point in path], fill=mark, width=width)
     return image
