@@ -1,0 +1,219 @@
+"""Pictures in files: ``concept/picture.jpg``, a manifest in CSV, or the THINGS trees as distributed."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stimuli.drawn.manifest import picture_hash
+from stimuli.pictures import PictureError, Split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MANIFEST = "manifest.csv"
+TEST_SHARE = 0.2
+THINGS_EEG2 = {"training_images": "calibration", "test_images": "test"}
+THINGS_FOLDERS = ("object_images", "images", "Main")
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture in a file: its name in the set, where it lies, what it shows, its split, and the user's columns."""
+
+    name: str
+    path: Path
+    concept: str
+    split: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+class FileSet:
+    """Pictures read from files when they are asked for.
+
+    Parameters
+    ----------
+    files
+        One record a picture; names must be unique.
+    origin
+        Folder or manifest, for messages.
+    """
+
+    def __init__(self, files: Sequence[PictureFile], origin: Path) -> None:
+        self._files = {file.name: file for file in files}
+        self._origin = origin
+        self._hashes: dict[str, str] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in sorted order, or in the manifest's."""
+        return tuple(self._files)
+
+    def image(self, name: str, size: int | None = None) -> NDArray[np.uint8]:
+        """Return a picture as it is, or with its shorter side scaled to `size` and its middle cut out."""
+        from PIL import Image, ImageOps
+
+        file = self._find(name)
+        try:
+            with Image.open(file.path) as opened:
+                image = ImageOps.exif_transpose(opened).convert("RGB")
+        except FileNotFoundError:
+            msg = f"picture {file.path} is missing: put it back or take it out of {self._origin}"
+            raise PictureError(msg) from None
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            msg = f"picture {file.path} cannot be read ({' '.join(str(error).split())}): replace or remove it"
+            raise PictureError(msg) from error
+        if size is not None:
+            image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+        return np.asarray(image, dtype=np.uint8)
+
+    def label(self, name: str) -> str:
+        """Return the concept that a picture shows."""
+        return self._find(name).concept
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        """Return the manifest's own columns for a picture; empty without a manifest."""
+        return self._find(name).columns
+
+    def hash(self, name: str) -> str:
+        """Return the SHA-256 of a picture's pixels."""
+        if name not in self._hashes:
+            self._hashes[name] = picture_hash(self.image(name))
+        return self._hashes[name]
+
+    def _find(self, name: str) -> PictureFile:
+        try:
+            return self._files[name]
+        except KeyError:
+            example = next(iter(self._files), "none")
+            msg = f"{self._origin} has no picture {name!r}; its names look like {example!r}"
+            raise PictureError(msg) from None
+
+
+def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
+    """Return the pictures of ``folder/concept/picture.jpg``, or those that ``folder/manifest.csv`` lists.
+
+    A set without a split of its own is split by concept, a fifth of the concepts for the test.
+
+    Raises
+    ------
+    PictureError
+        If there is nothing to open or the manifest is wrong.
+    """
+    folder = folder.expanduser()
+    manifest = folder if folder.suffix.lower() == ".csv" else folder / MANIFEST
+    if manifest.is_file():
+        return _chosen(read_manifest(manifest, seed), split, manifest)
+    concepts = _folders(folder)
+    held_out = split_concepts([concept.name for concept in concepts], seed)
+    files = [
+        PictureFile(f"{concept.name}/{path.name}", path, concept.name, held_out[concept.name])
+        for concept in concepts
+        for path in _images(concept)
+    ]
+    return _chosen(files, split, folder)
+
+
+def open_things(folder: Path, split: Split, seed: int) -> FileSet:
+    """Return a THINGS tree: THINGS-EEG2's ``training_images`` and ``test_images``, or THINGS' own concept folders.
+
+    Raises
+    ------
+    PictureError
+        If the folder holds neither.
+    """
+    folder = folder.expanduser()
+    if not any((folder / part).is_dir() for part in THINGS_EEG2):
+        inner = next((folder / name for name in THINGS_FOLDERS if (folder / name).is_dir()), folder)
+        return open_folder(inner, split, seed)
+    files = [
+        PictureFile(f"{part}/{concept.name}/{path.name}", path, re.sub(r"^\d+_", "", concept.name), side)
+        for part, side in THINGS_EEG2.items()
+        if (folder / part).is_dir()
+        for concept in _folders(folder / part)
+        for path in _images(concept)
+    ]
+    return _chosen(files, split, folder)
+
+
+def read_manifest(manifest: Path, seed: int) -> list[PictureFile]:
+    """Return what a CSV with the columns ``picture``, ``concept`` and, if wanted, ``split`` lists.
+
+    Paths are relative to the manifest; further columns become attributes.
+
+    Raises
+    ------
+    PictureError
+        If a column is missing, a row is empty or double, or a split is unknown: the message names the line.
+    """
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            header = list(reader.fieldnames or [])
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"cannot read manifest {manifest}: {error}"
+        raise PictureError(msg) from error
+    missing = [column for column in ("picture", "concept") if column not in header]
+    if missing:
+        msg = f"manifest {manifest} lacks column {missing[0]!r}; it has: {', '.join(header) or 'none'}"
+        raise PictureError(msg)
+    sides = split_concepts([row["concept"] or "" for row in rows], seed) if "split" not in header else {}
+    files: dict[str, PictureFile] = {}
+    for line, row in enumerate(rows, start=2):
+        name, concept = (row["picture"] or "").strip(), (row["concept"] or "").strip()
+        side = (row["split"] or "").strip().lower() if "split" in header else sides[row["concept"] or ""]
+        side = {"train": "calibration", "training": "calibration"}.get(side, side)
+        if not name or not concept:
+            msg = f"manifest {manifest} line {line}: picture and concept must both be given"
+            raise PictureError(msg)
+        if name in files:
+            msg = f"manifest {manifest} line {line}: picture {name!r} is listed twice"
+            raise PictureError(msg)
+        if side not in ("calibration", "test"):
+            msg = f"manifest {manifest} line {line}: split must be calibration or test, found {side!r}"
+            raise PictureError(msg)
+        columns = {
+            key: value for key, value in row.items() if key and value and key not in ("picture", "concept", "split")
+        }
+        files[name] = PictureFile(name, manifest.parent / name, concept, side, columns)
+    return list(files.values())
+
+
+def split_concepts(concepts: Sequence[str], seed: int) -> dict[str, str]:
+    """Return ``"calibration"`` or ``"test"`` for each concept: a seeded fifth, at least one of two, is for the test."""
+    distinct = sorted(set(concepts))
+    n_test = max(1, round(TEST_SHARE * len(distinct))) if len(distinct) > 1 else 0
+    chosen = np.random.default_rng(seed).permutation(len(distinct))[:n_test]
+    held_out = {distinct[index] for index in chosen}
+    return {concept: "test" if concept in held_out else "calibration" for concept in distinct}
+
+
+def _chosen(files: list[PictureFile], split: Split, origin: Path) -> FileSet:
+    if not files:
+        msg = f"no pictures in {origin}: expected concept folders with {', '.join(sorted(SUFFIXES))} files"
+        raise PictureError(msg)
+    chosen = [file for file in files if split in ("all", file.split)]
+    if not chosen:
+        msg = f"{origin} has no picture in the {split} split"
+        raise PictureError(msg)
+    return FileSet(chosen, origin)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        msg = f"cannot open picture folder {folder}: {error.strerror or error}"
+        raise PictureError(msg) from error
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

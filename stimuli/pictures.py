@@ -1,0 +1,166 @@
+"""Picture sets: the drawn set, any folder of pictures, and the THINGS trees, all seen through one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import PictureSettings
+    from stimuli.drawn.picture import DrawnPicture
+
+Split = Literal["calibration", "test", "all"]
+SPLITS: tuple[Split, ...] = ("calibration", "test", "all")
+
+
+class PictureError(ValueError):
+    """Pictures that cannot be used; the message is one line that names the file or the picture."""
+
+
+class PictureSet(Protocol):
+    """Named pictures, each with a concept, attributes and a content hash."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in a fixed order; a name is unique within its set."""
+        ...
+
+    def image(self, name: str, size: int | None = None) -> NDArray[np.uint8]:
+        """Return a picture as RGB ``[height, width, 3]``: as it is, or fitted into a square of `size` pixels.
+
+        Raises
+        ------
+        PictureError
+            If the set has no such picture, or its file is missing or corrupt.
+        """
+        ...
+
+    def label(self, name: str) -> str:
+        """Return the concept that a picture shows."""
+        ...
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        """Return everything else that is known of a picture; empty where nothing is."""
+        ...
+
+    def hash(self, name: str) -> str:
+        """Return the SHA-256 of a picture's pixels, so that a picture is known by what it shows."""
+        ...
+
+
+class DrawnSet:
+    """Pictures rendered by code: nothing is stored but their parameters.
+
+    Parameters
+    ----------
+    pictures
+        The parameters of each picture by name.
+    """
+
+    def __init__(self, pictures: Mapping[str, DrawnPicture]) -> None:
+        self._pictures = dict(pictures)
+        self._hashes: dict[str, str] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the manifest's order."""
+        return tuple(self._pictures)
+
+    def image(self, name: str, size: int | None = None) -> NDArray[np.uint8]:
+        """Return a picture rendered at `size` pixels, or at its own size."""
+        picture = self._find(name)
+        return picture.render() if size is None else picture.render(size)
+
+    def label(self, name: str) -> str:
+        """Return the concept that a picture shows."""
+        return self._find(name).concept
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        """Return the parameters that determine a picture, with its superclass and caption."""
+        picture = self._find(name)
+        return asdict(picture) | {"superclass": picture.superclass, "caption": picture.caption}
+
+    def hash(self, name: str) -> str:
+        """Return the SHA-256 of a picture's pixels at its own size."""
+        if name not in self._hashes:
+            from stimuli.drawn.manifest import picture_hash
+
+            self._hashes[name] = picture_hash(self.image(name))
+        return self._hashes[name]
+
+    def _find(self, name: str) -> DrawnPicture:
+        try:
+            return self._pictures[name]
+        except KeyError:
+            msg = f"the drawn set has no picture {name!r}; its names look like {next(iter(self._pictures), 'none')!r}"
+            raise PictureError(msg) from None
+
+
+def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet:
+    """Return the pictures that the settings name.
+
+    Parameters
+    ----------
+    settings
+        Which set, where it lies, and the seed of the split where the set comes without one.
+    split
+        ``"calibration"``, ``"test"`` or ``"all"``.
+
+    Raises
+    ------
+    PictureError
+        If the folder or the manifest cannot be used, or the split is empty.
+    """
+    if split not in SPLITS:
+        msg = f"unknown split {split!r}: choose one of {', '.join(SPLITS)}"
+        raise PictureError(msg)
+    if settings.set == "drawn":
+        return _drawn(split)
+    from stimuli.picture_files import open_folder, open_things
+
+    if settings.folder is None:
+        msg = f"picture set {settings.set!r} needs a folder"
+        raise PictureError(msg)
+    if settings.set == "things":
+        return open_things(settings.folder, split, settings.seed)
+    return open_folder(settings.folder, split, settings.seed)
+
+
+def choose_pictures(pictures: PictureSet, count: int, seed: int) -> tuple[str, ...]:
+    """Return `count` names, drawn at random with every concept as often as any other, or once less.
+
+    Raises
+    ------
+    PictureError
+        If the set has fewer pictures.
+    """
+    if not 0 < count <= len(pictures.names):
+        msg = f"cannot choose {count} pictures: the set has {len(pictures.names)}"
+        raise PictureError(msg)
+    rng = np.random.default_rng(seed)
+    by_concept: dict[str, list[str]] = {}
+    for index in rng.permutation(len(pictures.names)):
+        name = pictures.names[index]
+        by_concept.setdefault(pictures.label(name), []).append(name)
+    # Deal one picture of each concept a round, so that stopping anywhere leaves the concepts balanced.
+    rounds = max(len(names) for names in by_concept.values())
+    dealt = [names[k] for k in range(rounds) for names in by_concept.values() if k < len(names)]
+    return tuple(dealt[:count])
+
+
+@cache
+def _drawn(split: Split) -> DrawnSet:
+    from stimuli.drawn.manifest import calibration_pictures, test_pictures
+
+    chosen: tuple[DrawnPicture, ...] = ()
+    if split != "test":
+        chosen += calibration_pictures()
+    if split != "calibration":
+        chosen += test_pictures()
+    return DrawnSet({f"{picture.concept.replace(' ', '-')}-{picture.seed:04d}": picture for picture in chosen})
