@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from configs.errors import InputError
+
 PRESETS = Path(__file__).parent
 Positive = Annotated[float, Field(gt=0)]
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A configuration that cannot be used; the message has one line for each fault."""
 
 
@@ -150,7 +152,7 @@ class FitSettings(_Settings):
     model: str = "perceptogram-drawn"
     pretrained: str = "builtin"
     whiten: bool = True
-    alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(0, 9))
+    alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(9))
     folds: Annotated[int, Field(ge=2)] = 5
     group_by: Literal["picture", "recording"] = "picture"
     average_repeats: bool = False

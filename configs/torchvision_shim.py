@@ -1,6 +1,6 @@
 """Import torchvision where its compiled half does not fit the installed torch.
 
-A CPU-only torch beside a CUDA build of torchvision cannot register torchvision's operators, and then open_clip, diffusers
+A CPU-only torch beside a CUDA build of torchvision cannot register the operators, and then open_clip, diffusers
 and transformers fail to import although none of them needs those operators. Declaring the two missing operator schemas
 is enough to import; no kernel is provided, so calling one of them still raises.
 """
@@ -27,7 +27,7 @@ def load_torchvision() -> None:
         If torchvision fails to import for any other reason.
     """
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise

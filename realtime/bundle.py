@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.errors import InputError
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
 from realtime.sources.base import StreamSpec
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-class BundleError(ValueError):
+class BundleError(InputError):
     """A bundle that cannot be read, or that does not fit what it is used with."""
 
 
@@ -56,7 +57,7 @@ class Bundle:
     first_s
         Time of the window's first sample after onset.
     weights, bias, mean_input
-        The map: float32 ``[times, channels, dims]``, ``[dims]``, and the mean window ``[times, channels]`` in microvolts.
+        The map: float32 ``[times, channels, dims]``, ``[dims]``; the mean window ``[times, channels]`` in microvolts.
     space
         What the embeddings are.
     gallery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Percept:
     ledger: dict[str, float] = field(default_factory=dict)
 
 
-def margin(similarities: NDArray[np.floating]) -> float:  # type: ignore[type-arg]
+def margin(similarities: NDArray[np.floating[Any]]) -> float:
     """Return the best similarity minus the mean of the others; 0 for a gallery of one."""
     if len(similarities) < 2:
         return 0.0

@@ -43,7 +43,8 @@ def similarity(
 
 def _unit(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    unit: NDArray[np.floating[Any]] = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return unit
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+"""Perceptogram Live: what a person sees, decoded from their EEG while they look, as a picture."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+try:
+    __version__ = version("perceptogram-live")
+except PackageNotFoundError:
+    __version__ = "0+unknown"
+
+_HOUSE = Path(__file__).resolve().parent.parent
+
+
+def _refuse_hidden_packages() -> None:
+    """Refuse to start where a file of the user's hides one of our packages, whose names are plain words."""
+    for name in ("configs", "stimuli", "realtime", "calibration"):
+        spec = find_spec(name)
+        found = None if spec is None else spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+        if found is None or _HOUSE not in Path(found).resolve().parents:
+            what = "is not installed" if found is None else f"is hidden by {found}: rename that file or folder"
+            msg = f"perceptogram's own package {name!r} {what}"
+            raise ImportError(msg)
+
+
+_refuse_hidden_packages()

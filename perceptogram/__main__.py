@@ -1,0 +1,73 @@
+"""The ``perceptogram`` command."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from configs.errors import InputError
+from perceptogram import __version__
+
+COMMANDS = ("demo", "doctor", "streams", "fit", "run", "replay", "simulate", "record", "evaluate", "bench")
+
+app = typer.Typer(
+    name="perceptogram",
+    help="What a person sees, decoded from their EEG while they look, as a picture.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"perceptogram {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more about what happens."),
+    _show_version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+for _name in COMMANDS:
+    importlib.import_module(f"perceptogram.commands.{_name}").register(app)
+
+
+def main() -> None:
+    """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
+    console = Console(stderr=True)
+    try:
+        app()
+    except InputError as error:
+        for line in str(error).splitlines():
+            console.print(f"[bold red]error:[/] {line}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("interrupted", highlight=False)
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("PERCEPTOGRAM_DEBUG"):
+            raise
+        console.print(
+            f"[bold red]failed:[/] {type(error).__name__}: {error} (PERCEPTOGRAM_DEBUG=1 shows where)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
