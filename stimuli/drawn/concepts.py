@@ -12,6 +12,5 @@ from stimuli.drawn.tools import TOOLS
 from stimuli.drawn.vehicles import VEHICLES
 
 CONCEPTS: dict[str, Concept] = {
-    concept.name: concept
-    for concept in (*PEOPLE, *ANIMALS, *FOOD, *PLANTS, *VEHICLES, *HOME, *TOOLS)
+    concept.name: concept for concept in (*PEOPLE, *ANIMALS, *FOOD, *PLANTS, *VEHICLES, *HOME, *TOOLS)
 }
