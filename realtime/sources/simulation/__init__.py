@@ -1,0 +1,1 @@
+"""The simulated participant's parts: head, features, evoked responses, background, and the participant itself."""

@@ -1,0 +1,90 @@
+"""What the simulated visual system sees in a picture: its attributes and image statistics, never an embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stimuli.drawn.colour import object_hue
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stimuli.pictures import PictureSet
+
+SIZE = 64
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
+ANIMATE = frozenset({"people", "animals", "animal", "person"})
+# Mean and spread over the drawn set, so that each statistic is about standard normal there.
+BRIGHTNESS = (0.68, 0.17)
+CONTRAST = (0.17, 0.05)
+ROUGHNESS = (0.055, 0.025)
+
+
+@dataclass(frozen=True)
+class Features:
+    """A picture as the simulated visual system sees it.
+
+    Attributes
+    ----------
+    brightness, contrast, roughness
+        Mean luminance, its spread, and the mean step between neighbouring pixels; about standard normal.
+    hue_rad, ground_hue_rad
+        Hue of the object and of the ground on the colour circle; None where there is none.
+    texture, superclass
+        Names, or None where the picture set does not tell.
+    concept
+        What is shown.
+    """
+
+    brightness: float
+    contrast: float
+    roughness: float
+    hue_rad: float
+    ground_hue_rad: float | None
+    texture: str | None
+    superclass: str | None
+    concept: str
+
+    @property
+    def animate(self) -> float:
+        """1 for people and animals, -1 for other things, 0 where the superclass is unknown."""
+        return 0.0 if self.superclass is None else 1.0 if self.superclass in ANIMATE else -1.0
+
+
+def picture_features(pictures: PictureSet, name: str) -> Features:
+    """Return what the simulated visual system sees in a picture.
+
+    Raises
+    ------
+    stimuli.pictures.PictureError
+        If the set has no such picture or its file cannot be read.
+    """
+    image, known = pictures.image(name, SIZE), pictures.attributes(name)
+    brightness, contrast, roughness = image_statistics(image)
+    hue = float(known["hue_deg"]) if "hue_deg" in known else object_hue(image)
+    ground = known.get("ground_hue_deg")
+    return Features(
+        brightness=_standard(brightness, BRIGHTNESS),
+        contrast=_standard(contrast, CONTRAST),
+        roughness=_standard(roughness, ROUGHNESS),
+        hue_rad=float(np.deg2rad(hue)),
+        ground_hue_rad=None if ground is None else float(np.deg2rad(float(ground))),
+        texture=known.get("texture"),
+        superclass=known.get("superclass"),
+        concept=pictures.label(name),
+    )
+
+
+def image_statistics(image: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Return mean luminance, its standard deviation, and the mean absolute step between neighbours, each in 0 to 1."""
+    grey = image @ LUMINANCE / 255.0
+    steps = np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
+    return float(grey.mean()), float(grey.std()), float(steps / 2)
+
+
+def _standard(value: float, mean_and_spread: tuple[float, float]) -> float:
+    mean, scale = mean_and_spread
+    return float(np.clip((value - mean) / scale, -2.5, 2.5))

@@ -1,0 +1,180 @@
+"""The simulated participant without a clock: onsets of pictures in, EEG out, the same live and offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.sources.simulation.background import Background, BackgroundSettings
+from realtime.sources.simulation.evoked import LAST_S, Component, activations, components, evoked
+from realtime.sources.simulation.features import picture_features
+from realtime.sources.simulation.head import CHANNELS_64
+from stimuli.markers import PICTURE, Marker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stimuli.pictures import PictureSet
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """Who is simulated and how well they can be read.
+
+    Attributes
+    ----------
+    seed
+        The person: which direction each concept has. Equal seeds are the same person.
+    session
+        The day: noise and trial-to-trial variation differ between sessions of one person.
+    snr
+        Size of the evoked response: 0 for none at all, 1 for the default.
+    rate_hz, channels
+        Of the stream.
+    gain_spread, jitter_s
+        Trial-to-trial variation: standard deviation of the logarithm of the size, and of the latency.
+    background
+        Levels of the background.
+    """
+
+    seed: int = 0
+    session: int = 0
+    snr: float = 1.0
+    rate_hz: float = 250.0
+    channels: tuple[str, ...] = CHANNELS_64
+    gain_spread: float = 0.25
+    jitter_s: float = 0.004
+    background: BackgroundSettings = field(default_factory=BackgroundSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be simulated."""
+        if self.snr < 0:
+            msg = f"snr ({self.snr:g}) must be 0 (no response) or more"
+            raise ValueError(msg)
+        if self.rate_hz < 100:
+            msg = f"rate_hz ({self.rate_hz:g}) must be at least 100"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class _Response:
+    onset: float
+    strengths: NDArray[np.float64]
+
+
+class Participant:
+    """A head that hears of onsets and yields EEG sample by sample.
+
+    Parameters
+    ----------
+    pictures
+        Where the pictures named by the markers are looked up.
+    settings
+        Who, when and how loud.
+    start
+        Time of the first sample, on the clock of the markers' stamps.
+    """
+
+    def __init__(self, pictures: PictureSet, settings: SimulationSettings, start: float) -> None:
+        self.settings = settings
+        self.parts: tuple[Component, ...] = components(settings.channels)
+        self._pictures = pictures
+        self._start, self._n = start, 0
+        self._background = Background(
+            settings.channels, settings.rate_hz, [settings.seed, settings.session, 0], settings.background
+        )
+        self._trial_rng = np.random.default_rng([settings.seed, settings.session, 1])
+        self._responses: list[_Response] = []
+        self._known: dict[str, NDArray[np.float64]] = {}
+
+    @property
+    def next_stamp(self) -> float:
+        """Time of the next sample."""
+        return self._start + self._n / self.settings.rate_hz
+
+    def see(self, marker: Marker) -> float:
+        """Begin the response to a picture's onset; other markers change nothing.
+
+        Returns
+        -------
+        float
+            Time in seconds by which the samples already given out run past the onset; more than
+            `evoked.FIRST_S` means that the beginning of the response is lost.
+
+        Raises
+        ------
+        stimuli.pictures.PictureError
+            If the picture is not in the set.
+        """
+        if marker.kind == PICTURE and marker.picture is not None:
+            strengths = self._strengths(marker.picture)
+            gain = np.exp(self.settings.gain_spread * self._trial_rng.normal())
+            shift = self.settings.jitter_s * float(np.clip(self._trial_rng.normal(), -2.5, 2.5))
+            self._responses.append(_Response(marker.stamp + shift, strengths * gain * self.settings.snr))
+        return self.next_stamp - marker.stamp
+
+    def _strengths(self, picture: str) -> NDArray[np.float64]:
+        if picture not in self._known:
+            self._known[picture] = activations(picture_features(self._pictures, picture), self.settings.seed)
+        return self._known[picture]
+
+    def take(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the stamps ``[count]`` and samples ``[count, channels]`` (microvolts) that come next."""
+        stamps = self._start + (self._n + np.arange(count)) / self.settings.rate_hz
+        self._n += count
+        samples = self._background.take(count)
+        if count:
+            self._responses = [r for r in self._responses if r.onset + LAST_S >= stamps[0]]
+        for response in self._responses:
+            if response.onset <= stamps[-1]:
+                samples += evoked(stamps - response.onset, response.strengths, self.parts)
+        return stamps, samples.astype(np.float32)
+
+
+def simulate_recording(
+    pictures: PictureSet,
+    onsets: Sequence[tuple[str, float]],
+    settings: SimulationSettings | None = None,
+    *,
+    tail_s: float = 1.5,
+) -> tuple[NDArray[np.float64], NDArray[np.float32], list[Marker]]:
+    """Return a recording of the simulated participant, without waiting for it.
+
+    Parameters
+    ----------
+    pictures
+        Set that has the pictures.
+    onsets
+        Picture names with their onset times in seconds; the recording begins at 0.
+    settings
+        Who, when and how loud; the defaults when left out.
+    tail_s
+        How long to record after the last onset.
+
+    Returns
+    -------
+    stamps
+        float64 ``[samples]`` in seconds.
+    samples
+        float32 ``[samples, channels]`` in microvolts.
+    markers
+        One a picture, in order of time.
+    """
+    chosen = settings or SimulationSettings()
+    ordered = sorted(onsets, key=lambda onset: onset[1])
+    markers = [
+        Marker(onset, PICTURE, name, {"trial": trial, "block": 0}) for trial, (name, onset) in enumerate(ordered)
+    ]
+    participant = Participant(pictures, chosen, start=0.0)
+    total = round(((ordered[-1][1] if ordered else 0.0) + tail_s) * chosen.rate_hz)
+    stamps, pieces, given = np.arange(total) / chosen.rate_hz, [], 0
+    for marker in markers:
+        due = max(0, min(total, int(np.floor(marker.stamp * chosen.rate_hz))) - given)
+        pieces.append(participant.take(due)[1])
+        participant.see(marker)
+        given += due
+    pieces.append(participant.take(total - given)[1])
+    return stamps, np.concatenate(pieces), markers
