@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from configs.schema import PRESETS, ConfigError, load_config, parse_config
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_every_preset_loads(preset):
+    assert load_config(preset).name == preset
+
+
+def test_an_empty_config_is_the_default():
+    assert parse_config({}, "here").window.stop_s == 0.8
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"filtres": {}}, "filtres: unknown key"),
+        ({"filters": {"lowpass": 40}}, r"filters\.lowpass: unknown key"),
+        ({"stream": {"unit": "uV"}}, r"stream\.unit: .*microvolts.*given: 'uV'"),
+        ({"filters": {"lowpass_hz": -1}}, r"filters\.lowpass_hz: .*greater than 0 \(given: -1\)"),
+        ({"filters": {"highpass_hz": 50}}, r"highpass_hz \(50\) must be below lowpass_hz \(40\)"),
+        ({"window": {"start_s": 1.0}}, r"stop_s \(0\.8\) must be after start_s \(1\)"),
+        ({"pictures": {"set": "folder"}}, "needs a folder"),
+        ({"stimulus": {"on_s": 0.5}}, r"on_s \(0\.5\) must not exceed onset_to_onset_s \(0\.2\)"),
+        ("text", "must be a mapping"),
+    ],
+)
+def test_a_wrong_setting_is_named(content, says):
+    with pytest.raises(ConfigError, match=says):
+        parse_config(content, "session.yaml")
+
+
+def test_several_faults_give_a_line_each():
+    with pytest.raises(ConfigError) as error:
+        parse_config({"a": 1, "render": {"steps": 0}}, "session.yaml")
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_unreadable_files_name_what_to_do(tmp_path: Path):
+    with pytest.raises(ConfigError, match="give a YAML file or a preset: .*demo"):
+        load_config(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1,")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_config(tmp_path / "bad.yaml")
