@@ -1,0 +1,44 @@
+"""Where LSL may send and look: liblsl's own configuration, set for this process and every process it starts."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+VARIABLE = "LSLAPICFG"
+
+
+def loopback(session_id: str | None = None) -> str:
+    """Return the configuration that keeps every packet on this machine and apart from other sessions on it.
+
+    Parameters
+    ----------
+    session_id
+        Only streams with the same id see each other; a new unique one when left out.
+    """
+    return "\n".join(
+        (
+            "[ports]",
+            "IPv6 = disable",
+            "[multicast]",
+            "ResolveScope = machine",
+            "AddressesOverride = {127.0.0.1}",
+            "[lab]",
+            "KnownPeers = {127.0.0.1}",
+            f"SessionID = {session_id or f'loopback-{uuid.uuid4().hex}'}",
+            "[log]",
+            "level = -2",
+            "",
+        )
+    )
+
+
+def use(text: str, file: Path) -> None:
+    """Write the configuration `text` to `file` and make liblsl read it, here and in processes started from now on.
+
+    It goes through the environment, so that both copies of liblsl (pylsl's and mne-lsl's) follow it. liblsl reads its
+    configuration once, on first use: call this before any stream is opened or looked for.
+    """
+    file.write_text(text, encoding="utf-8")
+    os.environ[VARIABLE] = str(file)

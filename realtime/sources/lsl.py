@@ -1,0 +1,175 @@
+"""A live EEG stream and its markers from LSL, read by a process of their own that is watched and replaced if it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.schema import MarkerSettings, StreamSettings
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.sources.lsl_process import Failed, Finder, Message, Opened, Request, decode, read_streams
+from realtime.sources.metadata import SourceError, StreamDescription
+
+__all__ = ["LslSource", "SourceError", "find_streams"]
+
+HUNG_S = 2.0  # silence of the reading process itself after which it is replaced
+STARTING_S = 20.0  # the same while it starts: importing takes long on a busy machine
+RESTARTED = ("restarted", "is read again, by a new process")
+RECONNECTED = ("reconnected", "was found again")
+MERGE = 64  # chunks that wait together are handed on as one
+
+
+def find_streams(timeout_s: float = 1.0) -> list[StreamDescription]:
+    """Return every stream that answers within `timeout_s`, by name; the channels' names are not asked for."""
+    finder = Finder(lambda _message: None)
+    time.sleep(timeout_s)
+    return sorted((stream for stream, _ in finder.found()), key=lambda stream: (stream.name, stream.source_id))
+
+
+@dataclass
+class _Reader:
+    """One reading process and this side of its pipe."""
+
+    process: multiprocessing.process.BaseProcess
+    pipe: multiprocessing.connection.Connection
+
+    @classmethod
+    def start(cls, request: Request) -> _Reader:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=read_streams, args=(theirs, request), name="lsl-reader", daemon=True)
+        process.start()
+        theirs.close()
+        return cls(process, ours)
+
+    def stop(self) -> None:
+        self.process.kill()  # it holds nothing that could be lost
+        self.process.join()
+        self.pipe.close()
+
+
+class LslSource:
+    """A live stream as a source.
+
+    Silence of the amplifier, a lost and a found stream, and a replaced reading process come as notices among the
+    events: ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``.
+
+    Parameters
+    ----------
+    stream
+        Which stream; a stream that is not there is waited for ``stream.timeout_s``.
+    markers
+        Which marker stream; None for none. Where it is not required, it may appear at any later time.
+
+    Raises
+    ------
+    SourceError
+        If no stream agrees, several do, or the metadata leave the unit open; one line with the candidates.
+    """
+
+    def __init__(self, stream: StreamSettings, markers: MarkerSettings | None = None) -> None:
+        self._stream = stream
+        self._markers = markers
+        self._closed = False
+        self._lock = threading.Lock()  # close() may come from another thread while a reader is being replaced
+        self._waiting: Message | None = None
+        self._reader = _Reader.start(Request(stream, markers))
+        try:
+            self.spec: StreamSpec = self._wait_open()
+        except BaseException:
+            self._reader.stop()
+            raise
+
+    def close(self) -> None:
+        """Stop reading; `events` ends. Safe to call twice and from another thread."""
+        with self._lock:
+            self._closed = True
+            self._reader.process.kill()
+            self._reader.process.join()
+
+    def events(self) -> Iterator[Chunk | Marker | Notice]:
+        """Yield chunks, markers and notices as they come, until the source is closed."""
+        last_data = last_message = time.monotonic()
+        silent = replaced = False  # silent: it has been said that no data come
+        while not self._closed:
+            message = self._receive(min(0.1, self._stream.stall_s / 2))
+            now = time.monotonic()
+            if message is not None:
+                last_message = now
+            if isinstance(message, Chunk):
+                last_data = now
+                if silent:
+                    silent = False
+                    yield self._notice("resumed", "sends again")
+                yield self._merged(message)
+            elif isinstance(message, (Marker, Notice)):
+                yield message
+            elif isinstance(message, Opened):
+                last_data, silent = now, False
+                yield self._notice(*(RESTARTED if replaced else RECONNECTED))
+                replaced = False
+            elif isinstance(message, Failed):
+                raise SourceError(message.text)
+            elif message is None and self._gone(now - last_message, STARTING_S if replaced else HUNG_S):
+                yield self._notice("lost", "is not read: the reading process died; starting another")
+                self._replace()
+                last_message, replaced = time.monotonic(), True
+            if not silent and now - last_data > self._stream.stall_s:
+                silent = True
+                yield self._notice("stalled", f"has sent nothing for {now - last_data:.1f} s")
+
+    def _wait_open(self) -> StreamSpec:
+        while True:
+            message = self._receive(STARTING_S)
+            if isinstance(message, Opened):
+                return message.spec
+            if isinstance(message, Failed):
+                raise SourceError(message.text)
+            if message is None:
+                msg = "the process that reads LSL died or hung while it started; run perceptogram doctor"
+                raise SourceError(msg)
+
+    def _receive(self, timeout_s: float) -> Message | None:
+        """Return the next message; None if none comes within `timeout_s` or the reading process has died."""
+        if self._waiting is not None:
+            message, self._waiting = self._waiting, None
+            return message
+        pipe = self._reader.pipe
+        try:
+            return decode(pipe.recv_bytes()) if pipe.poll(timeout_s) else None
+        except (EOFError, OSError):
+            return None
+
+    def _merged(self, chunk: Chunk) -> Chunk:
+        """Return `chunk` with those that already wait behind it, so that a session that is late catches up."""
+        chunks = [chunk]
+        while len(chunks) < MERGE:
+            message = self._receive(0.0)
+            if not isinstance(message, Chunk):
+                self._waiting = message
+                break
+            chunks.append(message)
+        if len(chunks) == 1:
+            return chunk
+        stamps = np.concatenate([part.stamps for part in chunks])
+        return Chunk(stamps, np.concatenate([part.samples for part in chunks]), chunks[-1].arrived)
+
+    def _gone(self, silent_s: float, allowed_s: float) -> bool:
+        return not self._closed and (not self._reader.process.is_alive() or silent_s > allowed_s)
+
+    def _replace(self) -> None:
+        with self._lock:
+            self._reader.stop()
+            if not self._closed:
+                self._reader = _Reader.start(Request(self._stream, self._markers, known=self.spec))
+
+    def _notice(self, kind: str, text: str) -> Notice:
+        import pylsl
+
+        return Notice(pylsl.local_clock(), kind, f"EEG stream {self.spec.name!r} {text}")

@@ -1,0 +1,261 @@
+"""What a stream says of itself, live or in an XDF file, and which of its channels to read in which unit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from realtime.sources.base import StreamSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import StreamSettings
+
+logger = logging.getLogger(__name__)
+
+EXPONENTS = {"volts": 0, "millivolts": -3, "microvolts": -6, "nanovolts": -9}
+SPELLINGS = {
+    **{text: "volts" for text in ("volts", "volt", "v", "0")},
+    **{text: "millivolts" for text in ("millivolts", "millivolt", "mv", "-3")},
+    **{text: "microvolts" for text in ("microvolts", "microvolt", "uv", "\u00b5v", "\u03bcv", "-6")},
+    **{text: "nanovolts" for text in ("nanovolts", "nanovolt", "nv", "-9")},
+}
+
+
+class SourceError(ValueError):
+    """A stream or recording that cannot be used; one line says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel as the metadata describe it; `type` and `unit` are empty where they do not say."""
+
+    label: str
+    type: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class StreamDescription:
+    """A stream as its metadata describe it, before anything is chosen from it."""
+
+    name: str
+    type: str
+    source_id: str
+    host: str
+    uid: str
+    rate_hz: float
+    format: str
+    channels: tuple[Channel, ...]
+    reference: str | None = None
+
+    @property
+    def title(self) -> str:
+        """One phrase that tells this stream from others."""
+        rate = f"{self.rate_hz:g} Hz" if self.rate_hz else "irregular"
+        parts = f"type {self.type!r}, source_id {self.source_id!r}, host {self.host!r}, {len(self.channels)} ch, {rate}"
+        return f"{self.name!r} ({parts})"
+
+    def matches(self, name: str | None, type: str | None, source_id: str | None, host: str | None = None) -> bool:
+        """Return whether everything that is given agrees; case does not count in the type."""
+        return (
+            (name is None or self.name == name)
+            and (type is None or self.type.casefold() == type.casefold())
+            and (source_id is None or self.source_id == source_id)
+            and (host is None or self.host == host)
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to take from a stream.
+
+    Attributes
+    ----------
+    spec
+        The stream as a session sees it.
+    picks
+        intp ``[channels]``: columns of the stream, in the order of ``spec.channels``.
+    scale
+        float64 ``[channels]``: factor from the stream's units to microvolts.
+    """
+
+    spec: StreamSpec
+    picks: NDArray[np.intp]
+    scale: NDArray[np.float64]
+
+
+def parse_info(xml: str) -> dict[str, list[Any]]:
+    """Return a stream's XML as nested mappings of lists, the form in which pyxdf gives the headers of a file."""
+
+    def content(element: ElementTree.Element) -> Any:
+        if len(element) == 0:
+            return element.text
+        nested: dict[str, list[Any]] = {}
+        for child in element:
+            nested.setdefault(child.tag, []).append(content(child))
+        return nested
+
+    parsed = content(ElementTree.fromstring(xml))
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _first(node: Any, *path: str) -> Any:
+    """Return the first entry at `path`, or None where the metadata stop short."""
+    for key in path:
+        entries = node.get(key) if isinstance(node, Mapping) else None
+        if not entries:
+            return None
+        node = entries[0]
+    return node
+
+
+def _text(node: Any, *path: str) -> str:
+    value = _first(node, *path)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def describe(info: Mapping[str, list[Any]]) -> StreamDescription:
+    """Return what `info`, a stream's metadata as nested mappings of lists, says; missing parts are tolerated."""
+    count = int(_text(info, "channel_count") or 1)
+    channels_node = _first(info, "desc", "channels")
+    entries = channels_node.get("channel", []) if isinstance(channels_node, Mapping) else []
+    channels = [
+        Channel(_text(entry, "label") or _text(entry, "name"), _text(entry, "type"), _text(entry, "unit"))
+        for entry in entries[:count]
+    ]
+    channels += [Channel("")] * (count - len(channels))
+    named = tuple(
+        Channel(channel.label or f"ch{position}", channel.type, channel.unit)
+        for position, channel in enumerate(channels, start=1)
+    )
+    reference = _first(info, "desc", "reference")
+    labels = reference.get("label", []) if isinstance(reference, Mapping) else [reference]
+    return StreamDescription(
+        name=_text(info, "name"),
+        type=_text(info, "type"),
+        source_id=_text(info, "source_id"),
+        host=_text(info, "hostname"),
+        uid=_text(info, "uid"),
+        rate_hz=float(_text(info, "nominal_srate") or 0),
+        format=_text(info, "channel_format"),
+        channels=named,
+        reference=", ".join(label for label in labels if isinstance(label, str) and label.strip()) or None,
+    )
+
+
+def unit_name(text: str) -> str | None:
+    """Return the unit that `text` spells (``"microvolts"`` for ``"uV"``), or None where it is not a voltage."""
+    return SPELLINGS.get(text.strip().casefold())
+
+
+def microvolts_per(unit: str) -> float:
+    """Return how many microvolts one `unit` ("volts", "millivolts", "microvolts" or "nanovolts") is."""
+    return float(10.0 ** (EXPONENTS[unit] + 6))
+
+
+def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
+    """Return which channels of `stream` to read and how to bring them to microvolts.
+
+    Without ``settings.channels`` every channel of type EEG is read, or every channel where no types are given.
+    Channels of other types keep their own values where their unit is not a voltage (triggers, photodiodes).
+
+    Raises
+    ------
+    SourceError
+        If the rate is missing, a named channel is absent or doubled, or the unit of an EEG channel is unknown.
+    """
+    if stream.rate_hz <= 0:
+        msg = f"stream {stream.title} has no sampling rate, so it cannot be EEG; choose another by stream.name"
+        raise SourceError(msg)
+    if stream.format == "string":
+        msg = f"stream {stream.title} carries text, not samples; choose another by stream.name or stream.type"
+        raise SourceError(msg)
+    chosen = _positions(stream, settings)
+    labels = tuple(stream.channels[position].label for position in chosen)
+    scale, units = [], []
+    for position in chosen:
+        channel = stream.channels[position]
+        is_eeg = channel.type.casefold() in ("", "eeg")
+        told = unit_name(channel.unit)
+        if is_eeg and settings.unit is not None:
+            if told not in (None, settings.unit):
+                logger.warning("stream.unit (%s) replaces %s, told for %s", settings.unit, told, channel.label)
+            told = settings.unit
+        if is_eeg and told is None:
+            unit = f"unit {channel.unit!r}" if channel.unit else "no unit"
+            msg = f"stream {stream.title}: channel {channel.label} has {unit}; set stream.unit, such as microvolts"
+            raise SourceError(msg)
+        scale.append(1.0 if told is None else microvolts_per(told))
+        if is_eeg and told is not None:
+            units.append(told)
+    spec = StreamSpec(
+        name=stream.name,
+        type=stream.type,
+        source_id=stream.source_id,
+        rate_hz=stream.rate_hz,
+        channels=labels,
+        unit=units[0] if units else "microvolts",
+        reference=stream.reference,
+    )
+    return Selection(spec, np.array(chosen, dtype=np.intp), np.array(scale))
+
+
+def _positions(stream: StreamDescription, settings: StreamSettings) -> list[int]:
+    labels = [channel.label for channel in stream.channels]
+    if settings.channels is not None:
+        missing = [label for label in settings.channels if label not in labels]
+        if missing:
+            msg = f"stream {stream.title} has no channel {', '.join(missing)}; it has {', '.join(labels)}"
+            raise SourceError(msg)
+        chosen = [labels.index(label) for label in settings.channels]
+    else:
+        types = [channel.type.casefold() for channel in stream.channels]
+        chosen = (
+            [position for position, type_ in enumerate(types) if type_ == "eeg"] if any(types) else [*range(len(types))]
+        )
+        if not chosen:
+            told = ", ".join(sorted(set(types)))
+            msg = f"stream {stream.title} has no channel of type EEG (types: {told}); name some in stream.channels"
+            raise SourceError(msg)
+    doubled = sorted({labels[position] for position in chosen if labels.count(labels[position]) > 1})
+    if doubled:
+        msg = f"stream {stream.title} has more than one channel called {', '.join(doubled)}; give each its own label"
+        raise SourceError(msg)
+    return chosen
+
+
+def choose(
+    found: Sequence[StreamDescription], what: str, key: str, wanted: Mapping[str, str | None]
+) -> StreamDescription:
+    """Return the one stream in `found` that agrees with `wanted`.
+
+    Parameters
+    ----------
+    what, key
+        How to call the stream ("EEG") and its section of the settings ("stream") in errors.
+    wanted
+        ``name``, ``type``, ``source_id`` and ``host``; None where anything will do.
+
+    Raises
+    ------
+    SourceError
+        If none or several agree; the line lists the candidates.
+    """
+    matching = [stream for stream in found if stream.matches(**wanted)]
+    if len(matching) == 1:
+        return matching[0]
+    asked = ", ".join(f"{name} {value!r}" for name, value in wanted.items() if value is not None) or "anything"
+    if matching:
+        listed = "; ".join(stream.title for stream in matching)
+        msg = f"{len(matching)} {what} streams match {asked}: {listed}; set {key}.name, {key}.source_id or {key}.host"
+        raise SourceError(msg)
+    listed = "; ".join(stream.title for stream in found) or "no stream at all"
+    msg = f"no {what} stream matches {asked}; found {listed}; start it or correct {key}.name and {key}.type"
+    raise SourceError(msg)

@@ -1,0 +1,12 @@
+"""LSL on loopback only, under a session id of its own: the suite neither sends nor hears anything off the machine."""
+
+import os
+from pathlib import Path
+import tempfile
+import uuid
+
+from realtime import lsl_config
+
+# Set on import, before any test module can touch liblsl; every process the suite starts inherits it.
+_folder = tempfile.TemporaryDirectory(prefix="perceptogram-tests-")
+lsl_config.use(lsl_config.loopback(f"tests-{os.getpid()}-{uuid.uuid4().hex}"), Path(_folder.name) / "lsl_api.cfg")
