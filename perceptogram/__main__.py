@@ -13,7 +13,7 @@ from rich.console import Console
 from configs.errors import InputError
 from perceptogram import __version__
 
-COMMANDS = ("demo", "doctor", "streams", "fit", "run", "replay", "simulate", "record", "evaluate", "bench")
+COMMANDS = ("bench",)
 
 app = typer.Typer(
     name="perceptogram",
