@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from stimuli.pictures import PictureSet
 
-SIZE = 64
+SIZE = 32  # Enough for these statistics, and drawn in a few milliseconds while the participant looks.
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 ANIMATE = frozenset({"people", "animals", "animal", "person"})
 # Mean and spread over the drawn set, so that each statistic is about standard normal there.
-BRIGHTNESS = (0.68, 0.17)
-CONTRAST = (0.17, 0.05)
-ROUGHNESS = (0.055, 0.025)
+BRIGHTNESS = (0.63, 0.115)
+CONTRAST = (0.19, 0.047)
+ROUGHNESS = (0.071, 0.0215)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Participant:
         self.settings = settings
         self.parts: tuple[Component, ...] = components(settings.channels)
         self._pictures = pictures
-        self._start, self._n = start, 0
+        self.start, self._n = start, 0
         self._background = Background(
             settings.channels, settings.rate_hz, [settings.seed, settings.session, 0], settings.background
         )
@@ -93,7 +93,7 @@ class Participant:
     @property
     def next_stamp(self) -> float:
         """Time of the next sample."""
-        return self._start + self._n / self.settings.rate_hz
+        return self.start + self._n / self.settings.rate_hz
 
     def see(self, marker: Marker) -> float:
         """Begin the response to a picture's onset; other markers change nothing.
@@ -110,20 +110,27 @@ class Participant:
             If the picture is not in the set.
         """
         if marker.kind == PICTURE and marker.picture is not None:
-            strengths = self._strengths(marker.picture)
+            strengths = self.look_up(marker.picture)
             gain = np.exp(self.settings.gain_spread * self._trial_rng.normal())
             shift = self.settings.jitter_s * float(np.clip(self._trial_rng.normal(), -2.5, 2.5))
             self._responses.append(_Response(marker.stamp + shift, strengths * gain * self.settings.snr))
         return self.next_stamp - marker.stamp
 
-    def _strengths(self, picture: str) -> NDArray[np.float64]:
+    def look_up(self, picture: str) -> NDArray[np.float64]:
+        """Return a picture's activations, remembered; safe to call from another thread before `see`.
+
+        Raises
+        ------
+        stimuli.pictures.PictureError
+            If the picture is not in the set.
+        """
         if picture not in self._known:
             self._known[picture] = activations(picture_features(self._pictures, picture), self.settings.seed)
         return self._known[picture]
 
     def take(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the stamps ``[count]`` and samples ``[count, channels]`` (microvolts) that come next."""
-        stamps = self._start + (self._n + np.arange(count)) / self.settings.rate_hz
+        stamps = self.start + (self._n + np.arange(count)) / self.settings.rate_hz
         self._n += count
         samples = self._background.take(count)
         if count:

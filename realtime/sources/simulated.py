@@ -1,0 +1,217 @@
+"""The simulated participant as a process of its own: an LSL EEG stream that answers the pictures' markers.
+
+Each sample is stamped with the time at which it is due and sent in small chunks when the last of them is due, as an
+amplifier would. A picture's response begins `FIRST_S` after its onset, so a marker has that long, less one chunk, to
+arrive. The stream says of itself that it is simulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from configs.schema import MarkerSettings, PictureSettings
+from realtime.sources.base import Chunk
+from realtime.sources.simulation.evoked import FIRST_S
+from realtime.sources.simulation.head import positions
+from realtime.sources.simulation.listener import MarkerListener
+from realtime.sources.simulation.participant import Participant, SimulationSettings
+from stimuli.child import STOP, ChildProcess, Report, commands, report
+from stimuli.pictures import PictureError, open_pictures
+
+if TYPE_CHECKING:
+    import pylsl
+
+    from stimuli.markers import Marker
+
+MODULE = "realtime.sources.simulated"
+Fault = Callable[[Iterator[Chunk]], Iterator[Chunk]]
+
+
+@dataclass(frozen=True)
+class SimulatedStream:
+    """Everything that a simulated participant's process needs to know.
+
+    Attributes
+    ----------
+    participant
+        Who is simulated and how well they can be read.
+    pictures
+        Set in which the pictures named by markers are looked up.
+    markers
+        Which marker stream to listen to; streams may come, go and come back.
+    name, source_id
+        Of the EEG stream.
+    chunk_size
+        Samples sent at a time.
+    """
+
+    participant: SimulationSettings = field(default_factory=SimulationSettings)
+    pictures: PictureSettings = field(default_factory=PictureSettings)
+    markers: MarkerSettings = field(default_factory=MarkerSettings)
+    name: str = "SimulatedEEG"
+    source_id: str = "perceptogram-simulated-eeg"
+    chunk_size: int = 5
+
+
+def start_simulated(stream: SimulatedStream | None = None, *, timeout_s: float = 30.0) -> ChildProcess:
+    """Start a simulated participant as a process of its own and return once its stream is on the network.
+
+    The handle reports ``"hearing"`` for each marker stream found and ``"status"`` once a second; `stop` ends it.
+
+    Raises
+    ------
+    stimuli.child.ChildError
+        If it does not come up.
+    """
+    job = TypeAdapter(SimulatedStream).dump_json(stream or SimulatedStream()).decode()
+    child = ChildProcess(MODULE, ["--job", job])
+    try:
+        child.wait_for("streaming", timeout_s)
+    except BaseException:
+        child.stop()
+        raise
+    return child
+
+
+def run_simulated(
+    stream: SimulatedStream, stop: threading.Event, tell: Report | None = None, fault: Fault | None = None
+) -> None:
+    """Publish a simulated participant's EEG until `stop` is set.
+
+    Parameters
+    ----------
+    stream
+        Who, what and under which name.
+    stop
+        Set it to end.
+    tell
+        Called with an event's name and its fields: ``"streaming"``, ``"hearing"``, ``"unknown"``, ``"status"``.
+    fault
+        Transformation of the chunks before they are sent, such as one that drops samples.
+
+    Raises
+    ------
+    stimuli.pictures.PictureError
+        If the picture set cannot be opened.
+    ValueError
+        If a channel has no known position.
+    """
+    import pylsl
+
+    say = tell or _say_nothing
+    settings = stream.participant
+    participant = Participant(open_pictures(stream.pictures), settings, start=pylsl.local_clock())
+    outlet = pylsl.StreamOutlet(_stream_info(stream), stream.chunk_size, 360)
+    heard: queue.SimpleQueue[Marker] = queue.SimpleQueue()
+
+    def take_in(marker: Marker) -> None:
+        if marker.picture is not None:
+            try:
+                participant.look_up(marker.picture)
+            except PictureError as error:
+                say("unknown", picture=marker.picture, text=str(error))
+                return
+        heard.put(marker)
+
+    listener = MarkerListener(stream.markers, take_in, lambda name: say("hearing", stream=name))
+    listener.start()
+    say("streaming", name=stream.name, source_id=stream.source_id, rate_hz=settings.rate_hz, simulated=True)
+    try:
+        # The first sample is due now, not when the set began to open.
+        participant.start = pylsl.local_clock()
+        chunks: Iterator[Chunk] = _chunks(participant, stream.chunk_size, heard, stop, say)
+        for chunk in chunks if fault is None else fault(chunks):
+            outlet.push_chunk(chunk.samples, chunk.stamps.tolist())
+    finally:
+        stop.set()
+        listener.join()
+
+
+def _chunks(
+    participant: Participant, size: int, heard: queue.SimpleQueue[Marker], stop: threading.Event, say: Report
+) -> Iterator[Chunk]:
+    """Yield each chunk when its last sample is due."""
+    import pylsl
+
+    seen = late = 0
+    next_status = participant.next_stamp + 1.0
+    while not stop.is_set():
+        due = participant.next_stamp + (size - 1) / participant.settings.rate_hz
+        if stop.wait(max(0.0, due - pylsl.local_clock())):
+            return
+        while not heard.empty():
+            marker = heard.get()
+            past_onset_s = participant.see(marker)
+            seen += marker.picture is not None
+            late += marker.picture is not None and past_onset_s > FIRST_S
+        stamps, samples = participant.take(size)
+        yield Chunk(stamps, samples, pylsl.local_clock())
+        if stamps[-1] >= next_status:
+            next_status += 1.0
+            say("status", pictures=seen, late=late, stamp=float(stamps[-1]))
+
+
+def _stream_info(stream: SimulatedStream) -> pylsl.StreamInfo:
+    """Return the stream's metadata as the XDF specification for EEG lays them out."""
+    import pylsl
+
+    settings = stream.participant
+    channels = settings.channels
+    info = pylsl.StreamInfo(stream.name, "EEG", len(channels), settings.rate_hz, pylsl.cf_float32, stream.source_id)
+    description = info.desc()
+    entries = description.append_child("channels")
+    for label, place in zip(channels, 1e3 * positions(channels), strict=True):
+        entry = entries.append_child("channel")
+        entry.append_child_value("label", label)
+        entry.append_child_value("type", "EEG").append_child_value("unit", "microvolts")
+        location = entry.append_child("location")
+        for axis, millimetres in zip("XYZ", place, strict=True):
+            location.append_child_value(axis, f"{millimetres:.2f}")
+    description.append_child("reference").append_child_value("label", "simulated")
+    cap = description.append_child("cap")
+    cap.append_child_value("name", "simulated").append_child_value("labelscheme", "10-10")
+    acquisition = description.append_child("acquisition")
+    acquisition.append_child_value("manufacturer", "Perceptogram Live, simulated")
+    acquisition.append_child_value("model", "simulated participant")
+    simulation = description.append_child("simulation")
+    for key in ("seed", "session", "snr"):
+        simulation.append_child_value(key, f"{getattr(settings, key):g}")
+    return info
+
+
+def _say_nothing(event: str, **fields: Any) -> None:
+    """Report to nobody."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the process and return its exit code: 2 where the job cannot be done as asked."""
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description="Publish a simulated participant's EEG.")
+    parser.add_argument("--job", default="{}", help="settings in JSON, as SimulatedStream has them")
+    text = parser.parse_args(arguments).job
+    stop, words = threading.Event(), commands()
+
+    def obey() -> None:
+        while words.get() != STOP:
+            report("output", text=f"the simulated participant knows one word, {STOP!r}")
+        stop.set()
+
+    threading.Thread(target=obey, daemon=True).start()
+    try:
+        run_simulated(TypeAdapter(SimulatedStream).validate_json(text), stop, report)
+    except (ValidationError, ValueError) as error:
+        report("error", text=" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        stop.set()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

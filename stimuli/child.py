@@ -1,0 +1,180 @@
+"""A part that runs as a process of its own: it reports in JSON lines on its output and takes words on its input.
+
+The child ends when its input closes, so it never outlives the process that started it, however that one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+STOP = "stop"
+Report = Callable[..., None]
+
+
+class ChildError(RuntimeError):
+    """A child process that ended, or kept silent, when it should have reported; one line says which and why."""
+
+
+class ChildProcess:
+    """A running ``python -m module``, seen from the process that started it.
+
+    Parameters
+    ----------
+    module
+        Module to run; it speaks through `report` and listens through `commands`.
+    arguments
+        Its command line.
+    environment
+        Variables to set for it.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        root = str(Path(__file__).resolve().parents[1])
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        self._module = module
+        # -P keeps files in the working directory from hiding our packages, whose names are plain words.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONPATH": path} | dict(environment or {}),
+        )
+        self._changed = threading.Condition()
+        self._reports: list[dict[str, Any]] = []
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, name=f"reports of {module}", daemon=True)
+        self._reader.start()
+
+    def reports(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Return everything reported so far, or only reports of one kind."""
+        with self._changed:
+            return [report for report in self._reports if event is None or report["event"] == event]
+
+    def latest(self, event: str) -> dict[str, Any] | None:
+        """Return the last report of a kind, or None."""
+        found = self.reports(event)
+        return found[-1] if found else None
+
+    def wait_for(self, event: str, timeout_s: float, count: int = 1) -> dict[str, Any]:
+        """Return report number `count` of a kind, as soon as it is there.
+
+        Raises
+        ------
+        ChildError
+            If the child ends before, with its own words where it left some, or does not report in time.
+        """
+
+        def found() -> list[dict[str, Any]]:
+            return [report for report in self._reports if report["event"] == event]
+
+        with self._changed:
+            self._changed.wait_for(lambda: len(found()) >= count or self._ended, timeout_s)
+            if len(found()) >= count:
+                return found()[count - 1]
+            if self._ended:
+                errors = [report.get("text", "") for report in self._reports if report["event"] == "error"]
+                why = errors[-1] if errors else f"exit code {self._process.wait()}"
+                msg = f"{self._module} ended before {event!r}: {why}"
+            else:
+                msg = f"{self._module} did not report {event!r} within {timeout_s:g} s"
+        raise ChildError(msg)
+
+    def say(self, word: str) -> None:
+        """Send one word to the child; a child that has ended hears nothing."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            try:
+                self._process.stdin.write(word + "\n")
+                self._process.stdin.flush()
+            except (BrokenPipeError, ConnectionResetError, ValueError):
+                self._reader.join(1.0)
+
+    @property
+    def running(self) -> bool:
+        """Whether the child still runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Return the child's exit code once it has ended.
+
+        Raises
+        ------
+        ChildError
+            If it still runs after `timeout_s`.
+        """
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            msg = f"{self._module} still runs after {timeout_s:g} s"
+            raise ChildError(msg) from None
+        self._reader.join()
+        return code
+
+    def stop(self, timeout_s: float = 5.0) -> int:
+        """Ask the child to end, insist after `timeout_s`, and return its exit code; safe to call twice."""
+        self.say(STOP)
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            try:
+                self._process.stdin.close()
+            except (BrokenPipeError, ConnectionResetError):
+                self._reader.join(1.0)
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        code = self.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return code
+
+    def _read(self) -> None:
+        output = self._process.stdout
+        if output is None:
+            return
+        for line in output:
+            try:
+                report = json.loads(line)
+            except ValueError:
+                report = None
+            if not isinstance(report, dict) or "event" not in report:
+                report = {"event": "output", "text": line.rstrip("\n")}
+            with self._changed:
+                self._reports.append(report | {"received": time.monotonic()})
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+
+def report(event: str, **fields: Any) -> None:
+    """Tell the parent something, from inside the child."""
+    sys.stdout.write(json.dumps({"event": event} | fields, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def commands() -> queue.SimpleQueue[str]:
+    """Return the words that the parent says, from inside the child; the last one is `STOP`."""
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            heard.put(line.strip())
+        heard.put(STOP)
+
+    threading.Thread(target=listen, name="commands", daemon=True).start()
+    return heard
