@@ -1,0 +1,116 @@
+"""From what a source yields to epochs: the same wiring live, in calibration and in replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from configs.schema import Config
+from realtime.epochs import EpochBuilder, EpochEvent
+from realtime.filters import FilterChain
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.timeline import Fault, Hole, Timeline
+from stimuli.markers import PICTURE
+
+PipelineEvent = EpochEvent | Hole | Fault | Notice
+
+
+class Pipeline:
+    """Timeline, filters and epochs in a row.
+
+    Parameters
+    ----------
+    config
+        Settings of the session.
+    spec
+        The stream that is pushed.
+
+    Attributes
+    ----------
+    channels
+        Names of the channels used, in order.
+    rate_hz
+        Rate of the epochs' samples.
+    n_times, times_s
+        Samples in a window and their times after onset.
+    filters
+        What was done to the samples, in plain types.
+    timeline
+        The time axis, for its counts of lost samples and its measured rate.
+
+    Raises
+    ------
+    ValueError
+        If a channel is missing, or the filters or window do not fit the stream's rate.
+    """
+
+    def __init__(self, config: Config, spec: StreamSpec) -> None:
+        self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
+        self._picks = pick_channels(self.channels, spec.channels)
+        self._classes = config.markers.classes
+        self._marker_offset_s = config.markers.offset_s
+        self.timeline = Timeline(spec.rate_hz)
+        self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
+        window = config.window
+        self._epochs = EpochBuilder(
+            window.first_s,
+            window.stop_s,
+            self._filters.rate_hz,
+            config.artefacts,
+            self._filters.settle_s,
+            self.channels,
+        )
+        self.rate_hz = self._filters.rate_hz
+        self.n_times = self._epochs.n_times
+        self.times_s = self._epochs.times_s
+        self.filters = self._filters.describe()
+
+    def push(self, item: Chunk | Marker | Notice) -> Iterator[PipelineEvent]:
+        """Yield what follows from the next item of a source, as soon as it is known."""
+        if isinstance(item, Notice):
+            yield item
+        elif isinstance(item, Marker):
+            if self.is_stimulus(item):
+                yield from self._epochs.push(replace(item, stamp=item.stamp + self._marker_offset_s))
+        else:
+            samples = item.samples if self._picks is None else item.samples[:, self._picks]
+            for timed in self.timeline.push(replace(item, samples=samples)):
+                if isinstance(timed, Fault):
+                    yield timed
+                elif isinstance(timed, Hole):
+                    yield timed
+                    self._filters.hole(timed)
+                    yield from self._epochs.push(timed)
+                else:
+                    yield from self._epochs.push(self._filters.push(timed))
+
+    def finish(self) -> Iterator[PipelineEvent]:
+        """Yield the refusals of what is still open when the source has ended."""
+        yield from self._epochs.finish()
+
+    def is_stimulus(self, marker: Marker) -> bool:
+        """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
+        return marker.kind in self._classes if self._classes else marker.kind == PICTURE
+
+
+def pick_channels(
+    wanted: tuple[str, ...], present: tuple[str, ...]
+) -> np.ndarray[tuple[int], np.dtype[np.intp]] | None:
+    """Return the places of the channels `wanted` among those `present`; None where they are the same.
+
+    Raises
+    ------
+    ValueError
+        If a channel is missing or its name stands for more than one.
+    """
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        msg = f"channels {', '.join(missing)} are not in the stream, which has {', '.join(present)}"
+        raise ValueError(msg)
+    double = sorted({name for name in wanted if present.count(name) > 1 or wanted.count(name) > 1})
+    if double:
+        msg = f"channel names must be unique, found twice: {', '.join(double)}"
+        raise ValueError(msg)
+    return None if wanted == present else np.array([present.index(name) for name in wanted], np.intp)
