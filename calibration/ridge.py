@@ -159,7 +159,9 @@ class AlphaPath:
         quadratic = self._vectors.T @ (test.gram + test.n * np.outer(dx, dx)) @ self._vectors
         quadratic *= wanted @ wanted.T
         inverse = 1.0 / (self._values + alphas[:, None])
-        result: Array = power - 2 * inverse @ linear + np.einsum("ap,pq,aq->a", inverse, quadratic, inverse, optimize=True)
+        result: Array = (
+            power - 2 * inverse @ linear + np.einsum("ap,pq,aq->a", inverse, quadratic, inverse, optimize=True)
+        )
         return result
 
 
@@ -215,7 +217,7 @@ def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence
     scale = np.divide(1.0, deviation, out=np.zeros(y.shape[1]), where=deviation > 1e-12)
     solver = _fit_primal if len(x) >= x.shape[1] else _fit_dual
     weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
-    return RidgeFit(weights, intercept, alpha, path, errors / max(len(y) * np.count_nonzero(scale), 1), held_out)
+    return RidgeFit(weights, intercept, alpha, path, errors / max(len(y) * int(np.count_nonzero(scale)), 1), held_out)
 
 
 def _check(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array) -> None:

@@ -1,0 +1,108 @@
+"""The whole chain from microvolts to embedding, and the one matrix it comes to.
+
+Every step is affine in the epoch's samples, so the chain is multiplied out once, after the fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """``embedding = bias + Σ_t samples[t] @ weights[t]``.
+
+    Attributes
+    ----------
+    weights
+        float32 ``[times, channels, dims]`` for samples in microvolts.
+    bias
+        float32 ``[dims]``.
+    """
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def predict(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the embeddings ``[trials, dims]`` of epochs ``[trials, times, channels]``."""
+        flat = samples.reshape(len(samples), -1).astype(np.float32, copy=False)
+        predicted: NDArray[np.float32] = flat @ self.weights.reshape(-1, self.weights.shape[2]) + self.bias
+        return predicted
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The steps from an epoch in microvolts to an embedding, in the order in which they are taken.
+
+    Attributes
+    ----------
+    baseline
+        ``[times]``: weights whose sum over the epoch is subtracted from every sample; all zero for none.
+    start
+        First sample of the decoded window within the epoch; what stands before it serves the baseline alone.
+    whitening
+        ``[channels, channels]``, symmetric.
+    mean, std
+        ``[window times, channels]`` of the whitened training window.
+    weights, intercept
+        ``[window times × channels, dims]`` and ``[dims]``: the ridge map.
+    predicted_mean, predicted_std
+        ``[dims]``: statistics of held-out predictions. Ridge shrinks towards the mean; these undo it.
+    target_mean, target_std
+        ``[dims]``: statistics of the training targets.
+    """
+
+    baseline: Array
+    start: int
+    whitening: Array
+    mean: Array
+    std: Array
+    weights: Array
+    intercept: Array
+    predicted_mean: Array
+    predicted_std: Array
+    target_mean: Array
+    target_std: Array
+
+    @property
+    def _gain(self) -> Array:
+        """Return how much each dimension is stretched; one whose held-out predictions never vary stays at its mean."""
+        return np.divide(
+            self.target_std, self.predicted_std, out=np.zeros_like(self.target_std), where=self.predicted_std > 1e-12
+        )
+
+    def predict(self, samples: NDArray[np.floating]) -> Array:
+        """Return the embeddings ``[trials, dims]`` of epochs ``[trials, times, channels]``, step by step."""
+        window = subtract_baseline(samples.astype(np.float64), self.baseline, self.start)
+        scaled = (window @ self.whitening - self.mean) / self.std
+        predicted = scaled.reshape(len(scaled), -1) @ self.weights + self.intercept
+        embedding: Array = (predicted - self.predicted_mean) * self._gain + self.target_mean
+        return embedding
+
+    def fold(self) -> LinearMap:
+        """Return the chain as one map."""
+        times, channels = self.mean.shape
+        scaled = self.weights.reshape(times, channels, -1) / self.std[:, :, None] * self._gain
+        window = np.einsum("ce,ted->tcd", self.whitening, scaled, optimize=True)
+        weights = np.zeros((len(self.baseline), channels, scaled.shape[2]))
+        weights[self.start : self.start + times] = window
+        weights -= self.baseline[:, None, None] * window.sum(axis=0)
+        offset = (self.intercept - self.predicted_mean) * self._gain + self.target_mean
+        bias = offset - np.einsum("tc,tcd->d", self.mean, scaled, optimize=True)
+        return LinearMap(weights.astype(np.float32), bias.astype(np.float32))
+
+
+def subtract_baseline(samples: NDArray[Any], baseline: Array, start: int) -> NDArray[Any]:
+    """Return the window from `start` on of epochs ``[trials, times, channels]``, less each epoch's baseline."""
+    window = samples[:, start:]
+    if not baseline.any():
+        return window
+    level = np.einsum("t,ntc->nc", baseline.astype(samples.dtype), samples)
+    centred: NDArray[Any] = window - level[:, None]
+    return centred

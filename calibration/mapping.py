@@ -1,0 +1,184 @@
+"""From trials to the map: the same function fits the map that runs and the maps that are only scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.folding import Chain, LinearMap, subtract_baseline
+from calibration.ridge import RidgeFit, fit_ridge, grouped_folds
+from calibration.whitening import noise_covariance, whitening_matrix
+from configs.schema import FitSettings
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where window and baseline lie in an epoch.
+
+    Attributes
+    ----------
+    start
+        First sample of the decoded window.
+    baseline
+        ``[times]``: see `calibration.folding.Chain`.
+    """
+
+    start: int
+    baseline: Array
+
+    @classmethod
+    def of(cls, times_s: Array, start_s: float, baseline_s: tuple[float, float] | None) -> Layout:
+        """Return the layout for samples at `times_s` after onset."""
+        margin = 1e-6
+        baseline = np.zeros(len(times_s))
+        if baseline_s is not None:
+            inside = (times_s >= baseline_s[0] - margin) & (times_s < baseline_s[1] - margin)
+            baseline[inside] = 1.0 / max(int(np.count_nonzero(inside)), 1)
+        return cls(int(np.count_nonzero(times_s < start_s - margin)), baseline)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Trials with their targets.
+
+    Attributes
+    ----------
+    samples
+        float32 ``[trials, times, channels]`` in microvolts.
+    targets
+        ``[trials, dims]``.
+    groups
+        ``[trials]``: trials of one group are never on both sides of a split.
+    names
+        ``[trials]``: what was shown; trials of one name have the same target.
+    """
+
+    samples: NDArray[np.float32]
+    targets: NDArray[np.floating[Any]]
+    groups: NDArray[Any]
+    names: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def take(self, which: NDArray[Any]) -> Examples:
+        """Return the trials that an index or a mask names."""
+        return Examples(self.samples[which], self.targets[which], self.groups[which], self.names[which])
+
+    def averaged(self) -> Examples:
+        """Return one mean trial for each name within each group."""
+        keys: dict[tuple[Any, Any], list[int]] = {}
+        for index, key in enumerate(zip(self.groups.tolist(), self.names.tolist(), strict=True)):
+            keys.setdefault(key, []).append(index)
+        rows = list(keys.values())
+        firsts = self.take(np.array([row[0] for row in rows]))
+        return replace(firsts, samples=np.stack([self.samples[row].mean(axis=0) for row in rows]))
+
+    def split_groups(self, n_folds: int) -> NDArray[Any]:
+        """Return the groups, or runs of neighbouring trials where there is only one group."""
+        if len(np.unique(self.groups)) > 1 or len(self) < 2:
+            return self.groups
+        return np.arange(len(self)) * min(n_folds, len(self)) // len(self)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A fitted map: as it runs, as a chain of steps, and how its ridge part was chosen."""
+
+    map: LinearMap
+    chain: Chain
+    ridge: RidgeFit
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of trials that the predicting map never saw.
+
+    Attributes
+    ----------
+    predicted
+        float32 ``[trials, dims]``.
+    folds
+        int64 ``[trials]``.
+    alphas
+        The alpha chosen in each fold, on its training trials alone.
+    """
+
+    predicted: NDArray[np.float32]
+    folds: NDArray[np.int64]
+    alphas: tuple[float, ...]
+
+
+def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mapping:
+    """Return the map from epochs to targets, everything in it estimated from these trials.
+
+    Parameters
+    ----------
+    examples
+        The training trials, and no others.
+    layout
+        Where window and baseline lie.
+    settings
+        Alphas, number of folds, whether to whiten and to average repeats, seed.
+
+    Raises
+    ------
+    RidgeError
+        If the trials do not suffice.
+    """
+    if settings.average_repeats:
+        examples = examples.averaged()
+    targets = examples.targets
+    window = subtract_baseline(examples.samples, layout.baseline, layout.start)
+    n, times, channels = window.shape
+    whitening = whitening_matrix(noise_covariance(window)) if settings.whiten else np.eye(channels)
+    window = window @ whitening.astype(np.float32)
+    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
+    std = np.where(std > 1e-9 * max(float(std.max()), 1e-30), std, 1.0)
+    window = ((window - mean) / std).astype(np.float32)
+    folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
+    ridge = fit_ridge(window.reshape(n, times * channels), targets, folds, settings.alphas)
+    chain = Chain(
+        baseline=layout.baseline,
+        start=layout.start,
+        whitening=whitening,
+        mean=mean,
+        std=std,
+        weights=ridge.weights,
+        intercept=ridge.intercept,
+        predicted_mean=ridge.held_out.mean(axis=0),
+        predicted_std=ridge.held_out.std(axis=0),
+        target_mean=targets.mean(axis=0, dtype=np.float64),
+        target_std=targets.std(axis=0, dtype=np.float64),
+    )
+    return Mapping(chain.fold(), chain, ridge)
+
+
+def cross_validate(
+    examples: Examples,
+    layout: Layout,
+    settings: FitSettings,
+    progress: Callable[[int, int], None] | None = None,
+) -> HeldOut:
+    """Return held-out predictions: each fold by a map fitted, alpha and all, on the other folds.
+
+    Parameters are those of `fit_map`; `progress` is told before each fold how many are done and of how many.
+    """
+    folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
+    predicted = np.empty(examples.targets.shape, dtype=np.float32)
+    alphas = []
+    numbers = np.unique(folds)
+    for done, fold in enumerate(numbers):
+        if progress is not None:
+            progress(done, len(numbers))
+        test = folds == fold
+        mapping = fit_map(examples.take(~test), layout, settings)
+        predicted[test] = mapping.map.predict(examples.samples[test])
+        alphas.append(mapping.ridge.alpha)
+    return HeldOut(predicted, folds, tuple(alphas))
