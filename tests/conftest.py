@@ -1,9 +1,9 @@
 """LSL on loopback only, under a session id of its own: the suite neither sends nor hears anything off the machine."""
 
 import os
-from pathlib import Path
 import tempfile
 import uuid
+from pathlib import Path
 
 from realtime import lsl_config
 

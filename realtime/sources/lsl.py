@@ -1,4 +1,4 @@
-"""A live EEG stream and its markers from LSL, read by a process of their own that is watched and replaced if it dies."""
+"""A live EEG stream and its markers from LSL, read by a process of its own that is replaced if it dies."""
 
 from __future__ import annotations
 

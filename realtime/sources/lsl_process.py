@@ -25,7 +25,16 @@ import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Notice, StreamSpec
-from realtime.sources.metadata import Selection, SourceError, StreamDescription, choose, describe, parse_info, select
+from realtime.sources.metadata import (
+    Selection,
+    SourceError,
+    StreamDescription,
+    Wanted,
+    choose,
+    describe,
+    parse_info,
+    select,
+)
 from stimuli.markers import Marker, read_marker
 
 if TYPE_CHECKING:
@@ -74,7 +83,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Beat:
-    """This process is well, but there is nothing to hand over."""
+    """A sign that the process is well though there is nothing to hand over."""
 
 
 Message = Chunk | Marker | Notice | Opened | Failed | Beat
@@ -122,19 +131,13 @@ def _read(send: Callable[[Message], None], request: Request) -> None:
     info = marker_info = None
     if request.known is None:
         finder = Finder(send)
-        info = finder.first(request.stream.timeout_s, "EEG", "stream", wanted(request.stream))
+        info = finder.first(request.stream.timeout_s, "EEG", "stream", Wanted.by(request.stream))
         if request.markers is not None and request.markers.required:
-            marker_info = finder.first(request.stream.timeout_s, "marker", "markers", wanted(request.markers))
+            marker_info = finder.first(request.stream.timeout_s, "marker", "markers", Wanted.by(request.markers))
     if request.markers is not None:
         arguments = (send, request.markers, marker_info)
         threading.Thread(target=_read_markers, args=arguments, name="markers", daemon=True).start()
     _read_samples(send, request, info)
-
-
-def wanted(settings: StreamSettings | MarkerSettings) -> dict[str, str | None]:
-    """Return what `settings` ask of a stream."""
-    host = settings.host if isinstance(settings, StreamSettings) else None
-    return {"name": settings.name, "type": settings.type, "source_id": settings.source_id, "host": host}
 
 
 class Finder:
@@ -151,8 +154,8 @@ class Finder:
         infos = sorted(self._resolver.results(), key=lambda info: float(info.created_at()), reverse=True)
         return [(describe(parse_info(info.as_xml())), info) for info in infos]
 
-    def first(self, timeout_s: float, what: str, key: str, asked: dict[str, str | None]) -> pylsl.StreamInfo:
-        """Return the one stream that agrees with `asked`, waiting up to `timeout_s` for it.
+    def first(self, timeout_s: float, what: str, key: str, wanted: Wanted) -> pylsl.StreamInfo:
+        """Return the one stream that agrees with `wanted`, waiting up to `timeout_s` for it.
 
         Raises
         ------
@@ -164,18 +167,18 @@ class Finder:
         while True:
             found = self.found()
             now = time.monotonic()
-            if settled is None and any(stream.matches(**asked) for stream, _ in found):
+            if settled is None and any(wanted.agrees(stream) for stream, _ in found):
                 settled = now + SETTLE_S  # a second stream may answer later than the first
             if now >= (give_up if settled is None else settled):
-                stream = choose([stream for stream, _ in found], what, key, asked)
+                stream = choose([stream for stream, _ in found], what, key, wanted)
                 return next(info for candidate, info in found if candidate.uid == stream.uid)
             self._send(Beat())
             time.sleep(0.02)
 
-    def newest(self, asked: dict[str, str | None], but_not: Container[str]) -> pylsl.StreamInfo | None:
-        """Return the newest stream in sight that agrees with `asked`, leaving out the outlets `but_not`."""
+    def newest(self, wanted: Wanted, but_not: Container[str]) -> pylsl.StreamInfo | None:
+        """Return the newest stream in sight that agrees with `wanted`, leaving out the outlets `but_not`."""
         found = self.found()
-        return next((info for stream, info in found if stream.matches(**asked) and stream.uid not in but_not), None)
+        return next((info for stream, info in found if wanted.agrees(stream) and stream.uid not in but_not), None)
 
 
 def _open(
@@ -233,9 +236,9 @@ def _read_samples(send: Callable[[Message], None], request: Request, info: pylsl
         info = _pull(send, inlet, selection, description, settings)
 
 
-def _same(spec: StreamSpec, settings: StreamSettings) -> dict[str, str | None]:
+def _same(spec: StreamSpec, settings: StreamSettings) -> Wanted:
     """Return what stays the same when a stream is restarted: its source id where it has one, and its name and type."""
-    return {"name": spec.name, "type": spec.type, "source_id": spec.source_id or None, "host": settings.host}
+    return Wanted(spec.name, spec.type, spec.source_id or None, settings.host)
 
 
 def _pull(
@@ -294,10 +297,10 @@ def _pull_markers(send: Callable[[Message], None], settings: MarkerSettings, inf
     while info is None:
         assert finder is not None
         time.sleep(0.1)
-        info = finder.newest(wanted(settings), ())
+        info = finder.newest(Wanted.by(settings), ())
     finder = None
     try:
-        inlet, description = _open(info, flags=pylsl.proc_none, recover=True, fresh=True)
+        inlet, _ = _open(info, flags=pylsl.proc_none, recover=True, fresh=True)
         offset_s = inlet.time_correction(timeout=5.0)
         while True:
             values, stamp = inlet.pull_sample(timeout=1.0)

@@ -15,16 +15,16 @@ from realtime.sources.base import StreamSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from configs.schema import StreamSettings
+    from configs.schema import MarkerSettings, StreamSettings
 
 logger = logging.getLogger(__name__)
 
 EXPONENTS = {"volts": 0, "millivolts": -3, "microvolts": -6, "nanovolts": -9}
 SPELLINGS = {
-    **{text: "volts" for text in ("volts", "volt", "v", "0")},
-    **{text: "millivolts" for text in ("millivolts", "millivolt", "mv", "-3")},
-    **{text: "microvolts" for text in ("microvolts", "microvolt", "uv", "\u00b5v", "\u03bcv", "-6")},
-    **{text: "nanovolts" for text in ("nanovolts", "nanovolt", "nv", "-9")},
+    **dict.fromkeys(("volts", "volt", "v", "0"), "volts"),
+    **dict.fromkeys(("millivolts", "millivolt", "mv", "-3"), "millivolts"),
+    **dict.fromkeys(("microvolts", "microvolt", "uv", "µv", "μv", "-6"), "microvolts"),
+    **dict.fromkeys(("nanovolts", "nanovolt", "nv", "-9"), "nanovolts"),
 }
 
 
@@ -62,14 +62,33 @@ class StreamDescription:
         parts = f"type {self.type!r}, source_id {self.source_id!r}, host {self.host!r}, {len(self.channels)} ch, {rate}"
         return f"{self.name!r} ({parts})"
 
-    def matches(self, name: str | None, type: str | None, source_id: str | None, host: str | None = None) -> bool:
-        """Return whether everything that is given agrees; case does not count in the type."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stream must say of itself to be taken; None where anything will do."""
+
+    name: str | None = None
+    type: str | None = None
+    source_id: str | None = None
+    host: str | None = None
+
+    @classmethod
+    def by(cls, settings: StreamSettings | MarkerSettings) -> Wanted:
+        """Return what `settings` ask for."""
+        return cls(settings.name, settings.type, settings.source_id, getattr(settings, "host", None))
+
+    def agrees(self, stream: StreamDescription) -> bool:
+        """Return whether `stream` is as wanted; case does not count in the type."""
         return (
-            (name is None or self.name == name)
-            and (type is None or self.type.casefold() == type.casefold())
-            and (source_id is None or self.source_id == source_id)
-            and (host is None or self.host == host)
+            self.name in (None, stream.name)
+            and (self.type is None or self.type.casefold() == stream.type.casefold())
+            and self.source_id in (None, stream.source_id)
+            and self.host in (None, stream.host)
         )
+
+    def __str__(self) -> str:
+        given = {"name": self.name, "type": self.type, "source_id": self.source_id, "host": self.host}
+        return ", ".join(f"{key} {value!r}" for key, value in given.items() if value is not None) or "anything"
 
 
 @dataclass(frozen=True)
@@ -231,31 +250,26 @@ def _positions(stream: StreamDescription, settings: StreamSettings) -> list[int]
     return chosen
 
 
-def choose(
-    found: Sequence[StreamDescription], what: str, key: str, wanted: Mapping[str, str | None]
-) -> StreamDescription:
-    """Return the one stream in `found` that agrees with `wanted`.
+def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Wanted) -> StreamDescription:
+    """Return the one stream in `found` that is as wanted.
 
     Parameters
     ----------
     what, key
         How to call the stream ("EEG") and its section of the settings ("stream") in errors.
-    wanted
-        ``name``, ``type``, ``source_id`` and ``host``; None where anything will do.
 
     Raises
     ------
     SourceError
         If none or several agree; the line lists the candidates.
     """
-    matching = [stream for stream in found if stream.matches(**wanted)]
-    if len(matching) == 1:
-        return matching[0]
-    asked = ", ".join(f"{name} {value!r}" for name, value in wanted.items() if value is not None) or "anything"
-    if matching:
-        listed = "; ".join(stream.title for stream in matching)
-        msg = f"{len(matching)} {what} streams match {asked}: {listed}; set {key}.name, {key}.source_id or {key}.host"
+    agreeing = [stream for stream in found if wanted.agrees(stream)]
+    if len(agreeing) == 1:
+        return agreeing[0]
+    if agreeing:
+        listed = "; ".join(stream.title for stream in agreeing)
+        msg = f"{len(agreeing)} {what} streams agree with {wanted}: {listed}; set {key}.name or {key}.source_id"
         raise SourceError(msg)
     listed = "; ".join(stream.title for stream in found) or "no stream at all"
-    msg = f"no {what} stream matches {asked}; found {listed}; start it or correct {key}.name and {key}.type"
+    msg = f"no {what} stream agrees with {wanted}; found {listed}; start it, or correct {key}.name and {key}.type"
     raise SourceError(msg)

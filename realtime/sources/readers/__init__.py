@@ -1,0 +1,1 @@
+"""Readers of recording files: each returns the same `Loaded`, whatever the format."""

@@ -1,0 +1,35 @@
+"""What a reader makes of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from realtime.sources.base import Marker, StreamSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recording in memory, or on disk where the format allows reading parts.
+
+    Attributes
+    ----------
+    spec
+        The chosen EEG stream.
+    stamps
+        float64 ``[n]``, seconds, as recorded: clock offsets applied, jitter and holes untouched.
+    read
+        ``read(start, stop)`` returns those samples as float32 ``[stop - start, channels]`` in microvolts.
+    markers
+        In order of their stamps.
+    """
+
+    spec: StreamSpec
+    stamps: NDArray[np.float64]
+    read: Callable[[int, int], NDArray[np.float32]]
+    markers: tuple[Marker, ...]

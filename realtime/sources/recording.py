@@ -1,0 +1,123 @@
+"""A recording as a source: the same chunks and markers as a live stream, at any speed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs.schema import Config
+from realtime.sources.base import Chunk, Marker, StreamSpec
+from realtime.sources.metadata import SourceError
+from realtime.sources.readers.loaded import Loaded
+
+__all__ = ["Recording", "SourceError", "open_recording"]
+
+FAST_S = 0.25  # length of chunks when nothing waits for them
+PACED_S = 0.02  # the same when they come in real time
+LONGEST_WAIT_S = 5.0  # a step in the recorded clock is not waited for
+MNE_SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".edf", ".bdf", ".set")
+SUFFIXES = (".xdf", ".xdfz", ".xdf.gz", ".csv", *MNE_SUFFIXES)
+
+
+class Recording:
+    """A recording that is played as a source.
+
+    Parameters
+    ----------
+    loaded
+        What the reader made of the file.
+    speed
+        1 for real time, 2 for twice as fast, ...; None for as fast as it is read.
+    """
+
+    def __init__(self, loaded: Loaded, speed: float | None = None) -> None:
+        if speed is not None and not speed > 0:
+            msg = f"speed must be above 0, not {speed:g}; leave it out to play as fast as possible"
+            raise SourceError(msg)
+        self._loaded = loaded
+        self._speed = speed
+        self._closed = threading.Event()
+
+    @property
+    def spec(self) -> StreamSpec:
+        """The EEG stream."""
+        return self._loaded.spec
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples there are."""
+        return len(self._loaded.stamps)
+
+    @property
+    def markers(self) -> tuple[Marker, ...]:
+        """All markers, in order of their stamps."""
+        return self._loaded.markers
+
+    @property
+    def duration_s(self) -> float:
+        """Time from the first stamp to the last."""
+        return float(self._loaded.stamps[-1] - self._loaded.stamps[0])
+
+    def close(self) -> None:
+        """Stop playing; `events` ends."""
+        self._closed.set()
+
+    def events(self) -> Iterator[Chunk | Marker]:
+        """Yield chunks, and markers before the chunk in whose time they fall, from the first to the last."""
+        stamps, markers = self._loaded.stamps, iter(self._loaded.markers)
+        length = max(1, round((FAST_S if self._speed is None else PACED_S) * self.spec.rate_hz))
+        marker = next(markers, None)
+        due = time.monotonic()
+        for start in range(0, len(stamps), length):
+            stop = min(start + length, len(stamps))
+            if self._speed is not None and start > 0:
+                due += min(max(float(stamps[stop - 1] - stamps[start - 1]), 0.0) / self._speed, LONGEST_WAIT_S)
+                self._closed.wait(max(0.0, due - time.monotonic()))
+            if self._closed.is_set():
+                return
+            while marker is not None and marker.stamp <= stamps[stop - 1]:
+                yield marker
+                marker = next(markers, None)
+            yield Chunk(stamps[start:stop], self._loaded.read(start, stop), float(stamps[stop - 1]))
+        while marker is not None:
+            yield marker
+            marker = next(markers, None)
+
+
+def open_recording(path: str | Path, config: Config | None = None, speed: float | None = None) -> Recording:
+    """Return the recording in `path`: XDF, muse-lsl CSV, FIF, BrainVision, EDF, BDF or EEGLAB.
+
+    Parameters
+    ----------
+    config
+        Which streams and channels to take; the only EEG stream and its EEG channels when left out.
+    speed
+        1 for real time, 2 for twice as fast, ...; None for as fast as it is read.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing, of another format, broken, or holds nothing that can be used; always one line.
+    """
+    file = Path(path)
+    settings = config or Config()
+    if not file.is_file():
+        msg = f"there is no recording {file}; give a file ending in {', '.join(SUFFIXES)}"
+        raise SourceError(msg)
+    name = file.name.lower()
+    if name.endswith((".xdf", ".xdfz", ".xdf.gz")):
+        from realtime.sources.readers.xdf import read_xdf
+
+        return Recording(read_xdf(file, settings.stream, settings.markers), speed)
+    if name.endswith(".csv"):
+        from realtime.sources.readers.muse_csv import read_muse_csv
+
+        return Recording(read_muse_csv(file, settings.stream), speed)
+    if name.endswith(MNE_SUFFIXES):
+        from realtime.sources.readers.mne_files import read_mne_file
+
+        return Recording(read_mne_file(file, settings.stream), speed)
+    msg = f"{file} is of no format that is known; give a file ending in {', '.join(SUFFIXES)}"
+    raise SourceError(msg)
