@@ -1,0 +1,109 @@
+"""What is asked of the renderer and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from realtime.bundle import EmbeddingSpace
+
+
+@dataclass(frozen=True, eq=False)
+class RenderRequest:
+    """A picture to paint.
+
+    Attributes
+    ----------
+    trial
+        Which trial the embedding stands for.
+    embedding
+        float32 ``[dims]``.
+    seed
+        Seed of the initial noise.
+    steps
+        Number of denoising steps.
+    ledger
+        LSL clock times of the stages so far; frames carry them on.
+    """
+
+    trial: int
+    embedding: NDArray[np.float32]
+    seed: int
+    steps: int
+    ledger: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture that was painted, and which EEG made it.
+
+    Attributes
+    ----------
+    trial
+        Which trial's embedding this picture was painted from.
+    step, of
+        How far the picture is; final when they are equal.
+    image
+        uint8 ``[h, w, 3]``.
+    ledger
+        The request's times and `first_picture`, and for the final frame `final_picture`.
+    request
+        Number of the request, as `RenderWorker.submit` returned it.
+    """
+
+    trial: int
+    step: int
+    of: int
+    image: NDArray[np.uint8]
+    ledger: Mapping[str, float]
+    request: int
+
+    @property
+    def final(self) -> bool:
+        """Whether this is the last picture of its request."""
+        return self.step == self.of
+
+
+@dataclass(frozen=True)
+class RenderState:
+    """How the renderer is.
+
+    Attributes
+    ----------
+    kind
+        ``"dead"`` also while a restart is waited for; a restarted renderer is ``"loading"``.
+    text
+        One line for people.
+    """
+
+    kind: Literal["loading", "ready", "busy", "dead"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The renderer process has prepared its generator."""
+
+    space: EmbeddingSpace
+    prepare_s: float
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The renderer process is alive and waits for a request."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The generator raised: while preparing (`request` 0) or while painting."""
+
+    request: int
+    text: str
+
+
+Report = Ready | Beat | Failed | Frame

@@ -1,0 +1,71 @@
+"""What paints a picture from an embedding, whatever it is inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from configs.schema import RenderSettings
+    from realtime.bundle import EmbeddingSpace
+
+
+class GeneratorError(RuntimeError):
+    """A generator that cannot be used as asked; the message is one line for people."""
+
+
+class Generator(Protocol):
+    """A pre-trained image generator that takes an image embedding as its condition."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """Which embeddings it was trained on; known before `prepare`."""
+        ...
+
+    def prepare(self) -> None:
+        """Load weights and do everything else that must happen once."""
+        ...
+
+    def stream(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield exactly `steps` estimates of the clean picture, uint8 ``[h, w, 3]``, the last one final.
+
+        The same embedding ``[dims]``, seed and steps give the same pictures. Nothing is computed ahead of the picture
+        that is asked for, so dropping the iterator abandons the rest.
+        """
+        ...
+
+
+def make_generator(settings: RenderSettings) -> Generator:
+    """Return the generator that `settings` names, not yet prepared.
+
+    Raises
+    ------
+    GeneratorError
+        If this version has no such generator.
+    """
+    if settings.generator == "embedded":
+        from realtime.rendering.embedded.generator import EmbeddedGenerator
+
+        generator: Generator = EmbeddedGenerator()
+        return generator
+    msg = f"generator {settings.generator!r} is not part of this version; set render.generator to 'embedded'"
+    raise GeneratorError(msg)
+
+
+def check_space(bundle_space: EmbeddingSpace, generator_space: EmbeddingSpace) -> None:
+    """Refuse a generator that was trained on other embeddings than the bundle's map predicts.
+
+    Raises
+    ------
+    GeneratorError
+        With both spaces in one line. A wrong space of the right size would paint plausible nonsense without any error.
+    """
+    if bundle_space != generator_space:
+        msg = (
+            f"the bundle predicts {bundle_space} embeddings but the generator was trained on {generator_space}; "
+            "fit with the generator's embeddings or choose another generator"
+        )
+        raise GeneratorError(msg)

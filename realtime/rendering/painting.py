@@ -1,0 +1,105 @@
+"""What runs inside the renderer's process: take the newest request, paint it, drop it for a newer one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from realtime.mailbox import Mailbox
+from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest
+
+if TYPE_CHECKING:
+    from configs.schema import RenderSettings
+    from realtime.rendering.generator import Generator
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 0.25
+NICENESS = 5
+
+
+def paint_requests(
+    settings: RenderSettings,
+    make: Callable[[RenderSettings], Generator],
+    requests: Mailbox,
+    reports: Connection,
+    after: int,
+    threads: int,
+) -> None:
+    """Serve `requests` with a number above `after` until the process is killed or the session is gone.
+
+    Parameters
+    ----------
+    settings, make
+        The generator is ``make(settings)``.
+    requests, reports
+        The way in and the way out.
+    after
+        Number of the last request that is already served.
+    threads
+        Number of torch threads.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    try:
+        generator = _prepare(settings, make, threads, reports)
+        while True:
+            letter = requests.wait(after, BEAT_S)
+            if letter is None:
+                reports.send(Beat())
+                continue
+            after, request = letter
+            _paint(generator, after, request, requests, reports)
+    except BrokenPipeError:
+        logger.info("the session is gone; the renderer ends")
+
+
+def _prepare(
+    settings: RenderSettings, make: Callable[[RenderSettings], Generator], threads: int, reports: Connection
+) -> Generator:
+    try:
+        import torch
+
+        began = time.monotonic()
+        torch.set_num_threads(threads)
+        generator = make(settings)
+        generator.prepare()
+    except Exception as error:
+        reports.send(Failed(0, one_line(error)))
+        raise SystemExit(1) from error
+    reports.send(Ready(generator.space, time.monotonic() - began))
+    return generator
+
+
+def _paint(generator: Generator, number: int, request: RenderRequest, requests: Mailbox, reports: Connection) -> None:
+    """Send a frame for every step of `request`, until a newer one waits."""
+    from pylsl import local_clock
+
+    ledger = dict(request.ledger)
+    step = 0
+    try:
+        for step, image in enumerate(generator.stream(request.embedding, request.seed, request.steps), start=1):
+            now = local_clock()
+            ledger.setdefault("first_picture", now)
+            if step == request.steps:
+                ledger["final_picture"] = now
+            reports.send(Frame(request.trial, step, request.steps, image, dict(ledger), number))
+            if step == request.steps or requests.newest(number) is not None:
+                return
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # whatever a generator raises must cost one picture, not the renderer
+        reports.send(Failed(number, f"trial {request.trial}: {one_line(error)}"))
+        return
+    reports.send(Failed(number, f"trial {request.trial}: the generator ended after {step} of {request.steps} pictures"))
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,300 @@
+"""The renderer: a generator in a process of its own, which the session never waits for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from multiprocessing import connection, get_context
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.mailbox import Mailbox
+from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest, RenderState, Report
+from realtime.rendering.generator import Generator, GeneratorError, make_generator
+from realtime.rendering.painting import paint_requests
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from configs.schema import RenderSettings
+    from realtime.bundle import EmbeddingSpace
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 1 << 18
+"""Bytes of the largest request."""
+KEPT_FRAMES = 64
+"""Frames kept for a session that does not fetch them; older ones are dropped first."""
+SILENT_S = 1.0
+"""Silence after which the state says so."""
+HUNG_S = 60.0
+"""Silence of a working renderer after which it is restarted."""
+MAX_FAILED_STARTS = 3
+MAX_DEATHS_OF_A_REQUEST = 2
+_LOOK_S = 0.1
+
+
+class RenderWorker:
+    """Paints the newest request and starts again by itself when its process dies.
+
+    The request in the mailbox outlives the process that was painting it, so a restarted renderer paints it again.
+
+    Parameters
+    ----------
+    settings
+        Which generator, and its weights.
+    make
+        Returns the generator for `settings`; called in the renderer's process, hence a function at module level.
+    threads
+        Torch threads; by default half of the cores, so that the EEG side is never starved.
+    """
+
+    def __init__(
+        self,
+        settings: RenderSettings,
+        make: Callable[[RenderSettings], Generator] = make_generator,
+        threads: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._make = make
+        self._threads = max(1, (os.cpu_count() or 1) // 2) if threads is None else threads
+        self._context = get_context("spawn")
+        self._requests = Mailbox(CAPACITY, self._context)
+        self._frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
+        self._arrived = threading.Event()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._supervisor: threading.Thread | None = None
+        self._process: SpawnProcess | None = None
+        self._space: EmbeddingSpace | None = None
+        self._kind = "loading"
+        self._text = "not started"
+        self._since = self._heard = time.monotonic()
+        self._paused = False
+        self._submitted = self._served = 0
+        self._restarts = 0
+
+    def start(self) -> RenderWorker:
+        """Start the renderer's process and return at once; `wait_ready` waits until it can paint."""
+        if self._supervisor is not None:
+            msg = "this renderer was already started; make a new one"
+            raise GeneratorError(msg)
+        self._become("loading", f"loading the {self._settings.generator} generator")
+        self._supervisor = threading.Thread(target=self._supervise, name="renderer", daemon=True)
+        self._supervisor.start()
+        return self
+
+    def submit(self, request: RenderRequest) -> int:
+        """Leave `request` for the renderer and return its number at once; it replaces any request still waiting.
+
+        Raises
+        ------
+        ValueError
+            If the request cannot be painted: wrong dimensions, values that are not finite, no steps.
+        """
+        embedding = np.ascontiguousarray(request.embedding, dtype=np.float32)
+        if embedding.ndim != 1 or (self._space is not None and len(embedding) != self._space.dims):
+            wanted = "[dims]" if self._space is None else f"[{self._space.dims}]"
+            msg = f"trial {request.trial}: embedding of shape {list(embedding.shape)}, the generator wants {wanted}"
+            raise ValueError(msg)
+        if not np.isfinite(embedding).all() or request.steps < 1:
+            msg = f"trial {request.trial}: needs a finite embedding and at least one step (given: {request.steps})"
+            raise ValueError(msg)
+        kept = RenderRequest(request.trial, embedding, request.seed, request.steps, dict(request.ledger))
+        self._submitted = self._requests.put(kept)
+        return self._submitted
+
+    def frames(self) -> list[Frame]:
+        """Return the frames that came since the last call, oldest first, without waiting."""
+        self._arrived.clear()
+        found = []
+        while self._frames:
+            found.append(self._frames.popleft())
+        return found
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until `frames` has something to return, and return whether it has."""
+        return self._arrived.wait(timeout_s)
+
+    def wait_ready(self, timeout_s: float) -> EmbeddingSpace:
+        """Wait until the generator is prepared and return the space of its embeddings.
+
+        Raises
+        ------
+        GeneratorError
+            If it could not be prepared, or not in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._kind != "loading", timeout_s)
+            if self._kind == "ready" and self._space is not None:
+                return self._space
+            why = self._text if self._kind == "dead" else f"not ready after {timeout_s:g} s ({self._text})"
+        msg = f"the renderer cannot paint: {why}"
+        raise GeneratorError(msg)
+
+    @property
+    def space(self) -> EmbeddingSpace | None:
+        """Which embeddings the generator wants; None until it is prepared."""
+        return self._space
+
+    @property
+    def restarts(self) -> int:
+        """How often the process died and was started again."""
+        return self._restarts
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the renderer's process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def heartbeat_age_s(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self._heard
+
+    @property
+    def state(self) -> RenderState:
+        """How the renderer is, and one line about it."""
+        kind, text, age = self._kind, self._text, self.heartbeat_age_s
+        if kind == "loading":
+            return RenderState("loading", f"{text} ({time.monotonic() - self._since:.0f} s)")
+        if kind == "dead":
+            return RenderState("dead", text)
+        silent = f"no sign of life for {age:.1f} s" if age > SILENT_S else ""
+        if self._served < self._submitted:
+            return RenderState("busy", silent or text)
+        return RenderState("ready", silent or text)
+
+    def pause(self) -> None:
+        """Freeze the renderer's process; requests can still be left."""
+        self._paused = True
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen process go on."""
+        self._signal(signal.SIGCONT)
+        self._heard = time.monotonic()
+        self._paused = False
+
+    def stop(self) -> None:
+        """End the renderer; frames that already came can still be fetched. Safe to call twice."""
+        self._stopping.set()
+        process = self._process
+        if process is not None:
+            process.kill()  # it holds nothing worth keeping, and a frozen one would not hear anything gentler
+        if self._supervisor is not None:
+            self._supervisor.join()
+        self._become("dead", "stopped")
+
+    def __enter__(self) -> RenderWorker:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
+    def _become(self, kind: str, text: str) -> None:
+        with self._changed:
+            self._kind, self._text, self._since = kind, text, time.monotonic()
+            self._changed.notify_all()
+
+    def _supervise(self) -> None:
+        """Keep a process running until stopped, or until it fails to start too often."""
+        failed_starts = deaths = 0
+        suspect = 0
+        while not self._stopping.is_set():
+            code, prepared, fault = self._run_once()
+            if self._stopping.is_set():
+                return
+            why = fault or f"exit code {code}"
+            failed_starts = 0 if prepared else failed_starts + 1
+            if failed_starts == MAX_FAILED_STARTS:
+                logger.error("the renderer failed to start %d times: %s", failed_starts, why)
+                self._become("dead", f"cannot start: {why}")
+                return
+            if prepared and self._served < self._submitted:
+                deaths = deaths + 1 if suspect == self._submitted else 1
+                suspect = self._submitted
+                if deaths == MAX_DEATHS_OF_A_REQUEST:
+                    logger.error("request %d killed the renderer %d times and is given up", suspect, deaths)
+                    self._served = suspect
+            self._restarts += 1
+            logger.warning("the renderer died (%s); starting it again", why)
+            self._become("loading", f"died ({why}), loading again")
+            self._stopping.wait(max(0, failed_starts - 1))
+
+    def _run_once(self) -> tuple[int | None, bool, str]:
+        """Run one process to its end; return its exit code, whether it was ever ready, and what it said was wrong."""
+        reports, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=paint_requests,
+            args=(self._settings, self._make, self._requests, theirs, self._served, self._threads),
+            name="renderer",
+            daemon=True,
+        )
+        process.start()
+        theirs.close()  # so that the pipe ends when the process does
+        self._heard = time.monotonic()
+        self._process, self._paused = process, False
+        try:
+            prepared, fault = self._listen(process, reports)
+        finally:
+            self._process = None
+            process.kill()
+            process.join()
+            reports.close()
+        return process.exitcode, prepared, fault
+
+    def _listen(self, process: SpawnProcess, reports: Connection) -> tuple[bool, str]:
+        """Take in reports until the process is dead and all that it said is read, or until stopped."""
+        prepared, fault = False, ""
+        while not self._stopping.is_set():
+            ready = connection.wait([reports, process.sentinel], timeout=_LOOK_S)
+            if reports in ready:
+                try:
+                    report: Report = reports.recv()
+                except (EOFError, OSError):
+                    return prepared, fault
+                self._heard = time.monotonic()
+                if isinstance(report, Ready):
+                    prepared = True
+                elif isinstance(report, Failed) and not prepared:
+                    fault = report.text
+                self._take(report)
+            elif ready:
+                return prepared, fault
+            elif prepared and not self._paused and self.heartbeat_age_s > HUNG_S:
+                return prepared, f"no sign of life for {self.heartbeat_age_s:.0f} s"
+        return prepared, fault
+
+    def _take(self, report: Report) -> None:
+        match report:
+            case Beat():
+                return
+            case Ready(space, prepare_s):
+                self._space = space
+                self._become("ready", f"{self._settings.generator} generator ready (loaded in {prepare_s:.1f} s)")
+            case Failed(request, text):
+                logger.error("rendering failed: %s", text)
+                self._served = max(self._served, request)
+                if request:
+                    self._text = f"failed: {text}"
+            case Frame() as frame:
+                self._text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
+                if frame.final:
+                    self._served = max(self._served, frame.request)
+                self._frames.append(frame)
+                self._arrived.set()

@@ -1,0 +1,200 @@
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny_generator import SPACE, TinyGenerator, picky, tiny, unpreparable
+
+from configs.schema import RenderSettings
+from realtime.bundle import EmbeddingSpace
+from realtime.rendering.frames import RenderRequest
+from realtime.rendering.generator import GeneratorError, check_space, make_generator
+from realtime.rendering.worker import KEPT_FRAMES, RenderWorker
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with RenderWorker(RenderSettings(), tiny, threads=1) as worker:
+        worker.wait_ready(PATIENCE_S)
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    torch.set_num_threads(1)  # a picture this small gains nothing from threads, and they would fight the renderer's
+    generator = TinyGenerator()
+    generator.prepare()
+    return generator
+
+
+def request(trial, steps=4, seed=0):
+    embedding = np.random.default_rng(trial).normal(size=SPACE.dims).astype(np.float32)
+    return RenderRequest(trial, embedding, seed, steps, {"onset": float(trial)})
+
+
+def until(worker, condition, timeout_s=PATIENCE_S):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s; {worker.state}"
+        worker.wait(0.02)
+
+
+def until_final(worker, number):
+    """Return all frames up to the final frame of request `number`."""
+    frames = []
+
+    def come():
+        frames.extend(worker.frames())
+        return any(frame.request == number and frame.final for frame in frames)
+
+    until(worker, come)
+    return frames
+
+
+def test_previews_then_final(worker, oracle):
+    asked = request(5)
+    frames = until_final(worker, worker.submit(asked))
+    assert [(frame.trial, frame.step, frame.of) for frame in frames] == [(5, k, 4) for k in (1, 2, 3, 4)]
+    wanted = list(oracle.stream(asked.embedding, asked.seed, asked.steps))
+    np.testing.assert_array_equal([frame.image for frame in frames], wanted)
+    assert len({image.tobytes() for image in wanted}) == 4, "previews must differ, or the test shows nothing"
+    final = frames[-1].ledger
+    assert final["onset"] == 5.0
+    assert frames[0].ledger["first_picture"] == final["first_picture"] < final["final_picture"]
+    assert "final_picture" not in frames[2].ledger
+    assert worker.state.kind == "ready"
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    plan=st.lists(
+        st.tuples(st.integers(0, 99), st.integers(1, 5), st.sampled_from([0.0, 0.0, 0.003, 0.02])),
+        min_size=1,
+        max_size=12,
+    ),
+)
+def test_last_request_is_always_painted_and_no_frame_bears_anothers_trial(worker, oracle, plan):
+    asked = {}
+    for trial, steps, rest_s in plan:
+        asked[worker.submit(request(trial, steps))] = (trial, steps)
+        threading.Event().wait(rest_s)
+    frames = until_final(worker, max(asked))
+    for frame in frames:
+        trial, steps = asked[frame.request]
+        assert (frame.trial, frame.of, frame.ledger["onset"]) == (trial, steps, float(trial))
+        wanted = list(oracle.stream(request(trial).embedding, 0, steps))
+        np.testing.assert_array_equal(frame.image, wanted[frame.step - 1])
+    order = [(frame.request, frame.step) for frame in frames]
+    assert order == sorted(order), "frames come in order"
+
+
+def test_submitting_never_waits_for_a_frozen_renderer(worker):
+    worker.pause()
+    began = time.monotonic()
+    waits = []
+    for trial in range(5000):
+        before = time.perf_counter()
+        last = worker.submit(request(trial % 100))
+        waits.append(time.perf_counter() - before)
+    spent = time.monotonic() - began
+    assert worker.state.kind == "busy"
+    worker.resume()
+    assert spent < 5.0
+    assert np.median(waits) < 1e-3
+    frames = until_final(worker, last)
+    assert {frame.trial for frame in frames if frame.request == last} == {99}
+    assert len({frame.request for frame in frames}) <= 3, "stale requests must not be painted one after the other"
+
+
+def test_stale_work_is_abandoned_between_steps(worker):
+    stale = worker.submit(request(1, steps=2000))
+    until(worker, worker.frames)
+    last = worker.submit(request(2, steps=1))
+    frames = until_final(worker, last)
+    assert not any(frame.final for frame in frames if frame.request == stale)
+
+
+def test_frames_nobody_fetches_do_not_pile_up(worker):
+    last = worker.submit(request(3, steps=3 * KEPT_FRAMES))
+    until(worker, lambda: worker.state.kind == "ready")
+    frames = worker.frames()
+    assert len(frames) <= KEPT_FRAMES
+    assert frames[-1].request == last
+    assert frames[-1].final
+
+
+def test_killed_renderer_comes_back_and_paints_what_was_asked():
+    with RenderWorker(RenderSettings(), tiny, threads=1) as worker:
+        worker.wait_ready(PATIENCE_S)
+        worker.submit(request(7, steps=3000))
+        until(worker, worker.frames)
+        dead = worker.pid
+        os.kill(dead, signal.SIGKILL)
+        until(worker, lambda: worker.restarts == 1 and worker.pid not in (None, dead), timeout_s=2.0)
+        assert worker.state.kind == "loading"
+        assert "exit code -9" in worker.state.text
+        number = worker.submit(request(8, steps=2))
+        assert [frame.trial for frame in until_final(worker, number) if frame.request == number] == [8, 8]
+
+        worker.pause()
+        in_flight = worker.submit(request(9, steps=2))
+        os.kill(worker.pid, signal.SIGKILL)
+        assert until_final(worker, in_flight)[-1].trial == 9, "the request in flight is painted by the next process"
+        assert worker.restarts == 2
+
+
+def test_fault_of_one_request_costs_at_most_that_picture():
+    with RenderWorker(RenderSettings(), picky, threads=1) as worker:
+        worker.wait_ready(PATIENCE_S)
+        for seed, wanted in ((13, "MemoryError: out of memory"), (14, "after 3 of 4")):
+            worker.submit(request(1, seed=seed))
+            until(worker, lambda: worker.state.kind == "ready")
+            worker.frames()
+            assert wanted in worker.state.text
+        assert worker.restarts == 0
+        assert until_final(worker, worker.submit(request(2)))[-1].trial == 2
+
+        worker.submit(request(1, seed=15))
+        until(worker, lambda: worker.restarts == 2 and worker.state.kind == "ready")
+        assert until_final(worker, worker.submit(request(2)))[-1].trial == 2, "the deadly request is given up"
+
+
+def test_renderer_that_cannot_start_says_why():
+    with RenderWorker(RenderSettings(), unpreparable, threads=1) as worker:
+        with pytest.raises(GeneratorError, match=r"cannot start: FileNotFoundError: weights\.safetensors is missing"):
+            worker.wait_ready(PATIENCE_S)
+        assert worker.state.kind == "dead"
+        worker.submit(request(1))
+
+
+@pytest.mark.parametrize(
+    ("embedding", "steps", "complaint"),
+    [
+        (np.zeros(3), 1, r"shape \[3\], the generator wants \[8\]"),
+        (np.zeros((1, 8)), 1, r"shape \[1, 8\]"),
+        (np.full(8, np.nan), 1, "finite embedding"),
+        (np.zeros(8), 0, r"at least one step \(given: 0\)"),
+    ],
+)
+def test_requests_that_cannot_be_painted_are_refused(worker, embedding, steps, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        worker.submit(RenderRequest(1, embedding, 0, steps))
+
+
+def test_spaces_must_be_the_same_in_all_but_size():
+    check_space(SPACE, EmbeddingSpace("tiny", "random", 8))
+    other = EmbeddingSpace("ViT-H-14", "laion2b_s32b_b79k", 8)
+    with pytest.raises(GeneratorError, match=r"tiny/random \(8-d.*ViT-H-14/laion2b_s32b_b79k \(8-d"):
+        check_space(SPACE, other)
+
+
+def test_unknown_generator_is_named():
+    with pytest.raises(GeneratorError, match="unclip"):
+        make_generator(RenderSettings(generator="unclip"))
