@@ -1,0 +1,177 @@
+"""When each stage of each trial happened, on the LSL clock; and the percept log that carries it.
+
+Every time is in seconds on the LSL clock of this machine, so any two of one trial can be subtracted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+STAGES = {
+    "onset": "stimulus marker's stamp",
+    "last_sample": "stamp of the window's last sample",
+    "arrived": "this machine had the last sample",
+    "embedding": "the embedding was complete",
+    "requested": "a picture was asked for",
+    "first_picture": "the first preview was painted",
+    "final_picture": "the final picture was painted",
+    "shown": "the final picture was on the screen",
+}
+"""Stages in the order in which they happen."""
+
+INTERVALS = {
+    "last_sample_to_arrival_us": ("last_sample", "arrived"),
+    "last_sample_to_embedding_us": ("arrived", "embedding"),
+    "embedding_to_request_us": ("embedding", "requested"),
+    "embedding_to_first_picture_ms": ("embedding", "first_picture"),
+    "embedding_to_final_picture_ms": ("embedding", "final_picture"),
+    "final_picture_to_shown_ms": ("final_picture", "shown"),
+    "last_sample_to_shown_ms": ("last_sample", "shown"),
+    "onset_to_final_picture_ms": ("onset", "final_picture"),
+}
+"""Delays that a summary gives; ``last_sample_to_embedding_us`` starts when the last sample was in hand."""
+
+_PER_SECOND = {"us": 1e6, "ms": 1e3}
+
+
+class Ledger:
+    """The times of the latest trials.
+
+    Parameters
+    ----------
+    kept
+        How many trials are kept; the oldest go first.
+    """
+
+    def __init__(self, kept: int = 10_000) -> None:
+        self._kept = kept
+        self._records: OrderedDict[int, dict[str, float]] = OrderedDict()
+
+    def mark(self, trial: int, stage: str, time: float | None = None) -> float:
+        """Note that `trial` reached `stage` at `time` (now, when left out) and return the time.
+
+        Raises
+        ------
+        ValueError
+            If there is no such stage.
+        """
+        if stage not in STAGES:
+            msg = f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}"
+            raise ValueError(msg)
+        if time is None:
+            from pylsl import local_clock
+
+            time = local_clock()
+        if trial not in self._records:
+            while len(self._records) >= self._kept:
+                self._records.popitem(last=False)
+            self._records[trial] = {}
+        self._records[trial][stage] = time
+        return time
+
+    def update(self, trial: int, times: Mapping[str, float]) -> None:
+        """Note several stages at once, such as a frame's ledger."""
+        for stage, time in times.items():
+            self.mark(trial, stage, time)
+
+    def record(self, trial: int) -> dict[str, float]:
+        """Return the times of `trial` so far, in the order of `STAGES`."""
+        times = self._records.get(trial, {})
+        return {stage: times[stage] for stage in STAGES if stage in times}
+
+    def records(self) -> list[dict[str, float]]:
+        """Return the times of all kept trials, in the order in which they began."""
+        return [self.record(trial) for trial in self._records]
+
+
+def summary(records: Iterable[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return for each of `INTERVALS` that occurs its percentiles over `records`, in the unit that its name ends with.
+
+    Returns
+    -------
+    ``{"last_sample_to_embedding_us": {"p50": ..., "p95": ..., "p99": ..., "n": ...}, ...}``
+    """
+    records = list(records)
+    found: dict[str, dict[str, float]] = {}
+    for name, (start, stop) in INTERVALS.items():
+        delays = [record[stop] - record[start] for record in records if start in record and stop in record]
+        if delays:
+            p50, p95, p99 = np.percentile(np.array(delays) * _PER_SECOND[name[-2:]], [50, 95, 99])
+            found[name] = {"p50": float(p50), "p95": float(p95), "p99": float(p99), "n": len(delays)}
+    return found
+
+
+class PerceptLog:
+    """Appends one JSON object a line; every line is written whole or not at all, and at once.
+
+    Parameters
+    ----------
+    path
+        File to append to; made where it is missing. A line that a crash cut short is closed first, so it spoils no other.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        length = os.lseek(self._file, 0, os.SEEK_END)
+        if length and os.pread(self._file, 1, length - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append `record`; NumPy numbers and arrays are written as numbers and lists.
+
+        Raises
+        ------
+        ValueError
+            If it holds NaN or infinity, which JSON has not; nothing is written then.
+        """
+        line = json.dumps(record, allow_nan=False, default=_plain, separators=(",", ":")) + "\n"
+        os.write(self._file, line.encode())
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> PerceptLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_percepts(path: str | Path) -> list[dict[str, Any]]:
+    """Return the records of a percept log; lines that a crash cut short are left out with a warning."""
+    records = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict):
+            records.append(record)
+        else:
+            logger.warning("%s line %d is not a whole record and is left out", path, number)
+    return records
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    msg = f"a percept cannot hold a {type(value).__name__}"
+    raise TypeError(msg)

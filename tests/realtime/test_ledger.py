@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.ledger import STAGES, Ledger, PerceptLog, read_percepts, summary
+
+
+def test_record_is_in_the_order_of_the_stages_however_marked():
+    ledger = Ledger()
+    for time, stage in enumerate(reversed(STAGES)):
+        ledger.mark(3, stage, float(time))
+    assert list(ledger.record(3)) == list(STAGES)
+    assert ledger.record(4) == {}
+
+
+def test_marks_without_a_time_are_on_the_lsl_clock():
+    from pylsl import local_clock
+
+    before = local_clock()
+    assert before <= Ledger().mark(1, "shown") <= local_clock()
+
+
+def test_unknown_stage_is_named():
+    with pytest.raises(ValueError, match="unknown stage 'lunch': choose one of onset"):
+        Ledger().mark(1, "lunch", 0.0)
+
+
+def test_oldest_trials_go_first():
+    ledger = Ledger(kept=3)
+    for trial in range(10):
+        ledger.mark(trial, "onset", float(trial))
+    assert ledger.records() == [{"onset": 7.0}, {"onset": 8.0}, {"onset": 9.0}]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
+def test_summary_gives_percentiles_in_the_unit_of_the_name(delays):
+    records = [{"arrived": 100.0, "embedding": 100.0 + delay} for delay in delays] + [{"arrived": 1.0}]
+    found = summary(records)
+    assert list(found) == ["last_sample_to_embedding_us"]
+    wanted = np.percentile(delays, [50, 95, 99]) * 1e6
+    got = found["last_sample_to_embedding_us"]
+    np.testing.assert_allclose([got["p50"], got["p95"], got["p99"]], wanted, atol=0.1)
+    assert got["n"] == len(delays)
+
+
+def test_percepts_come_back(tmp_path):
+    path = tmp_path / "new folder" / "percepts.jsonl"
+    with PerceptLog(path) as log:
+        log.write({"trial": np.int64(1), "embedding": np.array([0.5, 1.0], np.float32), "picture": "äpfel\n"})
+        log.write({"trial": 2})
+    with PerceptLog(path) as log:
+        log.write({"trial": 3})
+    assert read_percepts(path) == [
+        {"trial": 1, "embedding": [0.5, 1.0], "picture": "äpfel\n"},
+        {"trial": 2},
+        {"trial": 3},
+    ]
+    log.close()
+
+
+def test_line_cut_by_a_crash_spoils_no_other(tmp_path, caplog):
+    path = tmp_path / "percepts.jsonl"
+    path.write_text(json.dumps({"trial": 1}) + "\n" + '{"trial": 2, "pict')
+    with PerceptLog(path) as log:
+        log.write({"trial": 3})
+    assert read_percepts(path) == [{"trial": 1}, {"trial": 3}]
+    assert "line 2" in caplog.text
+
+
+def test_nan_is_refused_and_nothing_is_written(tmp_path):
+    with PerceptLog(tmp_path / "percepts.jsonl") as log:
+        with pytest.raises(ValueError, match="JSON"):
+            log.write({"confidence": float("nan")})
+        with pytest.raises(TypeError, match="cannot hold a object"):
+            log.write({"confidence": object()})
+    assert (tmp_path / "percepts.jsonl").read_text() == ""
