@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,18 @@ from configs.schema import Config
 from realtime.epochs import EpochBuilder, EpochEvent
 from realtime.filters import FilterChain
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline import Fault, Hole, Timeline
+from realtime.timeline import Fault, Hole, TimedChunk, Timeline
 from stimuli.markers import PICTURE
 
-PipelineEvent = EpochEvent | Hole | Fault | Notice
+
+@dataclass(frozen=True)
+class Sham:
+    """What happens to the window of the same length that ends at a stimulus' onset, where its picture cannot be seen."""
+
+    event: EpochEvent
+
+
+PipelineEvent = EpochEvent | Sham | Hole | Fault | Notice
 
 
 class Pipeline:
@@ -26,6 +34,8 @@ class Pipeline:
         Settings of the session.
     spec
         The stream that is pushed.
+    sham
+        Whether to cut, for every trial, the window before its stimulus as well.
 
     Attributes
     ----------
@@ -46,7 +56,7 @@ class Pipeline:
         If a channel is missing, or the filters or window do not fit the stream's rate.
     """
 
-    def __init__(self, config: Config, spec: StreamSpec) -> None:
+    def __init__(self, config: Config, spec: StreamSpec, sham: bool = False) -> None:
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
         self._classes = config.markers.classes
@@ -62,6 +72,16 @@ class Pipeline:
             self._filters.settle_s,
             self.channels,
         )
+        self._shams: EpochBuilder | None = None
+        if sham:
+            self._shams = EpochBuilder(
+                -self._epochs.n_times / self._filters.rate_hz,
+                0.0,
+                self._filters.rate_hz,
+                config.artefacts,
+                self._filters.settle_s,
+                self.channels,
+            )
         self.rate_hz = self._filters.rate_hz
         self.n_times = self._epochs.n_times
         self.times_s = self._epochs.times_s
@@ -73,7 +93,7 @@ class Pipeline:
             yield item
         elif isinstance(item, Marker):
             if self.is_stimulus(item):
-                yield from self._epochs.push(replace(item, stamp=item.stamp + self._marker_offset_s))
+                yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
             samples = item.samples if self._picks is None else item.samples[:, self._picks]
             for timed in self.timeline.push(replace(item, samples=samples)):
@@ -89,6 +109,14 @@ class Pipeline:
     def finish(self) -> Iterator[PipelineEvent]:
         """Yield the refusals of what is still open when the source has ended."""
         yield from self._epochs.finish()
+        if self._shams is not None:
+            yield from map(Sham, self._shams.finish())
+
+    def _cut(self, item: TimedChunk | Hole | Marker) -> Iterator[EpochEvent | Sham]:
+        """Yield the epochs' events first: the sham windows must not delay them."""
+        yield from self._epochs.push(item)
+        if self._shams is not None:
+            yield from map(Sham, self._shams.push(item))
 
     def is_stimulus(self, marker: Marker) -> bool:
         """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""

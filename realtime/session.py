@@ -1,0 +1,250 @@
+"""One live session: from what a source yields to percepts and pictures.
+
+The loop never waits for the renderer: a percept is left in its mailbox and its frames are fetched between chunks. Live,
+replay and simulation differ only in the source.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from configs.schema import Config
+from realtime.bundle import Bundle
+from realtime.decoder import LinearDecoder
+from realtime.epochs import Closed, EpochEvent, Opened, Refused, Retracted, Samples
+from realtime.evidence import Evidence, Percept
+from realtime.pipeline import Pipeline, Sham
+from realtime.rendering.frames import Frame, RenderRequest, RenderState
+from realtime.sources.base import Chunk, Marker, Notice, Source
+from realtime.timeline import Fault, Hole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RENDER_PATIENCE_S = 30.0
+"""How long the end of a session waits for the frames of the last percept."""
+
+
+class Renderer(Protocol):
+    """What a session needs of a renderer; `realtime.rendering.worker.RenderWorker` is one."""
+
+    @property
+    def state(self) -> RenderState:
+        """How the renderer is."""
+        ...
+
+    def submit(self, request: RenderRequest) -> int:
+        """Leave a request; it replaces any that still waits."""
+        ...
+
+    def frames(self) -> list[Frame]:
+        """Return what was painted since the last call, without waiting."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until there are frames."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """One trial's window, decoded.
+
+    Attributes
+    ----------
+    percept
+        What is now believed, all repeats together.
+    single
+        float32 ``[dims]``: the embedding of this trial alone.
+    latency_us
+        From the chunk that held the window's last sample reaching the session to the embedding.
+    map_us
+        The part of it that the map took.
+    """
+
+    percept: Percept
+    single: NDArray[np.float32]
+    latency_us: float
+    map_us: float
+
+
+@dataclass(frozen=True, eq=False)
+class ShamDecoded:
+    """The window of the same length that ends at a trial's onset, decoded by the same map: it must be at chance."""
+
+    trial: int
+    marker: Marker
+    single: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The session is alive: how far the data are, for a display.
+
+    Attributes
+    ----------
+    stamp
+        LSL clock time of the newest sample.
+    arrived
+        When it reached this machine.
+    """
+
+    stamp: float
+    arrived: float
+
+
+SessionEvent = Decoded | ShamDecoded | Frame | Refused | Retracted | Hole | Fault | Notice | Tick
+
+
+class Session:
+    """Decode what `source` yields with `bundle`, and let `renderer` paint it.
+
+    Parameters
+    ----------
+    config
+        Settings; the channels and their order are the bundle's.
+    bundle
+        The calibration.
+    source
+        Where EEG and markers come from.
+    renderer
+        Paints percepts; None for embeddings and retrieval alone.
+    clock
+        Gives the LSL clock's time.
+
+    Raises
+    ------
+    BundleError
+        If the stream is not what the bundle was fitted for; one line for each difference.
+    """
+
+    def __init__(
+        self, config: Config, bundle: Bundle, source: Source, renderer: Renderer | None, clock: Callable[[], float]
+    ) -> None:
+        problems = bundle.spec.differences(source.spec)
+        if not problems:
+            stream = config.stream.model_copy(update={"channels": bundle.spec.channels})
+            config = config.model_copy(update={"stream": stream})
+            self.pipeline = Pipeline(config, source.spec, sham=True)
+            bundle.check_stream(
+                source.spec,
+                self.pipeline.filters,
+                self.pipeline.rate_hz,
+                self.pipeline.n_times,
+                float(self.pipeline.times_s[0]),
+            )
+        else:
+            bundle.check_stream(source.spec, bundle.filters, bundle.rate_hz, len(bundle.weights), bundle.first_s)
+        self._config = config
+        self._bundle = bundle
+        self._source = source
+        self._renderer = renderer
+        self._clock = clock
+        self._decoder = LinearDecoder(bundle.weights, bundle.bias, bundle.mean_input)
+        settings = config.evidence
+        self.evidence = Evidence(bundle.gallery, bundle.confidence, settings.neighbours, settings.accumulate)
+        self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}
+        self._awaited: int | None = None
+        self._add_ns = 0  # when the newest samples were given to the map
+
+    def run(self) -> Iterator[SessionEvent]:
+        """Yield all that happens until the source ends, then what the renderer still owes."""
+        for item in self._source.events():
+            received, start_ns = self._clock(), time.perf_counter_ns()
+            for event in self.pipeline.push(item):
+                yield from self._handle(event, received, start_ns)
+            if isinstance(item, Chunk):
+                yield Tick(float(item.stamps[-1]), item.arrived)
+            yield from self._frames()
+        for event in self.pipeline.finish():
+            yield from self._handle(event, self._clock(), time.perf_counter_ns())
+        yield from self.finish_rendering()
+
+    def paint(self, percept: Percept) -> bool:
+        """Ask the renderer for `percept`; return whether it was asked (there is one, and the evidence suffices)."""
+        doubtful = percept.confidence is not None and percept.confidence < self._config.evidence.abstain_below
+        if self._renderer is None or doubtful:
+            return False
+        percept.ledger["requested"] = self._clock()
+        render = self._config.render
+        request = RenderRequest(percept.trial, percept.embedding, render.seed, render.steps, percept.ledger)
+        self._awaited = self._renderer.submit(request)
+        return True
+
+    def finish_rendering(self, patience_s: float = RENDER_PATIENCE_S) -> Iterator[Frame]:
+        """Yield frames until the last request's final one, or until the renderer is dead or silent for too long."""
+        deadline = time.monotonic() + patience_s
+        while self._renderer is not None and self._awaited is not None:
+            yield from self._frames()
+            left_s = deadline - time.monotonic()
+            if self._awaited is None or left_s <= 0 or self._renderer.state.kind == "dead":
+                return
+            self._renderer.wait(min(left_s, 0.2))
+
+    def _handle(
+        self, event: EpochEvent | Sham | Hole | Fault | Notice, received: float, start_ns: int
+    ) -> Iterator[SessionEvent]:
+        match event:
+            case Opened(trial):
+                self._decoder.open(trial)
+            case Samples(trial, first, samples):
+                self._add_ns = time.perf_counter_ns()
+                self._decoder.add(trial, first, samples)
+            case Closed():
+                yield self._decoded(event, received, start_ns)
+            case Refused(trial):
+                self._decoder.drop(trial)
+                yield event
+            case Retracted(trial):
+                if trial in self._singles:
+                    self.evidence.retract(*self._singles.pop(trial))
+                yield event
+            case Sham():
+                yield from self._sham(event)
+            case _:
+                yield event
+
+    def _decoded(self, event: Closed, received: float, start_ns: int) -> Decoded:
+        single = self._decoder.close(event.trial)
+        end_ns = time.perf_counter_ns()
+        epoch = event.epoch
+        ledger = {
+            "onset": epoch.onset,
+            "last_sample": epoch.last_stamp,
+            "arrived": epoch.arrived,
+            "received": received,
+            "embedding": self._clock(),
+        }
+        picture = self._shown(epoch.marker)
+        percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger)
+        self._singles[event.trial] = (picture, single)
+        self.paint(percept)
+        return Decoded(percept, single, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3)
+
+    def _sham(self, event: Sham) -> Iterator[ShamDecoded]:
+        """Decode the window before a stimulus under a key that no true trial has."""
+        match event.event:
+            case Opened(trial):
+                self._decoder.open(~trial)
+            case Samples(trial, first, samples):
+                self._decoder.add(~trial, first, samples)
+            case Closed(trial, epoch):
+                yield ShamDecoded(trial, epoch.marker, self._decoder.close(~trial))
+            case Refused(trial):
+                self._decoder.drop(~trial)
+
+    def _shown(self, marker: Marker) -> str | None:
+        """Return what was shown: the picture's name, or the class that the marker's label stands for."""
+        return marker.picture if marker.picture is not None else self._config.markers.classes.get(marker.kind)
+
+    def _frames(self) -> Iterator[Frame]:
+        if self._renderer is None:
+            return
+        for frame in self._renderer.frames():
+            if frame.final and frame.request == self._awaited:
+                self._awaited = None
+            yield frame
