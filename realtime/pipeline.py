@@ -17,7 +17,7 @@ from stimuli.markers import PICTURE
 
 @dataclass(frozen=True)
 class Sham:
-    """What happens to the window of the same length that ends at a stimulus' onset, where its picture cannot be seen."""
+    """What happens to the window of the same length that ends at a stimulus' onset: its picture cannot be in it."""
 
     event: EpochEvent
 
