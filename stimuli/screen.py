@@ -1,0 +1,190 @@
+"""The participant's screen: opened with vsync where there is one, its refresh measured, each flip timed.
+
+Without a display the same code runs on SDL's dummy driver, which shows nothing and returns from each flip at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import StimulusSettings
+
+logger = logging.getLogger(__name__)
+
+GREY, LIGHT, WHITE, BLACK, RED = (127, 127, 127), (225, 225, 225), (255, 255, 255), (0, 0, 0), (200, 30, 30)
+NOMINAL_HZ = 60.0
+SPIN_S = 0.002
+POLL_S = 0.005
+
+Surface = Any  # pygame.Surface: pygame is imported when a screen is opened.
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What was measured of the screen's refresh.
+
+    Attributes
+    ----------
+    vsync
+        Whether a flip waits for the screen.
+    rate_hz
+        As measured, where flips wait; else the nominal rate, used only to judge what counts as late.
+    spread_s
+        Median absolute deviation of the interval between flips.
+    """
+
+    vsync: bool
+    rate_hz: float
+    spread_s: float
+
+    @property
+    def frame_s(self) -> float:
+        """Duration of a frame."""
+        return 1.0 / self.rate_hz
+
+
+@dataclass(frozen=True)
+class Flip:
+    """When a flip was asked for and when it was done, in seconds on the clock of the screen."""
+
+    asked: float
+    done: float
+
+
+class Screen:
+    """A window or a full screen on which pictures appear.
+
+    Parameters
+    ----------
+    settings
+        Size, full screen, photodiode square.
+    headless
+        Whether to run without a display.
+    clock
+        Clock on which flips are timed.
+    """
+
+    def __init__(self, settings: StimulusSettings, *, headless: bool, clock: Callable[[], float]) -> None:
+        os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
+        if headless:
+            os.environ["SDL_VIDEODRIVER"] = "dummy"
+        import pygame
+
+        self._pygame, self._settings, self._clock = pygame, settings, clock
+        pygame.display.init()
+        pygame.font.init()
+        self._window = self._open(headless)
+        self._font = pygame.font.Font(None, max(24, self._window.get_height() // 24))
+        self._keys: list[tuple[str, float]] = []
+        pygame.display.set_caption("Perceptogram Live: stimuli")
+        pygame.mouse.set_visible(not settings.fullscreen)
+        self.driver: str = pygame.display.get_driver()
+        self.refresh = self._measure()
+
+    def close(self) -> None:
+        """Close the window."""
+        self._pygame.quit()
+
+    def prepare(self, image: NDArray[np.uint8]) -> Surface:
+        """Return a picture scaled to the picture size and converted to the screen's own format."""
+        height, width = image.shape[:2]
+        scale = self._settings.picture_size / max(height, width)
+        size = (round(width * scale), round(height * scale))
+        surface = self._pygame.image.frombuffer(np.ascontiguousarray(image).tobytes(), (width, height), "RGB")
+        return self._pygame.transform.smoothscale(surface.convert(), size)
+
+    def prepare_target(self) -> Surface:
+        """Return the attention target: a bull's-eye, unlike any picture."""
+        size = self._settings.picture_size
+        surface = self._pygame.Surface((size, size)).convert()
+        surface.fill(GREY)
+        for ring in range(6, 0, -1):
+            colour = BLACK if ring % 2 else WHITE
+            self._pygame.draw.circle(surface, colour, (size // 2, size // 2), size * ring // 14)
+        return surface
+
+    def draw(self, surface: Surface | None) -> None:
+        """Draw a picture, or the empty ground, with the fixation dot; the photodiode's square is lit with a picture."""
+        middle = self._window.get_rect().center
+        self._window.fill(GREY)
+        if surface is not None:
+            self._window.blit(surface, surface.get_rect(center=middle))
+        self._pygame.draw.circle(self._window, WHITE, middle, 6)
+        self._pygame.draw.circle(self._window, RED, middle, 4)
+        if self._settings.photodiode:
+            side = max(24, self._window.get_height() // 16)
+            square = self._pygame.Rect(0, self._window.get_height() - side, side, side)
+            self._pygame.draw.rect(self._window, BLACK if surface is None else WHITE, square)
+
+    def draw_text(self, lines: tuple[str, ...], progress: float | None = None) -> None:
+        """Draw lines of text and, where `progress` (0 to 1) is given, how far the session has come."""
+        self._window.fill(GREY)
+        width, height = self._window.get_size()
+        step = self._font.get_linesize() * 1.3
+        top = height / 2 - step * len(lines) / 2
+        for number, line in enumerate(lines):
+            words = self._font.render(line, True, WHITE)
+            self._window.blit(words, words.get_rect(center=(width // 2, round(top + number * step))))
+        if progress is not None:
+            bar = self._pygame.Rect(width // 4, height * 4 // 5, width // 2, max(8, height // 60))
+            self._pygame.draw.rect(self._window, LIGHT, bar, 1)
+            self._pygame.draw.rect(self._window, LIGHT, (bar.x, bar.y, round(bar.w * progress), bar.h))
+
+    def flip(self) -> Flip:
+        """Show what was drawn; with vsync this returns when the screen has taken it."""
+        asked = self._clock()
+        self._pygame.display.flip()
+        return Flip(asked, self._clock())
+
+    def wait_until(self, deadline: float) -> None:
+        """Return at `deadline`: sleep while it is far, looking for keys, and spin the last two milliseconds."""
+        while (left := deadline - self._clock() - SPIN_S) > 0:
+            time.sleep(min(left, POLL_S))
+            if left > 2 * POLL_S:
+                self._poll()
+        while self._clock() < deadline:
+            pass
+
+    def pressed(self) -> list[tuple[str, float]]:
+        """Return the keys pressed since the last call, each with the time at which it was noticed."""
+        self._poll()
+        pressed, self._keys = self._keys, []
+        return pressed
+
+    def _poll(self) -> None:
+        for event in self._pygame.event.get():
+            if event.type == self._pygame.QUIT:
+                self._keys.append(("escape", self._clock()))
+            elif event.type == self._pygame.KEYDOWN:
+                self._keys.append((self._pygame.key.name(event.key), self._clock()))
+
+    def _open(self, headless: bool) -> Surface:
+        pygame, size = self._pygame, self._settings.window_size
+        if headless:
+            return pygame.display.set_mode(size)
+        flags = pygame.SCALED | (pygame.FULLSCREEN if self._settings.fullscreen else 0)
+        try:
+            return pygame.display.set_mode(size, flags, vsync=1)
+        except pygame.error as error:
+            logger.warning("no vsync here (%s): onsets are paced by the clock alone", error)
+            return pygame.display.set_mode(size, flags & pygame.FULLSCREEN)
+
+    def _measure(self, flips: int = 60) -> Refresh:
+        """Return what the intervals between flips tell: regular ones as long as a frame mean that flips wait."""
+        self.draw(None)
+        done = np.array([self.flip().done for _ in range(flips + 10)][10:])
+        intervals = np.diff(done)
+        median = float(np.median(intervals))
+        spread = float(np.median(np.abs(intervals - median)))
+        waits = median > 1 / 400 and bool(np.mean(np.abs(intervals - median) < 0.2 * median) > 0.8)
+        return Refresh(waits, 1 / median if waits else NOMINAL_HZ, spread)
