@@ -281,7 +281,8 @@ def _read_markers(send: Callable[[Message], None], settings: MarkerSettings, inf
     """Read markers for ever; any failure ends the process, which the session then replaces."""
     try:
         while True:
-            info = _pull_markers(send, settings, info)
+            _pull_markers(send, settings, info)
+            info = None
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the session has gone
     except BaseException:

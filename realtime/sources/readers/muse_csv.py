@@ -62,8 +62,7 @@ def read_muse_csv(path: Path, settings: StreamSettings) -> Loaded:
         ),
     )
     selection = select(description, settings)
-    samples = table[:, np.array(columns)[selection.picks]] * selection.scale
-    samples = samples.astype(np.float32)
+    samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
     markers = [
         marker
         for position in range(len(names))

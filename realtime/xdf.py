@@ -1,0 +1,113 @@
+"""Writing XDF piece by piece, so that what has been written can be read whatever happens next.
+
+The format is a magic word and a row of chunks that each carry their own length; a reader needs neither an index nor an
+end (XDF 1.0 specification, github.com/sccn/xdf/wiki/Specifications). Every chunk reaches the operating system in one
+call, so a writer that is killed leaves whole chunks and at most one broken one at the end, which readers skip.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET, BOUNDARY, STREAM_FOOTER = range(1, 7)
+BOUNDARY_ID = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "double64": np.dtype("<f8"),
+    "int8": np.dtype("<i1"),
+    "int16": np.dtype("<i2"),
+    "int32": np.dtype("<i4"),
+    "int64": np.dtype("<i8"),
+}
+
+
+class XdfWriter:
+    """An XDF file that grows.
+
+    Parameters
+    ----------
+    path
+        Must not exist: a recording is never overwritten.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file of that name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb", buffering=0)
+        self._file.write(b"XDF:")
+        self._chunk(FILE_HEADER, b'<?xml version="1.0"?><info><version>1.0</version></info>')
+
+    def stream_header(self, stream: int, xml: str) -> None:
+        """Begin a stream: its number and its metadata as LSL gives them."""
+        self._chunk(STREAM_HEADER, struct.pack("<I", stream) + xml.encode())
+
+    def numbers(self, stream: int, stamps: Sequence[float], samples: NDArray[Any]) -> None:
+        """Write samples ``[n, channels]`` of a stream of numbers, in its own type, and their stamps in seconds."""
+        row = np.dtype([("bytes", "u1"), ("stamp", "<f8"), ("values", samples.dtype, (samples.shape[1],))])
+        rows = np.empty(len(stamps), row)
+        rows["bytes"], rows["stamp"], rows["values"] = 8, stamps, samples
+        self._samples(stream, len(rows), rows.tobytes())
+
+    def texts(self, stream: int, stamps: Sequence[float], samples: Sequence[Sequence[str]]) -> None:
+        """Write samples of a stream of text with a stamp for each, in seconds."""
+        parts = []
+        for stamp, values in zip(stamps, samples, strict=True):
+            parts.append(struct.pack("<Bd", 8, stamp))
+            parts += [_length(len(text)) + text for text in (value.encode() for value in values)]
+        self._samples(stream, len(stamps), b"".join(parts))
+
+    def clock_offset(self, stream: int, measured_at: float, offset_s: float) -> None:
+        """Write what to add to the stream's stamps to bring them to this clock, which showed `measured_at`."""
+        self._chunk(CLOCK_OFFSET, struct.pack("<Idd", stream, measured_at - offset_s, offset_s))
+
+    def boundary(self) -> None:
+        """Write a mark from which a reader can go on behind damage."""
+        self._chunk(BOUNDARY, BOUNDARY_ID)
+
+    def stream_footer(
+        self, stream: int, first: float, last: float, count: int, offsets: Sequence[tuple[float, float]]
+    ) -> None:
+        """End a stream with its summary; `offsets` are pairs of (measured at, offset) in seconds."""
+        listed = "".join(f"<offset><time>{at - off!r}</time><value>{off!r}</value></offset>" for at, off in offsets)
+        summary = {"first_timestamp": first, "last_timestamp": last, "sample_count": count}
+        told = "".join(f"<{name}>{escape(repr(value))}</{name}>" for name, value in summary.items())
+        xml = f'<?xml version="1.0"?><info>{told}<clock_offsets>{listed}</clock_offsets></info>'
+        self._chunk(STREAM_FOOTER, struct.pack("<I", stream) + xml.encode())
+
+    def sync(self) -> None:
+        """Return once everything is on the disk itself, safe from a power cut."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _samples(self, stream: int, count: int, body: bytes) -> None:
+        self._chunk(SAMPLES, struct.pack("<I", stream) + _length(count) + body)
+
+    def _chunk(self, tag: int, content: bytes) -> None:
+        data = memoryview(_length(len(content) + 2) + struct.pack("<H", tag) + content)
+        while data:
+            data = data[self._file.write(data) :]
+
+
+def _length(value: int) -> bytes:
+    """Return `value` as a variable-length integer: its size in bytes, then itself."""
+    if value < 1 << 8:
+        return struct.pack("<BB", 1, value)
+    if value < 1 << 32:
+        return struct.pack("<BI", 4, value)
+    return struct.pack("<BQ", 8, value)
