@@ -118,7 +118,7 @@ class PerceptLog:
     Parameters
     ----------
     path
-        File to append to; made where it is missing. A line that a crash cut short is closed first, so it spoils no other.
+        File to append to; made where it is missing. A line that a crash cut short is ended first: it spoils no other.
     """
 
     def __init__(self, path: str | Path) -> None:
