@@ -162,9 +162,7 @@ class Presentation:
 
     def _show(self, sequence: Sequence[Trial]) -> None:
         plan, screen = self._plan, self._screen
-        frame_s, waits = screen.refresh.frame_s, screen.refresh.vsync
-        # A flip that waits for the screen is asked for half a frame early, so that it lands on the nearest refresh.
-        lead_s = frame_s / 2 if waits else 0.0
+        frame_s, lead_s, waits = screen.refresh.frame_s, screen.refresh.flip_s, screen.refresh.vsync
         due = self._clock() + 2 * frame_s
         for position, trial in enumerate(sequence):
             if self._obey():
@@ -172,7 +170,7 @@ class Presentation:
             screen.draw(self._surfaces[trial.picture])
             screen.wait_until(due - lead_s)
             flip = screen.flip()
-            onset, late = flip.done, max(0, round((flip.done - due) / frame_s))
+            onset, late = flip.done, screen.refresh.frames_late(flip.done - due)
             extra: dict[str, Any] = {"trial": trial.index, "block": trial.block, "sequence": trial.sequence}
             if late:
                 extra["dropped"] = late
@@ -184,7 +182,7 @@ class Presentation:
                 screen.draw(None)
                 screen.wait_until(onset + plan.on_s - lead_s)
                 off = screen.flip().done
-                overstay = max(0, round((off - onset - plan.on_s) / frame_s))
+                overstay = screen.refresh.frames_late(off - onset - plan.on_s)
             shown = Shown(
                 trial.index, trial.picture, trial.block, trial.sequence, due, flip.asked, onset, off, late + overstay
             )

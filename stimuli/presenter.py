@@ -39,7 +39,9 @@ class PresenterJob:
     pictures, stimulus
         The set, and the looks of the screen; times are the plan's.
     headless
-        Without a display, and without waiting for anybody at the keyboard.
+        Without a display.
+    attended
+        Whether somebody at the keyboard starts each block; never where there is no display.
     hold
         Wait for the word `BEGIN` after ``"ready"``.
     resume
@@ -55,6 +57,7 @@ class PresenterJob:
     pictures: PictureSettings = field(default_factory=PictureSettings)
     stimulus: StimulusSettings = field(default_factory=StimulusSettings)
     headless: bool = False
+    attended: bool = True
     hold: bool = False
     resume: bool = False
     listener_timeout_s: float = 20.0
@@ -120,7 +123,14 @@ def run_presenter(job: PresenterJob, words: queue.SimpleQueue[str], tell: Report
         with FrameLog(job.log) as log:
             log.write("screen", **about, spread_s=refresh.spread_s, plan=job.plan.name, seed=planned.seed)
             presentation = Presentation(
-                planned, pictures, screen, outlet, log, words=words, attended=not job.headless, tell=tell
+                planned,
+                pictures,
+                screen,
+                outlet,
+                log,
+                words=words,
+                attended=job.attended and not job.headless,
+                tell=tell,
             )
             tell("started", stamp=pylsl.local_clock())
             completed = presentation.run()

@@ -41,16 +41,24 @@ class Refresh:
         As measured, where flips wait; else the nominal rate, used only to judge what counts as late.
     spread_s
         Median absolute deviation of the interval between flips.
+    flip_s
+        How long before an onset its flip must be asked for: half a frame where flips wait, so that the nearest
+        refresh is met; else what a flip takes.
     """
 
     vsync: bool
     rate_hz: float
     spread_s: float
+    flip_s: float
 
     @property
     def frame_s(self) -> float:
         """Duration of a frame."""
         return 1.0 / self.rate_hz
+
+    def frames_late(self, late_s: float) -> int:
+        """Return how many frames something came late: the nearest number where flips wait, else whole frames only."""
+        return max(0, round(late_s / self.frame_s) if self.vsync else int(late_s / self.frame_s))
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,20 @@ class Screen:
         self._pygame, self._settings, self._clock = pygame, settings, clock
         pygame.display.init()
         pygame.font.init()
-        self._window = self._open(headless)
+        self._window = self._open(vsync=not headless)
+        self._waits = bool(pygame.display.is_vsync())
+        self._changed, self._words_shown = [self._window.get_rect()], True
         self._font = pygame.font.Font(None, max(24, self._window.get_height() // 24))
         self._keys: list[tuple[str, float]] = []
         pygame.display.set_caption("Perceptogram Live: stimuli")
         pygame.mouse.set_visible(not settings.fullscreen)
         self.driver: str = pygame.display.get_driver()
         self.refresh = self._measure()
+        if self._waits and not self.refresh.vsync:
+            # SDL imitates vsync by sleeping whole milliseconds where the screen has none: worse than a clock.
+            logger.warning("flips do not wait for this screen: onsets are paced by the clock alone")
+            self._window, self._waits, self._words_shown = self._open(vsync=False), False, True
+            self.refresh = self._measure()
 
     def close(self) -> None:
         """Close the window."""
@@ -116,19 +131,25 @@ class Screen:
     def draw(self, surface: Surface | None) -> None:
         """Draw a picture, or the empty ground, with the fixation dot; the photodiode's square is lit with a picture."""
         middle = self._window.get_rect().center
+        side = max(24, self._window.get_height() // 16)
+        square = self._pygame.Rect(0, self._window.get_height() - side, side, side)
+        centre = self._pygame.Rect(0, 0, self._settings.picture_size, self._settings.picture_size)
+        centre.center = middle
+        # Without vsync only what can have changed is sent to the display: half the time of a whole window.
+        self._changed = [self._window.get_rect()] if self._words_shown else [centre, square]
+        self._words_shown = False
         self._window.fill(GREY)
         if surface is not None:
             self._window.blit(surface, surface.get_rect(center=middle))
         self._pygame.draw.circle(self._window, WHITE, middle, 6)
         self._pygame.draw.circle(self._window, RED, middle, 4)
         if self._settings.photodiode:
-            side = max(24, self._window.get_height() // 16)
-            square = self._pygame.Rect(0, self._window.get_height() - side, side, side)
             self._pygame.draw.rect(self._window, BLACK if surface is None else WHITE, square)
 
     def draw_text(self, lines: tuple[str, ...], progress: float | None = None) -> None:
         """Draw lines of text and, where `progress` (0 to 1) is given, how far the session has come."""
         self._window.fill(GREY)
+        self._changed, self._words_shown = [self._window.get_rect()], True
         width, height = self._window.get_size()
         step = self._font.get_linesize() * 1.3
         top = height / 2 - step * len(lines) / 2
@@ -143,7 +164,10 @@ class Screen:
     def flip(self) -> Flip:
         """Show what was drawn; with vsync this returns when the screen has taken it."""
         asked = self._clock()
-        self._pygame.display.flip()
+        if self._waits:
+            self._pygame.display.flip()
+        else:
+            self._pygame.display.update(self._changed)
         return Flip(asked, self._clock())
 
     def wait_until(self, deadline: float) -> None:
@@ -168,23 +192,28 @@ class Screen:
             elif event.type == self._pygame.KEYDOWN:
                 self._keys.append((self._pygame.key.name(event.key), self._clock()))
 
-    def _open(self, headless: bool) -> Surface:
+    def _open(self, *, vsync: bool) -> Surface:
         pygame, size = self._pygame, self._settings.window_size
-        if headless:
-            return pygame.display.set_mode(size)
-        flags = pygame.SCALED | (pygame.FULLSCREEN if self._settings.fullscreen else 0)
-        try:
-            return pygame.display.set_mode(size, flags, vsync=1)
-        except pygame.error as error:
-            logger.warning("no vsync here (%s): onsets are paced by the clock alone", error)
-            return pygame.display.set_mode(size, flags & pygame.FULLSCREEN)
+        fullscreen = pygame.FULLSCREEN if self._settings.fullscreen else 0
+        if vsync:
+            try:
+                return pygame.display.set_mode(size, pygame.SCALED | fullscreen, vsync=1)
+            except pygame.error as error:
+                logger.warning("vsync was refused (%s)", error)
+        return pygame.display.set_mode(size, fullscreen)
 
     def _measure(self, flips: int = 60) -> Refresh:
-        """Return what the intervals between flips tell: regular ones as long as a frame mean that flips wait."""
+        """Return what the intervals between flips tell.
+
+        Flips wait for the screen if their intervals are regular and agree with the rate that the display claims.
+        """
         self.draw(None)
-        done = np.array([self.flip().done for _ in range(flips + 10)][10:])
-        intervals = np.diff(done)
+        done = [self.flip() for _ in range(flips + 10)][10:]
+        intervals = np.diff([flip.done for flip in done])
         median = float(np.median(intervals))
         spread = float(np.median(np.abs(intervals - median)))
-        waits = median > 1 / 400 and bool(np.mean(np.abs(intervals - median) < 0.2 * median) > 0.8)
-        return Refresh(waits, 1 / median if waits else NOMINAL_HZ, spread)
+        claimed_hz = float(self._pygame.display.get_current_refresh_rate())
+        regular = bool(np.mean(np.abs(intervals - median) < 0.2 * median) > 0.8)
+        if regular and claimed_hz > 0 and abs(median * claimed_hz - 1) < 0.02:
+            return Refresh(True, 1 / median, spread, median / 2)
+        return Refresh(False, NOMINAL_HZ, spread, float(np.median([flip.done - flip.asked for flip in done])))
