@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
     from configs.schema import StimulusSettings
@@ -160,14 +160,14 @@ def load_plan(path: Path) -> Plan:
     try:
         first, *rest = path.read_text(encoding="utf-8").splitlines()
         head = json.loads(first)
-        if head.pop("schema") != SCHEMA:
-            msg = f"plan {path} has an unknown schema: it needs schema {SCHEMA}"
-            raise PlanError(msg)
+        if (found := head.pop("schema")) != SCHEMA:
+            msg = f"schema {found}, where {SCHEMA} is known"
+            raise ValueError(msg)
         return TypeAdapter(Plan).validate_python(head | {"trials": [json.loads(line) for line in rest]})
     except OSError as error:
         msg = f"cannot read plan {path}: {error.strerror or error}"
         raise PlanError(msg) from error
-    except (ValidationError, json.JSONDecodeError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         msg = f"{path} is not a plan of trials ({' '.join(str(error).split())})"
         raise PlanError(msg) from error
 

@@ -94,6 +94,8 @@ class Background:
 
     def take(self, count: int) -> NDArray[np.float64]:
         """Return the next `count` samples, ``[count, channels]`` in microvolts."""
+        if not count:
+            return np.zeros((0, len(self._mains_gain)))
         times = (self._n + np.arange(count)) / self._rate_hz
         self._n += count
         pink, self._pink_state = sosfilt(
@@ -110,8 +112,6 @@ class Background:
 
     def _blinking(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the lid's course, zero to one, ``[times]``."""
-        if not len(times):
-            return np.zeros(0)
         while self._next_blink_s <= times[-1]:
             self._blinks.append(self._next_blink_s)
             self._next_blink_s += self._blink_gap()
