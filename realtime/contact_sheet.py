@@ -48,7 +48,7 @@ class SheetEntry:
 
 
 def contact_sheet(
-    entries: Sequence[SheetEntry], title: str, *, simulated: bool, columns: int = 2, tile: int = 96
+    entries: Sequence[SheetEntry], title: str, *, simulated: bool, columns: int = 2, tile: int = 128
 ) -> Image.Image:
     """Return a sheet with a row of pictures for each entry: shown, reconstructed, the three nearest.
 
@@ -114,7 +114,7 @@ def _entry(canvas: Canvas, entry: SheetEntry, at: tuple[float, float], tile: flo
         canvas.text((start, y + small + 40), f"{entry.confidence:.0%} confident", 12, MUTED)
     canvas.text((x, y + tile + 18), canvas.fitted(entry.label, 2 * tile, 13), 13, TEXT)
     if entry.correct is not None:
-        text, colour = ("correct", GOOD) if entry.correct else ("not the same", BAD)
+        text, colour = ("correct", GOOD) if entry.correct else ("incorrect", BAD)
         canvas.text((start, y + tile + 18), text, 12, colour)
         canvas.circle((start + canvas.width(text, 12) + 12, y + tile + 14), 3.5, colour)
 
