@@ -5,18 +5,42 @@ Stamps must come with clock offsets applied but never dejittered: a dejitterer c
 
 from __future__ import annotations
 
-import logging
+import math
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from realtime.jitter import EXCESS, MEMORY, JitterModel
 from realtime.sources.base import Chunk
+from realtime.stamps import Repeats, Runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-logger = logging.getLogger(__name__)
+CERTAIN = 18.0
+"""Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
+SURE_COUNT = 4.6
+"""Nats by which the number of lost samples must be likelier than one more or less: a hundred to one."""
+WINDOW = 128
+"""Most stamps that a decision looks back on."""
+WARM_UP = 32
+"""Stamps before which nothing is decided."""
+HOLD_S = 0.1
+"""Longest time for which doubtful samples are held."""
+BURST_S = 0.05
+"""Lateness from which a stall is worth a report."""
+STEP_S = 0.02
+"""Smallest step that the time of arrival can tell from a loss."""
+FOREIGN_S = 60.0
+"""Distance from the LSL clock at which stamps must be another clock's."""
+LONGEST_HOLE_S = 60.0
+"""A longer gap is another recording or another clock rather than lost samples."""
+HOLE_AT_START_S = 0.5
+"""Gap that is seen even in the first stamps."""
+RATE_TOLERANCE = 1e-3
+"""Relative error of the nominal rate that is worth a report: a millisecond a second."""
 
 FaultKind = Literal["clock-step", "foreign-clock", "backward", "duplicate", "rate", "burst"]
 
@@ -74,51 +98,266 @@ class Fault:
     text: str
 
 
+@dataclass
+class _Run:
+    """Consecutive samples, rows ``[row, stop)`` of `chunk`, stamped by one line: `time` at grid position `anchor`."""
+
+    chunk: Chunk
+    row: int
+    stop: int
+    index: int
+    anchor: int
+    time: float
+    period: float
+
+    def move(self, places: int, seconds: float) -> None:
+        self.index += places
+        self.anchor += places
+        self.time += places * self.period + seconds
+
+
+class _Evidence:
+    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and of how many stamps it is."""
+
+    def __init__(self) -> None:
+        self.nats = 0.0
+        self.count = 0
+
+    def add(self, nats: float) -> None:
+        # The bound lets the sum fall again soon after a stall in which every stamp was late.
+        self.nats = min(self.nats + nats, CERTAIN + 2 * EXCESS)
+        self.count += 1
+        if self.nats <= 0:
+            self.clear()
+
+    def clear(self) -> None:
+        self.nats, self.count = 0.0, 0
+
+
 class Timeline:
-    """Give every sample a place on the sample grid and a time, and report what was lost."""
+    """Give every sample a place on the sample grid and a time, and report what was lost.
+
+    Samples come out at once, except that those behind a sudden gap in the stamps are held for up to `HOLD_S`, until it is
+    clear whether samples were lost or are only late. A loss smaller than the jitter becomes clear only over many stamps;
+    it is reported as a retroactive hole. The output is bit-equal however the samples are cut into chunks.
+
+    Parameters
+    ----------
+    rate_hz
+        Nominal sampling rate.
+
+    Attributes
+    ----------
+    lost
+        Samples lost so far.
+    """
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
         self.lost = 0
+        self._period = 1 / rate_hz
+        self._repeats = Repeats()
+        self._runs = Runs(self._period)
+        self._jitter = JitterModel(self._period)
+        self._later = _Evidence()
+        self._earlier = _Evidence()
         self._next = 0
-        self._origin = 0.0
-        self._started = False
-        self._jitter = 0.25 / rate_hz
+        self._handed = 0
+        self._held: list[_Run] = []
+        self._doubtful = False
+        self._latest = 0.0
+        self._correction = 0.0
+        self._line = (0, 0.0, self._period)
+        self._reported: dict[FaultKind, int] = {}
+        self._out: list[TimedChunk | Hole | Fault] = []
 
     @property
     def rate_hz_measured(self) -> float:
         """Sampling rate by the stamps."""
-        return self.rate_hz
+        return 1 / self._jitter.period
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
-        """Return the chunk's samples with their times, and the holes found, in order."""
-        out: list[TimedChunk | Hole | Fault] = []
-        index: list[int] = []
-        times: list[float] = []
-        start = 0
-        for row, stamp in enumerate(chunk.stamps.tolist()):
-            if not self._started:
-                self._origin, self._started = stamp, True
-            late = stamp - self._origin - self._next / self.rate_hz
-            lost = round(late * self.rate_hz)
-            if lost >= 1 and late > 0.5 / self.rate_hz + 6 * self._jitter:
-                if index:
-                    out.append(_timed(index, times, chunk, start))
-                    index, times, start = [], [], row
-                self._next += lost
-                self.lost += lost
-                late -= lost / self.rate_hz
-                out.append(Hole(self._next, lost, stamp))
-            self._jitter += 0.01 * (abs(late) - self._jitter)
-            self._origin += 0.02 * late
-            index.append(self._next)
-            times.append(self._origin + self._next / self.rate_hz)
-            self._next += 1
-        if index:
-            out.append(_timed(index, times, chunk, start))
-        return out
+        """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
+        self._out = []
+        chunk, repeated = self._repeats.remove(chunk)
+        if repeated:
+            self._report("duplicate", chunk.arrived, f"{repeated} samples came twice and were left out")
+        if len(chunk.stamps):
+            self._take(chunk)
+            self._hand_out(self._handed)
+        return self._out
+
+    def _take(self, chunk: Chunk) -> None:
+        last = float(chunk.stamps[-1])
+        # A recording's chunks arrive at their last stamp: nobody knows when they came.
+        live = chunk.arrived != last
+        if live and abs(chunk.arrived - last) > FOREIGN_S and not self._correction:
+            text = f"stamps are {last - chunk.arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+            self._report("foreign-clock", last, text)
+        rows = self._runs.observations(chunk.stamps)
+        edges = [*rows, len(chunk.stamps)]
+        self._place(chunk, 0, edges[0])
+        for (row, stop), stamp in zip(pairwise(edges), chunk.stamps[rows].tolist(), strict=True):
+            self._observe(stamp, chunk.arrived - stamp if live else math.nan)
+            self._place(chunk, row, stop)
+
+    def _place(self, chunk: Chunk, row: int, stop: int) -> None:
+        """Number and stamp the samples ``[row, stop)`` of `chunk`."""
+        if row < stop:
+            self._held.append(_Run(chunk, row, stop, self._next, *self._line))
+            self._next += stop - row
+            if not self._doubtful:
+                self._handed = self._next
+
+    def _observe(self, stamp: float, latency: float) -> None:
+        """Take in the stamp of the sample that comes next."""
+        model = self._jitter
+        stamp += self._correction
+        residual = stamp - model.time(self._next) if model.n else 0.0
+        model.add(self._next, stamp, latency)
+        if model.n <= WARM_UP:
+            if abs(residual) > HOLE_AT_START_S:
+                self._start_again(residual, stamp, latency)
+            elif model.refit_due():
+                model.refit()
+        else:
+            self._weigh(residual, stamp)
+        self._line = (self._next, model.time(self._next), model.period)
+
+    def _weigh(self, residual: float, stamp: float) -> None:
+        model = self._jitter
+        self._later.add(model.evidence(residual))
+        self._earlier.add(model.evidence(residual, earlier=True))
+        if residual > max(0.75 * self._period, 6 * model.late):
+            self._latest = max(self._latest, residual)
+            # A doubt that was not resolved in time is not renewed before stamps are in time again.
+            self._doubtful = self._next - self._handed < HOLD_S * self.rate_hz and (self._doubtful or self._latest == residual)
+        else:
+            if self._latest > BURST_S:
+                text = f"samples came up to {1e3 * self._latest:.0f} ms late, then at once: the sender or the network stalled"
+                self._report("burst", stamp, text)
+            self._doubtful, self._latest = False, 0.0
+        if residual < -(self._period + 8 * model.early):
+            self._report("backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
+        if self._later.nats >= CERTAIN:
+            self._judge(self._later)
+        elif self._earlier.nats >= CERTAIN:
+            self._judge(self._earlier)
+        if model.refit_due() and max(self._later.nats, self._earlier.nats) < EXCESS:
+            model.refit()
+            self._check_rate(stamp)
+
+    def _judge(self, evidence: _Evidence) -> None:
+        """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
+        model, period = self._jitter, self._period
+        index, residuals, latency = model.last(min(evidence.count + 8, WINDOW))
+        level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
+        if abs(level) < 0.5 * period:
+            # Less than half a sample: the line lay wrong, or the clock offset was measured anew.
+            model.move(self._next + 1, 0, level)
+            evidence.clear()
+            return
+        gain = model.surprise(residuals) - model.surprise(residuals - level)
+        start = int(np.argmax(np.cumsum(gain[::-1])[::-1]))
+        shifted = residuals[start:]
+        n = len(shifted)
+        if n < self._enough(index[start:]) or not self._is_steady(shifted):
+            return
+        level = model.location(shifted)
+        lost = round(level / period)
+        costs = [float(model.surprise(shifted - count * period).sum()) for count in (lost - 1, lost, lost + 1)]
+        if min(costs[0], costs[2]) - costs[1] < SURE_COUNT and n < WINDOW // 2:
+            return
+        evidence.clear()
+        self._doubtful, self._latest = False, 0.0
+        at = int(index[start])
+        # Not a number for a recording, so that nothing is decided by it.
+        change = float(latency[start:].min() - latency[:start].min()) if start else math.nan
+        moved = abs(level) > STEP_S and abs(change + level) < abs(change)
+        if moved or lost < 0 or level > LONGEST_HOLE_S:
+            self._step(at, level, keep=moved)
+        else:
+            phase = level - lost * period
+            self._lose(at, lost, phase if abs(phase) > 3 * model.spread / math.sqrt(n) else 0.0)
+
+    def _enough(self, index: NDArray[np.int64]) -> int:
+        """Return how many stamps are needed to tell a loss from a backlog that comes in at 1.5 times the sampling rate."""
+        every = max(1.0, (int(index[-1]) - int(index[0])) / max(1, len(index) - 1))
+        return max(3, math.ceil(6 / every), math.ceil(2 * (9 * self._jitter.spread / (every * self._period)) ** (2 / 3)))
+
+    def _is_steady(self, residuals: NDArray[np.float64]) -> bool:
+        """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in."""
+        half = len(residuals) // 2
+        fall = self._jitter.location(residuals[:half]) - self._jitter.location(residuals[half:])
+        return abs(fall) <= max(self._period, 3 * self._jitter.spread / math.sqrt(half))
+
+    def _lose(self, at: int, lost: int, phase: float) -> None:
+        """Mark that `lost` samples are missing before the sample that was numbered `at`."""
+        retroactive = at < self._handed
+        self._jitter.move(at, lost, phase)
+        self._hand_out(max(at, self._handed))
+        for run in self._held:
+            run.move(lost, phase)
+        self.lost += lost
+        self._next += lost
+        self._handed = max(at, self._handed) + lost
+        self._out.append(Hole(at if retroactive else at + lost, lost, self._jitter.time(at + lost), retroactive))
+
+    def _step(self, at: int, step: float, *, keep: bool) -> None:
+        """Mark that stamps moved by `step` at the sample numbered `at`; `keep` the old clock, or follow the new one."""
+        retroactive = at < self._handed
+        self._hand_out(max(at, self._handed))
+        if keep:
+            self._jitter.set_clock_back(at, step)
+            self._correction -= step
+            follow = "the old clock is kept, because samples did not come later"
+        else:
+            self._jitter.move(at, 0, step)
+            for run in self._held:
+                run.move(0, step)
+            follow = "the new clock is followed"
+        self._handed = max(at, self._handed)
+        stamp = self._jitter.time(at)
+        self._report("clock-step", stamp, f"stamps moved by {step:+.3f} s; {follow}", again=True)
+        self._out.append(Hole(at, 0, stamp, retroactive))
+
+    def _start_again(self, residual: float, stamp: float, latency: float) -> None:
+        """Forget the few stamps known when, this early, one lies far off."""
+        lost = round(residual / self._period) if 0 < residual < LONGEST_HOLE_S else 0
+        self._hand_out(self._next)
+        self._next += lost
+        self._handed = self._next
+        self.lost += lost
+        self._jitter = JitterModel(self._period)
+        self._jitter.add(self._next, stamp, latency)
+        self._out.append(Hole(self._next, lost, stamp))
+
+    def _check_rate(self, stamp: float) -> None:
+        error = self._period / self._jitter.period - 1
+        if self._jitter.n > MEMORY // 2 and abs(error) > RATE_TOLERANCE:
+            text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
+            self._report("rate", stamp, text, every_s=math.inf)
+
+    def _report(self, kind: FaultKind, stamp: float, text: str, *, every_s: float = 10.0, again: bool = False) -> None:
+        """Report a fault, the same kind not more often than every `every_s` seconds of samples."""
+        before = self._reported.get(kind)
+        if again or before is None or self._next - before > every_s * self.rate_hz:
+            self._reported[kind] = self._next
+            self._out.append(Fault(stamp, kind, text))
+
+    def _hand_out(self, upto: int) -> None:
+        """Hand out the held samples before grid position `upto`."""
+        ready = [run for run in self._held if run.index < upto]
+        self._held = self._held[len(ready) :]
+        for _, group in groupby(ready, key=lambda run: id(run.chunk)):
+            self._out.append(_timed(list(group)))
 
 
-def _timed(index: list[int], times: list[float], chunk: Chunk, start: int) -> TimedChunk:
-    samples = chunk.samples[start : start + len(index)]
-    return TimedChunk(np.array(index, np.int64), np.array(times), samples, chunk.arrived)
+def _timed(runs: list[_Run]) -> TimedChunk:
+    """Return consecutive runs of one chunk as one."""
+    chunk, row, stop = runs[0].chunk, runs[0].row, runs[-1].stop
+    lengths = [run.stop - run.row for run in runs]
+    index = np.repeat([run.index - run.row for run in runs], lengths) + np.arange(row, stop)
+    since = index - np.repeat([run.anchor for run in runs], lengths)
+    times = np.repeat([run.time for run in runs], lengths) + since * np.repeat([run.period for run in runs], lengths)
+    return TimedChunk(index.astype(np.int64), times, chunk.samples[row:stop], chunk.arrived)

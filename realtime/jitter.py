@@ -1,0 +1,177 @@
+"""How stamps scatter about the line of an even sample grid, learned as they come.
+
+Stamps are late rather than early: scheduling, radio and chunking only ever delay them. An asymmetric Laplace distribution
+describes both that and symmetric jitter with two scales, its mode is where stamps lie that nothing delayed, and its
+log-likelihood is piecewise linear, so weighing one sample of shift costs a few scalar operations a stamp.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MEMORY = 1024
+"""Stamps that the line is fitted to."""
+REFIT = 32
+"""Stamps between fits, once there are many."""
+RATE_SPREAD = 0.01
+"""Relative spread of true about nominal rates, as known before any stamp has come."""
+FLOOR = 0.02
+"""Smallest scale of jitter, in samples: clock offsets are not known better."""
+EXCESS = 6.0
+"""Most that one stamp may say for or against a shift, in nats: single late stamps happen."""
+
+
+class JitterModel:
+    """The line that stamps scatter about and the scales of their scatter.
+
+    Attributes
+    ----------
+    period
+        Seconds between samples.
+    early, late
+        Scales in seconds of the scatter before and after the line.
+    n
+        Stamps taken in.
+    """
+
+    def __init__(self, nominal_period: float) -> None:
+        self.nominal = nominal_period
+        self.period = nominal_period
+        self.early = self.late = 0.25 * nominal_period
+        self.n = 0
+        self._origin = (0, 0.0)
+        self._index = np.empty(2 * MEMORY, np.int64)
+        self._stamps = np.empty(2 * MEMORY)
+        self._latency = np.empty(2 * MEMORY)
+        self._stop = 0
+        self._fresh = 0
+
+    @property
+    def spread(self) -> float:
+        """Mean distance between an early and a late stamp."""
+        return self.early + self.late
+
+    def time(self, index: int) -> float:
+        """Return the time of grid position `index`."""
+        return self._origin[1] + (index - self._origin[0]) * self.period
+
+    def add(self, index: int, stamp: float, latency: float) -> None:
+        """Take in the stamp of grid position `index`, which arrived `latency` seconds after it."""
+        if self.n == 0:
+            self._origin = (index, stamp)
+        if self._stop == len(self._stamps):
+            for ring in (self._index, self._stamps, self._latency):
+                ring[:MEMORY] = ring[MEMORY:]
+            self._stop = MEMORY
+        self._index[self._stop], self._stamps[self._stop], self._latency[self._stop] = index, stamp, latency
+        self._stop += 1
+        self._fresh += 1
+        self.n += 1
+
+    def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return grid positions, distances from the line and latencies of the last `count` stamps."""
+        rows = slice(max(0, self._stop - min(count, MEMORY)), self._stop)
+        return self._index[rows], self._residuals(rows), self._latency[rows]
+
+    def move(self, index: int, places: int, seconds: float) -> None:
+        """Renumber the stamps from position `index` on by `places`, and shift those before it by `seconds`, with the line.
+
+        What is shifted was right on a clock, or in a phase, that is no more.
+        """
+        row = int(np.searchsorted(self._index[: self._stop], index))
+        self._index[row : self._stop] += places
+        self._stamps[:row] += seconds
+        self._origin = (self._origin[0], self._origin[1] + seconds)
+
+    def set_clock_back(self, index: int, seconds: float) -> None:
+        """Take `seconds` off the stamps from position `index` on."""
+        row = int(np.searchsorted(self._index[: self._stop], index))
+        self._stamps[row : self._stop] -= seconds
+
+    def refit_due(self) -> bool:
+        """Return whether enough stamps came since the last fit: an eighth of what is known, to begin with."""
+        return self._fresh >= min(REFIT, 1 + self.n // 8)
+
+    def refit(self) -> None:
+        """Fit the line and the scales to what is remembered."""
+        rows = slice(max(0, self._stop - MEMORY), self._stop)
+        index = self._index[rows]
+        newest = int(index[-1])
+        away = (index - newest).astype(np.float64)
+        residuals = self._residuals(rows)
+        slope = self._slope(away, residuals)
+        flat = residuals - slope * away
+        mode, early, late = asymmetric_laplace(_without_stalls(flat, self.nominal * FLOOR))
+        self._origin = (newest, self.time(newest) + mode)
+        self.period += slope
+        # With few stamps the scales are uncertain: a quarter of a sample counts as eight of them.
+        prior = 8 * 0.25 * self.nominal / (8 + len(flat))
+        weight = len(flat) / (8 + len(flat))
+        early, late = prior + weight * early, prior + weight * late
+        floor = FLOOR * self.nominal
+        self.early = max(floor, early, 0.1 * late)
+        self.late = max(floor, late, 0.1 * early)
+        self._fresh = 0
+
+    def evidence(self, residual: float, *, earlier: bool = False) -> float:
+        """Return how much likelier, in nats, a stamp is one sample after the line than on it; or one sample before."""
+        early, late = (self.late, self.early) if earlier else (self.early, self.late)
+        distance = -residual if earlier else residual
+        if distance <= 0:
+            nats = -self.nominal / early
+        elif distance >= self.nominal:
+            nats = self.nominal / late
+        else:
+            nats = distance / late - (self.nominal - distance) / early
+        return max(-EXCESS, min(EXCESS, nats))
+
+    def location(self, residuals: NDArray[np.float64]) -> float:
+        """Return the likeliest distance of the line that stamps at `residuals` scatter about."""
+        return float(np.quantile(residuals, self.early / self.spread))
+
+    def surprise(self, residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how unlikely each stamp is, in nats above the likeliest, with a bound for outliers."""
+        return np.minimum(np.where(residuals > 0, residuals / self.late, -residuals / self.early), 2 * EXCESS)
+
+    def _residuals(self, rows: slice) -> NDArray[np.float64]:
+        line = self._origin[1] + (self._index[rows] - self._origin[0]) * self.period
+        return np.asarray(self._stamps[rows] - line)
+
+    def _slope(self, away: NDArray[np.float64], residuals: NDArray[np.float64]) -> float:
+        """Return the correction to the period by least squares, drawn towards the nominal period."""
+        clipped = _without_stalls(residuals, self.nominal * FLOOR) if self.n > REFIT else residuals
+        x = away - away.mean()
+        variance = max(float(np.var(clipped)), (FLOOR * self.nominal) ** 2)
+        pull = variance / (RATE_SPREAD * self.nominal) ** 2
+        return float((x @ clipped + pull * (self.nominal - self.period)) / (x @ x + pull))
+
+
+def asymmetric_laplace(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return mode, lower and upper scale of the likeliest asymmetric Laplace distribution of `values`.
+
+    For a given mode, the likeliest scales follow from the mean excess over and the mean shortfall under it; the likelihood
+    falls with the sum of the roots of the two, so the mode is the value that makes this sum smallest
+    (Kotz, Kozubowski and Podgórski 2001, The Laplace Distribution and Generalizations, section 3.5).
+    """
+    ordered = np.sort(values)
+    n = len(ordered)
+    below = np.arange(n)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    excess = np.sqrt(np.maximum(sums[-1] - sums[1:] - (n - 1 - below) * ordered, 0) / n)
+    shortfall = np.sqrt(np.maximum(below * ordered - sums[:-1], 0) / n)
+    total = excess + shortfall
+    best = int(np.argmin(total))
+    return float(ordered[best]), float(shortfall[best] * total[best]), float(excess[best] * total[best])
+
+
+def _without_stalls(values: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """Return `values` with what lies far outside their bulk pulled in to its edge."""
+    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    return np.clip(values, middle - 8 * (high - middle) - floor, middle + 8 * (middle - low) + floor)
+
+

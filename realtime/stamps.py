@@ -1,0 +1,100 @@
+"""What raw stamps say before any statistics: which of them are new evidence, and which samples came twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from statistics import median_low
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.sources.base import Chunk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RECENT = 256
+"""Samples among which a repeated one is looked for."""
+
+
+class Runs:
+    """Tell deduced stamps from given ones.
+
+    A sender stamps a chunk once; LSL deduces the other stamps by adding the nominal period. Such a run says no more than
+    its first stamp. A run of more than a second is no chunk but an even clock, in which every sample is evidence.
+    """
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._second = max(2, round(1 / period))
+        self._lengths: deque[int] = deque(maxlen=9)
+        self._even = False
+        self._place = 0
+        self._last = -np.inf
+
+    def observations(self, stamps: NDArray[np.float64]) -> list[int]:
+        """Return the rows of `stamps` that are new evidence."""
+        steps = np.diff(stamps, prepend=self._last) - self._period
+        given = np.abs(steps) > np.maximum(1e-8, 4 * np.spacing(np.abs(stamps)))
+        self._last = float(stamps[-1])
+        rows: list[int] = []
+        row = 0
+        for start in [*np.flatnonzero(given).tolist(), len(stamps)]:
+            rows += self._within_run(row, start)
+            if start < len(stamps):
+                self._end_run(float(steps[start]) / self._period)
+                rows.append(start)
+                self._place = 1
+            row = start + 1
+        return rows
+
+    def _within_run(self, row: int, stop: int) -> list[int]:
+        """Return the rows of ``[row, stop)``, which go on with a run, that are evidence: every one of an even clock."""
+        if row >= stop:
+            return []
+        even_from = row if self._even else row + self._second - self._place
+        stride = median_low(self._lengths) if len(self._lengths) > 2 else self._second
+        thinned = range(row + -self._place % stride, min(stop, even_from), stride)
+        self._place += stop - row
+        self._even |= self._place > self._second
+        return [*thinned, *range(even_from, stop)]
+
+    def _end_run(self, samples_late: float) -> None:
+        """Learn the length of the run that ended; one that ends by whole samples is an even clock's that lost some."""
+        if self._place and not (samples_late > 0.5 and abs(samples_late - round(samples_late)) < 0.05):
+            self._lengths.append(min(self._place, self._second))
+            self._even = False
+
+
+class Repeats:
+    """Find samples that came twice: same stamp, same values, a short while apart."""
+
+    def __init__(self) -> None:
+        self._stamps = np.empty(0)
+        self._values = np.empty((0, 2), np.float32)
+        self._newest = -np.inf
+
+    def remove(self, chunk: Chunk) -> tuple[Chunk, int]:
+        """Return `chunk` without samples that had come before, and how many those were."""
+        stamps = np.concatenate([self._stamps, chunk.stamps])
+        values = np.concatenate([self._values, chunk.samples[:, [0, -1]]])
+        known = len(self._stamps)
+        newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.stamps]))
+        again = [
+            row
+            for row in np.flatnonzero(chunk.stamps <= newest[:-1]).tolist()
+            if _known(stamps, values, known + row)
+        ]
+        self._newest = float(newest[-1])
+        self._stamps, self._values = stamps[-RECENT:], values[-RECENT:]
+        if not again:
+            return chunk, 0
+        kept = np.delete(np.arange(len(chunk.stamps)), again)
+        return replace(chunk, stamps=chunk.stamps[kept], samples=chunk.samples[kept]), len(again)
+
+
+def _known(stamps: NDArray[np.float64], values: NDArray[np.float32], row: int) -> bool:
+    before = slice(max(0, row - RECENT), row)
+    same = stamps[before] == stamps[row]
+    return bool(same.any() and (same & (values[before] == values[row]).all(axis=1)).any())
