@@ -57,19 +57,25 @@ class Examples:
         ``[trials]``: trials of one group are never on both sides of a split.
     names
         ``[trials]``: what was shown; trials of one name have the same target.
+    teaches
+        bool ``[trials]``: whether a trial may be learned from. Epochs with artefacts are predicted, as they are live,
+        but one swing of the electrodes outweighs hundreds of clean epochs in a least-squares fit.
     """
 
     samples: NDArray[np.float32]
     targets: NDArray[np.floating[Any]]
     groups: NDArray[Any]
     names: NDArray[Any]
+    teaches: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def take(self, which: NDArray[Any]) -> Examples:
         """Return the trials that an index or a mask names."""
-        return Examples(self.samples[which], self.targets[which], self.groups[which], self.names[which])
+        return Examples(
+            self.samples[which], self.targets[which], self.groups[which], self.names[which], self.teaches[which]
+        )
 
     def averaged(self) -> Examples:
         """Return one mean trial for each name within each group."""
@@ -121,7 +127,7 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     Parameters
     ----------
     examples
-        The training trials, and no others.
+        The training trials, and no others; those that do not teach are left out.
     layout
         Where window and baseline lie.
     settings
@@ -132,6 +138,8 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     RidgeError
         If the trials do not suffice.
     """
+    if not examples.teaches.all():
+        examples = examples.take(examples.teaches)
     if settings.average_repeats:
         examples = examples.averaged()
     targets = examples.targets

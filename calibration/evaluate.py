@@ -1,0 +1,61 @@
+"""A bundle on recordings that it has never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.fit import counts
+from calibration.folding import LinearMap
+from calibration.summary import headline, summarise
+from calibration.trials import FitError, Trials, before_onset, read_trials
+from configs.schema import Config
+from realtime.bundle import Bundle
+
+
+def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -> dict[str, Any]:
+    """Return the scores of `bundle` on `recordings`, ready to be written as JSON.
+
+    The baseline score is that of the same map on windows that end at onset; it is left out where none could be cut.
+
+    Raises
+    ------
+    BundleError
+        If the recordings' stream, filters or window do not fit the bundle.
+    FitError
+        If the recordings hold no usable trial, or pictures that the bundle does not know.
+    """
+    trials = read_trials(recordings, config)
+    bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
+    found = score(bundle, trials, config)
+    try:
+        null = score(bundle, read_trials(recordings, before_onset(config)), config, permutations=0)
+    except FitError:
+        null = {}
+    if null:
+        name, value = headline(null)
+        found |= {f"baseline_{name}": value, f"baseline_{name}_interval": null.get(f"{name}_interval")}
+    return found | counts(trials)
+
+
+def score(bundle: Bundle, trials: Trials, config: Config, permutations: int | None = None) -> dict[str, Any]:
+    """Return the scores of the map of `bundle` on `trials`, all compared with one another.
+
+    Raises
+    ------
+    FitError
+        If the bundle does not know a picture that was shown.
+    """
+    unknown = sorted(set(trials.names.tolist()) - set(bundle.gallery.names))
+    if unknown:
+        msg = (
+            f"the bundle does not know {', '.join(map(repr, unknown[:3]))}: fit it with the picture set that was shown"
+        )
+        raise FitError(msg)
+    predicted = LinearMap(bundle.weights, bundle.bias).predict(trials.samples)
+    together = np.zeros(len(trials), dtype=np.int64)
+    size = config.fit.permutations if permutations is None else permutations
+    return summarise(predicted, trials.names, together, bundle.gallery, size, config.fit.seed)

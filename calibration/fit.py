@@ -1,0 +1,275 @@
+"""From recordings to a bundle: the map that runs, and the scores of maps that never saw what they are scored on."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.confidence import fit_confidence
+from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
+from calibration.ridge import RidgeError
+from calibration.scores import rounded
+from calibration.summary import headline, summarise
+from calibration.targets import Targets, make_targets
+from calibration.trials import FitError, Trials, before_onset, check_channels, read_trials
+from configs.schema import Config
+from realtime.bundle import Bundle
+
+Progress = Callable[[str, int, int], None]
+
+logger = logging.getLogger(__name__)
+
+FEWEST_TRIALS = 20
+_FEWEST_OF_A_CLASS = 5
+_LEAST_CLEAN = 0.25
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A bundle, and what it was made of, for the report.
+
+    Attributes
+    ----------
+    bundle
+        What a live session needs.
+    trials
+        What was learned from.
+    examples
+        The same with targets and groups.
+    layout
+        Where the window lies in the epochs.
+    mapping
+        The fitted map, step by step.
+    held_out
+        Predictions of every trial by a map that never saw its group.
+    """
+
+    bundle: Bundle
+    trials: Trials
+    examples: Examples
+    layout: Layout
+    mapping: Mapping
+    held_out: HeldOut
+
+
+def fit(recordings: Sequence[str | Path], config: Config, progress: Progress | None = None) -> Bundle:
+    """Return the bundle fitted on recordings; `fit_recordings` also returns what it was made of."""
+    return fit_recordings(recordings, config, progress).bundle
+
+
+def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: Progress | None = None) -> Fit:
+    """Fit a map on recordings and score it by cross-validation.
+
+    Parameters
+    ----------
+    recordings
+        Files of one stream, with markers.
+    config
+        The session's settings.
+    progress
+        Told what is being done, how many parts of it are done, and of how many.
+
+    Raises
+    ------
+    FitError
+        If the recordings do not hold what a map can be learned from.
+    """
+    trials = read_trials(recordings, config, _part(progress, "read"))
+    targets = make_targets(config, trials.names)
+    earlier = before_onset(config)
+    try:
+        null: Trials | None = read_trials(recordings, earlier)
+    except FitError:
+        null = None
+    result = fit_trials(trials, targets, config, null, progress)
+    result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
+    return result
+
+
+def fit_trials(
+    trials: Trials, targets: Targets, config: Config, null: Trials | None = None, progress: Progress | None = None
+) -> Fit:
+    """Fit a map on trials and score it by cross-validation.
+
+    Parameters
+    ----------
+    trials
+        What was recorded, the whole window and its baseline.
+    targets
+        What each trial should decode to.
+    config
+        The session's settings.
+    null
+        The same stimuli with a window that ends at onset, where they were cut.
+    progress
+        As for `fit_recordings`.
+
+    Raises
+    ------
+    FitError
+        If there are too few trials, only one picture or class, or a channel that never moves.
+    """
+    _check(trials, config)
+    if not config.markers.classes:
+        targets = targets.scaled_by(trials.names)
+    examples = make_examples(trials, targets, config)
+    window = config.window
+    layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
+    held_out = cross_validate(examples, layout, config.fit, _part(progress, "cross-validate"))
+    mapping = fit_map(examples, layout, config.fit)
+    gallery, settings = targets.gallery, config.fit
+    found = summarise(held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed)
+    found |= baseline_scores(null, targets, config, _part(progress, "baseline")) if null is not None else {}
+    found |= counts(trials)
+    own = np.array([gallery.names.index(str(name)) for name in trials.names])
+    bundle = Bundle(
+        spec=trials.spec,
+        filters=trials.filters,
+        rate_hz=trials.rate_hz,
+        first_s=float(trials.times_s[0]),
+        weights=mapping.map.weights,
+        bias=mapping.map.bias,
+        mean_input=examples.samples[examples.teaches].mean(axis=0, dtype=np.float64).astype(np.float32),
+        space=targets.space,
+        gallery=gallery,
+        confidence=fit_confidence(held_out.predicted, own, held_out.folds, gallery, settings.seed),
+        classes=dict(config.markers.classes),
+        fit=rounded(
+            {
+                "alpha": mapping.ridge.alpha,
+                "alphas": mapping.ridge.alphas.tolist(),
+                "errors": mapping.ridge.errors.tolist(),
+                "alpha_by_fold": list(held_out.alphas),
+                "folds": len(held_out.alphas),
+                "group_by": _grouping(config),
+                "whiten": settings.whiten,
+                "average_repeats": settings.average_repeats,
+                "seed": settings.seed,
+                "n_trials": len(trials),
+                "n_taught": int(examples.teaches.sum()),
+            }
+        ),
+        scores=found,
+        provenance=_provenance(config),
+        simulated=trials.simulated,
+    )
+    return Fit(bundle, trials, examples, layout, mapping, held_out)
+
+
+def make_examples(trials: Trials, targets: Targets, config: Config) -> Examples:
+    """Return trials with their targets and with the groups that cross-validation must not split."""
+    groups = trials.recordings if _grouping(config) == "recording" else trials.names
+    flagged = np.array([bool(flags) for flags in trials.flags], dtype=np.bool_)
+    teaches = ~flagged if len(flagged) else np.ones(len(trials), dtype=np.bool_)
+    if teaches.sum() < max(FEWEST_TRIALS, _LEAST_CLEAN * len(trials)):
+        # Where most epochs are flagged, the limits do not suit the amplifier; the flags then decide nothing.
+        logger.warning(
+            "%d of %d trials are flagged: all are learned from; raise artefacts.peak_to_peak_uv to leave out the worst",
+            len(trials) - int(teaches.sum()),
+            len(trials),
+        )
+        teaches = np.ones(len(trials), dtype=np.bool_)
+    return Examples(trials.samples, targets.of(trials.names), groups, trials.names, teaches)
+
+
+def baseline_scores(
+    null: Trials, targets: Targets, config: Config, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Return the scores of the same procedure on windows that end at onset: what chance looks like in these data."""
+    window = before_onset(config).window
+    layout = Layout.of(null.times_s, window.start_s, window.baseline_s)
+    try:
+        held_out = cross_validate(make_examples(null, targets, config), layout, config.fit, progress)
+    except RidgeError:
+        return {"baseline_n_trials": len(null)}
+    found = summarise(held_out.predicted, null.names, held_out.folds, targets.gallery, 0, config.fit.seed)
+    name, value = headline(found)
+    return {
+        f"baseline_{name}": value,
+        f"baseline_{name}_interval": found.get(f"{name}_interval"),
+        "baseline_window_s": [float(null.times_s[0]), 0.0],
+        "baseline_n_trials": len(null),
+    }
+
+
+def counts(trials: Trials) -> dict[str, Any]:
+    """Return how many trials there are and what became of the others."""
+    reasons = Counter(refusal.kind for refusal in trials.refused)
+    return {
+        "n_trials": len(trials),
+        "n_flagged": sum(map(bool, trials.flags)),
+        "refused": len(trials.refused),
+        "refused_because": dict(reasons.most_common()),
+        "lost_samples": trials.lost,
+        "simulated": trials.simulated,
+    }
+
+
+def _grouping(config: Config) -> str:
+    """Return what cross-validation keeps together; trials of one class share a target, so classes go by recording."""
+    if not config.markers.classes and config.fit.group_by == "picture":
+        return "picture"
+    return "recording"
+
+
+def _check(trials: Trials, config: Config) -> None:
+    if len(trials) < FEWEST_TRIALS:
+        msg = f"{len(trials)} usable trials ({len(trials.refused)} refused): at least {FEWEST_TRIALS} are needed"
+        raise FitError(msg)
+    names, sizes = np.unique(trials.names, return_counts=True)
+    classes = tuple(dict.fromkeys(config.markers.classes.values()))
+    missing = [name for name in classes if name not in names]
+    if missing:
+        msg = f"no trial of class {', '.join(map(repr, missing))}: markers.classes maps a label that never came"
+        raise FitError(msg)
+    if len(names) < 2:
+        msg = f"all {len(trials)} trials show {names[0]!r}: a map needs at least two pictures or classes"
+        raise FitError(msg)
+    if classes and sizes.min() < _FEWEST_OF_A_CLASS:
+        rarest = str(names[sizes.argmin()])
+        msg = f"only {sizes.min()} trials of class {rarest!r}: at least {_FEWEST_OF_A_CLASS} are needed"
+        raise FitError(msg)
+    check_channels(trials)
+
+
+def _provenance(config: Config) -> dict[str, Any]:
+    try:
+        release = version("perceptogram-live")
+    except PackageNotFoundError:
+        release = "unknown"
+    return {
+        "software": f"perceptogram-live {release}",
+        "commit": _commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.model_dump(mode="json", exclude={"pictures": {"folder"}, "display": True}),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that the software runs from; None where it was installed."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else partial(progress, what)

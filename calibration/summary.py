@@ -1,0 +1,124 @@
+"""The scores that are written beside every map, each with its chance level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import scores
+from calibration.confidence import REPEATS
+from calibration.scores import Index
+from realtime.gallery import Gallery
+
+_FEWEST = 10
+_CHANCE = 0.5
+
+
+def summarise(
+    predicted: NDArray[np.floating[Any]],
+    names: NDArray[np.str_],
+    folds: Index,
+    gallery: Gallery,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the scores of held-out predictions, ready to be written as JSON.
+
+    Parameters
+    ----------
+    predicted
+        ``[trials, dims]``.
+    names
+        ``[trials]``: the gallery entry that each trial should point to.
+    folds
+        ``[trials]``: predictions are compared within a fold; all zero when one map made them all.
+    gallery
+        What can be the answer. With two entries the score is the AUC between them, otherwise identification.
+    permutations
+        Size of the null; 0 leaves the p-value out.
+    seed
+        Of permutations, resampling and the choice of repeats.
+    """
+    places = {name: place for place, name in enumerate(gallery.names)}
+    own = np.array([places[str(name)] for name in names], dtype=np.int64)
+    summary = _two_class if len(gallery.names) == 2 else _many
+    found: dict[str, Any] = scores.rounded(summary(predicted, own, folds, gallery, permutations, seed))
+    return found
+
+
+def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
+    """Return the name and value of the score that stands for a map: its AUC, or its two-way identification."""
+    name = "auc" if "auc" in summary else "two_way"
+    return name, summary[name]
+
+
+def _two_class(
+    predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery, permutations: int, seed: int
+) -> dict[str, Any]:
+    evidence, positive = scores.class_evidence(predicted, gallery), own == 1
+    observed = scores.auc(evidence, positive, folds)
+    found: dict[str, Any] = {
+        "auc": observed,
+        "auc_interval": scores.auc_interval(evidence, positive, folds, seed),
+        "auc_by_fold": [
+            scores.auc(evidence[folds == fold], positive[folds == fold], folds[folds == fold])
+            for fold in np.unique(folds)
+        ],
+        "chance": _CHANCE,
+        "classes": list(gallery.names),
+        "n_by_class": [int(np.count_nonzero(own == entry)) for entry in (0, 1)],
+    }
+    if permutations:
+        null = scores.null_of_auc(evidence, positive, folds, permutations, seed)
+        found["auc_p"] = scores.permutation_p(observed, null)
+    found["by_repeats"] = {}
+    for repeats in REPEATS:
+        mean, shown, fold = scores.averaged(predicted, own, folds, repeats, seed)
+        if min(np.count_nonzero(shown == 0), np.count_nonzero(shown == 1)) < _FEWEST:
+            break
+        found["by_repeats"][str(repeats)] = scores.auc(scores.class_evidence(mean, gallery), shown == 1, fold)
+    return found
+
+
+def _many(
+    predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery, permutations: int, seed: int
+) -> dict[str, Any]:
+    found = scores.retrieve(predicted, own, folds, gallery)
+    valid = np.isfinite(found.two_way)
+    if not valid.any():
+        return {"two_way": None, "chance": _CHANCE, "n_way": float(found.n_way.mean())}
+    two_way = float(found.two_way[valid].mean())
+    top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
+    result: dict[str, Any] = {
+        "two_way": two_way,
+        "two_way_interval": scores.mean_interval(found.two_way[valid], own[valid], seed),
+        "chance": _CHANCE,
+        "top1": float(top1.mean()),
+        "top1_interval": scores.mean_interval(top1, own, seed),
+        "chance_top1": scores.chance(found, 1),
+        "top5": float(top5.mean()),
+        "top5_interval": scores.mean_interval(top5, own, seed),
+        "chance_top5": scores.chance(found, 5),
+        "n_way": float(found.n_way.mean()),
+        "n_pictures": len(np.unique(own)),
+        "correlation": float(scores.correlation(predicted, gallery.embeddings[own]).mean()),
+        "reliability": scores.reliability(predicted, own, folds, seed),
+    }
+    if permutations:
+        result["p"] = scores.permutation_p(two_way, scores.null_by_pictures(found, permutations, seed))
+    result["by_repeats"] = {}
+    for repeats in REPEATS:
+        mean, shown, fold = scores.averaged(predicted, own, folds, repeats, seed)
+        if len(mean) < _FEWEST:
+            break
+        again = scores.retrieve(mean, shown, fold, gallery)
+        result["by_repeats"][str(repeats)] = {
+            "two_way": float(np.nanmean(again.two_way)),
+            "top1": float(np.mean(again.rank < 1)),
+            "top5": float(np.mean(again.rank < 5)),
+            "n": len(mean),
+            "n_way": float(again.n_way.mean()),
+        }
+    return result
