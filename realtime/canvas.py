@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BACKGROUND = "#121417"
 PANEL = "#1b1e23"
 LINE = "#2e333a"
+WARNING = "#241d1b"
 TEXT = "#eceef1"
 MUTED = "#9ba2ab"
 FAINT = "#676e78"

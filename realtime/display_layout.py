@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from realtime.canvas import ACCENT, BACKGROUND, BAD, FAINT, FAIR, GOOD, LINE, MUTED, PANEL, TEXT, Canvas
+from realtime.canvas import ACCENT, BACKGROUND, BAD, FAINT, FAIR, GOOD, LINE, MUTED, PANEL, TEXT, WARNING, Canvas
 from realtime.head import electrode_position
 from realtime.rendering.frames import RenderState
 
@@ -182,17 +182,19 @@ def _reconstruction(canvas: Canvas, state: DisplayState) -> None:
         canvas.picture(box, state.picture, 14, opacity=0.35 if dead else 1.0)
     else:
         canvas.text((middle[0], middle[1] + 4), "waiting for the first picture", 20, MUTED, "centre")
-    warning = state.notice or (state.renderer.text if dead and state.renderer is not None else "")
-    if warning:
-        _warning(canvas, left + 12, left + side - 12, top + side - 12, warning)
+    corner = left + 12, left + side - 12, top + side - 12
+    if state.notice:
+        _warning(canvas, *corner, state.notice, BAD)
+    elif dead and state.renderer is not None:
+        _warning(canvas, *corner, f"Renderer: {state.renderer.text}", BAD if state.renderer.kind == "dead" else FAIR)
     _progress(canvas, state, left, top + side + 14, side)
 
 
-def _warning(canvas: Canvas, left: float, right: float, bottom: float, text: str) -> None:
+def _warning(canvas: Canvas, left: float, right: float, bottom: float, text: str, colour: str) -> None:
     rows = canvas.wrapped(text, right - left - 40, 14)
     top = bottom - 24 - 20 * len(rows)
-    canvas.rectangle((left, top, right, bottom), "#241a1a", 8, opacity=0.95)
-    canvas.rectangle((left + 12, top + 12, left + 15, bottom - 12), BAD, 1.5)
+    canvas.rectangle((left, top, right, bottom), WARNING, 8, opacity=0.95)
+    canvas.rectangle((left + 12, top + 12, left + 15, bottom - 12), colour, 1.5)
     for row, line in enumerate(rows):
         canvas.text((left + 28, top + 27 + 20 * row), line, 14)
 
@@ -235,7 +237,12 @@ def _confidence(canvas: Canvas, state: DisplayState) -> None:
     _label(canvas, left, top + 12, "Confidence")
     confidence, colour = state.confidence, FAIR if state.abstains else ACCENT
     if confidence is None:
-        canvas.text((left, top + 58), "not calibrated" if state.trial is not None else "-", 22, MUTED)
+        canvas.text(
+            (left, top + 58),
+            "not calibrated" if state.trial is not None else "none yet",
+            22,
+            MUTED if state.trial is not None else FAINT,
+        )
     else:
         canvas.text((left, top + 68), f"{confidence:.0%}", 46, FAIR if state.abstains else TEXT)
         canvas.rectangle((left, top + 90, right, top + 98), LINE, 4)
