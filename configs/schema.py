@@ -168,6 +168,8 @@ class RenderSettings(_Settings):
     seed: int = 0
     weights: str | None = None
     """Hub id or local folder; the generator's own default when left out."""
+    remote: bool = False
+    """Paint on other machines, by ``perceptogram worker``, through the broker at ``control.url``."""
 
 
 class EvidenceSettings(_Settings):
@@ -189,6 +191,29 @@ class DisplaySettings(_Settings):
     frame_rate_hz: Positive = 30.0
 
 
+class ControlSettings(_Settings):
+    """The MQTT broker through which other programs listen and steer; none when `url` is left out.
+
+    User and password come from the environment (``PERCEPTOGRAM_MQTT_USER``, ``PERCEPTOGRAM_MQTT_PASSWORD``) or from the
+    file `credentials`, never from here.
+    """
+
+    url: Annotated[str, Field(pattern=r"^mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$")] | None = None
+    """``mqtt://host:port`` or, with TLS, ``mqtts://host:port``; port 1883 or 8883 when left out."""
+    root: Annotated[str, Field(pattern=r"^[^+#/$\x00]+(/[^+#/\x00]+)*$")] = "perceptogram"
+    """First part of every topic."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """MQTT version; ``auto`` tries 5 and falls back to 3.1.1."""
+    credentials: Path | None = None
+    """File of two lines: user, password."""
+    ca_file: Path | None = None
+    """Certificates to trust beside the system's, as PEM."""
+    allow_remote: bool = False
+    """Connect to another machine even without TLS and credentials."""
+    frames: bool = True
+    """Publish the painted pictures too."""
+
+
 class Config(_Settings):
     """Everything that one session needs to know."""
 
@@ -205,6 +230,7 @@ class Config(_Settings):
     render: RenderSettings = RenderSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     display: DisplaySettings = DisplaySettings()
+    control: ControlSettings = ControlSettings()
 
 
 def load_config(path: str | Path) -> Config:

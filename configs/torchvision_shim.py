@@ -35,8 +35,8 @@ def load_torchvision() -> None:
             del sys.modules[name]
         import torch
 
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for schema in _SCHEMAS:
-            library.define(schema)
+            library.define(schema)  # type: ignore[no-untyped-call]
         _libraries.append(library)
         import torchvision  # noqa: F401

@@ -115,6 +115,8 @@ class Session:
         Paints percepts; None for embeddings and retrieval alone.
     clock
         Gives the LSL clock's time.
+    live
+        Whether the stream's stamps are on that clock and of now; a recording's are not.
 
     Raises
     ------
@@ -123,7 +125,13 @@ class Session:
     """
 
     def __init__(
-        self, config: Config, bundle: Bundle, source: Source, renderer: Renderer | None, clock: Callable[[], float]
+        self,
+        config: Config,
+        bundle: Bundle,
+        source: Source,
+        renderer: Renderer | None,
+        clock: Callable[[], float],
+        live: bool = True,
     ) -> None:
         problems = bundle.spec.differences(source.spec)
         if not problems:
@@ -144,6 +152,7 @@ class Session:
         self._source = source
         self._renderer = renderer
         self._clock = clock
+        self._live = live
         self._decoder = LinearDecoder(bundle.weights, bundle.bias, bundle.mean_input)
         settings = config.evidence
         self.evidence = Evidence(bundle.gallery, bundle.confidence, settings.neighbours, settings.accumulate)
@@ -185,6 +194,10 @@ class Session:
                 return
             self._renderer.wait(min(left_s, 0.2))
 
+    def shown(self, marker: Marker) -> str | None:
+        """Return what was shown: the picture's name, or the class that the marker's label stands for."""
+        return marker.picture if marker.picture is not None else self._config.markers.classes.get(marker.kind)
+
     def _handle(
         self, event: EpochEvent | Sham | Hole | Fault | Notice, received: float, start_ns: int
     ) -> Iterator[SessionEvent]:
@@ -212,14 +225,10 @@ class Session:
         single = self._decoder.close(event.trial)
         end_ns = time.perf_counter_ns()
         epoch = event.epoch
-        ledger = {
-            "onset": epoch.onset,
-            "last_sample": epoch.last_stamp,
-            "arrived": epoch.arrived,
-            "received": received,
-            "embedding": self._clock(),
-        }
-        picture = self._shown(epoch.marker)
+        # A recording's stamps are of another day: only this run's own delays can be told.
+        past = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
+        ledger = (past if self._live else {"arrived": received}) | {"embedding": self._clock()}
+        picture = self.shown(epoch.marker)
         percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger)
         self._singles[event.trial] = (picture, single)
         self.paint(percept)
@@ -236,10 +245,6 @@ class Session:
                 yield ShamDecoded(trial, epoch.marker, self._decoder.close(~trial))
             case Refused(trial):
                 self._decoder.drop(~trial)
-
-    def _shown(self, marker: Marker) -> str | None:
-        """Return what was shown: the picture's name, or the class that the marker's label stands for."""
-        return marker.picture if marker.picture is not None else self._config.markers.classes.get(marker.kind)
 
     def _frames(self) -> Iterator[Frame]:
         if self._renderer is None:

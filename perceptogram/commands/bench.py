@@ -22,13 +22,15 @@ BENCHMARKS = {
     "throughput": "throughput",
 }
 
+WHICH = f"Which: {', '.join(BENCHMARKS)}, or all."
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
 
     @app.command()
     def bench(
-        names: list[str] = typer.Argument(..., help=f"Which: {', '.join(BENCHMARKS)}, or all."),
+        names: list[str] = typer.Argument(..., help=WHICH),
         quick: bool = typer.Option(False, help="Smaller sizes, for a first look."),
         json_file: Path | None = typer.Option(None, "--json", help="Write the numbers to this file."),
         out: Path | None = typer.Option(None, help="Folder for pictures, where the benchmark makes some."),

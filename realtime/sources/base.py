@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from stimuli.markers import Marker
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Chunk", "Marker", "Notice", "Source", "StreamSpec"]
 
@@ -95,7 +95,10 @@ class Notice:
 class Source(Protocol):
     """Where EEG comes from. Live streams, recordings and simulations differ only here."""
 
-    spec: StreamSpec
+    @property
+    def spec(self) -> StreamSpec:
+        """What the stream is."""
+        ...
 
     def events(self) -> Iterator[Chunk | Marker | Notice]:
         """Yield chunks, markers and notices in order of arrival until the source ends or is closed."""

@@ -1,0 +1,187 @@
+"""``perceptogram replay``: a recording through the live path."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from configs.errors import InputError
+from perceptogram.console import console, number, print_rows, progress_bar, write_json
+
+if TYPE_CHECKING:
+    from configs.schema import Config
+    from realtime.bundle import Bundle
+    from realtime.sources.base import Source
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+
+    @app.command()
+    def replay(
+        recording: Path = typer.Argument(..., help="XDF, muse-lsl CSV, FIF, BrainVision, EDF, BDF or EEGLAB."),
+        out: Path = typer.Option(..., help="Folder for percepts, pictures and summary.json."),
+        bundle: Path | None = typer.Option(None, help="Calibration bundle; without it, events and holes are counted."),
+        config: str | None = typer.Option(None, help="YAML file or preset; the defaults when left out."),
+        speed: str = typer.Option("max", help="1 for real time, any factor, or 'max' for as fast as it is read."),
+        lsl: bool = typer.Option(False, "--lsl", help="Publish it as live LSL streams and read those."),
+        render: bool = typer.Option(True, help="Paint pictures."),
+    ) -> None:
+        """Decode a recording as if it were live.
+
+        Example: perceptogram replay run4.csv --bundle bundle --config muse_n170 --out replayed
+        """
+        from configs.schema import Config, load_config
+        from realtime.bundle import load_bundle
+
+        settings = load_config(config) if config is not None else Config()
+        factor = _speed(speed, lsl)
+        calibration = load_bundle(bundle) if bundle is not None else None
+        if calibration is not None:
+            # What was fitted is what runs: the labels' meaning is the bundle's.
+            markers = settings.markers.model_copy(update={"classes": calibration.classes})
+            settings = settings.model_copy(update={"markers": markers})
+        if calibration is None:
+            summary = _count(recording, settings, factor)
+        elif lsl:
+            summary = _replay_lsl(recording, settings, calibration, factor or 1.0, out, render)
+        else:
+            from realtime.sources.recording import open_recording
+
+            source = open_recording(recording, settings, factor)
+            summary = _decode(source, settings, calibration, out, render, live=False)
+        write_json(out / "summary.json", summary | {"recording": recording.name, "lsl": lsl})
+        print_rows(f"replay of {recording.name}", _rows(summary))
+        console.print(f"written to {out}")
+
+
+def _speed(speed: str, lsl: bool) -> float | None:
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = -1.0
+    if factor <= 0:
+        msg = f"--speed {speed}: give a number above 0, or 'max'"
+        raise InputError(msg)
+    if lsl and factor != 1.0:
+        msg = f"--speed {speed} does not go with --lsl: a live stream's stamps and clock must run at the same rate"
+        raise InputError(msg)
+    return factor
+
+
+def _count(recording: Path, config: Config, speed: float | None) -> dict[str, Any]:
+    """Return what is in a recording: events by kind, and what is wrong with its time axis."""
+    from realtime.epochs import Refused
+    from realtime.pipeline import Pipeline
+    from realtime.sources.base import Marker
+    from realtime.sources.recording import open_recording
+    from realtime.timeline import Hole
+
+    source = open_recording(recording, config, speed)
+    pipeline = Pipeline(config, source.spec)
+    kinds: Counter[str] = Counter()
+    found: list[Any] = []
+    for item in source.events():
+        if isinstance(item, Marker):
+            kinds[item.kind] += 1
+        found += pipeline.push(item)
+    found += pipeline.finish()
+    holes = [{"stamp": hole.stamp, "lost": hole.lost} for hole in found if isinstance(hole, Hole)]
+    return {
+        "stream": source.spec.name,
+        "channels": len(source.spec.channels),
+        "rate_hz": source.spec.rate_hz,
+        "n_samples": source.n_samples,
+        "n_events": dict(kinds),
+        "refused": sum(isinstance(event, Refused) for event in found),
+        "lost_samples": sum(hole["lost"] for hole in holes),
+        "holes": holes,
+    }
+
+
+def _replay_lsl(
+    recording: Path, config: Config, bundle: Bundle, speed: float, out: Path, render: bool
+) -> dict[str, Any]:
+    """Publish `recording` from a process of its own and decode the streams as they come."""
+    from realtime.sources.lsl import LslSource
+    from realtime.sources.publish import Publisher
+    from realtime.sources.recording import open_recording
+
+    duration_s = open_recording(recording, config).duration_s
+    publisher = Publisher(recording, config, speed)
+    try:
+        streams = publisher.start()
+        stream = config.stream.model_copy(
+            update={"name": streams.name, "source_id": streams.source_id, "host": None, "unit": "microvolts"}
+        )
+        markers = config.markers.model_copy(
+            update={"name": streams.markers_name, "source_id": streams.markers_source_id, "type": "Markers"}
+        )
+        live = config.model_copy(update={"stream": stream, "markers": markers})
+        source = LslSource(stream, markers)
+        publisher.play()
+        return _decode(
+            source,
+            live,
+            bundle,
+            out,
+            render,
+            live=True,
+            ended=lambda: publisher.wait(0.0) is not None,
+            duration_s=duration_s,
+        )
+    finally:
+        publisher.stop()
+
+
+def _decode(
+    source: Source,
+    config: Config,
+    bundle: Bundle,
+    out: Path,
+    render: bool,
+    *,
+    live: bool,
+    ended: Any = None,
+    duration_s: float | None = None,
+) -> dict[str, Any]:
+    from perceptogram.decoding import decode
+
+    with progress_bar() as progress:
+        task = progress.add_task("decoding", total=duration_s or getattr(source, "duration_s", 1.0))
+        start: list[float] = []
+
+        def tell(stamp: float) -> None:
+            start[:] = start or [stamp]
+            progress.update(task, completed=stamp - start[0])
+
+        return decode(source, config, bundle, out, render=render, live=live, ended=ended, tell=tell).summary
+
+
+def _rows(summary: dict[str, Any]) -> dict[str, str]:
+    if "n_events" in summary:
+        kinds = ", ".join(f"{kind}: {count}" for kind, count in summary["n_events"].items()) or "none"
+        return {
+            "stream": f"{summary['stream']}, {summary['channels']} channels, {summary['rate_hz']:g} Hz",
+            "events": kinds,
+            "epochs refused": str(summary["refused"]),
+            "samples lost": f"{summary['lost_samples']} in {len(summary['holes'])} holes",
+        }
+    rows = {"trials decoded": str(summary["n_trials"]), "refused": str(summary["refused"])}
+    if "auc" in summary or "baseline_auc" in summary:
+        first, second = summary["classes"]
+        rows[f"{second} against {first}, single trials"] = (
+            f"AUC {number(summary.get('auc'))} (chance 0.50, p {number(summary.get('auc_p'), 4)})"
+        )
+        rows["the same before the picture"] = f"AUC {number(summary.get('baseline_auc'))}"
+    else:
+        rows["two-way identification"] = f"{number(summary['two_way'])} (chance 0.50)"
+    micro = summary["latency_us"]["last_sample_to_embedding"]
+    if micro:
+        rows["last sample to embedding"] = f"{micro['p50']:.0f} µs (p99 {micro['p99']:.0f})"
+    return rows

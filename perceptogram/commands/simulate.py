@@ -1,0 +1,51 @@
+"""``perceptogram simulate``: a simulated participant on the network."""
+
+from __future__ import annotations
+
+import typer
+
+from configs.errors import InputError
+from perceptogram.console import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+
+    @app.command()
+    def simulate(
+        config: str = typer.Option("demo", help="YAML file or preset: which pictures, which marker stream."),
+        seed: int = typer.Option(0, help="Who is simulated."),
+        snr: float = typer.Option(1.0, min=0.0, help="Size of the evoked response; 0 for none at all."),
+        rate_hz: float = typer.Option(250.0, "--rate", min=100.0, help="Sampling rate in Hz."),
+        name: str = typer.Option("SimulatedEEG", help="Name of the stream."),
+        seconds: float | None = typer.Option(None, min=0.1, help="Stop after this long; else on Ctrl-C."),
+    ) -> None:
+        """Publish the EEG of a simulated participant who looks at the pictures that the markers name.
+
+        Example: perceptogram simulate --seed 3 --snr 0.5
+        """
+        import time
+
+        from configs.schema import load_config
+        from realtime.sources.simulated import SimulatedStream, start_simulated
+        from realtime.sources.simulation.participant import SimulationSettings
+        from stimuli.child import ChildError
+
+        settings = load_config(config)
+        job = SimulatedStream(
+            participant=SimulationSettings(seed=seed, snr=snr, rate_hz=rate_hz),
+            pictures=settings.pictures,
+            markers=settings.markers,
+            name=name,
+        )
+        try:
+            child = start_simulated(job)
+        except ChildError as error:
+            raise InputError(str(error)) from error
+        started = time.monotonic()
+        try:
+            console.print(f"simulated participant {seed} sends as [bold]{name}[/], type EEG; Ctrl-C stops")
+            while child.running and (seconds is None or time.monotonic() - started < seconds):
+                time.sleep(0.2)
+        finally:
+            child.stop()

@@ -1,0 +1,106 @@
+"""One session from start to end: source, renderer and folder wired together, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.schema import Config
+from perceptogram.console import write_json
+from perceptogram.live import LiveResult, follow, summarise
+from perceptogram.session_folder import SessionFolder
+from realtime.bundle import Bundle
+from realtime.rendering.worker import RenderWorker
+from realtime.session import Session, SessionEvent, Tick
+from realtime.sources.base import Source
+from stimuli.pictures import open_pictures
+
+GENERATOR_PATIENCE_S = 120.0
+LINGER_S = 1.0
+"""How long a live stream is still read after its program has said that all is sent."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A session that has ended."""
+
+    result: LiveResult
+    summary: dict[str, Any]
+
+
+def decode(
+    source: Source,
+    config: Config,
+    bundle: Bundle,
+    out: Path,
+    *,
+    render: bool,
+    live: bool,
+    ended: Callable[[], bool] | None = None,
+    tell: Callable[[float], None] | None = None,
+    renderer: RenderWorker | None = None,
+    observe: Sequence[Callable[[SessionEvent], None]] = (),
+) -> Finished:
+    """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
+
+    Parameters
+    ----------
+    render
+        Whether to paint.
+    live
+        Whether the stream's stamps are of now.
+    ended
+        Asked now and then whether a live stream has sent all it will; the source is closed a moment later.
+    tell
+        Told the stamp of the newest sample.
+    renderer
+        One that was started before; it stays running.
+    observe
+        Called with every event.
+
+    Raises
+    ------
+    BundleError
+        If the stream does not fit the bundle.
+    GeneratorError
+        If the generator cannot be used, or was made for other embeddings.
+    """
+    from pylsl import local_clock
+
+    from realtime.rendering.generator import check_space
+
+    painter = renderer
+    try:
+        if render and painter is None:
+            painter = RenderWorker(config.render).start()
+        if painter is not None:
+            check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
+        session = Session(config, bundle, source, painter, local_clock, live=live)
+        folder = SessionFolder(out, open_pictures(config.pictures))
+        close_at: list[float] = []
+
+        def watch(event: SessionEvent) -> None:
+            if not isinstance(event, Tick):
+                return
+            if tell is not None:
+                tell(event.stamp)
+            now = time.monotonic()
+            if ended is not None and not close_at and ended():
+                close_at.append(now + LINGER_S)
+            if close_at and now > close_at[0]:
+                source.close()
+
+        try:
+            result = follow(session, folder, [watch, *observe], paint_all=True)
+        finally:
+            folder.close()
+    finally:
+        source.close()
+        if painter is not None and renderer is None:
+            painter.stop()
+    summary = summarise(result, bundle)
+    write_json(out / "summary.json", summary)
+    return Finished(result, summary)
