@@ -60,8 +60,8 @@ class Targets:
 def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
     """Return the targets that the settings ask for.
 
-    Without classes there is one entry a picture: those that were shown, and the set's test pictures. With classes there
-    is one a class: the mean over the pictures whose concept is the class's name, compared on the scale of the whole set.
+    Without classes there is one entry a picture: those shown, and the set's test pictures. With classes there
+    is one a class: the mean over the pictures whose concept is the class's name, on the scale of the whole set.
 
     Parameters
     ----------
