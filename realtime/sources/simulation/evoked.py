@@ -95,9 +95,9 @@ def components(channels: tuple[str, ...]) -> tuple[Component, ...]:
         ("roughness", 0.140, 0.020, 3.0, MEDIAL_LATERAL),
         *((f"texture-{k}", 0.150, 0.020, 5.5, site) for k, site in enumerate(TEXTURE_SITES)),
         ("animate", 0.180, 0.022, 4.0, (("P7", -1.0), ("P8", -1.0))),
-        *((f"superclass-{k}", 0.195, 0.024, 6.5, site) for k, site in enumerate(SUPERCLASS_SITES)),
-        *((f"concept-{k}", 0.260, 0.030, 10.0, site) for k, site in enumerate(CONCEPT_SITES)),
-        *((f"concept-{k + len(CONCEPT_SITES)}", 0.330, 0.034, 10.0, site) for k, site in enumerate(CONCEPT_SITES)),
+        *((f"superclass-{k}", 0.195, 0.024, 9.0, site) for k, site in enumerate(SUPERCLASS_SITES)),
+        *((f"concept-{k}", 0.260, 0.030, 18.0, site) for k, site in enumerate(CONCEPT_SITES)),
+        *((f"concept-{k + len(CONCEPT_SITES)}", 0.330, 0.034, 18.0, site) for k, site in enumerate(CONCEPT_SITES)),
     ]
     return tuple(
         Component(name, latency, width, amplitude, topography(channels, poles, WIDTH_RAD))
