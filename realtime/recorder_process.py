@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from realtime.sources.metadata import StreamDescription, Wanted, describe, parse_info
-from realtime.xdf import DTYPES, XdfWriter
+from realtime.sources.metadata import DTYPES, StreamDescription, Wanted, describe, parse_info
+from realtime.xdf import XdfWriter
 
 if TYPE_CHECKING:
     import pylsl

@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 
 FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET, BOUNDARY, STREAM_FOOTER = range(1, 7)
 BOUNDARY_ID = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")
-DTYPES: dict[str, np.dtype[Any]] = {
-    "float32": np.dtype("<f4"),
-    "double64": np.dtype("<f8"),
-    "int8": np.dtype("<i1"),
-    "int16": np.dtype("<i2"),
-    "int32": np.dtype("<i4"),
-    "int64": np.dtype("<i8"),
-}
 
 
 class XdfWriter:

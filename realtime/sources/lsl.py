@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import threading
@@ -13,8 +14,10 @@ import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.sources.lsl_process import Failed, Finder, Message, Opened, Request, decode, read_streams
-from realtime.sources.metadata import SourceError, StreamDescription
+from realtime.sources.discovery import find_streams
+from realtime.sources.lsl_process import read_streams
+from realtime.sources.metadata import SourceError
+from realtime.sources.wire import Failed, Message, Opened, Request, decode
 
 __all__ = ["LslSource", "SourceError", "find_streams"]
 
@@ -23,13 +26,6 @@ STARTING_S = 20.0  # the same while it starts: importing takes long on a busy ma
 RESTARTED = ("restarted", "is read again, by a new process")
 RECONNECTED = ("reconnected", "was found again")
 MERGE = 64  # chunks that wait together are handed on as one
-
-
-def find_streams(timeout_s: float = 1.0) -> list[StreamDescription]:
-    """Return every stream that answers within `timeout_s`, by name; the channels' names are not asked for."""
-    finder = Finder(lambda _message: None)
-    time.sleep(timeout_s)
-    return sorted((stream for stream, _ in finder.found()), key=lambda stream: (stream.name, stream.source_id))
 
 
 @dataclass
@@ -42,11 +38,16 @@ class _Reader:
     @classmethod
     def start(cls, request: Request) -> _Reader:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe(duplex=False)
+        ours, theirs = context.Pipe()
         process = context.Process(target=read_streams, args=(theirs, request), name="lsl-reader", daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours)
+
+    def go(self) -> None:
+        """Let it read: until then it keeps the streams open and drops what comes."""
+        with contextlib.suppress(OSError):  # it has died, which `events` sees by itself
+            self.pipe.send(True)
 
     def stop(self) -> None:
         self.process.kill()  # it holds nothing that could be lost
@@ -86,6 +87,11 @@ class LslSource:
             self._reader.stop()
             raise
 
+    @property
+    def reader_pid(self) -> int:
+        """Process id of the reading process at present."""
+        return self._reader.process.pid or 0
+
     def close(self) -> None:
         """Stop reading; `events` ends. Safe to call twice and from another thread."""
         with self._lock:
@@ -94,7 +100,11 @@ class LslSource:
             self._reader.process.join()
 
     def events(self) -> Iterator[Chunk | Marker | Notice]:
-        """Yield chunks, markers and notices as they come, until the source is closed."""
+        """Yield chunks, markers and notices as they come, until the source is closed.
+
+        What was sent before the first call is dropped: it would be stale.
+        """
+        self._reader.go()
         last_data = last_message = time.monotonic()
         silent = replaced = False  # silent: it has been said that no data come
         while not self._closed:
@@ -168,6 +178,7 @@ class LslSource:
             self._reader.stop()
             if not self._closed:
                 self._reader = _Reader.start(Request(self._stream, self._markers, known=self.spec))
+                self._reader.go()
 
     def _notice(self, kind: str, text: str) -> Notice:
         import pylsl

@@ -11,31 +11,30 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pickle
 import signal
-import struct
 import threading
 import time
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Notice, StreamSpec
+from realtime.sources.discovery import Finder
 from realtime.sources.metadata import (
+    DTYPES,
     Selection,
     SourceError,
     StreamDescription,
     Wanted,
-    choose,
     describe,
     parse_info,
+    read_markers,
     select,
 )
-from stimuli.markers import Marker, read_marker
+from realtime.sources.wire import Beat, Failed, Message, Opened, Request, encode
 
 if TYPE_CHECKING:
     import pylsl
@@ -43,73 +42,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_S = 0.1  # longest silence of this process while it is well
-SETTLE_S = 0.5  # how long to go on looking for a second stream that also matches
 SEARCH_AFTER_S = 0.5  # silence after which the stream is looked for under a new outlet
 BUFFER_S = 120  # how much liblsl keeps for a session that does not read
 CHUNK = 1024
-_DTYPES: dict[str, type[np.number[Any]]] = {
-    "float32": np.float32,
-    "double64": np.float64,
-    "int8": np.int8,
-    "int16": np.int16,
-    "int32": np.int32,
-    "int64": np.int64,
-}
-_HEADER = struct.Struct("<cId")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to read; `known` is set when this replaces a process that died, and nothing may be asked of the user."""
-
-    stream: StreamSettings
-    markers: MarkerSettings | None
-    known: StreamSpec | None = None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The EEG stream is open and flushed; chunks follow."""
-
-    spec: StreamSpec
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Nothing can be read; `text` says why in one line."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Beat:
-    """A sign that the process is well though there is nothing to hand over."""
-
-
-Message = Chunk | Marker | Notice | Opened | Failed | Beat
-
-
-def encode(message: Message) -> bytes:
-    """Return `message` as it travels on the pipe; chunks as plain bytes, everything else pickled."""
-    if isinstance(message, Chunk):
-        head = _HEADER.pack(b"C", len(message.stamps), message.arrived)
-        return head + message.stamps.tobytes() + message.samples.tobytes()
-    return b"P" + pickle.dumps(message)
-
-
-def decode(data: bytes) -> Message:
-    """Return the message that `data` holds."""
-    if data[:1] == b"P":
-        message: Message = pickle.loads(memoryview(data)[1:])
-        return message
-    _, n, arrived = _HEADER.unpack_from(data)
-    stamps = np.frombuffer(data, np.float64, n, _HEADER.size)
-    samples = np.frombuffer(data, np.float32, offset=_HEADER.size + stamps.nbytes)
-    return Chunk(stamps, samples.reshape(n, -1), arrived)
+FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time,
+PAUSE_S = 0.0007  # with this pause between, which halves the processor time
 
 
 def read_streams(pipe: Connection, request: Request) -> None:
-    """Read until the other end of `pipe` closes: the body of the process."""
+    """Open the streams, wait for a word on `pipe`, then read until its other end closes: the process's body."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle
     lock = threading.Lock()
 
@@ -118,8 +59,10 @@ def read_streams(pipe: Connection, request: Request) -> None:
         with lock:
             pipe.send_bytes(data)
 
+    go = threading.Event()
+    threading.Thread(target=_wait_for_go, args=(pipe, go), name="go", daemon=True).start()
     try:
-        _read(send, request)
+        _read(send, request, go)
     except SourceError as error:
         send(Failed(str(error)))
     except (BrokenPipeError, ConnectionResetError):
@@ -127,63 +70,32 @@ def read_streams(pipe: Connection, request: Request) -> None:
     os._exit(0)  # without joining the marker thread, which may be inside liblsl
 
 
-def _read(send: Callable[[Message], None], request: Request) -> None:
+def _wait_for_go(pipe: Connection, go: threading.Event) -> None:
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(0)  # the session has gone
+    go.set()
+
+
+def _read(send: Callable[[Message], None], request: Request, go: threading.Event) -> None:
     info = marker_info = None
     if request.known is None:
-        finder = Finder(send)
-        info = finder.first(request.stream.timeout_s, "EEG", "stream", Wanted.by(request.stream))
+
+        def beat() -> None:
+            send(Beat())
+
+        finder = Finder()
+        info = finder.first(request.stream.timeout_s, "EEG", "stream", Wanted.by(request.stream), beat)
         if request.markers is not None and request.markers.required:
-            marker_info = finder.first(request.stream.timeout_s, "marker", "markers", Wanted.by(request.markers))
+            marker_info = finder.first(request.stream.timeout_s, "marker", "markers", Wanted.by(request.markers), beat)
     if request.markers is not None:
-        arguments = (send, request.markers, marker_info)
+        arguments = (send, request.markers, marker_info, go)
         threading.Thread(target=_read_markers, args=arguments, name="markers", daemon=True).start()
-    _read_samples(send, request, info)
+    _read_samples(send, request, info, go)
 
 
-class Finder:
-    """Looks for streams, in the background, for as long as it lives."""
-
-    def __init__(self, send: Callable[[Message], None]) -> None:
-        import pylsl
-
-        self._resolver = pylsl.ContinuousResolver(forget_after=2.0)
-        self._send = send
-
-    def found(self) -> list[tuple[StreamDescription, pylsl.StreamInfo]]:
-        """Return the streams in sight, the newest outlet first."""
-        infos = sorted(self._resolver.results(), key=lambda info: float(info.created_at()), reverse=True)
-        return [(describe(parse_info(info.as_xml())), info) for info in infos]
-
-    def first(self, timeout_s: float, what: str, key: str, wanted: Wanted) -> pylsl.StreamInfo:
-        """Return the one stream that agrees with `wanted`, waiting up to `timeout_s` for it.
-
-        Raises
-        ------
-        SourceError
-            If there is none, or more than one.
-        """
-        give_up = time.monotonic() + timeout_s
-        settled = None
-        while True:
-            found = self.found()
-            now = time.monotonic()
-            if settled is None and any(wanted.agrees(stream) for stream, _ in found):
-                settled = now + SETTLE_S  # a second stream may answer later than the first
-            if now >= (give_up if settled is None else settled):
-                stream = choose([stream for stream, _ in found], what, key, wanted)
-                return next(info for candidate, info in found if candidate.uid == stream.uid)
-            self._send(Beat())
-            time.sleep(0.02)
-
-    def newest(self, wanted: Wanted, but_not: Container[str]) -> pylsl.StreamInfo | None:
-        """Return the newest stream in sight that agrees with `wanted`, leaving out the outlets `but_not`."""
-        found = self.found()
-        return next((info for stream, info in found if wanted.agrees(stream) and stream.uid not in but_not), None)
-
-
-def _open(
-    info: pylsl.StreamInfo, *, flags: int, recover: bool, fresh: bool
-) -> tuple[pylsl.StreamInlet, StreamDescription]:
+def _open(info: pylsl.StreamInfo, *, flags: int, recover: bool) -> tuple[pylsl.StreamInlet, StreamDescription]:
     """Return an inlet that receives, and the stream's full description; pylsl's RuntimeError if it has gone."""
     import pylsl
 
@@ -191,12 +103,12 @@ def _open(
     description = describe(parse_info(inlet.info(timeout=5.0).as_xml()))
     inlet.open_stream(timeout=5.0)
     inlet.time_correction(timeout=5.0)
-    if fresh:
-        inlet.flush()  # at the start of a session, what was sent before now is stale
     return inlet, description
 
 
-def _read_samples(send: Callable[[Message], None], request: Request, info: pylsl.StreamInfo | None) -> None:
+def _read_samples(
+    send: Callable[[Message], None], request: Request, info: pylsl.StreamInfo | None, go: threading.Event
+) -> None:
     """Read the EEG for ever; when the stream is lost, look for it and go on with its successor."""
     import pylsl
 
@@ -206,14 +118,14 @@ def _read_samples(send: Callable[[Message], None], request: Request, info: pylsl
     while True:
         if info is None:
             assert known is not None
-            finder = finder or Finder(send)
+            finder = finder or Finder()
             info = finder.newest(_same(known, settings), unfit)
             if info is None:
                 send(Beat())
                 time.sleep(0.05)
                 continue
         try:
-            inlet, description = _open(info, flags=pylsl.proc_clocksync, recover=False, fresh=known is None)
+            inlet, description = _open(info, flags=pylsl.proc_clocksync, recover=False)
             selection = select(description, settings)
         except SourceError as error:
             if known is None:
@@ -229,6 +141,9 @@ def _read_samples(send: Callable[[Message], None], request: Request, info: pylsl
             info = None
             continue
         send(Opened(selection.spec))
+        if known is None:
+            go.wait()
+            inlet.flush()  # what was sent before anybody listened is stale
         finder = None
         known = selection.spec
         settings = settings.model_copy(update={"channels": known.channels})
@@ -251,17 +166,18 @@ def _pull(
     """Hand on samples until the stream is lost; returns its successor where that was seen first."""
     import pylsl
 
-    buffer = np.empty((CHUNK, len(description.channels)), _DTYPES[description.format])
+    buffer = np.empty((CHUNK, len(description.channels)), DTYPES[description.format])
     first, rest = buffer[:1], buffer[1:]
     finder = None
     last = time.monotonic()
+    pause_s = PAUSE_S if selection.spec.rate_hz >= FAST_HZ else 0.0
     try:
         while True:
             _, stamps = inlet.pull_chunk(timeout=BEAT_S, max_samples=1, dest_obj=first)
             if not stamps:
                 send(Beat())
                 if finder is None and time.monotonic() - last > SEARCH_AFTER_S:
-                    finder = Finder(send)  # a broken connection can look like silence for a long time
+                    finder = Finder()  # a broken connection can look like silence for a long time
                 successor = finder.newest(_same(selection.spec, settings), {description.uid}) if finder else None
                 if successor is not None:
                     return successor
@@ -272,16 +188,20 @@ def _pull(
             samples = buffer[: len(stamps), selection.picks] * selection.scale
             send(Chunk(np.array(stamps), samples.astype(np.float32), arrived))
             last, finder = time.monotonic(), None
+            if pause_s:
+                time.sleep(pause_s)
     except pylsl.util.LostError:
         send(Notice(pylsl.local_clock(), "lost", f"EEG stream {selection.spec.name!r} was lost; looking for it"))
         return None
 
 
-def _read_markers(send: Callable[[Message], None], settings: MarkerSettings, info: pylsl.StreamInfo | None) -> None:
+def _read_markers(
+    send: Callable[[Message], None], settings: MarkerSettings, info: pylsl.StreamInfo | None, go: threading.Event
+) -> None:
     """Read markers for ever; any failure ends the process, which the session then replaces."""
     try:
         while True:
-            _pull_markers(send, settings, info)
+            _pull_markers(send, settings, info, go)
             info = None
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the session has gone
@@ -290,25 +210,31 @@ def _read_markers(send: Callable[[Message], None], settings: MarkerSettings, inf
         os._exit(1)
 
 
-def _pull_markers(send: Callable[[Message], None], settings: MarkerSettings, info: pylsl.StreamInfo | None) -> None:
+def _pull_markers(
+    send: Callable[[Message], None], settings: MarkerSettings, info: pylsl.StreamInfo | None, go: threading.Event
+) -> None:
     """Hand on markers until the stream is lost, after waiting for it where it is not yet there."""
     import pylsl
 
-    finder = Finder(send) if info is None else None
+    finder = Finder() if info is None else None
     while info is None:
         assert finder is not None
         time.sleep(0.1)
         info = finder.newest(Wanted.by(settings), ())
     finder = None
     try:
-        inlet, _ = _open(info, flags=pylsl.proc_none, recover=True, fresh=True)
+        inlet, description = _open(info, flags=pylsl.proc_none, recover=True)
         offset_s = inlet.time_correction(timeout=5.0)
+        if not go.is_set():
+            go.wait()
+            inlet.flush()
         while True:
             values, stamp = inlet.pull_sample(timeout=1.0)
             with contextlib.suppress(pylsl.util.TimeoutError):
                 # liblsl refreshes the offset of a stream only every 51 samples: minutes, for markers
                 offset_s = inlet.time_correction(timeout=0.01)
             if values is not None:
-                send(read_marker(values[0], stamp + offset_s))
+                for marker in read_markers(values, stamp + offset_s, description):
+                    send(marker)
     except RuntimeError:  # pylsl's lost and timeout errors
         send(Notice(pylsl.local_clock(), "lost", f"marker stream {info.name()!r} was lost; looking for it"))

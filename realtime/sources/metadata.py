@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from realtime.sources.base import StreamSpec
+from realtime.sources.base import Marker, StreamSpec
+from stimuli.markers import read_marker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "double64": np.dtype("<f8"),
+    "int8": np.dtype("<i1"),
+    "int16": np.dtype("<i2"),
+    "int32": np.dtype("<i4"),
+    "int64": np.dtype("<i8"),
+}
 EXPONENTS = {"volts": 0, "millivolts": -3, "microvolts": -6, "nanovolts": -9}
 SPELLINGS = {
     **dict.fromkeys(("volts", "volt", "v", "0"), "volts"),
@@ -167,6 +176,18 @@ def describe(info: Mapping[str, list[Any]]) -> StreamDescription:
         channels=named,
         reference=", ".join(label for label in labels if isinstance(label, str) and label.strip()) or None,
     )
+
+
+def read_markers(values: Sequence[str | float], stamp: float, stream: StreamDescription) -> list[Marker]:
+    """Return the markers that one sample of a marker stream stands for.
+
+    Text, or the number on a single channel, is the marker itself. Several channels of numbers have one kind of marker
+    each, named by its label and present where the value is not 0 (so mne-lsl's player sends annotations).
+    """
+    if stream.format == "string" or len(values) == 1:
+        return [read_marker(values[0], stamp)]
+    told = zip(stream.channels, values, strict=True)
+    return [Marker(stamp, channel.label) for channel, value in told if value != 0]
 
 
 def unit_name(text: str) -> str | None:

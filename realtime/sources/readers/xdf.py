@@ -9,9 +9,8 @@ import numpy as np
 
 from configs.schema import MarkerSettings
 from realtime.sources.base import Marker
-from realtime.sources.metadata import SourceError, Wanted, choose, describe, select
+from realtime.sources.metadata import SourceError, Wanted, choose, describe, read_markers, select
 from realtime.sources.readers.loaded import Loaded
-from stimuli.markers import read_marker
 
 if TYPE_CHECKING:
     from configs.schema import StreamSettings
@@ -54,16 +53,17 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
 
 
 def _markers(others: list[tuple[Any, Any]], settings: MarkerSettings) -> tuple[Marker, ...]:
-    agreeing = [s for d, s in others if Wanted.by(settings).agrees(d)]
+    agreeing = [(s, d) for d, s in others if Wanted.by(settings).agrees(d)]
     if not agreeing and not settings.model_fields_set & {"name", "type", "source_id"}:
-        agreeing = [s for d, s in others if d.format == "string"]
+        agreeing = [(s, d) for d, s in others if d.format == "string"]
     elif not agreeing and settings.required:
         listed = "; ".join(d.title for d, _ in others) or "no other stream"
         msg = f"no marker stream agrees with the settings; found {listed}; correct markers.name and markers.type"
         raise SourceError(msg)
     markers = [
-        read_marker(value if isinstance(value, str) else value.item(), float(stamp))
-        for stream in agreeing
-        for stamp, (value, *_) in zip(stream["time_stamps"], stream["time_series"], strict=True)
+        marker
+        for stream, description in agreeing
+        for stamp, values in zip(stream["time_stamps"], stream["time_series"], strict=True)
+        for marker in read_markers(values if isinstance(values, list) else values.tolist(), float(stamp), description)
     ]
     return tuple(sorted(markers, key=lambda marker: marker.stamp))
