@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -39,20 +40,22 @@ class Generator(Protocol):
 
 
 def make_generator(settings: RenderSettings) -> Generator:
-    """Return the generator that `settings` names, not yet prepared.
-
-    Raises
-    ------
-    GeneratorError
-        If this version has no such generator.
-    """
+    """Return the generator that `settings` names, not yet prepared."""
     if settings.generator == "embedded":
         from realtime.rendering.embedded.generator import EmbeddedGenerator
 
-        generator: Generator = EmbeddedGenerator()
-        return generator
-    msg = f"generator {settings.generator!r} is not part of this version; set render.generator to 'embedded'"
-    raise GeneratorError(msg)
+        return EmbeddedGenerator() if settings.weights is None else EmbeddedGenerator(Path(settings.weights))
+    if settings.generator == "sdxl-turbo":
+        from realtime.rendering.sdxl_turbo import SdxlTurbo
+
+        return SdxlTurbo(settings)
+    if settings.generator == "sd15-few-step":
+        from realtime.rendering.sd15_few_step import Sd15FewStep
+
+        return Sd15FewStep(settings)
+    from realtime.rendering.unclip import Unclip
+
+    return Unclip(settings)
 
 
 def check_space(bundle_space: EmbeddingSpace, generator_space: EmbeddingSpace) -> None:
