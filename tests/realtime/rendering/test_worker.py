@@ -13,7 +13,7 @@ from tiny_generator import SPACE, TinyGenerator, picky, tiny, unpreparable
 from configs.schema import RenderSettings
 from realtime.bundle import EmbeddingSpace
 from realtime.rendering.frames import RenderRequest
-from realtime.rendering.generator import GeneratorError, check_space, make_generator
+from realtime.rendering.generator import GeneratorError, check_space
 from realtime.rendering.worker import KEPT_FRAMES, RenderWorker
 
 PATIENCE_S = 60.0
@@ -198,8 +198,3 @@ def test_spaces_must_be_the_same_in_all_but_size():
     other = EmbeddingSpace("ViT-H-14", "laion2b_s32b_b79k", 8)
     with pytest.raises(GeneratorError, match=r"tiny/random \(8-d.*ViT-H-14/laion2b_s32b_b79k \(8-d"):
         check_space(SPACE, other)
-
-
-def test_unknown_generator_is_named():
-    with pytest.raises(GeneratorError, match="unclip"):
-        make_generator(RenderSettings(generator="unclip"))
