@@ -1,6 +1,7 @@
 """The presenter as it runs: its own process, SDL's dummy driver, and a real LSL inlet that hears the markers."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_a_run_shows_the_plan_on_time_and_stamps_each_marker_with_its_flip(job):
     assert [(m.extra["trial"], m.stamp) for m in onsets] == [(one.trial, one.onset) for one in shown]
 
     # How late the machine lets us be is not ours to promise; the bulk must be right, and what is late must say so.
-    steps = [(b.onset - a.onset, b) for a, b in zip(shown, shown[1:], strict=False) if a.sequence == b.sequence]
+    steps = [(b.onset - a.onset, b) for a, b in pairwise(shown) if a.sequence == b.sequence]
     errors = np.abs([step - planned.onset_to_onset_s for step, _ in steps])
     assert np.median(errors) < FRAME_S / 4
     assert np.median([abs(one.off - one.onset - planned.on_s) for one in shown]) < FRAME_S / 4

@@ -32,6 +32,16 @@ TEXTURE_SITES: tuple[Poles, ...] = (
     (("Iz", 1.0), ("Pz", -1.0)),
     (("PO7", 1.0), ("Oz", -1.0), ("PO8", 1.0)),
 )
+SHAPE_SITES: tuple[Poles, ...] = (
+    (("O1", 1.0), ("PO3", -1.0)),
+    (("O2", 1.0), ("PO4", -1.0)),
+    (("Oz", 1.0), ("POz", -1.0)),
+    (("PO7", 1.0), ("O1", -1.0)),
+    (("PO8", 1.0), ("O2", -1.0)),
+    (("Iz", 1.0), ("Oz", -1.0)),
+    (("P1", 1.0), ("PO3", -1.0)),
+    (("P2", 1.0), ("PO4", -1.0)),
+)
 SUPERCLASS_SITES: tuple[Poles, ...] = (
     (("P7", 1.0),),
     (("P8", 1.0),),
@@ -49,6 +59,7 @@ CONCEPT_SITES: tuple[Poles, ...] = (
     (("P6", 1.0), ("CP2", -1.0)),
     (("T7", 1.0), ("T8", -1.0)),
 )
+CONCEPT_LATENCIES_S = (0.25, 0.285, 0.32, 0.36)
 WIDTH_RAD = 0.4
 
 
@@ -94,10 +105,14 @@ def components(channels: tuple[str, ...]) -> tuple[Component, ...]:
         ("ground-sin", 0.135, 0.018, 2.5, (("P1", 1.0), ("O2", -1.0))),
         ("roughness", 0.140, 0.020, 3.0, MEDIAL_LATERAL),
         *((f"texture-{k}", 0.150, 0.020, 5.5, site) for k, site in enumerate(TEXTURE_SITES)),
+        *((f"shape-{k}", 0.115, 0.018, 2.0, site) for k, site in enumerate(SHAPE_SITES)),
         ("animate", 0.180, 0.022, 4.0, (("P7", -1.0), ("P8", -1.0))),
         *((f"superclass-{k}", 0.195, 0.024, 9.0, site) for k, site in enumerate(SUPERCLASS_SITES)),
-        *((f"concept-{k}", 0.260, 0.030, 18.0, site) for k, site in enumerate(CONCEPT_SITES)),
-        *((f"concept-{k + len(CONCEPT_SITES)}", 0.330, 0.034, 18.0, site) for k, site in enumerate(CONCEPT_SITES)),
+        *(
+            (f"concept-{k + wave * len(CONCEPT_SITES)}", latency, 0.020, 24.0, site)
+            for wave, latency in enumerate(CONCEPT_LATENCIES_S)
+            for k, site in enumerate(CONCEPT_SITES)
+        ),
     ]
     return tuple(
         Component(name, latency, width, amplitude, topography(channels, poles, WIDTH_RAD))
@@ -118,9 +133,10 @@ def activations(features: Features, seed: int) -> NDArray[np.float64]:
             [0.0, 0.0] if ground is None else [np.cos(ground), np.sin(ground)],
             [features.roughness],
             _code("texture", features.texture, len(TEXTURE_SITES), seed),
+            features.shape,
             [features.animate],
             _code("superclass", features.superclass, len(SUPERCLASS_SITES), seed),
-            _code("concept", features.concept, 2 * len(CONCEPT_SITES), seed),
+            _code("concept", features.concept, len(CONCEPT_LATENCIES_S) * len(CONCEPT_SITES), seed),
         ]
     )
 

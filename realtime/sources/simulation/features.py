@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.fft import dctn
 
 from stimuli.drawn.colour import object_hue
 
@@ -21,6 +22,11 @@ ANIMATE = frozenset({"people", "animals", "animal", "person"})
 BRIGHTNESS = (0.63, 0.115)
 CONTRAST = (0.19, 0.047)
 ROUGHNESS = (0.071, 0.0215)
+FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))  # Half cycles down and across.
+SHAPE = (
+    np.array([0.003, 0.010, 0.001, 0.074, 0.060, -0.003, -0.002, -0.020]),
+    np.array([0.021, 0.034, 0.020, 0.034, 0.032, 0.020, 0.016, 0.023]),
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Features:
         Names, or None where the picture set does not tell.
     concept
         What is shown.
+    shape
+        Coarse layout of light and dark: low spatial frequencies of the luminance, each about standard normal.
     """
 
     brightness: float
@@ -47,6 +55,7 @@ class Features:
     texture: str | None
     superclass: str | None
     concept: str
+    shape: tuple[float, ...] = (0.0,) * len(FREQUENCIES)
 
     @property
     def animate(self) -> float:
@@ -75,6 +84,7 @@ def picture_features(pictures: PictureSet, name: str) -> Features:
         texture=known.get("texture"),
         superclass=known.get("superclass"),
         concept=pictures.label(name),
+        shape=coarse_shape(image),
     )
 
 
@@ -83,6 +93,14 @@ def image_statistics(image: NDArray[np.uint8]) -> tuple[float, float, float]:
     grey = image @ LUMINANCE / 255.0
     steps = np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
     return float(grey.mean()), float(grey.std()), float(steps / 2)
+
+
+def coarse_shape(image: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return the picture's low spatial frequencies, each scaled to be about standard normal over the drawn set."""
+    grey = image @ LUMINANCE / 255.0
+    spectrum = dctn(grey - grey.mean(), norm="ortho") / len(grey)
+    values = (np.array([spectrum[place] for place in FREQUENCIES]) - SHAPE[0]) / SHAPE[1]
+    return tuple(float(value) for value in np.clip(values, -2.5, 2.5))
 
 
 def _standard(value: float, mean_and_spread: tuple[float, float]) -> float:
