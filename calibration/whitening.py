@@ -14,33 +14,11 @@ Array = NDArray[np.float64]
 _BLOCK = 256
 
 
-def shrunk_covariance(rows: NDArray[np.floating]) -> Array:
-    """Return the Ledoit-Wolf covariances of blocks of observations that have mean zero.
-
-    Parameters
-    ----------
-    rows
-        ``[blocks, observations, channels]``.
-
-    Returns
-    -------
-    float64 ``[blocks, channels, channels]``.
-    """
-    rows = rows.astype(np.float64)
-    n, channels = rows.shape[1:]
-    covariance = rows.swapaxes(1, 2) @ rows / n
-    spread = np.einsum("bcc->b", covariance) / channels
-    target = spread[:, None, None] * np.eye(channels)
-    distance = np.sum((covariance - target) ** 2, axis=(1, 2))
-    fourth = np.sum(np.sum(rows**2, axis=2) ** 2, axis=1)
-    error = np.maximum(fourth / n - np.sum(covariance**2, axis=(1, 2)), 0.0) / n
-    shrinkage = np.divide(error, distance, out=np.ones_like(error), where=distance > error)[:, None, None]
-    result: Array = (1 - shrinkage) * covariance + shrinkage * target
-    return result
-
-
 def noise_covariance(samples: NDArray[np.floating]) -> Array:
-    """Return the mean over trials of each trial's shrunk channel covariance, the evoked response taken out.
+    """Return the shrunk channel covariance of trials, the evoked response taken out.
+
+    The samples of one trial depend on each other, so trials are what counts as an observation: the shrinkage weighs
+    how much the trials' covariances differ. Of trials of one sample each, this is Ledoit and Wolf's estimate itself.
 
     Parameters
     ----------
@@ -51,11 +29,20 @@ def noise_covariance(samples: NDArray[np.floating]) -> Array:
     -------
     float64 ``[channels, channels]`` in squared microvolts.
     """
+    n, times, channels = samples.shape
     evoked = samples.mean(axis=0, dtype=np.float64)
-    total = np.zeros((samples.shape[2], samples.shape[2]))
-    for start in range(0, len(samples), _BLOCK):
-        total += shrunk_covariance(samples[start : start + _BLOCK] - evoked).sum(axis=0)
-    return total / len(samples)
+    covariance, squares = np.zeros((channels, channels)), 0.0
+    for start in range(0, n, _BLOCK):
+        noise = samples[start : start + _BLOCK] - evoked
+        each = noise.swapaxes(1, 2) @ noise / times
+        covariance += each.sum(axis=0) / n
+        squares += float(np.sum(each**2))
+    target = np.trace(covariance) / channels * np.eye(channels)
+    distance = float(np.sum((covariance - target) ** 2))
+    error = max(squares / n - float(np.sum(covariance**2)), 0.0) / n
+    shrinkage = error / distance if distance > error else 1.0
+    result: Array = (1 - shrinkage) * covariance + shrinkage * target
+    return result
 
 
 def whitening_matrix(covariance: Array) -> Array:

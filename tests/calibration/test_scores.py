@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from calibration_examples import make_gallery
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from calibration import scores
+from calibration.summary import summarise
+from realtime.gallery import Gallery, similarity
+
+
+def test_identification_by_hand():
+    gallery = make_gallery()
+    rng = np.random.default_rng(1)
+    own, folds = rng.integers(0, 30, 200), rng.integers(0, 3, 200)
+    predicted = gallery.embeddings[own] + 2 * rng.standard_normal((200, 8))
+    found = scores.retrieve(predicted, own, folds, gallery)
+    for i in range(200):
+        present = np.unique(own[folds == folds[i]])
+        alike = similarity(predicted[i : i + 1], gallery.embeddings[present], gallery.mean, gallery.std)[0]
+        mine = alike[present == own[i]][0]
+        others = [a for a, p in zip(alike, present, strict=True) if gallery.labels[p] != gallery.labels[own[i]]]
+        assert found.two_way[i] == pytest.approx(np.mean(np.array(others) < mine))
+        assert found.rank[i] == np.sum(alike > mine)
+        assert found.n_way[i] == len(present)
+        assert found.margin[i] == pytest.approx(alike.max() - np.mean(np.sort(alike)[:-1]), abs=1e-6)
+    total = sum(np.trace(table) for table in found.votes)
+    assert total == pytest.approx(found.two_way.sum())
+
+
+def test_perfect_predictions_and_ties():
+    gallery = make_gallery()
+    own, folds = np.arange(30), np.zeros(30, np.int64)
+    perfect = scores.retrieve(gallery.embeddings, own, folds, gallery)
+    assert perfect.two_way.tolist() == [1.0] * 30
+    assert perfect.rank.tolist() == [0] * 30
+    constant = scores.retrieve(np.tile(gallery.mean, (30, 1)), own, folds, gallery)
+    np.testing.assert_allclose(constant.two_way, 0.5)
+
+
+@given(st.integers(0, 10_000), st.integers(4, 60), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_auc_is_that_of_scikit_learn(seed, n, tied):
+    rng = np.random.default_rng(seed)
+    positive = np.r_[True, False, rng.random(n - 2) < 0.4]
+    evidence = rng.standard_normal(n) + positive
+    evidence = np.round(evidence) if tied else evidence
+    one = np.zeros(n, np.int64)
+    assert scores.auc(evidence, positive, one) == pytest.approx(roc_auc_score(positive, evidence))
+    # Folds with offsets of their own are not compared with one another.
+    twice = scores.auc(np.r_[evidence, evidence + 100], np.r_[positive, positive], np.r_[one, one + 1])
+    assert twice == pytest.approx(roc_auc_score(positive, evidence))
+
+
+def test_a_fold_with_one_class_gives_no_pairs():
+    assert np.isnan(scores.auc(np.arange(4.0), np.ones(4, bool), np.zeros(4, np.int64)))
+    assert np.isnan(scores.auc_interval(np.arange(4.0), np.ones(4, bool), np.zeros(4, np.int64), 0)[0])
+
+
+def test_p_values_are_uniform_without_signal():
+    gallery = make_gallery(n=20, per_label=1)
+    values = []
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        own = np.repeat(np.arange(20), 3)
+        found = scores.retrieve(rng.standard_normal((60, 8)), own, np.zeros(60, np.int64), gallery)
+        values.append(scores.permutation_p(found.two_way.mean(), scores.null_by_pictures(found, 99, seed)))
+    assert 0.4 < np.mean(values) < 0.6
+    assert np.mean(np.array(values) < 0.1) < 0.2
+    assert min(values) >= 0.01
+
+
+def test_the_null_keeps_a_pictures_trials_together():
+    # Trials of one picture that agree are one observation: shuffling trials instead would find this significant.
+    gallery = make_gallery(n=6, per_label=1)
+    own = np.repeat(np.arange(6), 50)
+    hits = 0
+    for seed in range(60):
+        prototype = np.random.default_rng(seed).standard_normal((6, 8))
+        found = scores.retrieve(prototype[own], own, np.zeros(300, np.int64), gallery)
+        hits += scores.permutation_p(found.two_way.mean(), scores.null_by_pictures(found, 199, seed)) < 0.05
+    assert hits <= 9
+
+
+def test_intervals_cover_and_widen_when_trials_belong_together():
+    rng = np.random.default_rng(0)
+    values = np.repeat(rng.random(40), 10)
+    low, high = scores.mean_interval(values, np.repeat(np.arange(40), 10), seed=0)
+    narrow = scores.mean_interval(values, np.arange(400), seed=0)
+    assert low < values.mean() < high
+    assert high - low > 2 * (narrow[1] - narrow[0])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), min_size=1, max_size=60), st.sampled_from([2, 4]))
+@settings(max_examples=100, deadline=None)
+def test_averaging_repeats_uses_each_trial_once_and_never_mixes(keys, repeats):
+    own, folds = np.array(keys).T
+    values = np.arange(len(keys), dtype=np.float64)[:, None] + 1000.0 * own[:, None]
+    mean, shown, fold = scores.averaged(values, own, folds, repeats, seed=0)
+    expected = sum(int(np.sum((own == o) & (folds == f))) // repeats for o in range(4) for f in range(2))
+    assert len(mean) == len(shown) == len(fold) == expected
+    assert all(1000 * o <= m < 1000 * o + 100 for m, o in zip(mean[:, 0], shown, strict=True))
+
+
+def test_reliability_of_repeats():
+    rng = np.random.default_rng(0)
+    own, folds = np.repeat(np.arange(100), 2), np.zeros(200, np.int64)
+    signal = rng.standard_normal((100, 5))
+    noisy = signal[own] + rng.standard_normal((200, 5))
+    assert scores.reliability(noisy, own, folds, 0) == pytest.approx(0.5, abs=0.12)
+    assert scores.reliability(noisy, np.arange(200), folds, 0) is None
+
+
+def test_summary_of_two_classes_and_of_many():
+    rng = np.random.default_rng(0)
+    gallery = make_gallery(n=40)
+    own = np.repeat(np.arange(40), 5)
+    folds = np.arange(200) % 2
+    names = np.array(gallery.names)[own]
+    many = summarise(gallery.embeddings[own] + rng.standard_normal((200, 8)), names, folds, gallery)
+    assert many["two_way"] > 0.8 > many["chance"] == 0.5
+    assert many["two_way_interval"][0] < many["two_way"] < many["two_way_interval"][1]
+    assert many["chance_top1"] == pytest.approx(1 / 40)
+    assert many["p"] == pytest.approx(1 / 1001, rel=1e-4)
+    assert many["by_repeats"]["2"]["two_way"] > many["two_way"]
+
+    pair = Gallery(("a", "b"), ("a", "b"), gallery.embeddings[:2], gallery.mean, gallery.std)
+    own = np.arange(200) % 2
+    folds = np.arange(200) // 100
+    two = summarise(pair.embeddings[own] + 2 * rng.standard_normal((200, 8)), np.array(pair.names)[own], folds, pair)
+    assert two["auc_interval"][0] < two["auc"] < two["auc_interval"][1]
+    assert two["auc"] > 0.75
+    assert two["by_repeats"]["4"] > two["auc"]
+    assert len(two["auc_by_fold"]) == 2
