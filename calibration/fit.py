@@ -89,6 +89,8 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
     earlier = before_onset(config)
     try:
         null: Trials | None = read_trials(recordings, earlier)
+        # A picture whose own window was refused was not learned from and has no target.
+        null = null.take(np.isin(null.names, targets.gallery.names))
     except FitError:
         null = None
     result = fit_trials(trials, targets, config, null, progress)

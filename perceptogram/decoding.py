@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def decode(
     ended: Callable[[], bool] | None = None,
     tell: Callable[[float], None] | None = None,
     renderer: RenderWorker | None = None,
+    candidates: set[str] | None = None,
     observe: Sequence[Callable[[SessionEvent], None]] = (),
 ) -> Finished:
     """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
@@ -58,6 +59,8 @@ def decode(
         Told the stamp of the newest sample.
     renderer
         One that was started before; it stays running.
+    candidates
+        Pictures that can be the answer; the bundle's whole gallery when left out.
     observe
         Called with every event.
 
@@ -78,6 +81,8 @@ def decode(
             painter = RenderWorker(config.render).start()
         if painter is not None:
             check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
+        if candidates is not None:
+            bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock, live=live)
         folder = SessionFolder(out, open_pictures(config.pictures))
         close_at: list[float] = []

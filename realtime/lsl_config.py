@@ -28,7 +28,7 @@ def loopback(session_id: str | None = None) -> str:
             "KnownPeers = {127.0.0.1}",
             f"SessionID = {session_id or f'loopback-{uuid.uuid4().hex}'}",
             "[log]",
-            "level = -2",
+            "level = -3",
             "",
         )
     )

@@ -102,9 +102,9 @@ class Pipeline:
                 elif isinstance(timed, Hole):
                     yield timed
                     self._filters.hole(timed)
-                    yield from self._epochs.push(timed)
+                    yield from self._cut(timed)
                 else:
-                    yield from self._epochs.push(self._filters.push(timed))
+                    yield from self._cut(self._filters.push(timed))
 
     def finish(self) -> Iterator[PipelineEvent]:
         """Yield the refusals of what is still open when the source has ended."""
