@@ -17,7 +17,7 @@ from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.discovery import find_streams
 from realtime.sources.lsl_process import read_streams
 from realtime.sources.metadata import SourceError
-from realtime.sources.wire import Failed, Message, Opened, Request, decode
+from realtime.sources.wire import Begin, Failed, Message, Opened, Request, decode
 
 __all__ = ["LslSource", "SourceError", "find_streams"]
 
@@ -36,18 +36,18 @@ class _Reader:
     pipe: multiprocessing.connection.Connection
 
     @classmethod
-    def start(cls, request: Request) -> _Reader:
+    def start(cls) -> _Reader:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=read_streams, args=(theirs, request), name="lsl-reader", daemon=True)
+        process = context.Process(target=read_streams, args=(theirs,), name="lsl-reader", daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours)
 
-    def go(self) -> None:
-        """Let it read: until then it keeps the streams open and drops what comes."""
-        with contextlib.suppress(OSError):  # it has died, which `events` sees by itself
-            self.pipe.send(True)
+    def tell(self, message: Request | Begin) -> None:
+        """Say what to open, or to begin to read what is open."""
+        with contextlib.suppress(OSError):  # it has died, which is seen when nothing comes back
+            self.pipe.send(message)
 
     def stop(self) -> None:
         self.process.kill()  # it holds nothing that could be lost
@@ -80,7 +80,9 @@ class LslSource:
         self._closed = False
         self._lock = threading.Lock()  # close() may come from another thread while a reader is being replaced
         self._waiting: Message | None = None
-        self._reader = _Reader.start(Request(stream, markers))
+        self._reader = _Reader.start()
+        self._reader.tell(Request(stream, markers))
+        self._spare: _Reader | None = None  # has loaded everything: a replacement then takes no second
         try:
             self.spec: StreamSpec = self._wait_open()
         except BaseException:
@@ -96,15 +98,20 @@ class LslSource:
         """Stop reading; `events` ends. Safe to call twice and from another thread."""
         with self._lock:
             self._closed = True
-            self._reader.process.kill()
-            self._reader.process.join()
+            for reader in (self._reader, self._spare):
+                if reader is not None:
+                    reader.process.kill()
+                    reader.process.join()
 
     def events(self) -> Iterator[Chunk | Marker | Notice]:
         """Yield chunks, markers and notices as they come, until the source is closed.
 
         What was sent before the first call is dropped: it would be stale.
         """
-        self._reader.go()
+        self._reader.tell(Begin())
+        with self._lock:
+            if self._spare is None and not self._closed:
+                self._spare = _Reader.start()
         last_data = last_message = time.monotonic()
         silent = replaced = False  # silent: it has been said that no data come
         while not self._closed:
@@ -177,8 +184,10 @@ class LslSource:
         with self._lock:
             self._reader.stop()
             if not self._closed:
-                self._reader = _Reader.start(Request(self._stream, self._markers, known=self.spec))
-                self._reader.go()
+                self._reader = self._spare or _Reader.start()
+                self._reader.tell(Request(self._stream, self._markers, known=self.spec))
+                self._reader.tell(Begin())
+                self._spare = _Reader.start()
 
     def _notice(self, kind: str, text: str) -> Notice:
         import pylsl

@@ -49,9 +49,15 @@ FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time,
 PAUSE_S = 0.0007  # with this pause between, which halves the processor time
 
 
-def read_streams(pipe: Connection, request: Request) -> None:
-    """Open the streams, wait for a word on `pipe`, then read until its other end closes: the process's body."""
+def read_streams(pipe: Connection) -> None:
+    """Wait for a request on `pipe`, open the streams, wait for the word to begin, read until its other end closes."""
+    import pylsl  # noqa: F401  so that a process that waits as a spare has loaded it
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle
+    try:
+        request: Request = pipe.recv()
+    except (EOFError, OSError):
+        return  # never needed
     lock = threading.Lock()
 
     def send(message: Message) -> None:
@@ -95,11 +101,11 @@ def _read(send: Callable[[Message], None], request: Request, go: threading.Event
     _read_samples(send, request, info, go)
 
 
-def _open(info: pylsl.StreamInfo, *, flags: int, recover: bool) -> tuple[pylsl.StreamInlet, StreamDescription]:
+def _open(info: pylsl.StreamInfo, flags: int) -> tuple[pylsl.StreamInlet, StreamDescription]:
     """Return an inlet that receives, and the stream's full description; pylsl's RuntimeError if it has gone."""
     import pylsl
 
-    inlet = pylsl.StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1, recover=recover, processing_flags=flags)
+    inlet = pylsl.StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1, recover=False, processing_flags=flags)
     description = describe(parse_info(inlet.info(timeout=5.0).as_xml()))
     inlet.open_stream(timeout=5.0)
     inlet.time_correction(timeout=5.0)
@@ -125,7 +131,7 @@ def _read_samples(
                 time.sleep(0.05)
                 continue
         try:
-            inlet, description = _open(info, flags=pylsl.proc_clocksync, recover=False)
+            inlet, description = _open(info, pylsl.proc_clocksync)
             selection = select(description, settings)
         except SourceError as error:
             if known is None:
@@ -199,10 +205,29 @@ def _read_markers(
     send: Callable[[Message], None], settings: MarkerSettings, info: pylsl.StreamInfo | None, go: threading.Event
 ) -> None:
     """Read markers for ever; any failure ends the process, which the session then replaces."""
+    import pylsl
+
+    lost = False
     try:
         while True:
-            _pull_markers(send, settings, info, go)
-            info = None
+            finder = Finder() if info is None else None
+            while finder is not None and info is None:
+                time.sleep(0.1)
+                info = finder.newest(Wanted.by(settings), ())
+            finder = None
+            assert info is not None
+            try:
+                inlet, description = _open(info, pylsl.proc_none)
+                if lost:
+                    text = f"marker stream {description.name!r} was found again"
+                    send(Notice(pylsl.local_clock(), "reconnected", text))
+                    lost = False
+                _pull_markers(send, inlet, description, go)
+            except RuntimeError:  # pylsl's lost and timeout errors
+                if not lost:
+                    text = f"marker stream {info.name()!r} was lost; looking for it"
+                    send(Notice(pylsl.local_clock(), "lost", text))
+                lost, info = True, None
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the session has gone
     except BaseException:
@@ -211,30 +236,24 @@ def _read_markers(
 
 
 def _pull_markers(
-    send: Callable[[Message], None], settings: MarkerSettings, info: pylsl.StreamInfo | None, go: threading.Event
+    send: Callable[[Message], None], inlet: pylsl.StreamInlet, description: StreamDescription, go: threading.Event
 ) -> None:
-    """Hand on markers until the stream is lost, after waiting for it where it is not yet there."""
+    """Hand on markers until pylsl's error says that the stream is lost."""
     import pylsl
 
-    finder = Finder() if info is None else None
-    while info is None:
-        assert finder is not None
-        time.sleep(0.1)
-        info = finder.newest(Wanted.by(settings), ())
-    finder = None
-    try:
-        inlet, description = _open(info, flags=pylsl.proc_none, recover=True)
-        offset_s = inlet.time_correction(timeout=5.0)
-        if not go.is_set():
-            go.wait()
-            inlet.flush()
-        while True:
+    offset_s = inlet.time_correction(timeout=5.0)
+    if not go.is_set():
+        go.wait()
+        inlet.flush()
+    while True:
+        try:
             values, stamp = inlet.pull_sample(timeout=1.0)
-            with contextlib.suppress(pylsl.util.TimeoutError):
-                # liblsl refreshes the offset of a stream only every 51 samples: minutes, for markers
-                offset_s = inlet.time_correction(timeout=0.01)
-            if values is not None:
-                for marker in read_markers(values, stamp + offset_s, description):
-                    send(marker)
-    except RuntimeError:  # pylsl's lost and timeout errors
-        send(Notice(pylsl.local_clock(), "lost", f"marker stream {info.name()!r} was lost; looking for it"))
+        except UnicodeDecodeError as error:
+            send(Notice(pylsl.local_clock(), "unreadable", f"a marker is not UTF-8 and was dropped: {error.object!r}"))
+            continue
+        with contextlib.suppress(pylsl.util.TimeoutError):
+            # liblsl refreshes the offset of a stream only every 51 samples: minutes, for markers
+            offset_s = inlet.time_correction(timeout=0.01)
+        if values is not None:
+            for marker in read_markers(values, stamp + offset_s, description):
+                send(marker)

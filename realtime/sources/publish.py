@@ -26,7 +26,7 @@ LINGER_S = 1.0  # outlets outlive the last sample, so that readers get it
 
 @dataclass(frozen=True)
 class Streams:
-    """The live streams: what to set in ``stream.name``, ``stream.source_id``, ``markers.name`` and so on to read them."""
+    """The live streams: what to set in ``stream.name``, ``markers.source_id`` and so on to read them."""
 
     name: str
     source_id: str

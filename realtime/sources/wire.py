@@ -25,6 +25,11 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Begin:
+    """Hand over what comes from now on."""
+
+
+@dataclass(frozen=True)
 class Opened:
     """The EEG stream is open and flushed; chunks follow."""
 

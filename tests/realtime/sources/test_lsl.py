@@ -1,0 +1,237 @@
+import os
+import signal
+import threading
+import time
+import uuid
+
+import numpy as np
+import pylsl
+import pytest
+from lsl_amplifier import Amplifier, eeg_info
+
+from configs.schema import MarkerSettings, StreamSettings
+from realtime.sources.base import Chunk, Marker, Notice
+from realtime.sources.lsl import LslSource, SourceError, find_streams
+
+
+class Reading:
+    """What a source yields, kept."""
+
+    def __init__(self, source):
+        self.source = source
+        self._events = source.events()
+        self.numbers, self.stamps, self.markers, self.notices = [], [], [], []
+
+    def until(self, done, within_s=20.0):
+        give_up = time.monotonic() + within_s
+        while not done(self):
+            assert time.monotonic() < give_up, (len(self.numbers), self.markers[-3:], self.notices)
+            event = next(self._events)
+            if isinstance(event, Chunk):
+                self.numbers += [round(float(value)) for value in event.samples[:, 0]]
+                self.stamps += event.stamps.tolist()
+            elif isinstance(event, Marker):
+                self.markers.append(event)
+            else:
+                assert isinstance(event, Notice)
+                self.notices.append(event)
+        return self
+
+    def said(self, kind):
+        return [notice for notice in self.notices if notice.kind == kind]
+
+
+@pytest.fixture
+def name():
+    return f"amp-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def read():
+    sources = []
+
+    def start(name, markers=None, **settings):
+        sources.append(LslSource(StreamSettings(name=name, **settings), markers))
+        return Reading(sources[-1])
+
+    yield start
+    for source in sources:
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("format_", "unit", "gain"),
+    [("float32", "microvolts", 1.0), ("double64", "V", 1e-6), ("int32", "nanovolts", 1000)],
+)
+def test_every_sample_comes_once_in_microvolts_whatever_the_format(name, read, format_, unit, gain):
+    with Amplifier(name, "id", format=format_, unit=unit, gain=gain, marker_s=None):
+        reading = read(name).until(lambda r: len(r.numbers) > 100)
+    assert np.diff(reading.numbers).tolist() == [1] * (len(reading.numbers) - 1)
+    assert reading.source.spec.channels == ("Fz", "Cz", "Pz"), "a trigger is not EEG"
+    assert np.allclose(np.diff(reading.stamps), 1 / 250, atol=2e-4)
+
+
+def test_markers_come_with_the_stamps_of_their_samples(name, read):
+    with Amplifier(name, "id"):
+        reading = read(name, MarkerSettings(name=f"{name}-markers"), channels=("Trigger", "Fz"))
+        reading.until(lambda r: len(r.markers) > 5)
+    assert reading.source.spec.channels == ("Trigger", "Fz")
+    kinds = [int(marker.kind) for marker in reading.markers]
+    assert np.diff(kinds).tolist() == [25] * (len(kinds) - 1)
+    spacing = np.diff([marker.stamp for marker in reading.markers])
+    assert np.allclose(spacing, 0.1, atol=1e-3)
+
+
+def test_markers_may_come_later_and_as_json_numbers_or_columns(name, read):
+    with Amplifier(name, "id", marker_s=None):
+        reading = read(name, MarkerSettings(type=name, required=False)).until(lambda r: len(r.numbers) > 10)
+        text = pylsl.StreamOutlet(pylsl.StreamInfo(f"{name}-text", name, 1, 0, "string", "text"))
+        assert_reached(text, reading)
+        text.push_sample(['{"schema":1,"kind":"picture","picture":"cat","trial":3}'], 1000.0)
+        reading.until(lambda r: r.markers)
+        assert reading.markers[0].picture == "cat"
+        assert reading.markers[0].extra == {"trial": 3}
+        assert reading.markers[0].stamp == pytest.approx(1000.0, abs=1e-3)
+        del text
+        reading.until(lambda r: r.said("lost"))
+        columns = pylsl.StreamInfo(f"{name}-columns", name, 2, 0, "double64", "columns")
+        listed = columns.desc().append_child("channels")
+        for label in ("square", "rt"):
+            listed.append_child("channel").append_child_value("label", label)
+        outlet = pylsl.StreamOutlet(columns)
+        assert_reached(outlet, reading)
+        outlet.push_sample([0.0, -1.0])
+        reading.until(lambda r: len(r.markers) > 1)
+        assert reading.said("reconnected")
+    assert reading.markers[1].kind == "rt"
+
+
+def assert_reached(outlet, reading):
+    """Read on until somebody listens to `outlet`."""
+    reading.until(lambda _r: outlet.have_consumers())
+
+
+def test_two_that_agree_are_refused_and_both_named(name):
+    ids = (f"{name}-left", f"{name}-right")
+    outlets = [pylsl.StreamOutlet(eeg_info(name, source_id, 100, "float32", "uV", ("Fz",))) for source_id in ids]
+    with pytest.raises(SourceError, match=r"2 EEG streams agree") as refused:
+        LslSource(StreamSettings(name=name))
+    assert all(source_id in str(refused.value) for source_id in ids)
+    assert "\n" not in str(refused.value)
+    assert len([stream for stream in find_streams() if stream.name == name]) == len(outlets)
+
+
+def test_nothing_found_lists_what_there_is(name):
+    outlet = pylsl.StreamOutlet(eeg_info(name, "id", 100, "float32", "uV", ("Fz",)))
+    with pytest.raises(SourceError, match=f"no EEG stream agrees with name 'absent'.*{name}"):
+        LslSource(StreamSettings(name="absent", timeout_s=1.0))
+    del outlet
+
+
+def test_a_missing_marker_stream_is_an_error_only_where_it_is_required(name):
+    outlet = pylsl.StreamOutlet(eeg_info(name, "id", 100, "float32", "uV", ("Fz",)))
+    with pytest.raises(SourceError, match="no marker stream agrees"):
+        LslSource(StreamSettings(name=name, timeout_s=1.0), MarkerSettings(name="absent"))
+    LslSource(StreamSettings(name=name, timeout_s=2.0), MarkerSettings(name="absent", required=False)).close()
+    del outlet
+
+
+def test_a_missing_unit_is_an_error_that_names_the_setting(name, read):
+    with Amplifier(name, "id", unit="", marker_s=None):
+        with pytest.raises(SourceError, match=r"channel Fz has no unit; set stream\.unit"):
+            LslSource(StreamSettings(name=name))
+        reading = read(name, unit="millivolts").until(lambda r: len(r.numbers) > 5)
+    assert np.diff(reading.numbers)[0] == 1000
+
+
+def test_a_killed_reader_is_reported_at_once_and_replaced(name, read):
+    with Amplifier(name, "id"):
+        reading = read(name, MarkerSettings(name=f"{name}-markers")).until(lambda r: len(r.numbers) > 50)
+        killed = time.monotonic()
+        os.kill(reading.source.reader_pid, signal.SIGKILL)
+        reading.until(lambda r: r.said("lost"))
+        assert time.monotonic() - killed < 1.0
+        reading.until(lambda r: r.said("restarted"))
+        before = len(reading.numbers)
+        reading.until(lambda r: len(r.numbers) > before + 50 and len(r.markers) > 2)
+    steps = np.diff(reading.numbers)
+    assert (steps >= 1).all(), "nothing comes twice or out of order"
+    assert (steps > 1).sum() <= 1, "one hole"
+    true_s = np.array(reading.numbers) / 250
+    assert np.ptp(np.array(reading.stamps) - true_s) < 2e-3, "the stamps know about the hole"
+
+
+def test_a_hung_reader_is_replaced(name, read):
+    with Amplifier(name, "id"):
+        reading = read(name).until(lambda r: len(r.numbers) > 50)
+        os.kill(reading.source.reader_pid, signal.SIGSTOP)
+        reading.until(lambda r: r.said("stalled"), within_s=1.5)
+        reading.until(lambda r: r.said("restarted"))
+        before = len(reading.numbers)
+        reading.until(lambda r: len(r.numbers) > before + 20)
+
+
+def test_a_stopped_amplifier_is_reported_within_a_second_and_read_on(name, read):
+    with Amplifier(name, "id") as amplifier:
+        reading = read(name).until(lambda r: len(r.numbers) > 50)
+        amplifier.pause()
+        paused = pylsl.local_clock()
+        reading.until(lambda r: r.said("stalled"))
+        assert reading.said("stalled")[0].stamp - paused < 1.0
+        amplifier.go_on()
+        reading.until(lambda r: r.said("resumed"))
+        before = len(reading.numbers)
+        reading.until(lambda r: len(r.numbers) > before + 50)
+    assert np.diff(reading.numbers).max() == 1, "the amplifier lost nothing, so nothing is missing"
+
+
+@pytest.mark.parametrize("source_id", ["same-id", ""])
+def test_a_restarted_amplifier_is_found_again(name, read, source_id):
+    first = Amplifier(name, source_id, marker_s=None).start()
+    reading = read(name).until(lambda r: len(r.numbers) > 20)
+    first.kill()
+    reading.until(lambda r: r.said("lost"), within_s=1.5)
+    with Amplifier(name, source_id, marker_s=None, first=100_000):
+        reading.until(lambda r: r.said("reconnected"))
+        reading.until(lambda r: r.numbers[-1] > 100_020)
+    assert (np.diff(reading.numbers) > 1).sum() == 1
+
+
+def test_an_amplifier_that_comes_back_with_its_channels_in_another_order_is_read_by_name(name, read):
+    first = Amplifier(name, "id", marker_s=None).start()
+    reading = read(name).until(lambda r: len(r.numbers) > 20)
+    first.kill()
+    with Amplifier(name, "id", marker_s=None, channels=("Pz", "Cz", "Fz", "Trigger")):
+        reading.until(lambda r: r.said("reconnected"))
+        before = len(reading.numbers)
+        reading.until(lambda r: len(r.numbers) > before + 10)
+    assert set(reading.numbers[before + 1 :]) == {0}, "the counter is now in Pz, and Fz is zero"
+
+
+def test_an_amplifier_that_comes_back_without_a_channel_is_refused(name, read):
+    first = Amplifier(name, "id", marker_s=None).start()
+    reading = read(name).until(lambda r: len(r.numbers) > 20)
+    first.kill()
+    with Amplifier(name, "id", marker_s=None, channels=("Fz", "Cz")):
+        reading.until(lambda r: any("has no channel Pz" in notice.text for notice in r.said("lost")))
+        assert not reading.said("reconnected")
+
+
+def test_what_was_sent_before_anybody_listened_is_dropped(name, read):
+    with Amplifier(name, "id"):
+        reading = read(name)
+        threading.Event().wait(0.5)
+        begun = pylsl.local_clock()
+        reading.until(lambda r: len(r.numbers) > 20)
+    assert reading.stamps[0] > begun - 0.05
+
+
+def test_close_from_another_thread_ends_the_events(name, read):
+    with Amplifier(name, "id"):
+        reading = read(name).until(lambda r: len(r.numbers) > 5)
+        closer = threading.Timer(0.2, reading.source.close)
+        closer.start()
+        for _ in reading.source.events():
+            pass
+        closer.join()
+        reading.source.close()
