@@ -11,7 +11,7 @@ import numpy as np
 
 from configs.schema import ArtefactSettings
 from realtime.history import History
-from realtime.timeline import Hole, TimedChunk
+from realtime.timeline import WARM_UP_S, Hole, TimedChunk
 from stimuli.markers import Marker
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ class EpochBuilder:
         """Break the grid where filters started and where samples are not finite."""
         events: list[EpochEvent] = []
         if not len(self._history):
-            start = _Break(-(1 << 62), int(index[0]) + self._settle, "starts before the filters had settled")
+            settled = int(index[0]) + max(self._settle, round(WARM_UP_S * self.rate_hz))
+            start = _Break(-(1 << 62), settled, "starts before the time axis and the filters had settled")
             events += self._break(start)
         bad = index[~np.isfinite(samples).all(axis=1)]
         for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1) if len(bad) else []:

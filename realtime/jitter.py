@@ -1,8 +1,8 @@
 """How stamps scatter about the line of an even sample grid, learned as they come.
 
-Stamps are late rather than early: scheduling, radio and chunking only ever delay them. An asymmetric Laplace distribution
-describes both that and symmetric jitter with two scales, its mode is where stamps lie that nothing delayed, and its
-log-likelihood is piecewise linear, so weighing one sample of shift costs a few scalar operations a stamp.
+Stamps are late rather than early: scheduling, radio and chunking only ever delay them. An asymmetric Laplace
+distribution describes both that and symmetric jitter with two scales. Its mode is where stamps lie that nothing
+delayed; its log-likelihood is piecewise linear, so weighing one sample of shift takes a few scalar operations a stamp.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ MEMORY = 1024
 """Stamps that the line is fitted to."""
 REFIT = 32
 """Stamps between fits, once there are many."""
-RATE_SPREAD = 0.01
-"""Relative spread of true about nominal rates, as known before any stamp has come."""
+RATE_SPREAD = 5e-4
+"""Relative spread of true about nominal rates before any stamp has come, as a scale of a Laplace distribution: most are
+right, some are far off."""
 FLOOR = 0.02
 """Smallest scale of jitter, in samples: clock offsets are not known better."""
+SLOPE_STEPS = 4
+"""Reweightings a fit: each starts from the last fit, which lies close."""
 EXCESS = 6.0
 """Most that one stamp may say for or against a shift, in nats: single late stamps happen."""
 
@@ -79,7 +82,7 @@ class JitterModel:
         return self._index[rows], self._residuals(rows), self._latency[rows]
 
     def move(self, index: int, places: int, seconds: float) -> None:
-        """Renumber the stamps from position `index` on by `places`, and shift those before it by `seconds`, with the line.
+        """Renumber the stamps from position `index` on by `places`; shift those before it, and the line, by `seconds`.
 
         What is shifted was right on a clock, or in a phase, that is no more.
         """
@@ -143,19 +146,31 @@ class JitterModel:
         return np.asarray(self._stamps[rows] - line)
 
     def _slope(self, away: NDArray[np.float64], residuals: NDArray[np.float64]) -> float:
-        """Return the correction to the period by least squares, drawn towards the nominal period."""
-        clipped = _without_stalls(residuals, self.nominal * FLOOR) if self.n > REFIT else residuals
-        x = away - away.mean()
-        variance = max(float(np.var(clipped)), (FLOOR * self.nominal) ** 2)
-        pull = variance / (RATE_SPREAD * self.nominal) ** 2
-        return float((x @ clipped + pull * (self.nominal - self.period)) / (x @ x + pull))
+        """Return the likeliest correction to the period, by reweighted least squares drawn towards the nominal period.
+
+        A stamp counts the less the later it is, so the slope follows the edge of stamps that nothing delayed.
+        """
+        spread = RATE_SPREAD * self.nominal
+        nearest = 0.25 * min(self.early, self.late)
+        slope = offset = 0.0
+        for _ in range(SLOPE_STEPS):
+            flat = residuals - slope * away - offset
+            weights = 1 / (np.where(flat > 0, self.late, self.early) * np.maximum(np.abs(flat), nearest))
+            total = weights.sum()
+            middle, level = weights @ away / total, weights @ residuals / total
+            x = weights * (away - middle)
+            off = self.period + slope - self.nominal
+            pull = 1 / (spread * max(abs(off), spread))
+            slope = float((x @ residuals + pull * (self.nominal - self.period)) / (x @ away + pull))
+            offset = float(level - slope * middle)
+        return slope
 
 
 def asymmetric_laplace(values: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return mode, lower and upper scale of the likeliest asymmetric Laplace distribution of `values`.
 
-    For a given mode, the likeliest scales follow from the mean excess over and the mean shortfall under it; the likelihood
-    falls with the sum of the roots of the two, so the mode is the value that makes this sum smallest
+    For a given mode, the likeliest scales follow from the mean excess over and the mean shortfall under it; the
+    likelihood falls with the sum of the roots of the two, so the mode is the value that makes this sum smallest
     (Kotz, Kozubowski and Podgórski 2001, The Laplace Distribution and Generalizations, section 3.5).
     """
     ordered = np.sort(values)
@@ -173,5 +188,3 @@ def _without_stalls(values: NDArray[np.float64], floor: float) -> NDArray[np.flo
     """Return `values` with what lies far outside their bulk pulled in to its edge."""
     low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
     return np.clip(values, middle - 8 * (high - middle) - floor, middle + 8 * (middle - low) + floor)
-
-

@@ -21,16 +21,24 @@ if TYPE_CHECKING:
 
 CERTAIN = 18.0
 """Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
+DOUBT = 9.0
+"""Evidence at which samples are held until it is clear what it means."""
 SURE_COUNT = 4.6
 """Nats by which the number of lost samples must be likelier than one more or less: a hundred to one."""
 WINDOW = 128
 """Most stamps that a decision looks back on."""
 WARM_UP = 32
-"""Stamps before which nothing is decided."""
-HOLD_S = 0.1
+"""Stamps that the jitter is learned from before anything is decided, and"""
+WARM_UP_S = 1.0
+"""the time that they must cover."""
+HOLD_S = 2.0
 """Longest time for which doubtful samples are held."""
 BURST_S = 0.05
 """Lateness from which a stall is worth a report."""
+QUEUED = 0.25
+"""Share of its due distance within which a stamp follows another when both waited for the same thing."""
+TOLERANCE_S = 0.004
+"""Step backwards that is none: no sample lies further from its true time than an epoch may bear."""
 STEP_S = 0.02
 """Smallest step that the time of arrival can tell from a loss."""
 FOREIGN_S = 60.0
@@ -117,7 +125,7 @@ class _Run:
 
 
 class _Evidence:
-    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and of how many stamps it is."""
+    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and its number of stamps."""
 
     def __init__(self) -> None:
         self.nats = 0.0
@@ -137,9 +145,10 @@ class _Evidence:
 class Timeline:
     """Give every sample a place on the sample grid and a time, and report what was lost.
 
-    Samples come out at once, except that those behind a sudden gap in the stamps are held for up to `HOLD_S`, until it is
-    clear whether samples were lost or are only late. A loss smaller than the jitter becomes clear only over many stamps;
-    it is reported as a retroactive hole. The output is bit-equal however the samples are cut into chunks.
+    Samples come out at once, except that those behind a sudden gap in the stamps are held for up to `HOLD_S`, until it
+    is clear whether samples were lost or are only late. A loss smaller than the jitter becomes clear only over many
+    stamps; it is reported as a retroactive hole. In the first `WARM_UP_S` only gross gaps are seen. The output is
+    bit-equal however the samples are cut into chunks.
 
     Parameters
     ----------
@@ -161,12 +170,14 @@ class Timeline:
         self._jitter = JitterModel(self._period)
         self._later = _Evidence()
         self._earlier = _Evidence()
+        self._first = 0
         self._next = 0
         self._handed = 0
         self._held: list[_Run] = []
-        self._doubtful = False
+        self._doubted_from: int | None = None
         self._latest = 0.0
         self._correction = 0.0
+        self._previous = (0, 0.0)
         self._line = (0, 0.0, self._period)
         self._reported: dict[FaultKind, int] = {}
         self._out: list[TimedChunk | Hole | Fault] = []
@@ -192,7 +203,9 @@ class Timeline:
         # A recording's chunks arrive at their last stamp: nobody knows when they came.
         live = chunk.arrived != last
         if live and abs(chunk.arrived - last) > FOREIGN_S and not self._correction:
-            text = f"stamps are {last - chunk.arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+            text = (
+                f"stamps are {last - chunk.arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+            )
             self._report("foreign-clock", last, text)
         rows = self._runs.observations(chunk.stamps)
         edges = [*rows, len(chunk.stamps)]
@@ -202,11 +215,11 @@ class Timeline:
             self._place(chunk, row, stop)
 
     def _place(self, chunk: Chunk, row: int, stop: int) -> None:
-        """Number and stamp the samples ``[row, stop)`` of `chunk`."""
+        """Give the samples ``[row, stop)`` of `chunk` their numbers and times."""
         if row < stop:
             self._held.append(_Run(chunk, row, stop, self._next, *self._line))
             self._next += stop - row
-            if not self._doubtful:
+            if self._doubted_from is None or self._next - self._doubted_from > HOLD_S * self.rate_hz:
                 self._handed = self._next
 
     def _observe(self, stamp: float, latency: float) -> None:
@@ -215,28 +228,33 @@ class Timeline:
         stamp += self._correction
         residual = stamp - model.time(self._next) if model.n else 0.0
         model.add(self._next, stamp, latency)
-        if model.n <= WARM_UP:
+        if model.n <= WARM_UP or self._next - self._first < WARM_UP_S * self.rate_hz:
             if abs(residual) > HOLE_AT_START_S:
                 self._start_again(residual, stamp, latency)
             elif model.refit_due():
                 model.refit()
         else:
             self._weigh(residual, stamp)
+        self._previous = (self._next, stamp)
         self._line = (self._next, model.time(self._next), model.period)
 
     def _weigh(self, residual: float, stamp: float) -> None:
         model = self._jitter
-        self._later.add(model.evidence(residual))
+        nats = model.evidence(residual)
+        # A stamp close behind the one before waited in the same queue: that it is late is no news.
+        queued = stamp - self._previous[1] < QUEUED * (self._next - self._previous[0]) * self._period
+        self._later.add(min(0.0, nats) if queued else nats)
         self._earlier.add(model.evidence(residual, earlier=True))
-        if residual > max(0.75 * self._period, 6 * model.late):
+        if self._later.nats >= DOUBT or residual > max(0.75 * self._period, 6 * model.late):
+            self._doubted_from = self._next if self._doubted_from is None else self._doubted_from
             self._latest = max(self._latest, residual)
-            # A doubt that was not resolved in time is not renewed before stamps are in time again.
-            self._doubtful = self._next - self._handed < HOLD_S * self.rate_hz and (self._doubtful or self._latest == residual)
         else:
             if self._latest > BURST_S:
-                text = f"samples came up to {1e3 * self._latest:.0f} ms late, then at once: the sender or the network stalled"
-                self._report("burst", stamp, text)
-            self._doubtful, self._latest = False, 0.0
+                late = f"{1e3 * self._latest:.0f} ms late"
+                self._report(
+                    "burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled"
+                )
+            self._doubted_from, self._latest = None, 0.0
         if residual < -(self._period + 8 * model.early):
             self._report("backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
         if self._later.nats >= CERTAIN:
@@ -252,25 +270,25 @@ class Timeline:
         model, period = self._jitter, self._period
         index, residuals, latency = model.last(min(evidence.count + 8, WINDOW))
         level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
-        if abs(level) < 0.5 * period:
-            # Less than half a sample: the line lay wrong, or the clock offset was measured anew.
+        if -max(TOLERANCE_S, period) < level < 0.5 * period:
+            # The line lay wrong, or the clock offset was measured anew.
             model.move(self._next + 1, 0, level)
             evidence.clear()
             return
         gain = model.surprise(residuals) - model.surprise(residuals - level)
         start = int(np.argmax(np.cumsum(gain[::-1])[::-1]))
         shifted = residuals[start:]
-        n = len(shifted)
+        at, n = int(index[start]), len(shifted)
         if n < self._enough(index[start:]) or not self._is_steady(shifted):
             return
         level = model.location(shifted)
         lost = round(level / period)
-        costs = [float(model.surprise(shifted - count * period).sum()) for count in (lost - 1, lost, lost + 1)]
+        queued = np.diff(shifted, prepend=shifted[0]) < (QUEUED - 1) * period * np.diff(index[start:], prepend=at)
+        costs = [float(model.surprise(shifted[~queued] - k * period).sum()) for k in (lost - 1, lost, lost + 1)]
         if min(costs[0], costs[2]) - costs[1] < SURE_COUNT and n < WINDOW // 2:
             return
         evidence.clear()
-        self._doubtful, self._latest = False, 0.0
-        at = int(index[start])
+        self._doubted_from, self._latest = None, 0.0
         # Not a number for a recording, so that nothing is decided by it.
         change = float(latency[start:].min() - latency[:start].min()) if start else math.nan
         moved = abs(level) > STEP_S and abs(change + level) < abs(change)
@@ -281,9 +299,10 @@ class Timeline:
             self._lose(at, lost, phase if abs(phase) > 3 * model.spread / math.sqrt(n) else 0.0)
 
     def _enough(self, index: NDArray[np.int64]) -> int:
-        """Return how many stamps are needed to tell a loss from a backlog that comes in at 1.5 times the sampling rate."""
-        every = max(1.0, (int(index[-1]) - int(index[0])) / max(1, len(index) - 1))
-        return max(3, math.ceil(6 / every), math.ceil(2 * (9 * self._jitter.spread / (every * self._period)) ** (2 / 3)))
+        """Return how many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate."""
+        every = max(1.0, float(index[-1] - index[0]) / max(1, len(index) - 1))
+        noise = self._jitter.spread / (every * self._period)
+        return max(3, math.ceil(6 / every), math.ceil(2 * math.pow(9 * noise, 2 / 3)))
 
     def _is_steady(self, residuals: NDArray[np.float64]) -> bool:
         """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in."""
@@ -326,7 +345,7 @@ class Timeline:
         lost = round(residual / self._period) if 0 < residual < LONGEST_HOLE_S else 0
         self._hand_out(self._next)
         self._next += lost
-        self._handed = self._next
+        self._first = self._handed = self._next
         self.lost += lost
         self._jitter = JitterModel(self._period)
         self._jitter.add(self._next, stamp, latency)

@@ -151,7 +151,7 @@ def test_start_end_and_forgotten_are_refused_with_reasons():
             Marker(START + 2, "a"),
         ]
     )
-    assert [e.reason for e in of(Refused, late)] == ["starts before the filters had settled"]
+    assert [e.reason for e in of(Refused, late)] == ["starts before the time axis and the filters had settled"]
     assert ["before the window was full" in e.reason for e in of(Refused, ends)] == [True, False]
     assert "which are gone" in of(Refused, gone)[0].reason
     assert [e.reason for e in run([Marker(1.0, "a")])] == ["stream ended without samples, before onset at 1.000 s"]
