@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import queue
 from collections.abc import Sequence
@@ -150,13 +151,16 @@ class Presentation:
                     self._announce(block)
                     self._mark("block-start", block=block)
                 self._rest(sequence)
+                gc.disable()  # A collection in mid-sequence could cost a frame.
                 self._show(sequence)
+                gc.enable()
                 self._report_progress(block)
             self._mark("block-end", block=block)
             completed = True
         except Aborted:
             self._tell("aborted", shown=len(self.shown))
         finally:
+            gc.enable()
             self._mark("run-end", completed=completed, shown=len(self.shown))
         return completed
 

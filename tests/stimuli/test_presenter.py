@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs.schema import PictureSettings, StimulusSettings
 from stimuli.child import ChildError, ChildProcess
@@ -147,6 +148,25 @@ def test_what_cannot_be_shown_is_one_line_before_the_screen_opens(job, tmp_path)
     assert "has no picture 'nobody'" in fault(job, plan=strange)
     job.log.write_text(json.dumps({"event": "screen"}) + "\n")
     assert "resume the run or give another log" in fault(job)
+
+
+def test_a_picture_that_turns_out_corrupt_ends_the_run_with_its_name_and_keeps_what_was_shown(job, tmp_path):
+    for k in range(12):
+        (tmp_path / "set" / "thing").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (k, k, k)).save(tmp_path / "set" / "thing" / f"{k:02d}.png")
+    pictures = PictureSettings(set="folder", folder=tmp_path / "set")
+    planned = plan(open_pictures(pictures).names, job.stimulus)
+    save_plan(planned, job.plan)
+    bad = planned.sequences[2][0].picture
+    (tmp_path / "set" / bad).write_bytes(b"no picture")
+    presenter = start_presenter(PresenterJob(**(vars(job) | {"pictures": pictures})))
+    ear = Ear(job.source_id)
+    presenter.say(BEGIN)
+    assert ear.hear("run-end")[-1].extra["completed"] is False
+    assert f"{bad} cannot be read" in presenter.wait_for("error", 10)["text"]
+    assert presenter.wait(10) == 2
+    presenter.stop()
+    assert len(read_shown(job.log)) == len(planned.sequences[0]) + len(planned.sequences[1])
 
 
 def test_the_command_line_refuses_a_missing_plan_with_exit_code_2(tmp_path):

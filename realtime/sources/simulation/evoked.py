@@ -141,27 +141,30 @@ def activations(features: Features, seed: int) -> NDArray[np.float64]:
     )
 
 
-def evoked(
-    after_onset_s: NDArray[np.float64], strengths: NDArray[np.float64], parts: Sequence[Component]
-) -> NDArray[np.float64]:
-    """Return the response at given times after onset, ``[times, channels]`` in microvolts.
+class EvokedResponse:
+    """The response at given electrodes, as a function of time and activations.
 
     Parameters
     ----------
-    after_onset_s
-        ``[times]``; outside `FIRST_S` to `LAST_S` the response is zero.
-    strengths
-        Activations ``[components]``.
     parts
         The components, as from `components`.
     """
-    latency = np.array([part.latency_s for part in parts])
-    width = np.array([part.width_s for part in parts])
-    course = np.exp(-0.5 * ((after_onset_s[:, None] - latency) / width) ** 2)
-    course[(after_onset_s < FIRST_S) | (after_onset_s > LAST_S)] = 0.0
-    maps = np.array([part.amplitude_uv * part.topography for part in parts])
-    response: NDArray[np.float64] = (course * strengths) @ maps
-    return response
+
+    def __init__(self, parts: Sequence[Component]) -> None:
+        self.parts = tuple(parts)
+        self._latency = np.array([part.latency_s for part in parts])
+        self._width = np.array([part.width_s for part in parts])
+        self._maps = np.array([part.amplitude_uv * part.topography for part in parts])
+
+    def at(self, after_onset_s: NDArray[np.float64], strengths: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the response at times ``[times]`` after onset, ``[times, channels]`` in microvolts.
+
+        `strengths` are activations ``[components]``. Outside `FIRST_S` to `LAST_S` the response is zero.
+        """
+        course = np.exp(-0.5 * ((after_onset_s[:, None] - self._latency) / self._width) ** 2)
+        course[(after_onset_s < FIRST_S) | (after_onset_s > LAST_S)] = 0.0
+        response: NDArray[np.float64] = (course * strengths) @ self._maps
+        return response
 
 
 def _code(attribute: str, name: str | None, dims: int, seed: int) -> NDArray[np.float64]:

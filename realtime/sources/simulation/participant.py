@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realtime.sources.simulation.background import Background, BackgroundSettings
-from realtime.sources.simulation.evoked import LAST_S, Component, activations, components, evoked
+from realtime.sources.simulation.evoked import FIRST_S, LAST_S, EvokedResponse, activations, components
 from realtime.sources.simulation.features import picture_features
 from realtime.sources.simulation.head import CHANNELS_64
 from stimuli.markers import PICTURE, Marker
@@ -80,7 +80,7 @@ class Participant:
 
     def __init__(self, pictures: PictureSet, settings: SimulationSettings, start: float) -> None:
         self.settings = settings
-        self.parts: tuple[Component, ...] = components(settings.channels)
+        self._evoked = EvokedResponse(components(settings.channels))
         self._pictures = pictures
         self.start, self._n = start, 0
         self._background = Background(
@@ -136,8 +136,9 @@ class Participant:
         if count:
             self._responses = [r for r in self._responses if r.onset + LAST_S >= stamps[0]]
         for response in self._responses:
-            if response.onset <= stamps[-1]:
-                samples += evoked(stamps - response.onset, response.strengths, self.parts)
+            first, last = np.searchsorted(stamps, (response.onset + FIRST_S, response.onset + LAST_S))
+            if first < last:
+                samples[first:last] += self._evoked.at(stamps[first:last] - response.onset, response.strengths)
         return stamps, samples.astype(np.float32)
 
 

@@ -12,7 +12,7 @@ from configs.schema import MarkerSettings, PictureSettings
 from realtime.sources.metadata import describe, parse_info
 from realtime.sources.simulated import MODULE, SimulatedStream, start_simulated
 from realtime.sources.simulation.background import BackgroundSettings
-from realtime.sources.simulation.evoked import activations, components, evoked
+from realtime.sources.simulation.evoked import EvokedResponse, activations, components
 from realtime.sources.simulation.features import picture_features
 from realtime.sources.simulation.head import CHANNELS_64
 from realtime.sources.simulation.participant import SimulationSettings
@@ -89,7 +89,7 @@ def test_a_marker_is_answered_from_its_stamp_on_with_the_pictures_own_response(s
     assert not samples[quiet].any()
 
     # The same code, asked for exactly these times, gives the same microvolts.
-    truth = evoked(stamps - onset, activations(picture_features(PICTURES, name), 0), components(CHANNELS_64))
+    truth = EvokedResponse(components(CHANNELS_64)).at(stamps - onset, activations(picture_features(PICTURES, name), 0))
     late = next(s["late"] for k in range(1, 99) if (s := participant.wait_for("status", 5, count=k))["pictures"])
     assert np.abs(truth).max() > 5
     if not late:  # a machine too busy to answer in 50 ms says so, and has lost the very beginning

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 
 from configs.schema import PictureSettings, StimulusSettings
 from realtime.sources.simulation.background import Background, BackgroundSettings
-from realtime.sources.simulation.evoked import FIRST_S, LAST_S, activations, components, evoked
+from realtime.sources.simulation.evoked import FIRST_S, LAST_S, EvokedResponse, activations, components
 from realtime.sources.simulation.features import Features, picture_features
 from realtime.sources.simulation.head import CHANNELS_64, directions, topography
 from realtime.sources.simulation.participant import Participant, SimulationSettings, simulate_recording
@@ -22,6 +22,7 @@ from stimuli.sequence import plan
 SILENT = BackgroundSettings(pink_uv=0, alpha_uv=0, blink_uv=0, mains_uv=0, sensor_uv=0)
 STEADY = SimulationSettings(background=SILENT, gain_spread=0, jitter_s=0)
 PARTS = components(CHANNELS_64)
+RESPONSE = EvokedResponse(PARTS)
 
 
 @cache
@@ -53,14 +54,14 @@ def test_an_attribute_moves_its_own_components_at_their_own_time_and_nothing_els
     moved = {part.attribute for part, amount in zip(PARTS, difference, strict=True) if abs(amount) > 1e-9}
     assert moved == {attribute}
     times = np.arange(0, 0.7, 0.004)
-    power = np.square(evoked(times, difference, PARTS)).sum(1)
+    power = np.square(RESPONSE.at(times, difference)).sum(1)
     latencies = [part.latency_s for part in PARTS if part.attribute == attribute]
     assert min(latencies) - 0.02 <= times[power.argmax()] <= max(latencies) + 0.02
 
 
 def test_the_response_is_zero_outside_its_interval_and_components_are_named_once():
     times = np.array([-1.0, 0.0, FIRST_S - 1e-9, LAST_S + 1e-9, 5.0])
-    assert not evoked(times, np.ones(len(PARTS)), PARTS).any()
+    assert not RESPONSE.at(times, np.ones(len(PARTS))).any()
     assert len({part.name for part in PARTS}) == len(PARTS)
 
 
@@ -106,9 +107,9 @@ def test_overlapping_responses_add_up_and_follow_the_onsets_to_the_microsecond()
     length = min(map(len, (*alone, both)))
     np.testing.assert_allclose(both[:length], alone[0][:length] + alone[1][:length], atol=1e-4)
     early, late = (simulate_recording(drawn(), [(first, at)], STEADY, tail_s=1.0)[1] for at in (0.5, 0.5013))
-    parts, strengths = PARTS, activations(picture_features(drawn(), first), 0)
+    strengths = activations(picture_features(drawn(), first), 0)
     times = np.arange(len(late)) / 250
-    np.testing.assert_allclose(late, evoked(times - 0.5013, strengths, parts), atol=1e-4)
+    np.testing.assert_allclose(late, RESPONSE.at(times - 0.5013, strengths), atol=1e-4)
     assert np.abs(early - late[: len(early)]).max() > 0.01
 
 
