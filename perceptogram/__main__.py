@@ -13,7 +13,7 @@ from rich.console import Console
 from configs.errors import InputError
 from perceptogram import __version__
 
-COMMANDS = ("demo", "doctor", "streams", "simulate", "fit", "replay", "bench")
+COMMANDS = ("demo", "doctor", "streams", "simulate", "record", "fit", "evaluate", "run", "replay", "bench")
 
 app = typer.Typer(
     name="perceptogram",

@@ -11,8 +11,10 @@ from typing import Any
 from configs.schema import Config
 from perceptogram.console import write_json
 from perceptogram.live import LiveResult, follow, summarise
+from perceptogram.screen import Screen
 from perceptogram.session_folder import SessionFolder
 from realtime.bundle import Bundle
+from realtime.display import Display
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent, Tick
 from realtime.sources.base import Source
@@ -43,6 +45,7 @@ def decode(
     tell: Callable[[float], None] | None = None,
     renderer: RenderWorker | None = None,
     candidates: set[str] | None = None,
+    window: bool = False,
     observe: Sequence[Callable[[SessionEvent], None]] = (),
 ) -> Finished:
     """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
@@ -61,6 +64,8 @@ def decode(
         One that was started before; it stays running.
     candidates
         Pictures that can be the answer; the bundle's whole gallery when left out.
+    window
+        Whether to open the display; without one, its last state is saved as ``display.png`` all the same.
     observe
         Called with every event.
 
@@ -75,7 +80,7 @@ def decode(
 
     from realtime.rendering.generator import check_space
 
-    painter = renderer
+    painter, display = renderer, None
     try:
         if render and painter is None:
             painter = RenderWorker(config.render).start()
@@ -84,7 +89,11 @@ def decode(
         if candidates is not None:
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock, live=live)
-        folder = SessionFolder(out, open_pictures(config.pictures))
+        pictures = open_pictures(config.pictures)
+        folder = SessionFolder(out, pictures)
+        if window:
+            display = Display(config.display, out).start()
+        screen = Screen(config, bundle, pictures, painter, display, source.close)
         close_at: list[float] = []
 
         def watch(event: SessionEvent) -> None:
@@ -99,13 +108,18 @@ def decode(
                 source.close()
 
         try:
-            result = follow(session, folder, [watch, *observe], paint_all=True)
+            result = follow(session, folder, [watch, screen, *observe], paint_all=True)
         finally:
             folder.close()
     finally:
         source.close()
+        if display is not None:
+            display.close()
         if painter is not None and renderer is None:
             painter.stop()
+    screen.save(out / "display.png")
+    for trial, stamp in screen.shown.items():
+        result.ledger.setdefault(trial, {})["shown"] = stamp
     summary = summarise(result, bundle)
     write_json(out / "summary.json", summary)
     return Finished(result, summary)

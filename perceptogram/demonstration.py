@@ -159,6 +159,7 @@ class Demo:
                     tell=lambda _stamp: progress.update(task, completed=_shown(presenter)),
                     renderer=self._renderer,
                     candidates=set(fresh),
+                    window=not settings.headless,
                     observe=[begin],
                 )
             finally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from configs.schema import Config
 from realtime.bundle import Bundle
 from realtime.decoder import LinearDecoder
-from realtime.epochs import Closed, EpochEvent, Opened, Refused, Retracted, Samples
+from realtime.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
 from realtime.evidence import Evidence, Percept
 from realtime.pipeline import Pipeline, Sham
 from realtime.rendering.frames import Frame, RenderRequest, RenderState
@@ -60,6 +60,8 @@ class Decoded:
         What is now believed, all repeats together.
     single
         float32 ``[dims]``: the embedding of this trial alone.
+    epoch
+        The window itself.
     latency_us
         From the chunk that held the window's last sample reaching the session to the embedding.
     map_us
@@ -68,6 +70,7 @@ class Decoded:
 
     percept: Percept
     single: NDArray[np.float32]
+    epoch: Epoch
     latency_us: float
     map_us: float
 
@@ -232,7 +235,7 @@ class Session:
         percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger)
         self._singles[event.trial] = (picture, single)
         self.paint(percept)
-        return Decoded(percept, single, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3)
+        return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3)
 
     def _sham(self, event: Sham) -> Iterator[ShamDecoded]:
         """Decode the window before a stimulus under a key that no true trial has."""

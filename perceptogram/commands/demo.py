@@ -17,6 +17,7 @@ OURS = (
     "calibration_frames.jsonl",
     "calibration_plan.jsonl",
     "contact_sheet.png",
+    "display.png",
     "live_frames.jsonl",
     "live_plan.jsonl",
     "percepts.jsonl",

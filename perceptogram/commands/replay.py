@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
             source = open_recording(recording, settings, factor)
             summary = _decode(source, settings, calibration, out, render, live=False)
         write_json(out / "summary.json", summary | {"recording": recording.name, "lsl": lsl})
-        print_rows(f"replay of {recording.name}", _rows(summary))
+        print_rows(f"replay of {recording.name}", summary_rows(summary))
         console.print(f"written to {out}")
 
 
@@ -163,7 +163,8 @@ def _decode(
         return decode(source, config, bundle, out, render=render, live=live, ended=ended, tell=tell).summary
 
 
-def _rows(summary: dict[str, Any]) -> dict[str, str]:
+def summary_rows(summary: dict[str, Any]) -> dict[str, str]:
+    """Return a session's or recording's summary for people."""
     if "n_events" in summary:
         kinds = ", ".join(f"{kind}: {count}" for kind, count in summary["n_events"].items()) or "none"
         return {

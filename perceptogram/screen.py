@@ -1,0 +1,134 @@
+"""Keeps the display's state from what a session says; it can be saved as a picture where there is no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pylsl import local_clock
+
+from configs.schema import Config
+from realtime.bundle import Bundle
+from realtime.display import Display
+from realtime.display_layout import DisplayState, Similar, draw
+from realtime.display_window import Pressed, Shown
+from realtime.epochs import Refused, Retracted
+from realtime.evidence import Percept
+from realtime.quality import signal_quality
+from realtime.rendering.frames import Frame
+from realtime.rendering.worker import RenderWorker
+from realtime.session import Decoded, SessionEvent, Tick
+from realtime.sources.base import Notice
+from stimuli.pictures import PictureError, PictureSet
+
+KEPT_PERCEPTS = 32
+
+
+class Screen:
+    """Observes a session and shows it.
+
+    Parameters
+    ----------
+    config, bundle
+        Of the session.
+    pictures
+        Looks up what was shown and the nearest pictures.
+    renderer
+        Whose state is shown.
+    display
+        The window; None to keep the state alone.
+    close
+        Called when the person at the screen closes the window.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        bundle: Bundle,
+        pictures: PictureSet,
+        renderer: RenderWorker | None,
+        display: Display | None,
+        close: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._channels = bundle.spec.channels
+        self._pictures = pictures
+        self._renderer = renderer
+        self._display = display
+        self._close = close
+        self._percepts: dict[int, Percept] = {}
+        self.shown: dict[int, float] = {}
+        self.state = DisplayState(
+            title=config.name,
+            simulated=bundle.simulated,
+            abstain_below=config.evidence.abstain_below,
+            stall_s=config.stream.stall_s,
+        )
+
+    def __call__(self, event: SessionEvent) -> None:
+        """Take in one event of the session."""
+        state = self.state
+        match event:
+            case Tick(stamp):
+                renderer = None if self._renderer is None else self._renderer.state
+                notice = "" if state.notice.startswith("EEG stream") and "nothing" in state.notice else state.notice
+                state = replace(state, data_stamp=stamp, renderer=renderer, notice=notice)
+                self._listen()
+            case Decoded(percept):
+                quality = signal_quality(event.epoch.samples, self._channels, self._config.artefacts)
+                state = replace(state, quality=quality)
+                self._percepts[percept.trial] = percept
+                for old in list(self._percepts)[:-KEPT_PERCEPTS]:
+                    del self._percepts[old]
+                if "requested" not in percept.ledger:
+                    state = self._with(state, percept)
+            case Frame(trial, step, of, image):
+                if trial in self._percepts:
+                    state = self._with(state, self._percepts[trial])
+                    state = replace(state, trial=trial, picture=image, step=step, of=of, ledger=dict(event.ledger))
+            case Notice(_, _, text):
+                state = replace(state, notice=text)
+            case Refused(trial, _, reason) | Retracted(trial, _, reason):
+                state = replace(state, notice=f"trial {trial} has no percept: {reason}")
+        if state is not self.state and not self.state.paused:
+            self.state = state
+            if self._display is not None:
+                self._display.show(state)
+
+    def save(self, path: Path, size: tuple[int, int] = (1280, 720)) -> None:
+        """Save what a screen would show now."""
+        draw(self.state, size, self.state.data_stamp or local_clock()).save(path)
+
+    def _with(self, state: DisplayState, percept: Percept) -> DisplayState:
+        nearest = []
+        for near in percept.neighbours:
+            try:
+                nearest.append(Similar(self._pictures.image(near.name, 128), near.label, near.similarity))
+            except PictureError:
+                break  # a class stands for many pictures and has none of its own
+        known = percept.picture is not None and percept.picture in self._pictures.names
+        picture = percept.picture or ""
+        return replace(
+            state,
+            trial=percept.trial,
+            shown=self._pictures.image(picture, 256) if known else None,
+            shown_label=self._pictures.label(picture) if known else picture,
+            nearest=tuple(nearest),
+            confidence=percept.confidence,
+            repeats=percept.repeats,
+            ledger=dict(percept.ledger),
+        )
+
+    def _listen(self) -> None:
+        """Take in what happened at the window."""
+        if self._display is None:
+            return
+        for event in self._display.events():
+            if isinstance(event, Shown) and event.step == event.of:
+                self.shown[event.trial] = event.stamp
+            elif isinstance(event, Pressed) and event.action == "pause":
+                self.state = replace(self.state, paused=not self.state.paused)
+                self._display.show(self.state)
+            elif isinstance(event, Pressed):
+                self._close()
