@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import ArtefactSettings
@@ -19,9 +19,9 @@ ONSETS = [START + 2.0 + 0.2 * k for k in range(30)]
 MARKERS = [Marker(onset, "picture", f"p{k}") for k, onset in enumerate(ONSETS)]
 
 
-def builder(**settings):
-    given = {"first_s": -0.1, "stop_s": 0.5, "rate_hz": RATE, "artefacts": ArtefactSettings(), "settle_s": 1.0}
-    return EpochBuilder(**(given | settings))
+def builder(**changes):
+    defaults = {"first_s": -0.1, "stop_s": 0.5, "rate_hz": RATE, "artefacts": ArtefactSettings(), "settle_s": 1.0}
+    return EpochBuilder(**(defaults | changes))
 
 
 def chunk(start, stop, samples=NOISE, skipped=0):
@@ -59,6 +59,7 @@ def test_window_lies_on_the_sample_nearest_to_onset():
     assert epoch.last_stamp == pytest.approx(START + 3.49)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, N - 1), max_size=40), st.lists(st.integers(0, 40), min_size=30, max_size=30))
 def test_same_epochs_however_cut_and_interleaved(cuts, places):
     edges = sorted({0, *cuts, N})
@@ -75,6 +76,7 @@ def test_same_epochs_however_cut_and_interleaved(cuts, places):
         np.testing.assert_array_equal(epochs[f"p{k}"].samples, NOISE[first : first + 60])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, N - 1), max_size=40))
 def test_no_sample_is_lost_or_doubled_while_handed_on(cuts):
     edges = sorted({0, *cuts, N})
@@ -90,6 +92,7 @@ def test_no_sample_is_lost_or_doubled_while_handed_on(cuts):
         assert len([e for e in of(Opened, events) if e.trial == trial]) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(110, 900), st.integers(0, 60), st.booleans())
 def test_any_hole_inside_a_window_refuses_it(at, lost, markers_first):
     data = [chunk(0, at), Hole(at + lost, lost, 0.0), chunk(at, N, skipped=lost)]
@@ -103,6 +106,7 @@ def test_any_hole_inside_a_window_refuses_it(at, lost, markers_first):
         np.testing.assert_array_equal(epoch.samples, NOISE[source : source + 60])
 
 
+@settings(deadline=None)
 @given(st.integers(150, 800), st.integers(1, 60), st.integers(1, 100), st.sets(st.integers(0, 29)))
 def test_a_hole_known_late_leaves_nothing_wrong_behind(at, lost, known_after, early):
     data = [chunk(0, at + known_after), Hole(at, lost, 0.0, retroactive=True)]
@@ -132,6 +136,7 @@ def test_a_closed_epoch_is_retracted_with_a_reason():
     assert "3 samples lost" in retracted.reason
 
 
+@settings(deadline=None)
 @given(st.integers(150, 900), st.integers(0, 1))
 def test_nan_refuses_its_windows_and_no_others(at, channel):
     samples = NOISE.copy()

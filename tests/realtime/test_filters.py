@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import signal
 
@@ -29,6 +30,7 @@ def in_pieces(chain, chunk, cuts):
     return np.concatenate([o.index for o in out]), np.concatenate([o.samples for o in out])
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.lists(st.integers(0, 1000), max_size=30),
     st.sampled_from([None, 125.0, 50.0]),

@@ -1,0 +1,91 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.schema import Config
+from realtime.epochs import Closed, Refused
+from realtime.pipeline import Pipeline
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.timeline import Hole
+
+RATE = 250.0
+SPEC = StreamSpec("eeg", "EEG", "id", RATE, ("Fz", "Cz", "Pz"))
+N = 2500
+RNG = np.random.default_rng(3)
+SAMPLES = RNG.normal(0, 10, (N, 3)).astype(np.float32)
+STAMPS = 1000 + np.arange(N) / RATE + RNG.normal(0, 5e-4, N)
+MARKERS = [Marker(1003 + 0.2 * k, "picture", f"p{k}") for k in range(25)]
+
+
+def run(items, config=None, spec=SPEC):
+    pipeline = Pipeline(config or Config(), spec)
+    return [event for item in items for event in pipeline.push(item)] + list(pipeline.finish())
+
+
+def epochs(events):
+    return {event.epoch.marker.picture: event.epoch for event in events if isinstance(event, Closed)}
+
+
+def chunks(cuts):
+    edges = [0, *sorted(cuts), N]
+    return [Chunk(STAMPS[a:b], SAMPLES[a:b], STAMPS[b - 1]) for a, b in itertools.pairwise(edges) if b > a]
+
+
+REFERENCE = epochs(run([*chunks([]), *MARKERS]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(0, N), max_size=50), st.booleans())
+def test_live_equals_replay_to_the_bit(cuts, markers_first):
+    data = chunks(cuts)
+    found = epochs(run([*MARKERS, *data] if markers_first else [*data, *MARKERS]))
+    assert len(found) == 25
+    assert found.keys() == REFERENCE.keys()
+    for name, epoch in found.items():
+        np.testing.assert_array_equal(epoch.samples, REFERENCE[name].samples)
+        assert epoch.last_stamp == REFERENCE[name].last_stamp
+
+
+def test_channels_are_picked_by_name():
+    config = Config.model_validate({"stream": {"channels": ["Pz", "Fz"]}})
+    found = epochs(run([*chunks([100, 900]), *MARKERS], config))
+    for name, epoch in found.items():
+        np.testing.assert_array_equal(epoch.samples, REFERENCE[name].samples[:, [2, 0]])
+
+
+@pytest.mark.parametrize(("channels", "message"), [(["Oz"], "Oz are not in"), (["Fz", "Fz"], "twice: Fz")])
+def test_channels_that_cannot_be_picked_are_refused(channels, message):
+    with pytest.raises(ValueError, match=message):
+        Pipeline(Config.model_validate({"stream": {"channels": channels}}), SPEC)
+
+
+def test_markers_count_by_class_and_are_moved_by_their_offset():
+    config = Config.model_validate({"markers": {"classes": {"2": "face"}, "offset_s": 0.02}})
+    events = run([*chunks([]), Marker(1004.0, "2"), Marker(1004.0, "3"), Marker(1004.0, "picture", "p")], config)
+    (closed,) = [e for e in events if isinstance(e, Closed)]
+    assert closed.epoch.onset == pytest.approx(1004.02)
+    same = epochs(run([*chunks([]), Marker(1004.02, "picture", "p")]))
+    np.testing.assert_array_equal(closed.epoch.samples, same["p"].samples)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(600, 2000), st.integers(1, 100))
+def test_lost_samples_refuse_what_they_touch(at, lost):
+    cut = [*chunks([at])]
+    after = Chunk(cut[1].stamps[lost:], cut[1].samples[lost:], cut[1].arrived)
+    events = run([cut[0], after, *MARKERS])
+    (hole,) = [e for e in events if isinstance(e, Hole)]
+    assert (hole.index, hole.lost) == (at + (0 if hole.retroactive else lost), lost)
+    found = epochs(events)
+    assert len(found) + len([e for e in events if isinstance(e, Refused)]) == 25
+    for epoch in found.values():
+        first = round((epoch.onset - 1000) * RATE)
+        assert first + 200 <= at or first >= at + lost
+
+
+def test_notices_pass_through():
+    notice = Notice(1.0, "stalled", "no data for 0.5 s")
+    assert run([notice]) == [notice]
