@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realtime.recorder_process import Ended, Failed, Finished, Recording, Stop, record
+from realtime.recorder_process import Ended, Failed, Finished, Ready, Recording, Stop, record
 from realtime.sources.base import Notice
 from realtime.sources.metadata import Wanted
 
@@ -57,13 +57,18 @@ class Recorder:
         self._files: list[Path] = []
         self._samples: dict[str, int] = {}
         self._process: multiprocessing.process.BaseProcess | None = None
-        self._replaced = False
+        self._ready = False
         if path.exists():
             msg = f"{path} exists and a recording is never overwritten; choose another name"
             raise RecorderError(msg)
         if not path.parent.is_dir():
             msg = f"there is no folder {path.parent} to record into; make it first"
             raise RecorderError(msg)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the recording process at present."""
+        return None if self._process is None else self._process.pid
 
     def start(self, timeout_s: float = 10.0) -> None:
         """Start, and return once every wanted stream is being recorded.
@@ -74,14 +79,18 @@ class Recorder:
             If one of them is not found within `timeout_s`, or the file cannot be written.
         """
         self._launch()
-        give_up = time.monotonic() + STARTING_S + timeout_s
+        give_up = time.monotonic() + STARTING_S
         while self._missing and time.monotonic() < give_up:
+            was_ready = self._ready
             for notice in self.notices(wait_s=0.1):
                 if notice.kind == "lost":
                     raise RecorderError(notice.text)
+            if self._ready and not was_ready:
+                give_up = time.monotonic() + timeout_s
         if self._missing:
-            self.stop()
             listed = "; ".join(str(wanted) for wanted in self._missing)
+            if not any(self.stop().samples.values()):
+                self._path.unlink(missing_ok=True)
             msg = f"nothing to record agrees with {listed}; start those streams first or leave them out"
             raise RecorderError(msg)
 
@@ -106,6 +115,7 @@ class Recorder:
         notices = []
         while (message := self._receive(wait_s)) is not None:
             wait_s = 0.0
+            self._ready = self._ready or isinstance(message, Ready)
             if isinstance(message, Recording):
                 self._missing = [wanted for wanted in self._missing if wanted not in message.wanted]
                 notices.append(_notice("recording", f"recording {message.stream.title}"))
@@ -155,7 +165,7 @@ class Recorder:
         except OSError:
             return  # it has died: `notices` says so and starts another, which is told everything
 
-    def _receive(self, wait_s: float) -> Recording | Ended | Failed | Finished | None:
+    def _receive(self, wait_s: float) -> Ready | Recording | Ended | Failed | Finished | None:
         try:
             message: Recording | Ended | Failed | Finished | None = (
                 self._pipe.recv() if self._pipe.poll(wait_s) else None

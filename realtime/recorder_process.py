@@ -41,6 +41,11 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """The file is there and streams are looked for."""
+
+
+@dataclass(frozen=True)
 class Recording:
     """`stream` is being recorded from now on, for `wanted`."""
 
@@ -114,6 +119,7 @@ class _Recorder:
 
     def run(self) -> dict[str, int]:
         """Record until told to stop; returns the number of samples by stream name."""
+        self._tell(Ready())
         synced = clocked = bounded = time.monotonic()
         while self._commands():
             self._look()
@@ -235,7 +241,7 @@ class _Recorder:
         self._tracks.remove(track)
         self._writer.stream_footer(track.number, track.first, track.last, track.count, track.offsets)
 
-    def _tell(self, message: Recording | Ended) -> None:
+    def _tell(self, message: Ready | Recording | Ended) -> None:
         try:
             self._pipe.send(message)
         except OSError:

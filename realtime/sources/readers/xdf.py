@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from configs.schema import MarkerSettings
 from realtime.sources.base import Marker
 from realtime.sources.metadata import SourceError, Wanted, choose, describe, read_markers, select
 from realtime.sources.readers.loaded import Loaded
+from realtime.xdf import whole_size
 
 if TYPE_CHECKING:
     from configs.schema import StreamSettings
@@ -30,7 +33,15 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
     import pyxdf
 
     try:
-        streams, _header = pyxdf.load_xdf(path, dejitter_timestamps=False, synchronize_clocks=True)
+        with _open(path) as file:
+            if file.read(4) != b"XDF:":
+                msg = "it does not begin with XDF:"
+                raise ValueError(msg)
+            # pyxdf fails on some chunks that a crash has cut short
+            size = whole_size(file)
+            file.seek(0)
+            whole = BytesIO(file.read(size)) if size < path.stat().st_size and path.suffix == ".xdf" else file
+            streams, _header = pyxdf.load_xdf(whole, dejitter_timestamps=False, synchronize_clocks=True)
     except Exception as error:  # pyxdf raises plain Exception, and whatever a broken file leads to
         msg = f"cannot read {path} as XDF: {' '.join(str(error).split()) or type(error).__name__}"
         raise SourceError(msg) from error
@@ -50,6 +61,10 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
     stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
     found = _markers([(d, s) for d, s in described if d is not chosen], markers)
     return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found)
+
+
+def _open(path: Path) -> BufferedIOBase:
+    return path.open("rb") if path.suffix.lower() == ".xdf" else gzip.open(path)
 
 
 def _markers(others: list[tuple[Any, Any]], settings: MarkerSettings) -> tuple[Marker, ...]:

@@ -1,0 +1,63 @@
+import time
+
+import numpy as np
+import pytest
+
+from configs.schema import MarkerSettings, StreamSettings
+from realtime.sources.base import Chunk, Marker
+from realtime.sources.lsl import LslSource
+from realtime.sources.publish import Publisher
+from realtime.sources.recording import SourceError
+from realtime.xdf import XdfWriter
+
+INFO = """<info><name>{name}</name><type>{type}</type><channel_count>{count}</channel_count>
+<nominal_srate>{rate}</nominal_srate><channel_format>{format}</channel_format><desc><channels>
+<channel><label>Fz</label><unit>microvolts</unit></channel></channels></desc></info>"""
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Six seconds at 100 Hz with a hole of 0.2 s, a foreign marker and one of ours."""
+    stamps = 5000 + np.arange(600) / 100
+    stamps[300:] += 0.2
+    writer = XdfWriter(tmp_path / "run.xdf")
+    writer.stream_header(1, INFO.format(name="played", type="EEG", count=1, rate=100, format="float32"))
+    writer.numbers(1, stamps, np.arange(600, dtype=np.float32)[:, None])
+    writer.stream_header(2, INFO.format(name="marks", type="Markers", count=1, rate=0, format="string"))
+    writer.texts(2, [stamps[50], stamps[450]], [["square"], ['{"kind":"picture","picture":"cat","trial":1}']])
+    writer.close()
+    return tmp_path / "run.xdf", stamps
+
+
+def test_what_is_played_arrives_as_recorded(recorded):
+    file, stamps = recorded
+    publisher = Publisher(file, speed=4.0)
+    streams = publisher.start()
+    source = LslSource(StreamSettings(source_id=streams.source_id), MarkerSettings(source_id=streams.markers_source_id))
+    try:
+        publisher.play()
+        chunks, markers, give_up = [], [], time.monotonic() + 30
+        for event in source.events():
+            if isinstance(event, Chunk):
+                chunks.append(event)
+            elif isinstance(event, Marker):
+                markers.append(event)
+            if publisher.wait(0) is not None:
+                break
+            assert time.monotonic() < give_up
+    finally:
+        source.close()
+    played = publisher.wait()
+    publisher.stop()
+    assert (played.samples, played.markers) == (600, 2)
+    assert np.concatenate([chunk.samples for chunk in chunks])[:, 0].tolist() == list(range(600))
+    received = np.concatenate([chunk.stamps for chunk in chunks])
+    assert np.ptp(received - stamps) < 2e-3
+    assert [(marker.kind, marker.picture) for marker in markers] == [("square", None), ("picture", "cat")]
+    assert markers[0].stamp == pytest.approx(received[50], abs=1e-3)
+    assert markers[1].stamp == pytest.approx(received[450], abs=1e-3)
+
+
+def test_a_recording_that_cannot_be_opened_is_told(tmp_path):
+    with pytest.raises(SourceError, match="there is no recording"):
+        Publisher(tmp_path / "absent.xdf").start()
