@@ -167,8 +167,9 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
     null = _score(_means(result.shams), bundle, seed)
     return (
         content
-        | {key: together.get(key) for key in ("n_way", "top1", "chance_top1", "top5", "two_way", "two_way_interval")}
+        | {key: together.get(key) for key in ("top1", "chance_top1", "top5", "two_way", "two_way_interval")}
         | {
+            "n_way": len(dict(singles)),
             "two_way_p": together.get("p"),
             "baseline_two_way": null.get("two_way"),
             "baseline_two_way_p": null.get("p"),

@@ -77,7 +77,7 @@ def register(app: typer.Typer) -> None:
         write_json(out / "summary.json", summary)
         entries = sheet_entries(finished, loop.pictures)
         title = (
-            f"{summary['n_way']} pictures never seen before, {summary['repeats']:g} looks each · "
+            f"{summary['n_way']} pictures never seen before, {summary['repeats']:.0f} looks each · "
             f"right picture first {number(summary['top1'])} (chance {number(summary['chance_top1'])}) · "
             f"two-way {number(summary['two_way'])} (chance 0.50)"
         )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from perceptogram.commands.replay import summary_rows
 from perceptogram.console import console, print_rows
+
+if TYPE_CHECKING:
+    from realtime.sources.lsl import LslSource
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +31,7 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram run --config my_lab.yaml --bundle bundle --out session1
         """
+        import signal
         import time
 
         from configs.errors import InputError
@@ -52,6 +57,8 @@ def register(app: typer.Typer) -> None:
                 source.close()
                 raise InputError(str(error)) from error
         console.print(f"decoding [bold]{source.spec.name}[/], {len(source.spec.channels)} channels; Ctrl-C stops")
+        # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
+        signal.signal(signal.SIGINT, lambda *_: _end(source))
         stop_at = None if seconds is None else time.monotonic() + seconds
         try:
             finished = decode(
@@ -68,3 +75,10 @@ def register(app: typer.Typer) -> None:
             if recorder is not None:
                 recorder.stop()
         print_rows(f"session in {out}", summary_rows(finished.summary))
+
+
+def _end(source: LslSource) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    source.close()
