@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.errors import InputError
 from realtime.bundle import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ DRAWN_VOCABULARY = DRAWN_FOLDER / "vocabulary.txt.gz"
 DRAWN_WEIGHTS = DRAWN_FOLDER / "weights.safetensors"
 
 
-class EncoderError(ValueError):
+class EncoderError(InputError):
     """An encoder that cannot be loaded as asked; the message is one line for people."""
 
 

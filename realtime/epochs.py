@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from configs.errors import InputError
 from configs.schema import ArtefactSettings
 from realtime.history import History
 from realtime.timeline import WARM_UP_S, Hole, TimedChunk
@@ -165,7 +166,7 @@ class EpochBuilder:
         self.n_times = round(stop_s * rate_hz) - self._offset
         if self.n_times < 1:
             msg = f"window from {first_s:g} s to {stop_s:g} s holds no sample at {rate_hz:g} Hz: make it longer"
-            raise ValueError(msg)
+            raise InputError(msg)
         self.times_s = (self._offset + np.arange(self.n_times)) / rate_hz
         self._artefacts = artefacts
         self._settle = round(settle_s * rate_hz)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import signal
 
+from configs.errors import InputError
 from configs.schema import FilterSettings
 from realtime.timeline import Hole, TimedChunk
 
@@ -47,7 +48,7 @@ class FilterChain:
 
     Raises
     ------
-    ValueError
+    InputError
         If a corner is not below half the sampling rate, or the output rate does not divide the input's.
     """
 
@@ -135,10 +136,10 @@ def _factor(settings: FilterSettings, rate_hz: float) -> int:
     factor = round(rate_hz / settings.rate_hz)
     if factor < 1 or abs(factor * settings.rate_hz - rate_hz) > 1e-6 * rate_hz:
         msg = f"filters.rate_hz ({settings.rate_hz:g}) must divide the stream's rate ({rate_hz:g} Hz)"
-        raise ValueError(msg)
+        raise InputError(msg)
     if factor > 1 and settings.lowpass_hz is None:
         msg = f"filters.lowpass_hz is needed to reduce {rate_hz:g} Hz to {settings.rate_hz:g} Hz without aliasing"
-        raise ValueError(msg)
+        raise InputError(msg)
     return factor
 
 
@@ -151,7 +152,7 @@ def _stages(settings: FilterSettings, rate_hz: float) -> dict[str, NDArray[np.fl
     ):
         if corner is not None and corner >= rate_hz / 2:
             msg = f"filters.{name}_hz ({corner:g}) must be below half the stream's rate ({rate_hz:g} Hz)"
-            raise ValueError(msg)
+            raise InputError(msg)
     stages = {}
     if settings.highpass_hz is not None:
         stages["highpass"] = signal.butter(settings.order, settings.highpass_hz, "highpass", fs=rate_hz, output="sos")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from configs.errors import InputError
 from configs.schema import Config
 from realtime.epochs import EpochBuilder, EpochEvent
 from realtime.filters import FilterChain
@@ -52,7 +53,7 @@ class Pipeline:
 
     Raises
     ------
-    ValueError
+    InputError
         If a channel is missing, or the filters or window do not fit the stream's rate.
     """
 
@@ -130,15 +131,15 @@ def pick_channels(
 
     Raises
     ------
-    ValueError
+    InputError
         If a channel is missing or its name stands for more than one.
     """
     missing = [name for name in wanted if name not in present]
     if missing:
         msg = f"channels {', '.join(missing)} are not in the stream, which has {', '.join(present)}"
-        raise ValueError(msg)
+        raise InputError(msg)
     double = sorted({name for name in wanted if present.count(name) > 1 or wanted.count(name) > 1})
     if double:
         msg = f"channel names must be unique, found twice: {', '.join(double)}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return None if wanted == present else np.array([present.index(name) for name in wanted], np.intp)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from configs.errors import InputError
 from realtime.recorder_process import Ended, Failed, Finished, Ready, Recording, Stop, record
 from realtime.sources.base import Notice
 from realtime.sources.metadata import Wanted
@@ -19,7 +20,7 @@ STARTING_S = 20.0
 FINISHING_S = 10.0
 
 
-class RecorderError(RuntimeError):
+class RecorderError(InputError):
     """A recording that cannot be made; one line says why and what to do."""
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-from configs.errors import InputError
 from perceptogram.console import console
 
 
@@ -28,7 +27,7 @@ def register(app: typer.Typer) -> None:
         import time
 
         from configs.schema import load_config
-        from realtime.recorder import Recorder, RecorderError, Wanted
+        from realtime.recorder import Recorder, Wanted
 
         wanted = [Wanted()]
         if config is not None:
@@ -38,11 +37,8 @@ def register(app: typer.Typer) -> None:
                 Wanted(stream.name, stream.type, stream.source_id, stream.host),
                 Wanted(markers.name, markers.type, markers.source_id),
             ]
-        try:
-            recorder = Recorder(out, wanted)
-            recorder.start()
-        except RecorderError as error:
-            raise InputError(str(error)) from error
+        recorder = Recorder(out, wanted)
+        recorder.start()
         stop_at = None if seconds is None else time.monotonic() + seconds
         console.print(f"recording to {out}; Ctrl-C stops")
         try:

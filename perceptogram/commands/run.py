@@ -34,7 +34,6 @@ def register(app: typer.Typer) -> None:
         import signal
         import time
 
-        from configs.errors import InputError
         from configs.schema import load_config
         from perceptogram.decoding import decode
         from realtime.bundle import load_bundle
@@ -50,12 +49,12 @@ def register(app: typer.Typer) -> None:
         if record:
             stream = Wanted(source.spec.name, source.spec.type, source.spec.source_id or None)
             wanted = [stream, Wanted(markers.name, markers.type, markers.source_id)]
+            recorder = Recorder(out / "recording.xdf", wanted)
             try:
-                recorder = Recorder(out / "recording.xdf", wanted)
                 recorder.start()
-            except RecorderError as error:
+            except RecorderError:
                 source.close()
-                raise InputError(str(error)) from error
+                raise
         console.print(f"decoding [bold]{source.spec.name}[/], {len(source.spec.channels)} channels; Ctrl-C stops")
         # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
         signal.signal(signal.SIGINT, lambda *_: _end(source))

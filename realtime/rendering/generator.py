@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from configs.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from realtime.bundle import EmbeddingSpace
 
 
-class GeneratorError(RuntimeError):
+class GeneratorError(InputError):
     """A generator that cannot be used as asked; the message is one line for people."""
 
 

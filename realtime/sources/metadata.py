@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from configs.errors import InputError
 from realtime.sources.base import Marker, StreamSpec
 from stimuli.markers import read_marker
 
@@ -37,7 +38,7 @@ SPELLINGS = {
 }
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """A stream or recording that cannot be used; one line says what is wrong and what to do."""
 
 

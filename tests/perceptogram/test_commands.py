@@ -1,0 +1,108 @@
+"""The command as a person types it: help, and one clear line with exit code 2 for bad input."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def perceptogram(*arguments, timeout_s=120):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def test_help_answers_without_loading_anything_heavy():
+    code = (
+        "import sys; sys.argv=['perceptogram','--help']\n"
+        "import perceptogram.__main__ as m\n"
+        "try: m.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch','diffusers','open_clip','mne','pygame','pylsl','matplotlib','scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "demo" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "fit", "run", "replay", "simulate", "streams", "record", "doctor", "bench"])
+def test_every_command_shows_an_example(command):
+    done = perceptogram(command, "--help")
+    assert done.returncode == 0
+    assert "Example: perceptogram" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fit", "none.csv", "--config", "demo", "--out", "b"), "there is no recording none.csv"),
+        (("fit", "none.csv", "--config", "nothing.yaml", "--out", "b"), "cannot read config nothing.yaml"),
+        (("replay", "none.xdf", "--out", "o"), "there is no recording none.xdf"),
+        (("replay", "none.xdf", "--bundle", "nowhere", "--out", "o"), "no bundle in nowhere"),
+        (("replay", "none.xdf", "--speed", "-3", "--out", "o"), "--speed -3: give a number above 0"),
+        (("run", "--config", "demo", "--bundle", "nowhere", "--out", "o"), "no bundle in nowhere"),
+        (("bench", "nothing"), "no benchmark 'nothing'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = perceptogram(*arguments)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert says in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_key_in_a_config_is_named(tmp_path):
+    (tmp_path / "lab.yaml").write_text("filters:\n  lowpass: 40\n")
+    done = perceptogram("fit", "none.csv", "--config", tmp_path / "lab.yaml", "--out", tmp_path / "b")
+    assert done.returncode == 2
+    assert "filters.lowpass: unknown key" in done.stderr
+
+
+def test_unreadable_recordings_are_refused(tmp_path):
+    (tmp_path / "broken.xdf").write_bytes(b"not XDF at all")
+    done = perceptogram("replay", tmp_path / "broken.xdf", "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert "broken.xdf" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_demo_does_not_touch_a_folder_of_somebody_elses(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = perceptogram("demo", "--headless", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "thesis.txt" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_a_stream_that_is_not_there_is_named_with_what_was_found(tmp_path):
+    (tmp_path / "lab.yaml").write_text("stream:\n  name: Nobody\n  timeout_s: 1\n")
+    done = perceptogram("run", "--config", tmp_path / "lab.yaml", "--bundle", tmp_path, "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert "no bundle" in done.stderr
+
+
+def test_streams_says_so_when_there_are_none(tmp_path):
+    done = perceptogram("streams", "--wait", 1, "--json", tmp_path / "streams.json")
+    assert done.returncode == 0
+    assert "no LSL stream answered" in done.stdout
+    assert json.loads((tmp_path / "streams.json").read_text()) == []
+
+
+def test_a_file_that_hides_a_package_is_named(tmp_path):
+    (tmp_path / "stimuli.py").write_text("print('mine')\n")
+    (tmp_path / "script.py").write_text("import perceptogram\n")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "stimuli.py: rename that file" in done.stderr
