@@ -161,15 +161,43 @@ class FitSettings(_Settings):
 
 
 class RenderSettings(_Settings):
-    """How an embedding becomes a picture."""
+    """How an embedding becomes a picture. All below `weights` is for the generators other than `embedded`."""
 
     generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip"] = "embedded"
     steps: Annotated[int, Field(ge=1, le=50)] = 4
     seed: int = 0
     weights: str | None = None
-    """Hub id or local folder; the generator's own default when left out."""
-    remote: bool = False
-    """Paint on other machines, by ``perceptogram worker``, through the broker at ``control.url``."""
+    """Hub id, local folder or single file; the generator's own default when left out, as for all weights below."""
+    adapter: str | None = None
+    """IP-Adapter: a file, or ``owner/name/file`` on the hub."""
+    adapter_scale: Annotated[float, Field(ge=0, le=2)] = 1.0
+    """Weight of the embedding beside the empty prompt."""
+    lora: str | None = None
+    """Distilled low-rank weights: a file, ``owner/name/file`` on the hub, or ``none``."""
+    prompt: Path | None = None
+    """File with the embeddings of the empty prompt; by default it is made and kept beside the weights."""
+    decoder: Literal["tiny", "full"] = "tiny"
+    """``tiny`` is TAESD; ``full`` is the model's own autoencoder, eighteen times the work."""
+    decoder_weights: str | None = None
+    sampler: Literal["euler-ancestral", "lcm", "tcd", "dpm++"] | None = None
+    """The one that the weights were distilled for when left out."""
+    eta: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Fresh noise in each step of ``tcd``."""
+    guidance: Annotated[float, Field(ge=0, le=20)] = 7.5
+    """`unclip`: weight of the condition; 1 and less means no guidance and half the work."""
+    noise_level: Annotated[int, Field(ge=0, lt=1000)] = 0
+    """`unclip`: noise on the embedding, of which the network is told."""
+    size: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = 512
+    """Width and height of a picture."""
+    pictures: Annotated[int, Field(ge=1, le=8)] = 1
+    """Pictures of one embedding from as many seeds, side by side: what they share is what was decoded."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Arithmetic; ``auto`` is float16 on a GPU and float32 on a CPU."""
+    compile: bool = False
+    """Compile the network: minutes at the start for some percent of each step."""
+    download: bool = False
+    """Whether weights that are not on this machine are downloaded."""
 
 
 class EvidenceSettings(_Settings):

@@ -1,0 +1,76 @@
+"""The networks that the published weights belong to, as diffusers describes them.
+
+A single file of weights does not say what it belongs to, and where there are no weights at all, speed is measured on
+the true networks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+Family = Literal["sdxl", "sd15", "unclip"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+_FOUR_DOWN = ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
+_FOUR_UP = ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D")
+
+UNETS: dict[Family, dict[str, Any]] = {
+    "sdxl": {
+        "sample_size": 64,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (320, 640, 1280),
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+    "sd15": {
+        "sample_size": 64,
+        "down_block_types": _FOUR_DOWN,
+        "up_block_types": _FOUR_UP,
+        "block_out_channels": (320, 640, 1280, 1280),
+        "attention_head_dim": 8,
+        "cross_attention_dim": 768,
+    },
+    "unclip": {
+        "sample_size": 96,
+        "down_block_types": _FOUR_DOWN,
+        "up_block_types": _FOUR_UP,
+        "block_out_channels": (320, 640, 1280, 1280),
+        "attention_head_dim": (5, 10, 20, 20),
+        "cross_attention_dim": 1024,
+        "use_linear_projection": True,
+        "class_embed_type": "projection",
+        "projection_class_embeddings_input_dim": 2048,
+    },
+}
+
+_KL = {
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 512,
+}
+FULL_DECODERS: dict[Family, dict[str, Any]] = {
+    "sdxl": _KL | {"scaling_factor": 0.13025, "force_upcast": True},
+    "sd15": _KL | {"scaling_factor": 0.18215},
+    "unclip": _KL | {"scaling_factor": 0.18215},
+}
+
+ADAPTER_TOKENS = 4
+PROMPT_TOKENS = 77
+POOLED_CHANNELS = 1280
+"""Channels of SDXL's pooled embedding of the prompt."""
+
+
+def single_file_layout(names: list[str]) -> Literal["diffusers", "original", "unknown"]:
+    """Return how the tensors of one file of UNet weights are named."""
+    if any(name.startswith("model.diffusion_model.") for name in names):
+        return "original"
+    return "diffusers" if "conv_in.weight" in names else "unknown"

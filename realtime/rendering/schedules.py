@@ -1,0 +1,241 @@
+"""The constants of every few-step sampler, computed before the first picture is asked for.
+
+All samplers here are affine in the latent, the network's output, the last estimate of the clean picture and fresh
+noise, so a step is seven numbers and the hot loop knows no scheduler. Latents are kept at unit variance
+(``sqrt(a) * clean + sqrt(1 - a) * noise``) for all of them; where a sampler is published in units of the noise level
+(Euler), the change of units is folded into its constants.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SamplerName = Literal["euler-ancestral", "lcm", "tcd", "dpm++"]
+Prediction = Literal["epsilon", "v"]
+
+TRAINING_STEPS = 1000
+_DISTILLED_STEPS = 50  # length of the grid on which consistency models are distilled
+_SIGMA_DATA = 0.5
+_TIMESTEP_SCALING = 10.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One denoising step.
+
+    The picture is ``picture_latent * latent + picture_output * output``, the next latent is ``next_latent * latent +
+    next_picture * picture + next_previous * previous picture + next_noise * noise``.
+    """
+
+    timestep: int
+    picture_latent: float
+    picture_output: float
+    next_latent: float = 0.0
+    next_picture: float = 1.0
+    next_previous: float = 0.0
+    next_noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All steps of one picture; the first latent is `start` times unit noise."""
+
+    start: float
+    steps: tuple[Step, ...]
+
+    @property
+    def uses_noise(self) -> bool:
+        """Whether fresh noise is mixed in between steps."""
+        return any(step.next_noise for step in self.steps)
+
+
+def make_schedule(sampler: SamplerName, steps: int, prediction: Prediction, eta: float = 1.0) -> Schedule:
+    """Return the constants of `sampler` for `steps` steps.
+
+    Parameters
+    ----------
+    sampler
+        Which method: see `euler_ancestral`, `lcm`, `tcd`, `dpm_solver`.
+    prediction
+        What the network says: the noise, or the velocity ``sqrt(a) * noise - sqrt(1 - a) * clean``.
+    eta
+        How much of the noise of each step of `tcd` is fresh, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If the sampler cannot take so many steps, or if `eta` is not within 0 and 1.
+    """
+    most = TRAINING_STEPS if sampler in ("euler-ancestral", "dpm++") else _DISTILLED_STEPS
+    if not 1 <= steps <= most:
+        msg = f"{steps} steps asked of the {sampler} sampler: it takes 1 to {most}"
+        raise ValueError(msg)
+    if not 0 <= eta <= 1:
+        msg = f"eta is {eta}: it must lie within 0 and 1"
+        raise ValueError(msg)
+    match sampler:
+        case "euler-ancestral":
+            return euler_ancestral(steps, prediction)
+        case "lcm":
+            return lcm(steps, prediction)
+        case "tcd":
+            return tcd(steps, prediction, eta)
+        case "dpm++":
+            return dpm_solver(steps, prediction)
+
+
+def euler_ancestral(steps: int, prediction: Prediction) -> Schedule:
+    """Ancestral Euler steps (Karras et al., "Elucidating the Design Space", 2022), as SDXL-Turbo was distilled for."""
+    times = trailing_timesteps(steps)
+    kept = signal_fractions()[times]
+    sigmas = [*np.sqrt((1 - kept) / kept), 0.0]
+    made = []
+    for index, time in enumerate(times):
+        sigma, onward = float(sigmas[index]), float(sigmas[index + 1])
+        up = onward * math.sqrt(max(sigma**2 - onward**2, 0.0)) / sigma
+        down = math.sqrt(max(onward**2 - up**2, 0.0)) / sigma
+        unit, next_unit = math.sqrt(1 + sigma**2), 1 / math.sqrt(1 + onward**2)
+        made.append(
+            Step(
+                int(time),
+                *_picture(float(kept[index]), prediction),
+                next_latent=next_unit * unit * down,
+                next_picture=next_unit * (1 - down),
+                next_noise=next_unit * up,
+            )
+        )
+    largest = float(sigmas[0])
+    return Schedule(largest / math.sqrt(1 + largest**2), tuple(made))
+
+
+def lcm(steps: int, prediction: Prediction) -> Schedule:
+    """Consistency steps (Luo et al., "Latent Consistency Models", 2023): to a clean picture, noise again, and so on."""
+    times = distilled_timesteps(steps)
+    kept = signal_fractions()
+    made = []
+    for index, time in enumerate(times):
+        scaled = _TIMESTEP_SCALING * time
+        skip = _SIGMA_DATA**2 / (scaled**2 + _SIGMA_DATA**2)
+        out = scaled / math.hypot(scaled, _SIGMA_DATA)
+        latent, output = _picture(float(kept[time]), prediction)
+        last = index == steps - 1
+        after = 1.0 if last else float(kept[times[index + 1]])
+        made.append(
+            Step(
+                int(time),
+                skip + out * latent,
+                out * output,
+                next_picture=math.sqrt(after),
+                next_noise=math.sqrt(1 - after),
+            )
+        )
+    return Schedule(1.0, tuple(made))
+
+
+def tcd(steps: int, prediction: Prediction, eta: float) -> Schedule:
+    """Trajectory consistency steps (Zheng et al., "Trajectory Consistency Distillation", 2024).
+
+    The network jumps to a time between, from which fresh noise leads to the next; the last jump ends at the first
+    training time, which is not quite clean, and its result is the picture.
+    """
+    times = distilled_timesteps(steps)
+    kept = signal_fractions()
+    made = []
+    for index, time in enumerate(times):
+        now = float(kept[time])
+        latent, output = _picture(now, prediction)
+        after = int(times[index + 1]) if index < steps - 1 else 0
+        reached = float(kept[math.floor((1 - eta) * after)])
+        # noise = (latent - sqrt(now) * picture) / sqrt(1 - now), kept at the variance of the time that is reached
+        ratio = math.sqrt((1 - reached) / (1 - now))
+        to_latent, to_picture = ratio, math.sqrt(reached) - ratio * math.sqrt(now)
+        if index == steps - 1:
+            made.append(Step(int(time), to_latent + to_picture * latent, to_picture * output))
+            continue
+        shrink = math.sqrt(float(kept[after]) / reached) if eta > 0 else 1.0
+        made.append(
+            Step(
+                int(time),
+                latent,
+                output,
+                next_latent=shrink * to_latent,
+                next_picture=shrink * to_picture,
+                next_noise=math.sqrt(max(1 - shrink**2, 0.0)),
+            )
+        )
+    return Schedule(1.0, tuple(made))
+
+
+def dpm_solver(steps: int, prediction: Prediction) -> Schedule:
+    """DPM-Solver++(2M) (Lu et al., 2022): two-step, deterministic; the first and last steps are of first order."""
+    times = trailing_timesteps(steps)
+    kept = [*(float(fraction) for fraction in signal_fractions()[times]), 1.0]
+    made = []
+    for index, time in enumerate(times):
+        now, after = kept[index], kept[index + 1]
+        picture = _picture(now, prediction)
+        if index == steps - 1:
+            made.append(Step(int(time), *picture))
+            continue
+        width = _log_ratio(after) - _log_ratio(now)
+        gain = -math.sqrt(after) * math.expm1(-width)
+        extrapolation = 0.0 if index == 0 else 0.5 * gain * width / (_log_ratio(now) - _log_ratio(kept[index - 1]))
+        made.append(
+            Step(
+                int(time),
+                *picture,
+                next_latent=math.sqrt((1 - after) / (1 - now)),
+                next_picture=gain + extrapolation,
+                next_previous=-extrapolation,
+            )
+        )
+    return Schedule(1.0, tuple(made))
+
+
+def signal_fractions() -> NDArray[np.float64]:
+    """Return the variance left of the picture after each training time, ``[1000]``: Stable Diffusion 1, 2 and XL."""
+    betas = np.linspace(math.sqrt(0.00085), math.sqrt(0.012), TRAINING_STEPS) ** 2
+    fractions: NDArray[np.float64] = np.cumprod(1 - betas, dtype=np.float64)
+    return fractions
+
+
+def cosine_signal_fractions() -> NDArray[np.float64]:
+    """Return the same for the noise put on image embeddings by unCLIP, ``[1000]`` (Nichol and Dhariwal, 2021)."""
+    times = np.arange(TRAINING_STEPS + 1) / TRAINING_STEPS
+    bar = np.cos((times + 0.008) / 1.008 * math.pi / 2) ** 2
+    fractions: NDArray[np.float64] = np.cumprod(1 - np.minimum(1 - bar[1:] / bar[:-1], 0.999), dtype=np.float64)
+    return fractions
+
+
+def trailing_timesteps(steps: int) -> NDArray[np.int64]:
+    """Return evenly spaced training times that start with the last, pure noise: ``[999, 749, 499, 249]`` for 4.
+
+    With any other spacing a picture of few steps starts from a noise level that it does not have (Lin et al., "Common
+    Diffusion Noise Schedules and Sample Steps are Flawed", 2024).
+    """
+    times: NDArray[np.int64] = np.round(np.arange(TRAINING_STEPS, 0, -TRAINING_STEPS / steps)).astype(np.int64) - 1
+    return times
+
+
+def distilled_timesteps(steps: int) -> NDArray[np.int64]:
+    """Return training times on the grid of distilled models: ``[999, 759, 499, 259]`` for 4."""
+    stride = TRAINING_STEPS // _DISTILLED_STEPS
+    grid = np.arange(_DISTILLED_STEPS, 0, -1) * stride - 1
+    times: NDArray[np.int64] = grid[np.floor(np.linspace(0, len(grid), steps, endpoint=False)).astype(np.int64)]
+    return times
+
+
+def _picture(kept: float, prediction: Prediction) -> tuple[float, float]:
+    """Return what the clean picture is in the latent and in the network's output."""
+    signal, noise = math.sqrt(kept), math.sqrt(1 - kept)
+    return (1 / signal, -noise / signal) if prediction == "epsilon" else (signal, -noise)
+
+
+def _log_ratio(kept: float) -> float:
+    """Return the logarithm of the signal-to-noise ratio of amplitudes."""
+    return 0.5 * (math.log(kept) - math.log1p(-kept))

@@ -1,0 +1,325 @@
+"""Diffusers' own pipelines are the oracle: same weights, same noise, same picture."""
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+from safetensors.torch import load_file
+
+from configs.schema import RenderSettings
+from realtime.rendering.frames import RenderRequest
+from realtime.rendering.generator import GeneratorError, make_generator
+from realtime.rendering.worker import RenderWorker
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # in diffusers
+    pytest.mark.filterwarnings("ignore:torch.jit:DeprecationWarning"),
+]
+import diffusers  # noqa: E402
+
+FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip"}
+NAMES = tuple(FAMILY)
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+ROUNDING = 0.5 / 255
+SEED = 11
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """Tiny weights of all families in the places where the settings of `at` look for them."""
+    home = tmp_path_factory.mktemp("weights")
+    tiny_models.make_tiny_decoder(home / "taesd")
+    for family in ("sdxl", "sd15", "unclip"):
+        folder = tiny_models.make_model_folder(home / family, family)
+        tiny_models.make_full_decoder(folder)
+        if family != "unclip":
+            tiny_models.make_adapter_file(home / f"{family}-adapter.safetensors", family)
+            tiny_models.make_lora_file(home / f"{family}-lora.safetensors", family)
+    return home
+
+
+def at(home, name, **more):
+    family = FAMILY[name]
+    given = {"weights": str(home / family), "decoder_weights": str(home / "taesd"), "size": 64, "lora": "none"}
+    if family != "unclip":
+        given["adapter"] = str(home / f"{family}-adapter.safetensors")
+    return RenderSettings(generator=name, **(given | more))
+
+
+def prepared(settings):
+    generator = make_generator(settings)
+    generator.prepare()
+    return generator
+
+
+def embedding(seed=0):
+    return 1.5 * np.random.default_rng(seed).standard_normal(1024).astype(np.float32)
+
+
+class Unencoded(diffusers.StableUnCLIPImg2ImgPipeline):
+    """The stock pipeline without its image encoder, which it otherwise asks for even when it is given an embedding."""
+
+    _optional_components = ("feature_extractor", "image_encoder", "tokenizer", "text_encoder")
+
+    def _encode_image(self, *, noise_level, image_embeds, do_classifier_free_guidance, **_):
+        noise = torch.zeros_like(image_embeds)
+        if int(noise_level):
+            torch.randn(1, 4, 8, 8, generator=(later := torch.Generator().manual_seed(SEED)))
+            noise = torch.randn(image_embeds.shape, generator=later)
+        noised = self.noise_image_embeddings(image_embeds, int(noise_level), noise)
+        return torch.cat([torch.zeros_like(noised), noised]) if do_classifier_free_guidance else noised
+
+
+def oracle(home, settings, steps, condition):
+    """Return what the stock pipeline paints, float ``[h, w, 3]`` in 0 … 1."""
+    family = FAMILY[settings.generator]
+    unet = tiny_models.make_unet(family)
+    prompt = load_file(home / family / "empty_prompt.safetensors")
+    if settings.decoder == "tiny":
+        vae = diffusers.AutoencoderTiny.from_pretrained(home / "taesd")
+    else:
+        vae = diffusers.AutoencoderKL.from_pretrained(home / family / "vae")
+    shared = {"vae": vae, "text_encoder": None, "tokenizer": None, "unet": unet}
+    call = {
+        "num_inference_steps": steps,
+        "height": settings.size,
+        "width": settings.size,
+        "prompt_embeds": prompt["embeddings"],
+        "generator": torch.Generator().manual_seed(SEED),
+        "output_type": "np",
+    }
+    given = torch.from_numpy(condition)[None]
+    if family == "unclip":
+        scheduler = diffusers.DPMSolverMultistepScheduler(
+            prediction_type="v_prediction", timestep_spacing="trailing", **BETAS
+        )
+        pipe = Unencoded(
+            feature_extractor=None,
+            image_encoder=None,
+            image_normalizer=diffusers.pipelines.stable_diffusion.StableUnCLIPImageNormalizer(1024),
+            image_noising_scheduler=diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+            scheduler=scheduler,
+            **shared,
+        )
+        call |= {"image_embeds": given, "guidance_scale": settings.guidance, "noise_level": settings.noise_level}
+        call["negative_prompt_embeds"] = prompt["embeddings"]
+    else:
+        kind = settings.sampler or ("euler-ancestral" if family == "sdxl" else "tcd")
+        scheduler = {
+            "euler-ancestral": lambda: diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", **BETAS),
+            "lcm": lambda: diffusers.LCMScheduler(steps_offset=1, **BETAS),
+            "tcd": lambda: diffusers.TCDScheduler(steps_offset=1, **BETAS),
+        }[kind]()
+        call |= {"ip_adapter_image_embeds": [given[None]], "guidance_scale": 0.0, "eta": settings.eta}
+        if family == "sdxl":
+            pipe = diffusers.StableDiffusionXLPipeline(
+                text_encoder_2=None, tokenizer_2=None, scheduler=scheduler, add_watermarker=False, **shared
+            )
+            call["pooled_prompt_embeds"] = prompt["pooled"]
+        else:
+            pipe = diffusers.StableDiffusionPipeline(
+                scheduler=scheduler,
+                safety_checker=None,
+                feature_extractor=None,
+                requires_safety_checker=False,
+                **shared,
+            )
+        file = load_file(settings.adapter)
+        parts = {kind: {} for kind in ("image_proj", "ip_adapter")}
+        for key, tensor in file.items():
+            kind, _, rest = key.partition(".")
+            parts[kind][rest] = tensor
+        pipe.load_ip_adapter(parts, subfolder="", weight_name="", image_encoder_folder=None)
+        pipe.set_ip_adapter_scale(settings.adapter_scale)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe(**call).images[0]
+
+
+def assert_same(ours, expected):
+    assert ours.shape == expected.shape
+    assert expected.std() > 0.02, "a blank picture shows nothing"
+    np.testing.assert_allclose(ours / 255, expected, atol=1e-3 + ROUNDING)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_same_picture_as_the_pipeline(house, name, steps):
+    settings = at(house, name)
+    pictures = list(prepared(settings).stream(embedding(), SEED, steps))
+    assert len(pictures) == steps
+    assert_same(pictures[-1], oracle(house, settings, steps, embedding()))
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "steps"),
+    [
+        ("sdxl-turbo", {"sampler": "tcd", "eta": 0.3}, 3),
+        ("sdxl-turbo", {"adapter_scale": 0.4}, 2),
+        ("sdxl-turbo", {"size": 128}, 1),
+        ("sd15-few-step", {"sampler": "lcm"}, 4),
+        ("sd15-few-step", {"adapter_scale": 0.0}, 1),
+        ("sd15-few-step", {"decoder": "full", "decoder_weights": None}, 1),
+        ("unclip", {"guidance": 1.0}, 3),
+        ("unclip", {"noise_level": 300}, 2),
+        # strong guidance over many steps of a random network makes rounding errors visible
+        ("unclip", {"decoder": "full", "decoder_weights": None, "guidance": 3.0}, 8),
+    ],
+)
+def test_same_picture_with_other_settings(house, name, more, steps):
+    settings = at(house, name, **more)
+    *_, last = prepared(settings).stream(embedding(), SEED, steps)
+    assert_same(last, oracle(house, settings, steps, embedding()))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def generator(house, request):
+    return prepared(at(house, request.param))
+
+
+def last_of(generator, condition, seed=SEED, steps=2):
+    *_, last = generator.stream(condition, seed, steps)
+    return last
+
+
+def test_pictures_depend_on_nothing_but_embedding_seed_and_steps(generator):
+    first = {(e, s, n): last_of(generator, embedding(e), s, n) for e in (0, 1) for s in (3, 4) for n in (1, 2, 3)}
+    assert len({picture.tobytes() for picture in first.values()}) == len(first)
+    for (e, s, n), picture in reversed(first.items()):
+        np.testing.assert_array_equal(last_of(generator, embedding(e), s, n), picture)
+
+
+def test_abandoned_pictures_leave_no_trace(generator):
+    expected = list(generator.stream(embedding(0), SEED, 4))
+    stale = generator.stream(embedding(1), SEED + 1, 4)
+    kept = [next(stale), next(stale)]
+    copies = [picture.copy() for picture in kept]
+    stale.close()
+    np.testing.assert_array_equal(list(generator.stream(embedding(0), SEED, 4)), expected)
+    np.testing.assert_array_equal(kept, copies)  # pictures that are held are not painted over
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_pictures_are_those_of_seeds_that_follow(house, name):
+    strip = last_of(prepared(at(house, name, pictures=3)), embedding(), seed=5, steps=3)
+    single = prepared(at(house, name))
+    for k in range(3):
+        alone = last_of(single, embedding(), seed=5 + k, steps=3)
+        difference = strip[:, 64 * k : 64 * (k + 1)].astype(int) - alone
+        assert abs(difference).max() <= 1
+
+
+def test_first_unconditional_prediction_is_made_once_a_seed(house):
+    generator = prepared(at(house, "unclip"))
+    batches = []
+    generator._sampler._network.register_forward_pre_hook(lambda _, inputs: batches.append(inputs[0].shape[0]))
+    last_of(generator, embedding(0), seed=21, steps=3)
+    last_of(generator, embedding(1), seed=21, steps=3)
+    assert batches == [1, 1, 2, 2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_keys_and_values_are_no_longer_in_memory(house, name):
+    unet = prepared(at(house, name))._sampler._network
+    before = sum(weight.numel() for weight in tiny_models.make_unet(FAMILY[name]).parameters())
+    crosses = [layer for key, layer in unet.named_modules() if key.endswith("attn2")]
+    dropped = sum(2 * layer.to_q.out_features * unet.config.cross_attention_dim for layer in crosses)
+    after = sum(weight.numel() for weight in unet.parameters())
+    fused = sum(layer.processor.weight.numel() for key, layer in unet.named_modules() if key.endswith("attn1"))
+    assert dropped > 0
+    assert after + fused == before - dropped
+
+
+@pytest.mark.parametrize("name", ["sdxl-turbo", "unclip"])
+def test_network_compiles_into_one_graph(house, name, monkeypatch):
+    """What `render.compile` needs, without the minutes that its code generator takes."""
+    torch._dynamo.reset()
+    compiled = torch.compile
+
+    def trace(network, *, fullgraph, dynamic, **_):
+        assert fullgraph
+        return compiled(network, backend="eager", fullgraph=True, dynamic=dynamic)
+
+    monkeypatch.setattr(torch, "compile", trace)
+    settings = at(house, name, steps=2)
+    np.testing.assert_array_equal(
+        last_of(prepared(settings.model_copy(update={"compile": True})), embedding()),
+        last_of(prepared(settings), embedding()),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_through_the_real_worker(house, name):
+    settings = at(house, name, steps=2)
+    expected = list(prepared(settings).stream(embedding(), SEED, 2))
+    with RenderWorker(settings, threads=1) as worker:
+        space = worker.wait_ready(120)
+        assert (space.model, space.pretrained, space.dims) == ("ViT-H-14", "laion2b_s32b_b79k", 1024)
+        worker.submit(RenderRequest(7, embedding(), SEED, 2))
+        frames = []
+        while not frames or not frames[-1].final:
+            assert worker.wait(60)
+            frames += worker.frames()
+    assert {frame.trial for frame in frames} == {7}
+    for frame, picture in zip(frames, expected, strict=True):
+        assert abs(frame.image.astype(int) - picture).max() <= 1
+
+
+def test_lora_is_what_the_network_learns_on_top(house):
+    from realtime.rendering.lora import fuse_lora
+
+    for family in ("sdxl", "sd15"):
+        file = house / f"{family}-lora.safetensors"
+        plain, fused = tiny_models.make_unet(family), tiny_models.make_unet(family)
+        matrices = load_file(file)
+        assert fuse_lora(fused, file, scale=0.5) == len(matrices) // 3
+        layers = dict(fused.named_modules())
+        for name, layer in plain.named_modules():
+            key = "lora_unet_" + name.replace(".", "_")
+            if f"{key}.alpha" in matrices:
+                down, up = matrices[f"{key}.lora_down.weight"], matrices[f"{key}.lora_up.weight"]
+                delta = torch.einsum("or,r...->o...", up.flatten(1), down) * 0.5 * 1.0 / 2
+                torch.testing.assert_close(layers[name].weight, layer.weight + delta)
+    with pytest.raises(GeneratorError, match="made for another one"):
+        fuse_lora(tiny_models.make_unet("sdxl"), house / "sd15-lora.safetensors")
+
+
+def test_lora_of_the_settings_is_used(house):
+    plain = at(house, "sd15-few-step")
+    with_lora = plain.model_copy(update={"lora": str(house / "sd15-lora.safetensors")})
+    assert not np.array_equal(last_of(prepared(plain), embedding()), last_of(prepared(with_lora), embedding()))
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "complaint"),
+    [
+        ("sdxl-turbo", {"adapter": "sd15-adapter.safetensors"}, "does not fit the UNet"),
+        ("sdxl-turbo", {"weights": "sd15"}, "no 'pooled' embedding"),
+        ("sd15-few-step", {"adapter": "sd15-lora.safetensors"}, "is not an IP-Adapter"),
+        ("sd15-few-step", {"prompt": "sdxl/empty_prompt.safetensors"}, "48 channels, the UNet wants 40"),
+        ("sd15-few-step", {"prompt": "nowhere.safetensors"}, "render.prompt: there is no file"),
+        ("sd15-few-step", {"adapter": "wide.safetensors"}, "embeddings of 1280 dims, not ViT-H-14"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(house, name, more, complaint):
+    tiny_models.make_adapter_file(house / "wide.safetensors", "sd15", dims=1280)
+    more = {key: str(house / value) for key, value in more.items()}
+    with pytest.raises(GeneratorError, match=complaint):
+        prepared(at(house, name, **more))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_absent_gpu_is_named(house):
+    with pytest.raises(GeneratorError, match="no CUDA GPU"):
+        prepared(at(house, "unclip", device="cuda"))
+
+
+def test_too_little_memory_is_one_line_with_the_next_smaller_setting(house, monkeypatch):
+    settings = at(house, "sdxl-turbo", pictures=4)
+    generator = make_generator(settings)
+
+    def burst(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(generator, "load", burst)
+    with pytest.raises(GeneratorError, match=r"^sdxl-turbo does not fit .* set render\.pictures to 1.*$"):
+        generator.prepare()
