@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from configs.errors import InputError
 from stimuli.markers import SCHEMA, Marker
 
 NAME = "PerceptogramMarkers"
@@ -11,7 +12,7 @@ SOURCE_ID = "perceptogram-markers"
 LINGER_S = 0.25
 
 
-class NobodyListens(RuntimeError):
+class NobodyListens(InputError):
     """A marker stream that nobody has subscribed to, so that markers sent now would be lost."""
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from configs.errors import InputError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ Split = Literal["calibration", "test", "all"]
 SPLITS: tuple[Split, ...] = ("calibration", "test", "all")
 
 
-class PictureError(ValueError):
+class PictureError(InputError):
     """Pictures that cannot be used; the message is one line that names the file or the picture."""
 
 

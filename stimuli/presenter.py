@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from configs.schema import PictureSettings, StimulusSettings, load_config
 from stimuli.child import STOP, ChildProcess, Report, commands, report
-from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet, NobodyListens
+from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet
 from stimuli.pictures import open_pictures
 from stimuli.presentation import Aborted, FrameLog, Presentation, Shown, read_shown
 from stimuli.screen import Screen
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stimulus = config.stimulus if config else StimulusSettings()
             job = PresenterJob(given.plan, given.log, pictures, stimulus, headless=given.headless, resume=given.resume)
         return 0 if run_presenter(job, commands(), report) else 1
-    except (ValueError, NobodyListens) as error:
+    except ValueError as error:
         report("error", text=" ".join(str(error).split()))
         return 2
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import TypeAdapter
 
+from configs.errors import InputError
+
 if TYPE_CHECKING:
     from configs.schema import StimulusSettings
 
@@ -23,7 +25,7 @@ TARGET = "target"
 """Name under which the rare target appears in a plan; it is drawn by the presenter and belongs to no picture set."""
 
 
-class PlanError(ValueError):
+class PlanError(InputError):
     """A plan that cannot be made or read; one line says why."""
 
 

@@ -94,22 +94,22 @@ class Component:
 def components(channels: tuple[str, ...]) -> tuple[Component, ...]:
     """Return the ground truth: every component of the response at these electrodes, in the order of `activations`."""
     layout: list[tuple[str, float, float, float, Poles]] = [
-        ("onset-p1", 0.100, 0.016, 4.0, (("O1", 1.0), ("O2", 1.0))),
-        ("onset-n1", 0.165, 0.022, 4.5, (("PO7", -1.0), ("PO8", -1.0))),
-        ("onset-p2", 0.230, 0.030, 3.0, (("Pz", 1.0),)),
-        ("brightness", 0.100, 0.016, 4.5, (("Oz", 1.0),)),
-        ("contrast", 0.110, 0.016, 3.0, (("POz", 1.0), ("Fz", -0.5))),
-        ("hue-cos", 0.120, 0.018, 5.0, MEDIAL_LATERAL),
-        ("hue-sin", 0.120, 0.018, 5.0, (("PO3", 1.0), ("PO8", -1.0))),
-        ("ground-cos", 0.135, 0.018, 2.5, (("P5", 1.0), ("P6", -1.0))),
-        ("ground-sin", 0.135, 0.018, 2.5, (("P1", 1.0), ("O2", -1.0))),
-        ("roughness", 0.140, 0.020, 3.0, MEDIAL_LATERAL),
-        *((f"texture-{k}", 0.150, 0.020, 5.5, site) for k, site in enumerate(TEXTURE_SITES)),
-        *((f"shape-{k}", 0.115, 0.018, 2.0, site) for k, site in enumerate(SHAPE_SITES)),
-        ("animate", 0.180, 0.022, 4.0, (("P7", -1.0), ("P8", -1.0))),
-        *((f"superclass-{k}", 0.195, 0.024, 9.0, site) for k, site in enumerate(SUPERCLASS_SITES)),
+        ("onset-p1", 0.100, 0.016, 5.0, (("O1", 1.0), ("O2", 1.0))),
+        ("onset-n1", 0.165, 0.022, 6.0, (("PO7", -1.0), ("PO8", -1.0))),
+        ("onset-p2", 0.230, 0.030, 4.0, (("Pz", 1.0),)),
+        ("brightness", 0.100, 0.016, 6.0, (("Oz", 1.0),)),
+        ("contrast", 0.110, 0.016, 4.0, (("POz", 1.0), ("Fz", -0.5))),
+        ("hue-cos", 0.120, 0.018, 6.5, MEDIAL_LATERAL),
+        ("hue-sin", 0.120, 0.018, 6.5, (("PO3", 1.0), ("PO8", -1.0))),
+        ("ground-cos", 0.135, 0.018, 3.0, (("P5", 1.0), ("P6", -1.0))),
+        ("ground-sin", 0.135, 0.018, 3.0, (("P1", 1.0), ("O2", -1.0))),
+        ("roughness", 0.140, 0.020, 4.0, MEDIAL_LATERAL),
+        *((f"texture-{k}", 0.150, 0.020, 7.0, site) for k, site in enumerate(TEXTURE_SITES)),
+        *((f"shape-{k}", 0.115, 0.018, 2.5, site) for k, site in enumerate(SHAPE_SITES)),
+        ("animate", 0.180, 0.022, 5.0, (("P7", -1.0), ("P8", -1.0))),
+        *((f"superclass-{k}", 0.195, 0.024, 11.5, site) for k, site in enumerate(SUPERCLASS_SITES)),
         *(
-            (f"concept-{k + wave * len(CONCEPT_SITES)}", latency, 0.020, 24.0, site)
+            (f"concept-{k + wave * len(CONCEPT_SITES)}", latency, 0.020, 31.0, site)
             for wave, latency in enumerate(CONCEPT_LATENCIES_S)
             for k, site in enumerate(CONCEPT_SITES)
         ),
