@@ -86,13 +86,13 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
     """
     trials = read_trials(recordings, config, _part(progress, "read"))
     targets = make_targets(config, trials.names)
-    earlier = before_onset(config)
+    null: Trials | None = None
     try:
-        null: Trials | None = read_trials(recordings, earlier)
+        earlier = read_trials(recordings, before_onset(config))
         # A picture whose own window was refused was not learned from and has no target.
-        null = null.take(np.isin(null.names, targets.gallery.names))
-    except FitError:
-        null = None
+        null = earlier.take(np.isin(earlier.names, targets.gallery.names))
+    except FitError as error:
+        logger.warning("no baseline score: %s", error)
     result = fit_trials(trials, targets, config, null, progress)
     result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
     return result
@@ -188,6 +188,8 @@ def baseline_scores(
     null: Trials, targets: Targets, config: Config, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Return the scores of the same procedure on windows that end at onset: what chance looks like in these data."""
+    if len(null) < FEWEST_TRIALS:
+        return {"baseline_n_trials": len(null)}
     window = before_onset(config).window
     layout = Layout.of(null.times_s, window.start_s, window.baseline_s)
     try:

@@ -1,0 +1,160 @@
+import importlib
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from calibration_examples import CHANNELS, RATE_HZ, make_trials
+
+from calibration.fit import fit_trials
+from calibration.ready_made import fit_ready_made, read_embeddings, read_epochs
+from calibration.trials import FitError
+from configs.schema import Config, FitSettings, WindowSettings
+from realtime.bundle import load_bundle
+
+CONFIG = Config(window=WindowSettings(stop_s=0.4), fit=FitSettings(permutations=50))
+
+
+@pytest.fixture(scope="module")
+def made():
+    return make_trials(n_pictures=40, signal=2.0)
+
+
+def write_npz(path, trials, **change):
+    content = {
+        "samples": trials.samples,
+        "rate": RATE_HZ,
+        "tmin": trials.times_s[0],
+        "channels": np.array(CHANNELS),
+        "pictures": trials.names,
+        "concepts": np.array([name[:-1] for name in trials.names]),
+    } | change
+    np.savez(path, **{key: value for key, value in content.items() if value is not None})
+    return path
+
+
+def write_fif(path, trials, metadata=True, **columns):
+    import mne
+
+    info = mne.create_info(list(CHANNELS), RATE_HZ, "eeg")
+    codes = {str(name): code + 1 for code, name in enumerate(np.unique(trials.names))}
+    events = np.stack([np.arange(len(trials)) * 100, np.zeros(len(trials)), [codes[n] for n in trials.names]], axis=1)
+    columns = columns or {"picture": trials.names}
+    table = [dict(zip(columns, map(str, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+    if importlib.util.find_spec("pandas"):
+        table = importlib.import_module("pandas").DataFrame(table)
+    samples = trials.samples.swapaxes(1, 2).astype(np.float64) * 1e-6
+    epochs = mne.EpochsArray(
+        samples,
+        info,
+        events.astype(int),
+        trials.times_s[0],
+        codes,
+        metadata=table if metadata else None,
+        baseline=None,
+        verbose="error",
+    )
+    epochs.save(path, verbose="error", fmt="single")
+    return path
+
+
+def write_embeddings(path, targets, named=True):
+    table, names = targets.gallery.embeddings, list(targets.gallery.names)
+    order = np.random.default_rng(0).permutation(len(names)) if named else np.argsort(names)
+    table, names = np.ascontiguousarray(table[order]), [names[i] for i in order]
+    if path.suffix == ".npy":
+        np.save(path, table)
+    elif path.suffix == ".npz":
+        np.savez(path, embeddings=table, **({"pictures": np.array(names)} if named else {}))
+    elif path.suffix == ".pt":
+        import torch
+
+        torch.save({"img_features": torch.from_numpy(table)} | ({"pictures": names} if named else {}), path)
+    else:
+        from safetensors.numpy import save_file
+
+        save_file({"embeddings": table}, path, {"pictures": json.dumps(names)} if named else None)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["epochs.npz", "made-epo.fif", "plain-epo.fif"])
+def test_epochs_from_files_give_the_map_of_the_same_trials(made, tmp_path, kind):
+    trials, targets = made
+    if kind.endswith("npz"):
+        file = write_npz(tmp_path / kind, trials)
+    else:
+        file = write_fif(tmp_path / kind, trials, metadata=kind.startswith("made"))
+    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets, named=False), CONFIG)
+    inside = trials.times_s >= -1e-9
+    cut = type(trials)(**{**vars(trials), "samples": trials.samples[:, inside], "times_s": trials.times_s[inside]})
+    expected = fit_trials(cut, targets, CONFIG).bundle
+    np.testing.assert_allclose(bundle.weights, expected.weights, rtol=1e-3, atol=1e-5)
+    assert bundle.scores["two_way"] > 0.9
+    assert bundle.scores["p"] < 0.05
+    assert abs(bundle.scores["baseline_two_way"] - 0.5) < 0.1
+    assert bundle.scores["baseline_window_s"] == [-0.2, 0.0]
+    bundle.save(tmp_path / "bundle")
+    assert load_bundle(tmp_path / "bundle").scores == bundle.scores
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "pt", "safetensors"])
+@pytest.mark.parametrize("named", [True, False])
+def test_embeddings_of_every_kind(made, tmp_path, suffix, named):
+    trials, targets = made
+    if suffix == "npy" and named:
+        pytest.skip("an .npy file has no names")
+    ready = read_epochs(write_npz(tmp_path / "epochs.npz", trials))
+    found = read_embeddings(write_embeddings(tmp_path / f"e.{suffix}", targets, named), ready)
+    np.testing.assert_array_equal(found.of(trials.names), targets.of(trials.names))
+    assert found.space.dims == targets.space.dims
+    labels = dict(zip(found.gallery.names, found.gallery.labels, strict=True))
+    assert labels[trials.names[0]] == trials.names[0][:-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rate": None}, "lacks rate"),
+        ({"samples": np.zeros((5, 4))}, r"must be \[trials"),
+        ({"channels": np.array(["A"])}, r"must be \[trials"),
+        ({"concepts": np.array(["x"])}, "1 concepts for 120 trials"),
+    ],
+)
+def test_says_what_is_wrong_with_an_archive(made, tmp_path, change, message):
+    with pytest.raises(FitError, match=message):
+        read_epochs(write_npz(tmp_path / "epochs.npz", made[0], **change))
+
+
+def test_says_what_is_wrong_with_other_files(made, tmp_path):
+    trials, targets = made
+    with pytest.raises(FitError, match="no file"):
+        read_epochs(tmp_path / "absent.npz")
+    (tmp_path / "bad.npz").write_bytes(b"not an archive")
+    with pytest.raises(FitError, match="cannot read"):
+        read_epochs(tmp_path / "bad.npz")
+    with pytest.raises(FitError, match="no column 'picture'"):
+        read_epochs(write_fif(tmp_path / "other-epo.fif", trials, image=trials.names))
+    broken = trials.samples.copy()
+    broken[3, 2, 1] = np.nan
+    with pytest.raises(FitError, match="NaN"):
+        read_epochs(write_npz(tmp_path / "nan.npz", trials, samples=broken))
+    ready = read_epochs(write_npz(tmp_path / "epochs.npz", trials))
+    np.save(tmp_path / "short.npy", targets.gallery.embeddings[:7])
+    with pytest.raises(FitError, match="7 rows for 40 pictures"):
+        read_embeddings(tmp_path / "short.npy", ready)
+    (tmp_path / "bad.pt").write_bytes(b"no")
+    with pytest.raises(FitError, match="cannot read embeddings"):
+        read_embeddings(tmp_path / "bad.pt", ready)
+    far = CONFIG.model_copy(update={"window": WindowSettings(start_s=2.0, stop_s=3.0)})
+    with pytest.raises(FitError, match="do not reach"):
+        fit_ready_made(tmp_path / "epochs.npz", write_embeddings(tmp_path / "e.npy", targets, False), far)
+
+
+def test_a_picture_without_embedding_is_named(made, tmp_path):
+    trials, targets = made
+    ready = read_epochs(write_npz(tmp_path / "epochs.npz", trials))
+    np.savez(
+        tmp_path / "e.npz", embeddings=targets.gallery.embeddings[1:], pictures=np.array(targets.gallery.names[1:])
+    )
+    with pytest.raises(FitError, match=targets.gallery.names[0]):
+        fit_trials(ready.trials, read_embeddings(tmp_path / "e.npz", ready), CONFIG)
