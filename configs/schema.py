@@ -161,7 +161,7 @@ class FitSettings(_Settings):
 
 
 class RenderSettings(_Settings):
-    """How an embedding becomes a picture. All below `weights` is for the generators other than `embedded`."""
+    """How an embedding becomes a picture; from `adapter` to `download` for the generators other than `embedded`."""
 
     generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip"] = "embedded"
     steps: Annotated[int, Field(ge=1, le=50)] = 4
@@ -198,6 +198,8 @@ class RenderSettings(_Settings):
     """Compile the network: minutes at the start for some percent of each step."""
     download: bool = False
     """Whether weights that are not on this machine are downloaded."""
+    remote: bool = False
+    """Paint on other machines, by ``perceptogram worker``, through the broker at ``control.url``."""
 
 
 class EvidenceSettings(_Settings):
