@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -63,8 +63,8 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
     return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found)
 
 
-def _open(path: Path) -> BufferedIOBase:
-    return path.open("rb") if path.suffix.lower() == ".xdf" else gzip.open(path)
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb") if path.suffix.lower() == ".xdf" else cast("BinaryIO", gzip.open(path))
 
 
 def _markers(others: list[tuple[Any, Any]], settings: MarkerSettings) -> tuple[Marker, ...]:

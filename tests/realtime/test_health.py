@@ -1,0 +1,86 @@
+import socket
+import threading
+import uuid
+
+import pytest
+from lsl_amplifier import Amplifier
+
+from configs.schema import StreamSettings
+from realtime import health
+
+
+def test_lsl_is_found_and_reads_itself_on_loopback():
+    check = health.check_discovery()
+    assert check.status in ("ok", "warning"), check
+    assert " 0 of 100 samples lost" in check.found
+
+
+def test_both_copies_of_liblsl_tell_their_version():
+    for check in (health.check_pylsl(), health.check_mne_lsl()):
+        assert check.status == "ok", check
+        assert check.found[0] == "1"
+
+
+def test_packages_that_are_missing_or_too_old_are_named(monkeypatch):
+    monkeypatch.setattr(
+        health.metadata, "requires", lambda _name: ["numpy>=2", "numpy>=99", "no-such-package", "x; extra == 'dev'"]
+    )
+    check = health.check_packages()
+    assert check.status == "broken"
+    assert "no-such-package is missing" in check.found
+    assert "is not >=99" in check.found
+    monkeypatch.setattr(health.metadata, "requires", lambda _name: ["numpy>=2"])
+    assert health.check_packages().status == "ok"
+
+
+def test_a_disk_is_measured_and_left_clean(tmp_path):
+    check = health.check_disk(tmp_path)
+    assert "MB/s" in check.found
+    assert list(tmp_path.iterdir()) == []
+    assert health.check_disk(tmp_path / "absent").status == "broken"
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "told"),
+    [
+        (b"\x20\x02\x00\x00", "ok", "answers in"),
+        (b"\x20\x02\x00\x05", "warning", "refuses anonymous clients (not allowed)"),
+        (b"HTTP", "warning", "not an MQTT broker"),
+    ],
+)
+def test_a_broker_is_told_from_what_only_listens(reply, status, told):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(64)[:8] == b"\x10\x0c\x00\x04MQTT"[:8]
+                connection.sendall(reply)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        check = health.check_broker("127.0.0.1", server.getsockname()[1])
+        thread.join()
+    assert (check.status, told in check.found) == (status, True), check
+
+
+def test_no_broker_is_a_warning_that_says_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    check = health.check_broker("127.0.0.1", port, timeout_s=0.5)
+    assert check.status == "warning"
+    assert "mosquitto" in check.advice
+
+
+def test_a_stream_that_is_well_and_one_that_is_not_there():
+    name = f"amp-{uuid.uuid4().hex[:8]}"
+    with Amplifier(name, "id", marker_s=None):
+        check = health.check_stream(StreamSettings(name=name), seconds=2.0)
+    assert "3 channels at 250 Hz in microvolts" in check.found
+    assert ", 0 of " in check.found
+    absent = health.check_stream(StreamSettings(name="absent", timeout_s=0.5))
+    assert (absent.status, "no EEG stream agrees" in absent.found) == ("broken", True)
+
+
+def test_the_gpu_check_always_answers():
+    assert "torch" in health.check_gpu().found
