@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.bundle import BundleError
+from realtime.epochs import Refused
+from realtime.pipeline import Pipeline
+from realtime.rendering.frames import Frame
+from realtime.session import Decoded, Session, ShamDecoded, Tick
+from realtime.timeline import Hole
+from tests.realtime.session_parts import CONFIG, DIMS, RATE, SPEC, ListSource, SlowRenderer, bundle, recording
+
+EVERY = range(0, 100_000, 10)
+
+
+def run(source, renderer=None, config=CONFIG, calibration=None):
+    session = Session(config, calibration or bundle(), source, renderer, clock=lambda: 0.0)
+    return list(session.run())
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_each_embedding_is_the_map_of_its_epoch():
+    calibration = bundle()
+    decoded = of(Decoded, run(ListSource(*recording(), EVERY)))
+    assert len(decoded) == 16
+    for event in decoded:
+        expected = calibration.bias + np.einsum("tc,tcd->d", event.epoch.samples, calibration.weights)
+        np.testing.assert_allclose(event.single, expected, rtol=1e-3, atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 3499), min_size=1, max_size=200), st.floats(0.0, 1.5))
+def test_however_it_is_chunked_and_however_late_the_markers_the_embeddings_are_the_same(cuts, late):
+    whole = {e.percept.trial: e for e in of(Decoded, run(ListSource(*recording(), EVERY)))}
+    pieces = {e.percept.trial: e for e in of(Decoded, run(ListSource(*recording(), cuts, late)))}
+    assert pieces.keys() == whole.keys()
+    for trial, event in pieces.items():
+        np.testing.assert_array_equal(event.epoch.samples, whole[trial].epoch.samples)
+        scale = np.abs(whole[trial].single).max()
+        np.testing.assert_allclose(event.single, whole[trial].single, atol=1e-5 * scale)
+
+
+def test_repeats_add_up():
+    decoded = of(Decoded, run(ListSource(*recording(), EVERY)))
+    shown = [event for event in decoded if event.percept.picture == "p2"]
+    assert [event.percept.repeats for event in shown] == [1, 2, 3, 4]
+    mean = np.mean([event.single for event in shown], axis=0)
+    np.testing.assert_allclose(shown[-1].percept.embedding, mean, rtol=1e-4, atol=1e-4)
+
+
+def test_a_window_over_a_hole_gives_no_percept_and_the_others_stay():
+    whole = {e.percept.trial: e for e in of(Decoded, run(ListSource(*recording(), EVERY)))}
+    hole_at = int(8.1 * RATE)
+    events = run(ListSource(*recording(drop=slice(hole_at, hole_at + 50)), EVERY))
+    decoded = {e.percept.trial: e for e in of(Decoded, events)}
+    assert sum(hole.lost for hole in of(Hole, events)) == 50
+    refused = {event.trial for event in of(Refused, events)}
+    assert 6 in refused  # its onset is at 8.0 s
+    assert refused | decoded.keys() == whole.keys()
+    assert not refused & decoded.keys()
+    for trial in range(5):
+        np.testing.assert_array_equal(decoded[trial].single, whole[trial].single)
+
+
+def test_the_sham_window_ends_at_the_onset():
+    calibration = bundle()
+    stamps, samples, markers = recording()
+    earlier = [replace(marker, stamp=marker.stamp - 0.4) for marker in markers]
+    shifted = of(Decoded, run(ListSource(stamps, samples, earlier, EVERY), calibration=calibration))
+    shams = of(ShamDecoded, run(ListSource(stamps, samples, markers, EVERY), calibration=calibration))
+    assert len(shams) == len(shifted) == 16
+    for sham, true in zip(shams, shifted, strict=True):
+        np.testing.assert_allclose(sham.single, true.single, rtol=1e-4, atol=1e-3)
+
+
+def test_the_renderer_gets_every_percept_and_the_last_one_is_waited_for():
+    renderer = SlowRenderer()
+    events = run(ListSource(*recording(), EVERY), renderer)
+    frames = of(Frame, events)
+    assert renderer.number == 16  # every percept was left for it, although it never came to paint
+    assert [frame.step for frame in frames] == [1, 2]
+    assert frames[-1].trial == of(Decoded, events)[-1].percept.trial
+
+
+def test_too_little_evidence_is_not_painted():
+    from realtime.evidence import ConfidenceModel
+
+    never_sure = replace(bundle(), confidence=ConfidenceModel(-3.0, 0.0, 0.0))
+    evidence = CONFIG.evidence.model_copy(update={"abstain_below": 0.5})
+    renderer = SlowRenderer()
+    events = run(
+        ListSource(*recording(), EVERY), renderer, CONFIG.model_copy(update={"evidence": evidence}), never_sure
+    )
+    assert len(of(Decoded, events)) == 16
+    assert renderer.number == 0
+    assert not of(Frame, events)
+
+
+def test_ticks_follow_the_data():
+    ticks = of(Tick, run(ListSource(*recording(), EVERY)))
+    assert [tick.stamp for tick in ticks] == sorted(tick.stamp for tick in ticks)
+    assert ticks[-1].stamp == pytest.approx(100 + 14 - 1 / RATE)
+
+
+def test_channels_in_another_order_are_put_right():
+    stamps, samples, markers = recording()
+    other = replace(SPEC, channels=("EOG", "O2", "Oz", "O1"))
+    shuffled = np.concatenate([np.full((len(samples), 1), 99, np.float32), samples[:, ::-1]], axis=1)
+    expected = of(Decoded, run(ListSource(stamps, samples, markers, EVERY)))
+    got = of(Decoded, run(ListSource(stamps, shuffled, markers, EVERY, spec=other)))
+    for one, two in zip(expected, got, strict=True):
+        np.testing.assert_allclose(one.single, two.single, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (replace(SPEC, channels=("O1", "O2")), "channels missing: Oz"),
+        (replace(SPEC, rate_hz=500.0), "250 Hz expected, 500 Hz found"),
+    ],
+)
+def test_another_stream_than_the_bundles_is_refused(spec, says):
+    with pytest.raises(BundleError, match=says):
+        run(ListSource(*recording(), EVERY, spec=spec))
+
+
+def test_other_filters_than_the_bundles_are_refused():
+    filters = CONFIG.filters.model_copy(update={"lowpass_hz": 30.0})
+    with pytest.raises(BundleError, match="lowpass_hz"):
+        run(ListSource(*recording(), EVERY), config=CONFIG.model_copy(update={"filters": filters}))
+
+
+def test_the_map_fits_what_the_pipeline_cuts():
+    assert bundle().weights.shape == (Pipeline(CONFIG, SPEC).n_times, 3, DIMS)
