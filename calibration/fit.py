@@ -237,7 +237,7 @@ def _check(trials: Trials, config: Config) -> None:
         msg = f"no trial of class {', '.join(map(repr, missing))}: markers.classes maps a label that never came"
         raise FitError(msg)
     if len(names) < 2:
-        msg = f"all {len(trials)} trials show {names[0]!r}: a map needs at least two pictures or classes"
+        msg = f"all {len(trials)} trials show {str(names[0])!r}: a map needs at least two pictures or classes"
         raise FitError(msg)
     if classes and sizes.min() < _FEWEST_OF_A_CLASS:
         rarest = str(names[sizes.argmin()])

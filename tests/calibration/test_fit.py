@@ -1,0 +1,164 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calibration_examples import CHANNELS, make_trials
+
+from calibration.evaluate import evaluate, score
+from calibration.fit import fit, fit_trials
+from calibration.targets import given_targets
+from calibration.trials import FitError
+from configs.schema import Config, FitSettings, MarkerSettings, WindowSettings, load_config
+from realtime.bundle import EmbeddingSpace, load_bundle
+from realtime.decoder import LinearDecoder
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+CONFIG = Config(window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)), fit=FitSettings(permutations=100))
+CLASSES = CONFIG.model_copy(update={"markers": MarkerSettings(classes={"1": "a", "2": "b"})})
+
+
+def two_classes(signal=1.0, n_recordings=3):
+    trials, _ = make_trials(n_pictures=2, repeats=90, signal=signal, n_recordings=n_recordings)
+    names = np.where(trials.names == "picture-000", "a", "b")
+    table = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
+    targets = given_targets(("a", "b"), ("a", "b"), table, EmbeddingSpace("made", "up", 6))
+    return type(trials)(**{**vars(trials), "names": names}), targets
+
+
+def test_the_bundle_decodes_live_what_was_cross_validated(tmp_path):
+    trials, targets = make_trials(signal=2.0)
+    result = fit_trials(trials, targets, CONFIG)
+    result.bundle.save(tmp_path / "bundle")
+    bundle = load_bundle(tmp_path / "bundle")
+    decoder = LinearDecoder(bundle.weights, bundle.bias, bundle.mean_input)
+    decoder.open(0)
+    decoder.add(0, 0, trials.samples[0])
+    expected = result.mapping.chain.predict(trials.samples[:1])[0]
+    np.testing.assert_allclose(decoder.close(0), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(bundle.mean_input, trials.samples.mean(axis=0), rtol=1e-4)
+    assert bundle.spec.channels == CHANNELS
+    assert bundle.first_s == pytest.approx(-0.2)
+    scores = json.loads((tmp_path / "bundle" / "scores.json").read_text())
+    assert scores == bundle.scores
+    assert scores["two_way"] > 0.9
+    assert scores["p"] == pytest.approx(1 / 101, rel=1e-4)
+    assert scores["n_trials"] == len(trials)
+    assert set(scores["by_repeats"]) == {"1", "2"}
+    assert bundle.fit["group_by"] == "picture"
+    assert bundle.fit["alpha"] in CONFIG.fit.alphas
+    assert bundle.confidence is not None
+    assert bundle.confidence.margin > 0
+
+
+def test_two_classes_are_told_apart_by_recording():
+    trials, targets = two_classes()
+    result = fit_trials(trials, targets, CLASSES)
+    scores = result.bundle.scores
+    assert scores["auc"] > 0.8
+    assert scores["auc_p"] < 0.02
+    assert len(scores["auc_by_fold"]) == 3
+    assert result.bundle.fit["group_by"] == "recording"
+    for fold in np.unique(result.held_out.folds):
+        assert len(np.unique(trials.recordings[result.held_out.folds == fold])) == 1
+
+
+def test_one_recording_is_cut_into_stretches():
+    trials, targets = two_classes(n_recordings=1)
+    result = fit_trials(trials, targets, CLASSES)
+    assert result.bundle.scores["auc"] > 0.8
+    # Each fold is one stretch of neighbours, so that slow drifts are not on both sides.
+    assert np.count_nonzero(np.diff(result.held_out.folds)) == len(np.unique(result.held_out.folds)) - 1
+
+
+def test_the_null_goes_through_the_same_procedure():
+    trials, targets = make_trials(signal=2.0)
+    noise, _ = make_trials(signal=0.0)
+    scores = fit_trials(trials, targets, CONFIG, null=noise).bundle.scores
+    assert abs(scores["baseline_two_way"] - 0.5) < 0.1
+    assert scores["baseline_two_way_interval"][0] < 0.5 < scores["baseline_two_way_interval"][1]
+    leaky = fit_trials(trials, targets, CONFIG, null=trials).bundle.scores
+    assert leaky["baseline_two_way"] > 0.9
+
+
+def test_the_same_input_gives_the_same_bundle():
+    trials, targets = make_trials()
+    first, second = (fit_trials(trials, targets, CONFIG).bundle for _ in range(2))
+    assert np.array_equal(first.weights, second.weights)
+    assert first.scores == second.scores
+
+
+def test_averaged_repeats_fit_too():
+    trials, targets = make_trials(signal=1.5)
+    config = CONFIG.model_copy(update={"fit": CONFIG.fit.model_copy(update={"average_repeats": True})})
+    assert fit_trials(trials, targets, config).bundle.scores["two_way"] > 0.85
+
+
+def test_scores_on_new_trials():
+    trials, targets = make_trials(signal=2.0)
+    first = trials.onsets < 100
+    bundle = fit_trials(trials.take(first), targets, CONFIG).bundle
+    found = score(bundle, trials.take(~first), CONFIG)
+    assert found["two_way"] > 0.9
+    assert found["p"] < 0.02
+    unknown = type(trials)(**{**vars(trials), "names": np.full(len(trials), "never-seen")})
+    with pytest.raises(FitError, match="never-seen"):
+        score(bundle, unknown, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "message"),
+    [
+        (lambda t: t.take(np.arange(7)), CONFIG, "7 usable trials"),
+        (lambda t: t.take(np.flatnonzero(t.names == "a")), CLASSES, "no trial of class 'b'"),
+        (lambda t: t.take(np.flatnonzero(t.names == "a")), CONFIG, "all 90 trials show 'a'"),
+        (
+            lambda t: t.take(np.r_[np.flatnonzero(t.names == "a"), np.flatnonzero(t.names == "b")[:3]]),
+            CLASSES,
+            "only 3",
+        ),
+        (lambda t: type(t)(**{**vars(t), "samples": t.samples * [1, 0, 1, 1]}), CLASSES, "flat throughout: Oz"),
+    ],
+)
+def test_says_what_is_wrong(change, config, message):
+    trials, targets = two_classes()
+    with pytest.raises(FitError, match=message):
+        fit_trials(change(trials), targets, config)
+
+
+def test_flagged_trials_teach_nothing_unless_nearly_all_are_flagged(caplog):
+    trials, targets = make_trials()
+    some = tuple(("peak-to-peak Oz",) if i % 10 == 0 else () for i in range(len(trials)))
+    most = tuple(() if i % 10 == 0 else ("peak-to-peak Oz",) for i in range(len(trials)))
+    taught = [
+        fit_trials(type(trials)(**{**vars(trials), "flags": flags}), targets, CONFIG).bundle.fit["n_taught"]
+        for flags in (some, most)
+    ]
+    assert taught == [len(trials) - len(trials) // 10, len(trials)]
+    assert "raise artefacts.peak_to_peak_uv" in caplog.text
+
+
+@pytest.mark.skipif(not (DATA / "muse_n170").is_dir(), reason="the recordings of ../shared/data are not here")
+@pytest.mark.slow
+def test_a_real_person_sees_faces_and_houses(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    runs = [DATA / "muse_n170" / f"run{number}.csv" for number in (1, 2, 3, 4)]
+    config = load_config("muse_n170")
+    scores = fit(runs, config).scores
+    assert scores["auc"] >= 0.68
+    assert scores["auc_p"] < 0.01
+    assert abs(scores["baseline_auc"] - 0.5) <= 0.05
+    bundle = fit(runs[:3], config)
+    found = evaluate(bundle, runs[3:], config)
+    assert found["auc"] > 0.62
+    assert found["auc_p"] < 0.01
+    assert found["refused"] < 30
+
+
+@pytest.mark.skipif(not (DATA / "muse_p300").is_dir(), reason="the recordings of ../shared/data are not here")
+def test_a_real_person_sees_rare_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    runs = [DATA / "muse_p300" / f"run{number}.csv" for number in (1, 2, 3)]
+    scores = fit(runs, load_config("muse_p300")).scores
+    assert scores["auc"] >= 0.75
+    assert scores["auc_p"] < 0.01
