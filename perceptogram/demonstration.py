@@ -31,6 +31,7 @@ from stimuli.pictures import PictureSet, choose_pictures, open_pictures
 from stimuli.presenter import BEGIN, PresenterJob, start_presenter
 from stimuli.sequence import Plan, plan, save_plan
 
+HEARING_S = 30.0
 SETTLE_S = 3.0
 """EEG before the first live picture, so that no window is refused because the filters had just started."""
 
@@ -83,6 +84,7 @@ class Demo:
         self._out = out
         self.pictures: PictureSet = open_pictures(config.pictures)
         self._participant: ChildProcess | None = None
+        self._showings = 0
         self._renderer: RenderWorker | None = None
 
     def __enter__(self) -> Demo:
@@ -184,6 +186,10 @@ class Demo:
         )
         presenter = start_presenter(job)
         try:
+            if self._participant is not None:
+                # Markers sent before the participant listens would go unanswered.
+                self._showings += 1
+                self._participant.wait_for("hearing", HEARING_S, self._showings)
             yield presenter
         finally:
             presenter.stop()
