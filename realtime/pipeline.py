@@ -62,6 +62,7 @@ class Pipeline:
         self._picks = pick_channels(self.channels, spec.channels)
         self._classes = config.markers.classes
         self._marker_offset_s = config.markers.offset_s
+        self._last_trial: int | None = None
         self.timeline = Timeline(spec.rate_hz)
         self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
         window = config.window
@@ -93,6 +94,7 @@ class Pipeline:
         if isinstance(item, Notice):
             yield item
         elif isinstance(item, Marker):
+            yield from self._missed_markers(item)
             if self.is_stimulus(item):
                 yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
@@ -118,6 +120,15 @@ class Pipeline:
         yield from self._epochs.push(item)
         if self._shams is not None:
             yield from map(Sham, self._shams.push(item))
+
+    def _missed_markers(self, marker: Marker) -> Iterator[Fault]:
+        """Report a gap in the running number that our own markers carry; a number that falls begins a new run."""
+        trial = marker.extra.get("trial")
+        if isinstance(trial, int):
+            if self._last_trial is not None and trial > self._last_trial + 1:
+                lost = trial - self._last_trial - 1
+                yield Fault(marker.stamp, "marker-lost", f"{lost} markers lost before trial {trial}")
+            self._last_trial = trial
 
     def is_stimulus(self, marker: Marker) -> bool:
         """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""

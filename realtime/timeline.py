@@ -31,6 +31,8 @@ WARM_UP = 32
 """Stamps that the jitter is learned from before anything is decided, and"""
 WARM_UP_S = 1.0
 """the time that they must cover."""
+CHUNK_S = 0.1
+"""Longest chunk to reckon with: until the next one came, a late chunk looks like a loss."""
 HOLD_S = 2.0
 """Longest time for which doubtful samples are held."""
 BURST_S = 0.05
@@ -50,7 +52,7 @@ HOLE_AT_START_S = 0.5
 RATE_TOLERANCE = 1e-3
 """Relative error of the nominal rate that is worth a report: a millisecond a second."""
 
-FaultKind = Literal["clock-step", "foreign-clock", "backward", "duplicate", "rate", "burst"]
+FaultKind = Literal["clock-step", "foreign-clock", "backward", "duplicate", "rate", "burst", "marker-lost"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Hole:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something else wrong with the stamps, in one line for people."""
+    """Something else wrong with a stream, in one line for people."""
 
     stamp: float
     kind: FaultKind
@@ -302,7 +304,7 @@ class Timeline:
         """Return how many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate."""
         every = max(1.0, float(index[-1] - index[0]) / max(1, len(index) - 1))
         noise = self._jitter.spread / (every * self._period)
-        return max(3, math.ceil(6 / every), math.ceil(2 * math.pow(9 * noise, 2 / 3)))
+        return max(3, math.ceil(CHUNK_S / (every * self._period)), math.ceil(2 * math.pow(9 * noise, 2 / 3)))
 
     def _is_steady(self, residuals: NDArray[np.float64]) -> bool:
         """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in."""
