@@ -137,17 +137,19 @@ class LatentGenerator(ABC):
             ("*.json", "*.safetensors"),
         )
 
-    def make_sampler(self, parts: Parts, *, graphs: bool = True) -> LatentSampler:
+    def make_sampler(self, parts: Parts) -> LatentSampler:
         """Return the hot loop of loaded `parts`; their network is shortened on the way and of no other use after."""
-        settings = self._settings
-        device, dtype = parts.unet.device, parts.unet.dtype
         parts.unet.requires_grad_(False).eval()
         parts.autoencoder.requires_grad_(False).eval()
-        condition = self.condition(parts)
-        if device.type == "cuda":
+        if parts.unet.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # all shapes stay as they are
+        return self.loop(parts, self.condition(parts), compiled=self._settings.compile)
+
+    def loop(self, parts: Parts, condition: Condition, *, compiled: bool, graphs: bool = True) -> LatentSampler:
+        """Return the hot loop of a network that `condition` has shortened."""
+        settings = self._settings
         network: Callable[..., Any] = parts.unet
-        if settings.compile:
+        if compiled:
             network = torch.compile(parts.unet, mode="max-autotune-no-cudagraphs", fullgraph=True, dynamic=False)
         return LatentSampler(
             network,
@@ -158,8 +160,8 @@ class LatentGenerator(ABC):
             size=settings.size,
             pictures=settings.pictures,
             guidance=self.guidance,
-            device=device,
-            dtype=dtype,
+            device=parts.unet.device,
+            dtype=parts.unet.dtype,
             graphs=graphs,
         )
 

@@ -5,10 +5,13 @@ import pytest
 import tiny_models
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from configs.schema import RenderSettings
 from realtime.rendering.frames import RenderRequest
 from realtime.rendering.generator import GeneratorError, make_generator
+from realtime.rendering.parts import Parts
 from realtime.rendering.worker import RenderWorker
 
 pytestmark = [
@@ -20,6 +23,7 @@ import diffusers  # noqa: E402
 FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip"}
 NAMES = tuple(FAMILY)
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+CHANNELS = ("encoder_block_out_channels", "decoder_block_out_channels")
 ROUNDING = 0.5 / 255
 SEED = 11
 
@@ -245,6 +249,42 @@ def test_network_compiles_into_one_graph(house, name, monkeypatch):
         last_of(prepared(settings.model_copy(update={"compile": True})), embedding()),
         last_of(prepared(settings), embedding()),
     )
+
+
+class OnDevice(TorchDispatchMode):
+    """Refuses what a CUDA graph cannot record: tensors in host memory. Waiting for a value, meta tensors refuse."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        tensors = [leaf for leaf in tree_leaves((arguments, keywords, result)) if isinstance(leaf, torch.Tensor)]
+        assert all(tensor.is_meta for tensor in tensors), f"{function} touches host memory"
+        return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_functions_never_leave_the_gpu(house, name):
+    """On a device without memory, so that it can be seen without a GPU."""
+    family = FAMILY[name]
+    generator = make_generator(at(house, name))
+    adapter = house / f"{family}-adapter.safetensors"
+    loaded = [load_file(house / family / "empty_prompt.safetensors"), load_file(adapter) if adapter.exists() else {}]
+    with torch.device("meta"):
+        prompt, extra = ({key: torch.empty(weight.shape) for key, weight in part.items()} for part in loaded)
+        unet = diffusers.UNet2DConditionModel(**tiny_models.TINY[family])
+        decoder = diffusers.AutoencoderTiny(**dict.fromkeys(CHANNELS, (8, 8, 8, 8)))
+        parts = Parts(unet, decoder, prompt, extra)
+        with torch.no_grad():
+            sampler = generator.loop(parts, generator.condition(parts), compiled=False, graphs=False)
+    program = sampler.program(3)
+    sampler._first_time = program.times[:1]
+    recorded = [sampler.write, *program.steps, sampler.decode]
+    if sampler._guidance is not None:
+        recorded.append(sampler._predict_unconditional)
+    with torch.inference_mode(), OnDevice():
+        for function in recorded:
+            function()
+    with OnDevice(), pytest.raises(AssertionError, match="host memory"):
+        sampler._latent + torch.zeros(1)
 
 
 @pytest.mark.parametrize("name", NAMES)
