@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ class Sham:
 
     event: EpochEvent
 
+
+MARKER_LATE_S = 0.5
+"""Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
 
 PipelineEvent = EpochEvent | Sham | Hole | Fault | Notice
 
@@ -63,6 +67,7 @@ class Pipeline:
         self._classes = config.markers.classes
         self._marker_offset_s = config.markers.offset_s
         self._last_trial: int | None = None
+        self._newest = self._told_late = -math.inf
         self.timeline = Timeline(spec.rate_hz)
         self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
         window = config.window
@@ -94,7 +99,7 @@ class Pipeline:
         if isinstance(item, Notice):
             yield item
         elif isinstance(item, Marker):
-            yield from self._missed_markers(item)
+            yield from self._check_marker(item)
             if self.is_stimulus(item):
                 yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
@@ -107,6 +112,7 @@ class Pipeline:
                     self._filters.hole(timed)
                     yield from self._cut(timed)
                 else:
+                    self._newest = float(timed.times[-1])
                     yield from self._cut(self._filters.push(timed))
 
     def finish(self) -> Iterator[PipelineEvent]:
@@ -121,10 +127,15 @@ class Pipeline:
         if self._shams is not None:
             yield from map(Sham, self._shams.push(item))
 
-    def _missed_markers(self, marker: Marker) -> Iterator[Fault]:
-        """Report a gap in the running number that our own markers carry; a number that falls begins a new run."""
+    def _check_marker(self, marker: Marker) -> Iterator[Fault]:
+        """Report a marker long behind its samples, and a gap in the running number that our own markers carry."""
+        late = self._newest - marker.stamp
+        if late > MARKER_LATE_S and self._newest > self._told_late + 10.0:
+            self._told_late = self._newest
+            yield Fault(marker.stamp, "marker-late", f"marker {marker.kind!r} came {late:.1f} s after its samples")
         trial = marker.extra.get("trial")
         if isinstance(trial, int):
+            # A number that falls begins a new run.
             if self._last_trial is not None and trial > self._last_trial + 1:
                 lost = trial - self._last_trial - 1
                 yield Fault(marker.stamp, "marker-lost", f"{lost} markers lost before trial {trial}")

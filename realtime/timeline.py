@@ -41,6 +41,8 @@ QUEUED = 0.25
 """Share of its due distance within which a stamp follows another when both waited for the same thing."""
 TOLERANCE_S = 0.004
 """Step backwards that is none: no sample lies further from its true time than an epoch may bear."""
+LATE_S = 0.25
+"""Delay beyond the usual with which samples may arrive before it is worth a report."""
 STEP_S = 0.02
 """Smallest step that the time of arrival can tell from a loss."""
 FOREIGN_S = 60.0
@@ -52,7 +54,9 @@ HOLE_AT_START_S = 0.5
 RATE_TOLERANCE = 1e-3
 """Relative error of the nominal rate that is worth a report: a millisecond a second."""
 
-FaultKind = Literal["clock-step", "foreign-clock", "backward", "duplicate", "rate", "burst", "marker-lost"]
+FaultKind = Literal[
+    "clock-step", "foreign-clock", "backward", "duplicate", "rate", "burst", "marker-lost", "marker-late"
+]
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ class Timeline:
         self._doubted_from: int | None = None
         self._latest = 0.0
         self._correction = 0.0
+        self._fastest = math.inf
         self._previous = (0, 0.0)
         self._line = (0, 0.0, self._period)
         self._reported: dict[FaultKind, int] = {}
@@ -209,6 +214,12 @@ class Timeline:
                 f"stamps are {last - chunk.arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
             )
             self._report("foreign-clock", last, text)
+        if live:
+            latency = chunk.arrived - (last + self._correction)
+            self._fastest = min(self._fastest, latency)
+            if latency > self._fastest + LATE_S:
+                late = f"{1e3 * (latency - self._fastest):.0f} ms later than usual"
+                self._report("burst", last, f"samples arrive {late}: the sender or the network stalled")
         rows = self._runs.observations(chunk.stamps)
         edges = [*rows, len(chunk.stamps)]
         self._place(chunk, 0, edges[0])
@@ -270,7 +281,8 @@ class Timeline:
     def _judge(self, evidence: _Evidence) -> None:
         """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
         model, period = self._jitter, self._period
-        index, residuals, latency = model.last(min(evidence.count + 8, WINDOW))
+        longest = round(WINDOW * model.correlation)
+        index, residuals, latency = model.last(min(evidence.count + 8, longest))
         level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
         if -max(TOLERANCE_S, period) < level < 0.5 * period:
             # The line lay wrong, or the clock offset was measured anew.
@@ -287,7 +299,7 @@ class Timeline:
         lost = round(level / period)
         queued = np.diff(shifted, prepend=shifted[0]) < (QUEUED - 1) * period * np.diff(index[start:], prepend=at)
         costs = [float(model.surprise(shifted[~queued] - k * period).sum()) for k in (lost - 1, lost, lost + 1)]
-        if min(costs[0], costs[2]) - costs[1] < SURE_COUNT and n < WINDOW // 2:
+        if min(costs[0], costs[2]) - costs[1] < SURE_COUNT and n < longest // 2:
             return
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0

@@ -136,7 +136,7 @@ def test_repeat_sends_twice():
         ("drop:1@6s", "hole"),
         ("drop:40@6s", "hole"),
         ("drop:3@6s, clock-step:-0.7@8s", "clock-step"),
-        ("stall:1@6s", None),
+        ("stall:1@6s", "burst"),
         ("burst:0.2@6s", "burst"),
         ("clock-step:0.5@6s", "clock-step"),
         ("clock-step:-0.5@6s", "clock-step"),
@@ -146,7 +146,7 @@ def test_repeat_sends_twice():
         ("jitter:0.002", None),
         ("repeat:10@6s", "duplicate"),
         ("marker-lost:2@6s", "marker-lost"),
-        ("marker-late:1@6s", None),
+        ("marker-late:1@6s", "marker-late"),
         ("nan:Pz@6s+0.1s", "refused"),
     ],
 )
