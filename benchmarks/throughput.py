@@ -115,6 +115,7 @@ def _read(source: LslSource, pipeline: Pipeline, samples_a_push: int, seconds: f
         "samples_a_push": samples_a_push,
         "seconds": seconds,
         "samples": len(sent),
+        "chunks": len(numbers),
         "lost": int(sent[-1] - sent[0] + 1 - len(sent)),
         "core_reader": reader / took_s,
         "core_session": session / took_s,

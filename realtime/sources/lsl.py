@@ -25,6 +25,7 @@ HUNG_S = 2.0  # silence of the reading process itself after which it is replaced
 STARTING_S = 20.0  # the same while it starts: importing takes long on a busy machine
 RESTARTED = ("restarted", "is read again, by a new process")
 RECONNECTED = ("reconnected", "was found again")
+LATE_S = 0.002
 MERGE = 64  # chunks that wait together are handed on as one
 
 
@@ -164,9 +165,11 @@ class LslSource:
             return None
 
     def _merged(self, chunk: Chunk) -> Chunk:
-        """Return `chunk` with those that already wait behind it, so that a session that is late catches up."""
+        """Return `chunk`, where the session is late with those that wait behind it, so that it catches up."""
+        import pylsl
+
         chunks = [chunk]
-        while len(chunks) < MERGE:
+        while len(chunks) < MERGE and pylsl.local_clock() - chunks[-1].arrived > LATE_S:
             message = self._receive(0.0)
             if not isinstance(message, Chunk):
                 self._waiting = message

@@ -45,8 +45,9 @@ BEAT_S = 0.1  # longest silence of this process while it is well
 SEARCH_AFTER_S = 0.5  # silence after which the stream is looked for under a new outlet
 BUFFER_S = 120  # how much liblsl keeps for a session that does not read
 CHUNK = 1024
-FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time,
-PAUSE_S = 0.0007  # with this pause between, which halves the processor time
+FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time, which halves the processor time:
+SETTLE_S = 0.00015  # with those that were pushed together,
+CYCLE_S = 0.0011  # and not more often than this
 
 
 def read_streams(pipe: Connection) -> None:
@@ -176,7 +177,7 @@ def _pull(
     first, rest = buffer[:1], buffer[1:]
     finder = None
     last = time.monotonic()
-    pause_s = PAUSE_S if selection.spec.rate_hz >= FAST_HZ else 0.0
+    fast = selection.spec.rate_hz >= FAST_HZ
     try:
         while True:
             _, stamps = inlet.pull_chunk(timeout=BEAT_S, max_samples=1, dest_obj=first)
@@ -188,14 +189,14 @@ def _pull(
                 if successor is not None:
                     return successor
                 continue
+            if fast:
+                time.sleep(max(SETTLE_S, last + CYCLE_S - time.monotonic()))
             _, more = inlet.pull_chunk(timeout=0.0, max_samples=CHUNK - 1, dest_obj=rest)
             arrived = pylsl.local_clock()
             stamps.extend(more)
             samples = buffer[: len(stamps), selection.picks] * selection.scale
             send(Chunk(np.array(stamps), samples.astype(np.float32), arrived))
             last, finder = time.monotonic(), None
-            if pause_s:
-                time.sleep(pause_s)
     except pylsl.util.LostError:
         send(Notice(pylsl.local_clock(), "lost", f"EEG stream {selection.spec.name!r} was lost; looking for it"))
         return None

@@ -235,3 +235,14 @@ def test_close_from_another_thread_ends_the_events(name, read):
             pass
         closer.join()
         reading.source.close()
+
+
+def test_a_session_that_pauses_longer_than_the_pipe_holds_loses_nothing(name, read):
+    channels = tuple(f"E{number}" for number in range(128))
+    with Amplifier(name, "id", rate_hz=1000.0, channels=channels, marker_s=None):
+        reading = read(name).until(lambda r: len(r.numbers) > 100)
+        threading.Event().wait(2.0)
+        before = len(reading.numbers)
+        reading.until(lambda r: len(r.numbers) > before + 2500)
+    assert np.diff(reading.numbers).tolist() == [1] * (len(reading.numbers) - 1)
+    assert reading.notices == []
