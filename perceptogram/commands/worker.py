@@ -15,14 +15,17 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def worker(
-        broker: str = typer.Option(..., help="Broker: mqtt://host:port or, with TLS, mqtts://host:port."),
-        generator: str = typer.Option("embedded", help="Which generator; the session's config must name the same."),
+        broker: str | None = typer.Option(None, help="Broker: mqtt://host:port or, with TLS, mqtts://host:port."),
+        config_file: Path | None = typer.Option(
+            None, "--config", help="The session's settings; its render and control."
+        ),
+        generator: str | None = typer.Option(None, help="Which generator; the session's config must name the same."),
         weights: str | None = typer.Option(None, help="Hub id or local folder of its weights."),
-        root: str = typer.Option("perceptogram", help="First part of the topics, as in the session's config."),
         credentials: Path | None = typer.Option(None, help="File of two lines: user, password."),
         ca_file: Path | None = typer.Option(None, help="Certificates to trust, as PEM."),
-        allow_remote: bool = typer.Option(False, help="Another machine's broker even without TLS and credentials."),
-        protocol: str = typer.Option("auto", help="MQTT version: auto, 5 or 3.1.1."),
+        allow_remote: bool | None = typer.Option(
+            None, "--allow-remote", help="Another machine's broker even without TLS and credentials."
+        ),
         threads: int | None = typer.Option(None, min=1, help="Torch threads; half of the cores when left out."),
     ) -> None:
         """Paint for sessions on other machines, until Ctrl-C. Several workers share the load.
@@ -33,13 +36,19 @@ def register(app: typer.Typer) -> None:
         """
         from rich.console import Console
 
-        from configs.schema import parse_config
+        from configs.schema import Config, load_config, parse_config
         from realtime.mqtt_address import broker_address
         from realtime.rendering.serving import RemoteWorker
 
-        control = {"url": broker, "root": root, "allow_remote": allow_remote, "protocol": protocol}
-        control |= {key: file for key, file in (("credentials", credentials), ("ca_file", ca_file)) if file is not None}
-        config = parse_config({"control": control, "render": {"generator": generator, "weights": weights}}, "options")
+        content = (Config() if config_file is None else load_config(config_file)).model_dump(exclude_unset=True)
+        asked: dict[str, dict[str, object]] = {
+            "control": {"url": broker, "credentials": credentials, "ca_file": ca_file, "allow_remote": allow_remote},
+            "render": {"generator": generator, "weights": weights},
+        }
+        for section, given in asked.items():
+            told = {key: value for key, value in given.items() if value is not None}
+            content[section] = content.get(section, {}) | told
+        config = parse_config(content, "options" if config_file is None else f"{config_file} and options")
         console = Console(stderr=True)
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -1,0 +1,243 @@
+"""The renderer on other machines: the same face as `RenderWorker`, fed over MQTT.
+
+========================================  ==============================================================
+``<root>/v1/render/<contract>/cmd``       requests for the group of workers that share a contract (MQTT 5)
+``<root>/v1/workers/<worker>/cmd``        requests for one worker: after a fault, or where the broker knows
+                                          no shared subscriptions
+``<root>/v1/workers/<worker>/state``      what a worker is and has, twice a second
+``<root>/v1/<session>/remote/frame``      pictures as JPEG, labelled in the comment
+``<root>/v1/<session>/remote/event``      requests that could not be painted
+========================================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.companion import Companion
+from realtime.control_process import Topics
+from realtime.mqtt_address import broker_address
+from realtime.rendering.dispatch import GivenUp
+from realtime.rendering.frames import Frame, RenderRequest, RenderState
+from realtime.rendering.generator import GeneratorError
+from realtime.rendering.remote_process import CAME, Status, run_remote
+from realtime.rendering.wire import Contract, software_version
+from realtime.rendering.worker import KEPT_FRAMES
+
+if TYPE_CHECKING:
+    from configs.schema import ControlSettings, RenderSettings
+    from realtime.bundle import EmbeddingSpace
+
+logger = logging.getLogger(__name__)
+
+MAX_OPEN = 256
+"""Requests remembered here while the companion, which abandons all but a few, is away."""
+
+
+@dataclass
+class _Open:
+    """A request whose final picture has not come."""
+
+    request: RenderRequest
+    step: int = 0
+    first: float | None = None
+
+
+class RemoteRenderer:
+    """Has the newest requests painted by workers on other machines.
+
+    Parameters
+    ----------
+    settings
+        Which generator the workers must have.
+    control
+        The broker.
+    session
+        The session's name as it stands in the topics.
+    space
+        Which embeddings the session's bundle predicts; only workers whose generator wants these are used.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be used as configured.
+    """
+
+    def __init__(self, settings: RenderSettings, control: ControlSettings, session: str, space: EmbeddingSpace) -> None:
+        from realtime.control import topic_name
+
+        self._space = space
+        self._lock = threading.Lock()
+        self._submitted = 0
+        self._open: dict[int, _Open] = {}
+        self._frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
+        self._arrived = threading.Event()
+        self._changed = threading.Condition()
+        self._status = Status(RenderState("loading", "looking for workers"))
+        self._heard = time.monotonic()
+        self._greeted = 0
+        contract = Contract(space, settings.generator, software_version())
+        topics = Topics(control.root, topic_name(session))
+        self._companion = Companion(
+            "remote renderer",
+            run_remote,
+            (broker_address(control), topics, contract),
+            {"request": MAX_OPEN},
+            self._take,
+            self._greet,
+        )
+
+    def start(self) -> RemoteRenderer:
+        """Start looking for workers and return at once; `wait_ready` waits until one can paint."""
+        self._companion.start()
+        return self
+
+    def submit(self, request: RenderRequest) -> int:
+        """Leave `request` for the workers and return its number at once.
+
+        Up to `BACKLOG` requests wait or are painted; one more abandons the oldest that no worker has.
+
+        Raises
+        ------
+        ValueError
+            If the request cannot be painted: wrong dimensions, values that are not finite, no steps.
+        """
+        embedding = np.ascontiguousarray(request.embedding, dtype=np.float32)
+        if embedding.shape != (self._space.dims,):
+            wanted = f"[{self._space.dims}]"
+            msg = f"trial {request.trial}: embedding of shape {list(embedding.shape)}, the generator wants {wanted}"
+            raise ValueError(msg)
+        if not np.isfinite(embedding).all() or request.steps < 1:
+            msg = f"trial {request.trial}: needs a finite embedding and at least one step (given: {request.steps})"
+            raise ValueError(msg)
+        kept = replace(request, embedding=embedding, ledger=dict(request.ledger))
+        with self._lock:
+            self._submitted += 1
+            self._open[self._submitted] = _Open(kept)
+            if len(self._open) > MAX_OPEN:
+                del self._open[next(iter(self._open))]
+            self._companion.put("request", (self._submitted, kept))
+            return self._submitted
+
+    def frames(self) -> list[Frame]:
+        """Return the frames that came since the last call, oldest first, without waiting."""
+        self._arrived.clear()
+        found = []
+        while self._frames:
+            found.append(self._frames.popleft())
+        return found
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until `frames` has something to return, and return whether it has."""
+        return self._arrived.wait(timeout_s)
+
+    def wait_ready(self, timeout_s: float) -> EmbeddingSpace:
+        """Wait until a worker can paint and return the space of its embeddings.
+
+        Raises
+        ------
+        GeneratorError
+            If none can in time; the message says why.
+        """
+        with self._changed:
+            if self._changed.wait_for(lambda: self._status.state.kind in ("ready", "busy"), timeout_s):
+                return self._space
+        msg = f"nobody can paint after {timeout_s:g} s: {self._status.state.text}"
+        raise GeneratorError(msg)
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """Which embeddings the workers want."""
+        return self._space
+
+    @property
+    def state(self) -> RenderState:
+        """How rendering is, and one line about it."""
+        return self._status.state
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Ids of the workers that can be used now."""
+        return self._status.workers
+
+    @property
+    def dropped(self) -> int:
+        """Requests abandoned for newer ones."""
+        return self._status.dropped
+
+    @property
+    def restarts(self) -> int:
+        """How often a request was handed to another worker because the first was lost."""
+        return self._status.handed_over
+
+    @property
+    def heartbeat_age_s(self) -> float:
+        """Seconds since the last news of any worker."""
+        return time.monotonic() - self._heard
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the companion process that talks to the workers."""
+        return self._companion.pid
+
+    def stop(self) -> None:
+        """End; frames that already came can still be fetched. Safe to call twice."""
+        self._companion.stop(2.0)
+        with self._changed:
+            self._status = replace(self._status, state=RenderState("dead", "stopped"), workers=())
+            self._changed.notify_all()
+
+    def __enter__(self) -> RemoteRenderer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _greet(self) -> None:
+        """Ask a new companion for whatever the one before did not finish."""
+        with self._lock:
+            self._greeted += 1
+            if self._greeted > 1:
+                for number, one in self._open.items():
+                    self._companion.put("request", (number, one.request))
+
+    def _take(self, item: Frame | Status | GivenUp) -> None:
+        self._heard = time.monotonic()
+        match item:
+            case Status():
+                with self._changed:
+                    self._status = item
+                    self._changed.notify_all()
+            case GivenUp(number, text):
+                logger.warning("%s", text)
+                with self._lock:
+                    self._open.pop(number, None)
+            case Frame() as frame:
+                self._deliver(frame)
+
+    def _deliver(self, frame: Frame) -> None:
+        """Hand out a frame that is new, with its times by the session's clock: a worker's is another machine's."""
+        came = frame.ledger[CAME]
+        with self._lock:
+            one = self._open.get(frame.request)
+            if one is None or frame.step <= one.step:
+                return  # a companion that died has handed it out before
+            one.step = frame.step
+            one.first = came if one.first is None else one.first
+            if frame.final:
+                del self._open[frame.request]
+        ledger = dict(one.request.ledger) | {"first_picture": one.first}
+        if frame.final:
+            ledger["final_picture"] = came
+        self._frames.append(replace(frame, ledger=ledger))
+        self._arrived.set()
