@@ -153,8 +153,8 @@ class Recorder:
         path = self._path if part == 1 else self._path.with_name(f"{self._path.stem}_part{part}{self._path.suffix}")
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        # not a daemon: when the session ends without stopping it, it finishes the file
-        self._process = context.Process(target=record, args=(theirs, path, tuple(self._wanted)), name="recorder")
+        arguments = (theirs, path, tuple(self._wanted))
+        self._process = context.Process(target=record, args=arguments, name="recorder", daemon=True)
         self._process.start()
         theirs.close()
         self._missing = list(self._wanted)

@@ -93,7 +93,10 @@ def record(pipe: Connection, path: Path, wanted: tuple[Wanted, ...]) -> None:
     """Record the `wanted` streams into `path` until `Stop` comes or the other end of `pipe` closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle
     try:
-        samples = _Recorder(pipe, path, list(wanted)).run()
+        recorder = _Recorder(pipe, path, list(wanted))
+        # so does a session end that forgets to stop it: the file is finished all the same
+        signal.signal(signal.SIGTERM, lambda *_: recorder.finish())
+        samples = recorder.run()
     except OSError as error:
         reply: Finished | Failed = Failed(f"cannot record into {path}: {error.strerror or error}")
     else:
@@ -109,6 +112,7 @@ class _Recorder:
         import pylsl
 
         self._pipe = pipe
+        self._finishing = False
         self._wanted = wanted
         self._writer = XdfWriter(path)
         self._resolver = pylsl.ContinuousResolver(forget_after=2.0)
@@ -116,6 +120,10 @@ class _Recorder:
         self._opened: queue.SimpleQueue[tuple[str, _Track | None]] = queue.SimpleQueue()
         self._tracks: list[_Track] = []
         self._all: list[_Track] = []
+
+    def finish(self) -> None:
+        """Make `run` finish the file and end."""
+        self._finishing = True
 
     def run(self) -> dict[str, int]:
         """Record until told to stop; returns the number of samples by stream name."""
@@ -151,7 +159,7 @@ class _Recorder:
         """Wait for the time between two writes; returns whether to go on."""
         try:
             if not self._pipe.poll(WRITE_S):
-                return True
+                return not self._finishing
             command = self._pipe.recv()
         except (EOFError, OSError):
             return False  # the session has gone: finish the file

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 0.1  # longest silence of this process while it is well
 SEARCH_AFTER_S = 0.5  # silence after which the stream is looked for under a new outlet
+OPEN_S = 5.0
 BUFFER_S = 120  # how much liblsl keeps for a session that does not read
 CHUNK = 1024
 FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time, which halves the processor time:
@@ -102,15 +103,37 @@ def _read(send: Callable[[Message], None], request: Request, go: threading.Event
     _read_samples(send, request, info, go)
 
 
-def _open(info: pylsl.StreamInfo, flags: int) -> tuple[pylsl.StreamInlet, StreamDescription]:
+def _open(
+    send: Callable[[Message], None], info: pylsl.StreamInfo, flags: int
+) -> tuple[pylsl.StreamInlet, StreamDescription]:
     """Return an inlet that receives, and the stream's full description; pylsl's RuntimeError if it has gone."""
     import pylsl
 
     inlet = pylsl.StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1, recover=False, processing_flags=flags)
-    description = describe(parse_info(inlet.info(timeout=5.0).as_xml()))
-    inlet.open_stream(timeout=5.0)
-    inlet.time_correction(timeout=5.0)
+    with _beating(send):
+        description = describe(parse_info(inlet.info(timeout=OPEN_S).as_xml()))
+        inlet.open_stream(timeout=OPEN_S)
+        inlet.time_correction(timeout=OPEN_S)
     return inlet, description
+
+
+@contextlib.contextmanager
+def _beating(send: Callable[[Message], None]) -> Iterator[None]:
+    """Send signs of life while something waits that has its own time limit."""
+    done = threading.Event()
+
+    def beat() -> None:
+        with contextlib.suppress(OSError):  # the session has gone, which the next message will show
+            while not done.wait(BEAT_S):
+                send(Beat())
+
+    thread = threading.Thread(target=beat, name="beats", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _read_samples(
@@ -132,7 +155,7 @@ def _read_samples(
                 time.sleep(0.05)
                 continue
         try:
-            inlet, description = _open(info, pylsl.proc_clocksync)
+            inlet, description = _open(send, info, pylsl.proc_clocksync)
             selection = select(description, settings)
         except SourceError as error:
             if known is None:
@@ -141,9 +164,10 @@ def _read_samples(
             send(Notice(pylsl.local_clock(), "lost", f"the stream came back changed: {error}"))
             info = None
             continue
-        except RuntimeError:  # pylsl's lost and timeout errors: it went while it was being opened
+        except RuntimeError as error:  # pylsl's lost and timeout errors
             if known is None:
-                msg = f"stream {info.name()!r} went away while it was being opened; check the amplifier's program"
+                what = f"stream {info.name()!r} is there but cannot be opened: {error}"
+                msg = f"{what} check its program, and that the firewall lets UDP and TCP 16572-16604 through"
                 raise SourceError(msg) from None
             info = None
             continue
@@ -218,7 +242,7 @@ def _read_markers(
             finder = None
             assert info is not None
             try:
-                inlet, description = _open(info, pylsl.proc_none)
+                inlet, description = _open(send, info, pylsl.proc_none)
                 if lost:
                     text = f"marker stream {description.name!r} was found again"
                     send(Notice(pylsl.local_clock(), "reconnected", text))

@@ -157,6 +157,8 @@ def _publish(
     n_samples = n_markers = 0
     early: list[Marker] = []  # markers before the first sample, whose time on this clock is not yet known
     for event in recording.events():
+        if pipe.poll():
+            return  # whoever wanted this has gone
         if isinstance(event, Marker):
             early.append(event)
             n_markers += 1

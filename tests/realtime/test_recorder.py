@@ -89,24 +89,28 @@ def test_killed_it_loses_at_most_a_second_and_another_goes_on(amplifier, record,
     assert numbers(second)[0] > numbers(first)[-1]
 
 
-def test_a_session_that_dies_leaves_a_finished_file(amplifier, tmp_path):
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_session_that_dies_or_forgets_to_stop_leaves_a_finished_file(amplifier, tmp_path, is_killed):
     context = multiprocessing.get_context("spawn")
     started = context.Event()
-    session = context.Process(target=_record_for_ever, args=(started, tmp_path / "run.xdf", amplifier.name))
+    arguments = (started, tmp_path / "run.xdf", amplifier.name, is_killed)
+    session = context.Process(target=_record_and_forget, args=arguments)
     session.start()
     assert started.wait(30)
-    session.kill()
+    if is_killed:
+        session.kill()
     session.join()
     until(lambda: b"</clock_offsets></info>" in (tmp_path / "run.xdf").read_bytes())
     stream = load(tmp_path / "run.xdf")[amplifier.name]
     assert stream["footer"]["info"]["sample_count"] == [str(len(stream["time_stamps"]))]
 
 
-def _record_for_ever(started, path, name):
+def _record_and_forget(started, path, name, wait):
     recorder = Recorder(path, [Wanted(name=name)])
     recorder.start()
     started.set()
-    signal.pause()
+    if wait:
+        signal.pause()
 
 
 def test_a_stream_may_be_added_and_appear_later(amplifier, record, tmp_path):

@@ -124,6 +124,17 @@ def test_several_eeg_streams_must_be_chosen_from(tmp_path):
     assert open_recording(file, Config(stream=StreamSettings(name="right"))).spec.name == "right"
 
 
+def test_a_stream_without_source_id_that_was_started_again_is_one_stream_with_a_hole(tmp_path):
+    writer = XdfWriter(tmp_path / "run.xdf")
+    for number, first in ((1, 50.0), (2, 52.5)):
+        writer.stream_header(number, EEG.format(name="amp"))
+        writer.numbers(number, first + np.arange(100) / 100, np.zeros((100, 2), np.float32))
+    writer.close()
+    stamps, samples, _ = played(open_recording(tmp_path / "run.xdf"))
+    assert len(stamps) == len(samples) == 200
+    assert np.diff(stamps).max() == pytest.approx(1.51)
+
+
 def test_markers_come_before_the_chunk_in_whose_time_they_fall(tmp_path):
     file = write_xdf(tmp_path / "run.xdf", 50 + np.arange(200) / 100)
     seen = 0.0
