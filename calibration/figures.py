@@ -1,0 +1,161 @@
+"""The report's figures, each a PNG image as text that stands in the page itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.breakdown import Part
+from calibration.learning import Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, SIGNAL, NULL, CHANCE = "#1d2733", "#1f6f8b", "#b5654a", "#8a949e"
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+class Canvas:
+    """One figure under construction; `image` is its PNG once the block that made it has ended."""
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        self.image = ""
+
+
+@contextmanager
+def _canvas(width: float = 4.8, height: float = 2.6) -> Iterator[Canvas]:
+    """Yield a canvas of `width` × `height` inches."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        canvas = Canvas(figure.add_subplot())
+        yield canvas
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=160)
+        canvas.image = _data_uri(buffer.getvalue())
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def picture(image: NDArray[np.uint8], size: int = 96) -> str:
+    """Return an RGB picture ``[height, width, 3]`` shrunk to `size` pixels, as text."""
+    from PIL import Image
+
+    shrunk = Image.fromarray(image)
+    shrunk.thumbnail((size, size))
+    buffer = io.BytesIO()
+    shrunk.save(buffer, format="PNG")
+    return _data_uri(buffer.getvalue())
+
+
+def _chance(axes: Axes, level: float = 0.5) -> None:
+    axes.axhline(level, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate("chance", (1.01, level), xycoords=("axes fraction", "data"), color=CHANCE, va="center")
+
+
+def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, float]], label: str) -> str:
+    """Draw scores as dots with intervals; each row is a name, the score, its interval and its chance level."""
+    with _canvas(width=6.4, height=0.7 + 0.38 * len(rows)) as canvas:
+        axes = canvas.axes
+        for place, (name, value, interval, chance) in enumerate(reversed(rows)):
+            colour = NULL if "before" in name else SIGNAL
+            if interval is not None:
+                axes.plot(interval, [place, place], color=colour, linewidth=2.5, solid_capstyle="butt", alpha=0.45)
+            axes.plot(value, place, "o", color=colour, markersize=7)
+            axes.plot([chance, chance], [place - 0.3, place + 0.3], color=CHANCE, linewidth=1.5)
+            axes.annotate(f"{value:.3f}", (value, place), (0, 7), textcoords="offset points", ha="center", color=colour)
+        axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)])
+        axes.set(xlabel=label, xlim=(0, 1), ylim=(-0.6, len(rows) - 0.3))
+    return canvas.image
+
+
+def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> str:
+    """Draw scores along the window; each dot stands at the middle of its stretch."""
+    with _canvas() as canvas:
+        axes = canvas.axes
+        at = 1e3 * np.array([part.at for part in parts])
+        axes.fill_between(at, [p.low for p in parts], [p.high for p in parts], color=SIGNAL, alpha=0.2, linewidth=0)
+        axes.plot(at, [p.score for p in parts], "o-", color=SIGNAL)
+        if mark_s is not None:
+            axes.axvline(1e3 * mark_s, color=CHANCE, linewidth=1)
+        _chance(axes)
+        axes.set(xlabel="middle of the stretch, ms after onset", ylabel=label)
+    return canvas.image
+
+
+def bars(parts: Sequence[Part], label: str) -> str:
+    """Draw one bar an electrode, best first."""
+    ranked = sorted(parts, key=lambda part: -part.score)
+    with _canvas(width=max(4.8, 0.17 * len(ranked))) as canvas:
+        axes = canvas.axes
+        places = np.arange(len(ranked))
+        values = np.array([part.score for part in ranked])
+        spread = np.array([[p.score - p.low for p in ranked], [p.high - p.score for p in ranked]])
+        axes.bar(places, values - 0.5, bottom=0.5, color=SIGNAL, alpha=0.8, width=0.65)
+        axes.errorbar(places, values, np.maximum(spread, 0), fmt="none", ecolor=INK, elinewidth=1)
+        axes.set_xticks(places, [part.name for part in ranked], rotation=90 if len(ranked) > 12 else 0)
+        _chance(axes)
+        axes.set(ylabel=label)
+    return canvas.image
+
+
+def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_fold: Sequence[float]) -> str:
+    """Draw the held-out error along alpha, the chosen one marked, and what each fold chose for itself."""
+    with _canvas() as canvas:
+        axes = canvas.axes
+        axes.semilogx(values, errors, "o-", color=SIGNAL)
+        axes.axvline(chosen, color=SIGNAL, linewidth=1)
+        bottom = axes.get_ylim()[0]
+        for place, alpha in enumerate(sorted(by_fold)):
+            axes.plot(alpha * 1.06**place, bottom, "|", color=NULL, markersize=10, clip_on=False)
+        axes.axhline(1.0, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate("the mean", (1.01, 1), xycoords=("axes fraction", "data"), color=CHANCE, va="center")
+        axes.set(xlabel="alpha", ylabel="held-out squared error\n(share of variance)")
+    return canvas.image
+
+
+def learning(points: Sequence[Point], label: str) -> str:
+    """Draw the score against the number of trials learned from."""
+    with _canvas() as canvas:
+        axes = canvas.axes
+        n = [point.n for point in points]
+        axes.fill_between(n, [p.low for p in points], [p.high for p in points], color=SIGNAL, alpha=0.2, linewidth=0)
+        axes.plot(n, [point.score for point in points], "o-", color=SIGNAL)
+        _chance(axes)
+        axes.set(xlabel="trials learned from", ylabel=label, xlim=(0, None))
+    return canvas.image
+
+
+def evidence(values: NDArray[np.float64], positive: NDArray[np.bool_], names: Sequence[str]) -> str:
+    """Draw how the held-out evidence of two classes is spread."""
+    with _canvas() as canvas:
+        axes = canvas.axes
+        low, high = np.quantile(values, [0.005, 0.995])
+        edges = np.linspace(float(low), float(high), 32)
+        for chosen, name, colour in ((~positive, names[0], NULL), (positive, names[1], SIGNAL)):
+            axes.hist(values[chosen], edges.tolist(), density=True, color=colour, alpha=0.5, label=name)
+        axes.legend(frameon=False)
+        axes.set(xlabel=f"evidence for {names[1]} over {names[0]} (arbitrary units)", yticks=[])
+    return canvas.image

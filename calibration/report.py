@@ -1,0 +1,310 @@
+"""The report of a calibration: one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import figures, scores
+from calibration.breakdown import by_channel, by_time
+from calibration.fit import Fit, Progress
+from calibration.learning import learning_curve, trials_to_reach
+from configs.schema import Config
+from realtime.gallery import similarity
+
+Images = Callable[[str], NDArray[np.uint8]]
+
+_GOALS = (0.6, 0.7, 0.8, 0.9)
+_EXAMPLES = 4
+_NEIGHBOURS = 6
+_NAMES = {"auc": "AUC", "two_way": "2-way identification"}
+
+_CSS = """
+:root { color: #1d2733; background: #fff; font: 15px/1.5 "DejaVu Sans", Verdana, sans-serif; }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.55rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .5rem; }
+header p, figcaption, .note { color: #5a6672; margin: .2rem 0; } .note { max-width: 46rem; }
+.headline { font-size: 1.15rem; border-left: .3rem solid #1f6f8b; padding: .3rem .9rem; margin: 1.2rem 0; }
+.simulated { background: #f6e3c5; padding: .4rem .9rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1.2rem; align-items: start; }
+figure { margin: 0; } figure img { width: 100%; max-width: 44rem; } figcaption { font-size: .85rem; }
+table { border-collapse: collapse; } td, th { padding: .18rem .9rem .18rem 0; text-align: left; vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } tr + tr { border-top: 1px solid #e4e8eb; }
+.row { display: flex; gap: .5rem; align-items: flex-start; margin: .5rem 0; }
+.row div { width: 96px; font-size: .72rem; line-height: 1.25; text-align: center; overflow-wrap: anywhere; }
+.row div:first-child { padding-right: .9rem; border-right: 1px solid #8a949e; margin-right: .5rem; }
+.row .hit { color: #1f6f8b; font-weight: bold; } .row img { width: 96px; display: block; }
+"""
+
+
+def write_report(
+    result: Fit, path: str | Path, config: Config, images: Images | None = None, progress: Progress | None = None
+) -> None:
+    """Write the report of a fit to `path`, whole or not at all.
+
+    Parameters
+    ----------
+    result
+        What `calibration.fit.fit_recordings` returned.
+    path
+        The HTML file.
+    config
+        The settings that the fit was made with.
+    images
+        Gives a picture by its name as RGB ``[height, width, 3]``; without it examples show names only.
+    progress
+        Told what is being done, how many parts of it are done, and of how many.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    part.write_text(render(result, config, images, progress), encoding="utf-8")
+    part.replace(path)
+
+
+def render(result: Fit, config: Config, images: Images | None = None, progress: Progress | None = None) -> str:
+    """Return the page as text; parameters are those of `write_report`."""
+    bundle, found = result.bundle, result.bundle.scores
+    kind = "auc" if "auc" in found else "two_way"
+    label = _NAMES[kind]
+    where = (result.examples, result.layout)
+    how = (config.fit, bundle.gallery)
+
+    def tell(what: str) -> Callable[[int, int], None] | None:
+        return None if progress is None else partial(progress, what)
+
+    curve = learning_curve(*where, *how, progress=tell("learning curve"))
+    times = by_time(*where, result.trials.times_s, *how, progress=tell("time windows"))
+    channels = by_channel(*where, bundle.spec.channels, *how, progress=tell("electrodes"))
+    about = f"{config.name}: {found['n_trials']} trials, {len(bundle.spec.channels)} electrodes, {bundle.rate_hz:g} Hz"
+    sections = [
+        _header(result, about),
+        _headline(found, kind, label),
+        "<h2>Scores against chance</h2>",
+        _figure(figures.against_chance(_score_rows(found, kind), "held-out score"), _score_note(result, kind)),
+        _repeats(found, kind),
+        '<div class="pair"><div><h2>When</h2>',
+        _figure(
+            figures.curve(times, label, bundle.filters.get("delay_s")),
+            "Maps that see only 100 ms each. The grey line marks the filters' delay: what the electrodes hold at onset "
+            "arrives that much later.",
+        ),
+        "</div><div><h2>Where</h2>",
+        _figure(figures.bars(channels, label), "Maps that see only one electrode, over the whole window."),
+        '</div></div><div class="pair"><div><h2>Learning curve</h2>',
+        _figure(figures.learning(curve, label), _outlook(curve)),
+        "</div><div><h2>Choice of alpha</h2>",
+        _figure(
+            figures.alphas(
+                bundle.fit["alphas"], bundle.fit["errors"], bundle.fit["alpha"], bundle.fit["alpha_by_fold"]
+            ),
+            f"Chosen: {bundle.fit['alpha']:g}. Ticks: what each fold chose on its training trials alone.",
+        ),
+        "</div></div>",
+        _examples(result, kind, images),
+        _trials(result),
+        _limits(result, kind),
+        _facts(result),
+    ]
+    body = "\n".join(sections)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(about)}</title>'
+        f"<style>{_CSS}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _figure(image: str, caption: str) -> str:
+    return f'<figure><img src="{image}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return an HTML table; numbers are set to the right."""
+
+    def cell(value: Any, tag: str) -> str:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        text = f"{value:.3f}" if isinstance(value, float) else str(value)
+        return f"<{tag}{' class=n' if number else ''}>{escape(text)}</{tag}>"
+
+    lines = ["<tr>" + "".join(cell(name, "th") for name in head) + "</tr>"] if head else []
+    lines += ["<tr>" + "".join(cell(value, "td") for value in row) + "</tr>" for row in rows]
+    return "<table>" + "".join(lines) + "</table>"
+
+
+def _header(result: Fit, about: str) -> str:
+    made = result.bundle.provenance
+    simulated = '<p class="simulated">The participant was simulated: no person\'s EEG is in this report.</p>'
+    recordings = ", ".join(made.get("recordings", ())) or "trials given as arrays"
+    return (
+        f"<header><h1>Calibration report</h1><p>{escape(about)}</p>"
+        f"<p>{escape(recordings)} · {escape(made['created'])} · {escape(made['software'])}</p>"
+        f"{simulated if result.bundle.simulated else ''}</header>"
+    )
+
+
+def _headline(found: dict[str, Any], kind: str, label: str) -> str:
+    value, p = found[kind], found.get("auc_p" if kind == "auc" else "p")
+    if value is None:
+        return '<p class="headline">The held-out pictures all have one label: there is nothing to identify.</p>'
+    low, high = found[f"{kind}_interval"]
+    verdict = "above chance" if low > 0.5 and (p is None or p < 0.05) else "not distinguishable from chance"
+    tail = "" if p is None else f", permutation p = {p:.3g}"
+    return (
+        f'<p class="headline"><b>{label} {value:.3f}</b> (95 % interval {low:.3f} to {high:.3f}{tail}); '
+        f"chance is 0.5: <b>{verdict}</b>.</p>"
+    )
+
+
+def _score_rows(found: dict[str, Any], kind: str) -> list[tuple[str, float, tuple[float, float] | None, float]]:
+    rows: list[tuple[str, float, tuple[float, float] | None, float]] = []
+    for key, name, chance in (
+        (kind, _NAMES[kind], 0.5),
+        (f"baseline_{kind}", "before onset", 0.5),
+        ("top1", "top-1", found.get("chance_top1")),
+        ("top5", "top-5", found.get("chance_top5")),
+    ):
+        if found.get(key) is not None and chance is not None:
+            interval = found.get(f"{key}_interval")
+            rows.append((name, found[key], tuple(interval) if interval else None, chance))
+    return rows
+
+
+def _score_note(result: Fit, kind: str) -> str:
+    fit = result.bundle.fit
+    kept = "picture" if fit["group_by"] == "picture" else "recording (or stretch of one)"
+    among = "" if kind == "auc" else f", among the {result.bundle.scores['n_way']:.0f} pictures of their fold"
+    return (
+        f"Single trials, each decoded by a map that never saw its {kept}{among}. "
+        "'Before onset' is the same procedure on windows that end when the picture appears."
+    )
+
+
+def _repeats(found: dict[str, Any], kind: str) -> str:
+    table = found["by_repeats"]
+    if not table:
+        return ""
+    if kind == "auc":
+        body = _table(("repeats averaged", "AUC"), [(int(count), value) for count, value in table.items()])
+    else:
+        body = _table(
+            ("repeats averaged", "2-way", "top-1", "top-5", "of", "predictions"),
+            [
+                (int(count), row["two_way"], row["top1"], row["top5"], round(row["n_way"]), row["n"])
+                for count, row in table.items()
+            ],
+        )
+    return f"<h2>When repeats add up</h2>{body}"
+
+
+def _outlook(curve: Sequence[Any]) -> str:
+    if not curve:
+        return "Too few trials for a curve."
+    points, now = list(curve), curve[-1]
+    ahead = [(goal, trials_to_reach(points, goal)) for goal in _GOALS if goal > now.score]
+    told = [f"about {needed - now.n} more trials for {goal:g}" for goal, needed in ahead if needed is not None]
+    return (
+        "The first part of the training trials alone; the scored trials are the same. "
+        f"Extrapolated: {', '.join(told) if told else 'no goal is in sight'}. An extrapolation, not a promise."
+    )
+
+
+def _examples(result: Fit, kind: str, images: Images | None) -> str:
+    gallery, predicted = result.bundle.gallery, result.held_out.predicted
+    own = np.array([gallery.names.index(str(name)) for name in result.trials.names])
+    if kind == "auc":
+        evidence = scores.class_evidence(predicted, gallery)
+        caption = "Held-out single trials. The overlap is what one trial leaves open."
+        return f"<h2>The two classes</h2>{_figure(figures.evidence(evidence, own == 1, gallery.names), caption)}"
+    rows = []
+    for place in np.unique(own):
+        trials = np.flatnonzero(own == place)
+        present = np.unique(own[result.held_out.folds == result.held_out.folds[trials[0]]])
+        mean = predicted[trials].mean(axis=0, keepdims=True)
+        alike = similarity(mean, gallery.embeddings[present], gallery.mean, gallery.std)[0]
+        order = np.argsort(-alike)
+        rank = int(np.flatnonzero(present[order] == place)[0])
+        rows.append((rank, len(present), int(place), present[order[:_NEIGHBOURS]], alike[order[:_NEIGHBOURS]]))
+    rows.sort(key=lambda row: row[0] / row[1])
+    middle = len(rows) // 2
+    chosen = (
+        ("Best", rows[:_EXAMPLES]),
+        ("Middle", rows[max(middle - _EXAMPLES // 2, 0) :][:_EXAMPLES]),
+        ("Worst", rows[-_EXAMPLES:]),
+    )
+    html = (
+        "<h2>Retrieval examples</h2><p class=note>Left: shown. Right: the nearest pictures of its fold to the mean "
+        "held-out prediction, nearest first. Best, middle and worst, so that no choice flatters.</p>"
+    )
+    for title, group in chosen:
+        html += f"<h3>{title}</h3>"
+        for rank, among, place, nearest, alike in group:
+            shown = _thumb(gallery.names[place], f"shown; rank {rank + 1} of {among}", images)
+            others = "".join(
+                _thumb(gallery.names[near], f"{value:.2f}", images, near == place)
+                for near, value in zip(nearest, alike, strict=True)
+            )
+            html += f'<div class="row">{shown}{others}</div>'
+    return html
+
+
+def _thumb(name: str, text: str, images: Images | None, hit: bool = False) -> str:
+    image = "" if images is None else f'<img src="{figures.picture(images(name))}" alt="{escape(name)}">'
+    return f'<div class="{"hit" if hit else ""}">{image}{escape(name)}<br>{escape(text)}</div>'
+
+
+def _trials(result: Fit) -> str:
+    found = result.bundle.scores
+    flags = Counter(flag for each in result.trials.flags for flag in each)
+    rows: list[tuple[str, int]] = [
+        ("used", found["n_trials"]),
+        ("of these flagged: scored, not learned from", found["n_trials"] - result.bundle.fit["n_taught"]),
+        ("refused", found["refused"]),
+        ("samples lost", found["lost_samples"]),
+    ]
+    rows += [(f"refused: {reason}", count) for reason, count in found["refused_because"].items()]
+    rows += [(f"flag: {flag}", count) for flag, count in flags.most_common(12)]
+    return f"<h2>Trials</h2>{_table((), rows)}"
+
+
+def _limits(result: Fit, kind: str) -> str:
+    lines = [
+        "They are about this person, cap and session. Nothing here says how the map does on another day.",
+        "A generator paints a convincing picture from any embedding, noise included. The scores measure the embedding; "
+        "how real a picture looks measures nothing.",
+        "Above chance does not mean that a single trial can be trusted: see the intervals and the repeats.",
+        "Where and when are what a linear map can use there, which is not the same as where the brain does it: "
+        "an electrode may help by carrying noise that another must get rid of.",
+    ]
+    if kind == "auc":
+        lines.append(
+            "Two classes are told apart; that is no reconstruction. Anything that differs between the two sets of "
+            "pictures, brightness included, can be what is decoded."
+        )
+    else:
+        lines.append(
+            "Identification is among the pictures of a fold: among more pictures, or more similar ones, top-1 is lower."
+        )
+    if result.bundle.simulated:
+        lines.insert(0, "The EEG was simulated; the numbers show that the machinery works, nothing about brains.")
+    return "<h2>What the numbers do not show</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _facts(result: Fit) -> str:
+    bundle = result.bundle
+    window = f"{result.trials.times_s[0]:g} to {result.trials.times_s[-1]:g} s, {len(result.trials.times_s)} samples"
+    rows = [
+        ("stream", f"{bundle.spec.name} ({bundle.spec.type}), {bundle.spec.rate_hz:g} Hz"),
+        ("electrodes", ", ".join(bundle.spec.channels)),
+        ("window", window),
+        ("filters", ", ".join(f"{key} {value}" for key, value in bundle.filters.items() if value is not None)),
+        ("embedding", str(bundle.space)),
+        ("validation", f"{bundle.fit['folds']} folds grouped by {bundle.fit['group_by']}, seed {bundle.fit['seed']}"),
+        ("whitening", "yes" if bundle.fit["whiten"] else "no"),
+        ("commit", bundle.provenance["commit"] or "unknown"),
+    ]
+    return f"<h2>How it was made</h2>{_table((), rows)}"
