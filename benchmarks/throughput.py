@@ -117,9 +117,9 @@ def _read(source: LslSource, pipeline: Pipeline, samples_a_push: int, seconds: f
         "samples": len(sent),
         "chunks": len(numbers),
         "lost": int(sent[-1] - sent[0] + 1 - len(sent)),
-        "core_reader": reader / took_s,
-        "core_session": session / took_s,
-        "core_fraction": (reader + session) / took_s,
+        "core_reader": round(reader / took_s, 3),
+        "core_session": round(session / took_s, 3),
+        "core_fraction": round((reader + session) / took_s, 3),
         "push_to_chunk_ms": percentiles(np.concatenate(delays_s) * 1e3),
         "timeline_lost": pipeline.timeline.lost,
     }

@@ -48,7 +48,7 @@ BUFFER_S = 120  # how much liblsl keeps for a session that does not read
 CHUNK = 1024
 FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time, which halves the processor time:
 SETTLE_S = 0.00015  # with those that were pushed together,
-CYCLE_S = 0.0011  # and not more often than this
+CYCLE_S = 0.001  # and not more often than this
 
 
 def read_streams(pipe: Connection) -> None:
