@@ -25,6 +25,8 @@ FLOOR = 0.02
 """Smallest scale of jitter, in samples: clock offsets are not known better."""
 SLOPE_STEPS = 4
 """Reweightings a fit: each starts from the last fit, which lies close."""
+INERTIA = 0.25
+"""Samples by which the line moves for a nat: where stamps are spread evenly, no part of the spread is its edge."""
 EXCESS = 6.0
 """Most that one stamp may say for or against a shift, in nats: single late stamps happen."""
 
@@ -38,6 +40,8 @@ class JitterModel:
         Seconds between samples.
     early, late
         Scales in seconds of the scatter before and after the line.
+    correlation
+        How many neighbouring stamps say what one says: stamps that share a chunk, a radio slot or a timer tick err alike.
     n
         Stamps taken in.
     """
@@ -46,6 +50,7 @@ class JitterModel:
         self.nominal = nominal_period
         self.period = nominal_period
         self.early = self.late = 0.25 * nominal_period
+        self.correlation = 1.0
         self.n = 0
         self._origin = (0, 0.0)
         self._index = np.empty(2 * MEMORY, np.int64)
@@ -109,7 +114,12 @@ class JitterModel:
         residuals = self._residuals(rows)
         slope = self._slope(away, residuals)
         flat = residuals - slope * away
-        mode, early, late = asymmetric_laplace(_without_stalls(flat, self.nominal * FLOOR))
+        # A wrong slope, or a stall that tilts a straight fit, makes neighbours look alike; seldom do both.
+        centred = away - away.mean()
+        tilt = float(centred @ residuals / max(float(centred @ centred), 1e-30))
+        self.correlation = min(correlation_time(flat), correlation_time(residuals - tilt * away))
+        pulled = _without_stalls(flat, self.nominal * FLOOR)
+        mode, early, late = asymmetric_laplace(pulled, len(flat) / self.correlation, INERTIA * self.nominal)
         self._origin = (newest, self.time(newest) + mode)
         self.period += slope
         # With few stamps the scales are uncertain: a quarter of a sample counts as eight of them.
@@ -131,7 +141,7 @@ class JitterModel:
             nats = self.nominal / late
         else:
             nats = distance / late - (self.nominal - distance) / early
-        return max(-EXCESS, min(EXCESS, nats))
+        return max(-EXCESS, min(EXCESS, nats)) / self.correlation
 
     def location(self, residuals: NDArray[np.float64]) -> float:
         """Return the likeliest distance of the line that stamps at `residuals` scatter about."""
@@ -139,7 +149,8 @@ class JitterModel:
 
     def surprise(self, residuals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how unlikely each stamp is, in nats above the likeliest, with a bound for outliers."""
-        return np.minimum(np.where(residuals > 0, residuals / self.late, -residuals / self.early), 2 * EXCESS)
+        nats = np.minimum(np.where(residuals > 0, residuals / self.late, -residuals / self.early), 2 * EXCESS)
+        return np.asarray(nats / self.correlation)
 
     def _residuals(self, rows: slice) -> NDArray[np.float64]:
         line = self._origin[1] + (self._index[rows] - self._origin[0]) * self.period
@@ -160,14 +171,19 @@ class JitterModel:
             middle, level = weights @ away / total, weights @ residuals / total
             x = weights * (away - middle)
             off = self.period + slope - self.nominal
-            pull = 1 / (spread * max(abs(off), spread))
+            pull = self.correlation / (spread * max(abs(off), spread))
             slope = float((x @ residuals + pull * (self.nominal - self.period)) / (x @ away + pull))
             offset = float(level - slope * middle)
         return slope
 
 
-def asymmetric_laplace(values: NDArray[np.float64]) -> tuple[float, float, float]:
+def asymmetric_laplace(
+    values: NDArray[np.float64], weight: float | None = None, inertia: float = np.inf
+) -> tuple[float, float, float]:
     """Return mode, lower and upper scale of the likeliest asymmetric Laplace distribution of `values`.
+
+    The values count as `weight` independent ones (all of them, when left out). A mode that lies `inertia` from 0 is
+    taken only where it is a nat likelier than 0.
 
     For a given mode, the likeliest scales follow from the mean excess over and the mean shortfall under it; the
     likelihood falls with the sum of the roots of the two, so the mode is the value that makes this sum smallest
@@ -180,8 +196,31 @@ def asymmetric_laplace(values: NDArray[np.float64]) -> tuple[float, float, float
     excess = np.sqrt(np.maximum(sums[-1] - sums[1:] - (n - 1 - below) * ordered, 0) / n)
     shortfall = np.sqrt(np.maximum(below * ordered - sums[:-1], 0) / n)
     total = excess + shortfall
-    best = int(np.argmin(total))
+    nats = 2 * (n if weight is None else weight) * np.log(np.maximum(total, 1e-12))
+    best = int(np.argmin(nats + np.abs(ordered) / inertia))
     return float(ordered[best]), float(shortfall[best] * total[best]), float(excess[best] * total[best])
+
+
+def correlation_time(values: NDArray[np.float64]) -> float:
+    """Return the integrated autocorrelation time of `values`: 1 where each is news, more where neighbours err alike.
+
+    The sum of the autocorrelations ends before the first pair of them that is not positive (Geyer 1992, Practical
+    Markov Chain Monte Carlo, section 3.3).
+    """
+    n = len(values)
+    if n < 16:
+        return 1.0
+    low, high = np.quantile(values, (0.05, 0.95))
+    centred = np.clip(values, low, high)
+    centred = centred - centred.mean()
+    power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
+    lags = np.fft.irfft(power)[: n // 4]
+    if lags[0] <= 0:
+        return 1.0
+    pairs = (lags[:-1:2] + lags[1::2])[: len(lags) // 2] / lags[0]
+    ends = np.flatnonzero(pairs <= 0)
+    total = pairs[: ends[0] if len(ends) else len(pairs)].sum()
+    return float(max(1.0, 2 * total - 1))
 
 
 def _without_stalls(values: NDArray[np.float64], floor: float) -> NDArray[np.float64]:

@@ -78,7 +78,9 @@ class Repeats:
     def remove(self, chunk: Chunk) -> tuple[Chunk, int]:
         """Return `chunk` without samples that had come before, and how many those were."""
         stamps = np.concatenate([self._stamps, chunk.stamps])
-        values = np.concatenate([self._values, chunk.samples.sum(axis=1, dtype=np.float64)])
+        # Uneven weights: samples of a coarse converter often share their plain sum.
+        weights = np.sqrt(np.arange(2.0, 2.0 + chunk.samples.shape[1]))
+        values = np.concatenate([self._values, (chunk.samples * weights).sum(axis=1)])
         known = len(self._stamps)
         newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.stamps]))
         again = [
