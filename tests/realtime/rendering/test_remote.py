@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import time
@@ -190,6 +191,7 @@ def test_two_workers_share_the_load_and_one_is_killed(farm, renderer):
     """Every trial's final picture comes once."""
     gallery = Gallery(renderer)
     asked = []
+    group = None if farm.mosquitto is None else farm.mosquitto.hear("perceptogram/v1/render/+/cmd", 1)
     for trial in range(24):
         asked.append(renderer.submit(request(trial, steps=3, seed=SLOW_SEED)))
         if trial == 9:
@@ -203,6 +205,9 @@ def test_two_workers_share_the_load_and_one_is_killed(farm, renderer):
     assert len(order) == len(set(order)), "no picture comes twice"
     for frame in gallery.frames:
         assert frame.trial == frame.request - 1
+    if group is not None:
+        said, _ = group.communicate(timeout=PATIENCE_S)
+        assert json.loads(said)["session"] == "P01", "mosquitto shares what is sent to the group"
 
 
 @pytest.mark.parametrize(
