@@ -41,7 +41,7 @@ class JitterModel:
     early, late
         Scales in seconds of the scatter before and after the line.
     correlation
-        How many neighbouring stamps say what one says: stamps that share a chunk, a radio slot or a timer tick err alike.
+        How many neighbouring stamps say what one says: those that share a packet or a timer tick err alike.
     n
         Stamps taken in.
     """
