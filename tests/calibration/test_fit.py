@@ -138,10 +138,17 @@ def test_flagged_trials_teach_nothing_unless_nearly_all_are_flagged(caplog):
     assert "raise artefacts.peak_to_peak_uv" in caplog.text
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Embeddings that this module computes once, and not in the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.mark.skipif(not (DATA / "muse_n170").is_dir(), reason="the recordings of ../shared/data are not here")
 @pytest.mark.slow
-def test_a_real_person_sees_faces_and_houses(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_a_real_person_sees_faces_and_houses(cache):
     runs = [DATA / "muse_n170" / f"run{number}.csv" for number in (1, 2, 3, 4)]
     config = load_config("muse_n170")
     scores = fit(runs, config).scores
@@ -156,8 +163,7 @@ def test_a_real_person_sees_faces_and_houses(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not (DATA / "muse_p300").is_dir(), reason="the recordings of ../shared/data are not here")
-def test_a_real_person_sees_rare_pictures(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_a_real_person_sees_rare_pictures(cache):
     runs = [DATA / "muse_p300" / f"run{number}.csv" for number in (1, 2, 3)]
     scores = fit(runs, load_config("muse_p300")).scores
     assert scores["auc"] >= 0.75
