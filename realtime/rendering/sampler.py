@@ -92,7 +92,7 @@ class LatentSampler:
         graphs: bool = True,
     ) -> None:
         self._network = network
-        self._condition = condition
+        self.condition = condition
         self._decode = decode
         self._schedule = schedule
         self._pictures = pictures
@@ -171,7 +171,7 @@ class LatentSampler:
                 part[k] = torch.randn(self._shape[1:], generator=generator)
         noise[0] *= program.schedule.start
         program.noise.copy_(noise)
-        self._condition.draw(generators)
+        self.condition.draw(generators)
 
     def _know_unconditional(self, program: _Program, seed: int) -> None:
         """Predict once a seed what the first step says without a condition: it depends on nothing that is live."""
@@ -187,7 +187,7 @@ class LatentSampler:
         self._unconditional_of = known
 
     def _write(self) -> None:
-        self._condition.write(self._embedding)
+        self.condition.write(self._embedding)
 
     def _predict_unconditional(self) -> None:
         self._unconditional.copy_(self._run(self._latent, self._first_time[0], slice(0, self._pictures)))
@@ -217,7 +217,7 @@ class LatentSampler:
         return without + self._guidance * (told - without)
 
     def _run(self, latent: Tensor, time: Tensor, rows: slice) -> Tensor:
-        inputs = self._condition.inputs(rows)
+        inputs = self.condition.inputs(rows)
         # every layer knows its text, hence no encoder_hidden_states
         latent = latent.to(self._dtype, memory_format=torch.channels_last)
         output: Tensor = self._network(latent, time, None, return_dict=False, **inputs)[0]

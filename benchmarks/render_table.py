@@ -1,0 +1,113 @@
+"""Write ``results/render.md`` from ``results/render-*.json``: ``python -m benchmarks.render_table``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+GPU_COLUMNS = (
+    "generator, steps, size, device, p50, p95, p99, per step, decode, copy, stock p50, speed-up, floor, aim (H100)"
+)
+CPU_COLUMNS = (
+    "generator, steps, size, device, arithmetic, weights, pictures, p50, per step, decode, stock p50, "
+    "stock p50 with tiny decoder, speed-up, floor"
+)
+ABSENT = "not yet measured"
+AIMS = (
+    ("sd15-few-step", 1, 512, 9.0),
+    ("sdxl-turbo", 1, 512, 13.0),
+    ("sdxl-turbo", 4, 512, 50.0),
+    ("unclip", 8, 512, 60.0),
+)
+"""Generator, steps, size, and the p50 in ms to reach on an H100."""
+FLOORS_MS = {("sd15-few-step", 1): 0.97, ("sdxl-turbo", 1): 1.91, ("sdxl-turbo", 4): 6.57, ("unclip", 8): 12.28}
+"""For an H100 at 512 pixels, as `render_floor` counts them; a test keeps them true."""
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Return the page."""
+    gpu = [result for result in results if result["kind"] == "cuda"]
+    lines = [
+        "# From an embedding to a picture",
+        "",
+        "Embedding in host memory to picture in host memory, batch 1, in milliseconds; made by `perceptogram bench",
+        "render`. The floor is, for each call of a network, the longer of its arithmetic and of reading its weights at",
+        "the data sheet's figures (989 TFLOP/s and 3.35 TB/s for an H100); activations are free. The stock pipeline is",
+        "diffusers' as it comes: eager, with the full autoencoder. Speed does not depend on what the weights are:",
+        "where real ones are absent they are random.",
+        "",
+        "## On a GPU",
+        "",
+        *_rows(
+            GPU_COLUMNS,
+            _on_gpu(gpu),
+        ),
+        "",
+        "## On a CPU",
+        "",
+        "Not meant for use: that the same code runs.",
+        "",
+        *_rows(
+            CPU_COLUMNS,
+            [
+                (
+                    *(result[key] for key in ("generator", "steps", "size", "device", "dtype", "weights", "repeats")),
+                    *(result[key] for key in ("p50_ms", "per_step_ms", "decode_ms", "stock_pipeline_p50_ms")),
+                    result["variants_ms"]["stock pipeline, tiny decoder"]["p50"],
+                    f"{result['speedup']:.1f} ×",
+                    f"{result['floor_ms']} ({result['floor']['source']})",
+                )
+                for result in results
+                if result["kind"] == "cpu"
+            ],
+        ),
+        "",
+        "## How they were made",
+        "",
+        *_rows(
+            "device, driver, torch, weights, commit",
+            sorted({tuple(str(r[key]) for key in ("device", "driver", "torch", "weights", "commit")) for r in results}),
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _on_gpu(results: Sequence[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """Return a row for every aim, measured or not, and for every other measurement."""
+    keys = ("device", "p50_ms", "p95_ms", "p99_ms", "per_step_ms", "decode_ms", "copy_ms", "stock_pipeline_p50_ms")
+    rows: list[tuple[object, ...]] = []
+    left = list(results)
+    for generator, steps, size, aim in AIMS:
+        found = [r for r in left if (r["generator"], r["steps"], r["size"]) == (generator, steps, size)]
+        left = [r for r in left if r not in found]
+        if not found:
+            floor = FLOORS_MS[generator, steps]
+            rows.append((generator, steps, size, *(ABSENT,) * 8, ABSENT, floor, f"≤ {aim:g}"))
+        rows += [_measured(result, keys, f"≤ {aim:g}") for result in found]
+    return rows + [_measured(result, keys, "") for result in left]
+
+
+def _measured(result: dict[str, Any], keys: Iterable[str], aim: str) -> tuple[object, ...]:
+    first = (result["generator"], result["steps"], result["size"])
+    return (*first, *(result[key] for key in keys), f"{result['speedup']:.1f} ×", result["floor_ms"], aim)
+
+
+def _rows(header: str, rows: Iterable[Sequence[object]]) -> list[str]:
+    names = header.split(", ")
+    return [f"| {' | '.join(str(cell) for cell in row)} |" for row in (names, ["---"] * len(names), *rows)]
+
+
+def main() -> None:
+    """Write the page."""
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("render-*.json"))]
+    RESULTS.mkdir(exist_ok=True)
+    part = RESULTS / "render.md.part"
+    part.write_text(table(results), encoding="utf-8")
+    part.rename(RESULTS / "render.md")
+
+
+if __name__ == "__main__":
+    main()
