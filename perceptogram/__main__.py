@@ -12,8 +12,22 @@ from rich.console import Console
 
 from configs.errors import InputError
 from perceptogram import __version__
+from realtime import lsl_config
 
-COMMANDS = ("demo", "doctor", "streams", "simulate", "record", "fit", "evaluate", "run", "replay", "bench")
+COMMANDS = (
+    "demo",
+    "doctor",
+    "streams",
+    "simulate",
+    "record",
+    "fit",
+    "evaluate",
+    "run",
+    "replay",
+    "broker",
+    "worker",
+    "bench",
+)
 
 app = typer.Typer(
     name="perceptogram",
@@ -49,6 +63,7 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
     console = Console(stderr=True)
+    lsl_config.quiet()
     try:
         app()
     except InputError as error:

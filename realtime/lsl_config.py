@@ -42,3 +42,10 @@ def use(text: str, file: Path) -> None:
     """
     file.write_text(text, encoding="utf-8")
     os.environ[VARIABLE] = str(file)
+
+
+def quiet() -> None:
+    """Keep liblsl's own log off the terminal, unless this machine has a liblsl configuration of its own."""
+    places = (Path("lsl_api.cfg"), Path.home() / "lsl_api" / "lsl_api.cfg", Path("/etc/lsl_api/lsl_api.cfg"))
+    if VARIABLE not in os.environ and not any(place.exists() for place in places):
+        os.environ[VARIABLE] = str(Path(__file__).with_name("quiet_lsl.cfg"))

@@ -17,17 +17,23 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def doctor(
+        config: str | None = typer.Option(None, help="Watch the EEG stream that this YAML file or preset names, too."),
+        folder: Path = typer.Option(Path(), help="Where a session would be recorded."),
         json_file: Path | None = typer.Option(None, "--json", help="Write what was found to this file."),
     ) -> None:
-        """Check what a session needs: packages, LSL, screen, GPU, disk.
+        """Check what a session needs: packages, LSL, GPU, disk, broker, and the EEG stream itself.
 
-        Example: perceptogram doctor
+        Example: perceptogram doctor --config my_lab.yaml
         """
-        from realtime.health import checks
+        from configs.schema import load_config
+        from realtime.health import check_all, check_stream
 
-        found = []
-        for check in checks():
-            found.append(check)
+        settings = None if config is None else load_config(config)
+        with console.status("looking; the disk and LSL take a few seconds"):
+            found = check_all(folder)
+            if settings is not None:
+                found.append(check_stream(settings.stream))
+        for check in found:
             console.print(f"[{COLOURS[check.status]}]{check.status:>7}[/]  {check.name}: {check.found}")
             if check.status != "ok":
                 console.print(f"         {check.advice}", style="dim")
