@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
+from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
-
-import numpy as np
 
 from stimuli.drawn import colour
 from stimuli.drawn.concepts import CONCEPTS
@@ -19,16 +19,19 @@ VOCABULARY_SIZE = 1024
 _BYTES_AND_SPECIALS = 2 * 256 + 2
 
 
-def short_caption(picture: DrawnPicture, rng: np.random.Generator, keep: float) -> str:
-    """Return the picture's caption with each attribute left out with probability ``1 - keep``.
+def partial_caption(picture: DrawnPicture, parts: Collection[str]) -> str:
+    """Return a caption that says only `parts` of "brightness", "hue", "texture", "concept" and "ground".
 
-    So the text tower also learns prompts as short as "a drawing of a cat".
+    All five give the picture's own caption; one gives a prompt as short as "a drawing of a cat".
     """
-    said = [rng.uniform() < keep for _ in range(4)]
-    words = [picture.hue_name] * said[1] + [picture.texture] * said[2] + [CONCEPTS[picture.concept].name]
-    light = {"dark": "dark ", "bright": "bright ", "plain": ""}[picture.brightness_name] if said[0] else ""
+    hue = [picture.hue_name] if "hue" in parts else []
+    texture = [picture.texture] if "texture" in parts else []
+    words = [*hue, *texture, CONCEPTS[picture.concept].name if "concept" in parts else "thing"]
+    light = (
+        {"dark": "dark ", "bright": "bright ", "plain": ""}[picture.brightness_name] if "brightness" in parts else ""
+    )
     article = "an" if words[0][0] in "aeiou" else "a"
-    ground = f" on a pale {colour.hue_name(picture.ground_hue_deg)} ground" if said[3] else ""
+    ground = f" on a pale {colour.hue_name(picture.ground_hue_deg)} ground" if "ground" in parts else ""
     return f"a {light}drawing of {article} {' '.join(words)}{ground}"
 
 
@@ -41,7 +44,7 @@ def write_vocabulary(path: Path) -> None:
     pieces = {word: (*word[:-1], word[-1] + "</w>") for word in sorted(set(re.findall("[a-z]+", words)))}
     merges: list[tuple[str, str]] = []
     while len(merges) < VOCABULARY_SIZE - _BYTES_AND_SPECIALS:
-        counts = Counter(pair for word in pieces.values() for pair in zip(word[:-1], word[1:], strict=True))
+        counts = Counter(pair for word in pieces.values() for pair in pairwise(word))
         if not counts:
             break
         best = min(counts, key=lambda pair: (-counts[pair], pair))

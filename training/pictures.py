@@ -49,7 +49,9 @@ def load_pictures(count: int, folder: Path = CACHE) -> tuple[NDArray[np.uint8], 
     pieces = [_piece_path(folder, i) for i in range(-(-count // _PIECE))]
     absent = [piece for piece in pieces if not piece.exists()]
     if absent:
-        msg = f"{len(absent)} of {len(pieces)} picture files are missing: run python training/pictures.py --count {count}"
+        msg = (
+            f"{len(absent)} of {len(pieces)} picture files are missing: run python training/pictures.py --count {count}"
+        )
         raise FileNotFoundError(msg)
     images = np.concatenate([np.load(piece) for piece in pieces])[:count]
     return images, [training_picture(i) for i in range(count)]

@@ -7,6 +7,7 @@ Loss: open_clip's own contrastive loss (Radford et al., "Learning Transferable V
 Supervision", 2021). A run that was stopped goes on from its last checkpoint; `--restart` begins anew.
 """
 
+# ruff: noqa: E402 - torchvision must be mended before open_clip and diffusers are imported
 from __future__ import annotations
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.progress import Progress, TextColumn
+from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,15 +28,19 @@ from configs.torchvision_shim import load_torchvision
 load_torchvision()
 
 import open_clip
-from captions import short_caption, write_vocabulary
+from captions import partial_caption, write_vocabulary
 from pictures import CACHE, load_pictures
 from safetensors.torch import save_file
 
 from calibration.embeddings import DRAWN_FOLDER, DRAWN_MODEL, DRAWN_VOCABULARY, DRAWN_WEIGHTS
+from stimuli.drawn.colour import hue_name
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.manifest import test_pictures
+from stimuli.drawn.picture import DrawnPicture
+from stimuli.drawn.texture import TEXTURES
 
 CHECKPOINT = CACHE / "encoder.pt"
+PARTS = ("brightness", "hue", "texture", "concept", "ground")
 
 
 def main() -> None:
@@ -59,49 +65,92 @@ def main() -> None:
     model = open_clip.create_model(DRAWN_MODEL, device=a.device)
     tokenizer = open_clip.get_tokenizer(DRAWN_MODEL, bpe_path=str(DRAWN_VOCABULARY))
     loss_of = open_clip.ClipLoss()
-    decayed = [p for p in model.parameters() if p.ndim > 1]
+    hint = torch.nn.Linear(model.visual.output_dim, len(TEXTURES), device=a.device)
+    textures = torch.tensor([TEXTURES.index(p.texture) for p in pictures], device=a.device)
+    decayed = [p for p in model.parameters() if p.ndim > 1] + list(hint.parameters())
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}], lr=a.rate, betas=(0.9, 0.98)
+        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
+        lr=a.rate,
+        betas=(0.9, 0.98),
     )
     first = 0
     if CHECKPOINT.exists() and not a.restart:
         state = torch.load(CHECKPOINT, map_location=a.device)
         model.load_state_dict(state["model"])
+        hint.load_state_dict(state["hint"])
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
+    said = attribute_names(pictures)
     test = test_pictures()
     test_images = shrink(np.stack([p.render(128) for p in test]))
 
     with Progress(*Progress.get_default_columns(), TextColumn("{task.fields[note]}")) as progress:
+        recent: tuple[float, ...] = ()
         task = progress.add_task("encoder", total=a.steps, completed=first, note="")
         for step in range(first, a.steps):
             warm = min(1.0, (step + 1) / 50)
             for group in optimiser.param_groups:
                 group["lr"] = a.rate * warm * max(0.02, 0.5 * (1 + math.cos(math.pi * step / a.steps)))
-            chosen = rng.choice(len(pictures), a.batch, replace=False)
-            # Half the captions lose most attributes, which makes the text tower name the concept; duplicates stay few.
-            texts = [short_caption(pictures[i], rng, keep=0.35 if rng.uniform() < 0.5 else 1.0) for i in chosen]
+            # Half the batches are whole captions; in the others the words for concept or texture must do alone.
+            parts = PARTS if step % 2 else (("concept",), ("texture",))[step // 2 % 2]
+            chosen = alike(rng, said, a.batch) if step % 2 else rng.choice(len(pictures), a.batch, replace=False)
+            texts = [partial_caption(pictures[i], parts) for i in chosen]
             image_features, text_features, scale = model(
                 normalise(small[chosen]).to(a.device), tokenizer(texts).to(a.device)
             )
-            loss = loss_of(image_features, text_features, scale)
+            # Contrast alone does not start on texture: neither tower moves before the other. A classifier does it.
+            surface = functional.cross_entropy(hint(10 * image_features), textures[chosen])
+            loss = loss_of(image_features, text_features, scale) + surface
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(0, math.log(100))
+            recent = (*recent[-3:], loss.item() - surface.item(), surface.item())
             progress.update(task, completed=step + 1, note=f"loss {loss.item():.2f}")
-            if (step + 1) % 100 == 0 or step + 1 == a.steps:
+            if (step + 1) % 50 == 0 or step + 1 == a.steps:
                 top1 = zero_shot(model, tokenizer, test_images, [p.concept for p in test], a.device)
-                progress.console.print(f"step {step + 1}: loss {loss.item():.3f}, test zero-shot {top1:.3f}")
-                torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, CHECKPOINT)
+                progress.console.print(f"step {step + 1}: losses {np.round(recent, 2)}, test zero-shot {top1:.3f}")
+                torch.save(
+                    {
+                        "model": model.state_dict(),
+                        "hint": hint.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "step": step + 1,
+                    },
+                    CHECKPOINT,
+                )
 
     weights = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     unfinished = DRAWN_WEIGHTS.with_suffix(".part")
     save_file(weights, unfinished)
     unfinished.rename(DRAWN_WEIGHTS)
+
+
+def attribute_names(pictures: list[DrawnPicture]) -> dict[str, np.ndarray]:
+    """Return what the captions say of each picture, besides its texture."""
+    return {
+        "concept": np.array([p.concept for p in pictures]),
+        "hue": np.array([p.hue_name for p in pictures]),
+        "ground": np.array([hue_name(p.ground_hue_deg) for p in pictures]),
+        "brightness": np.array([p.brightness_name for p in pictures]),
+    }
+
+
+def alike(rng: np.random.Generator, said: dict[str, np.ndarray], batch: int) -> np.ndarray:
+    """Return the indices of up to `batch` pictures that share most of what is easily seen.
+
+    Colours alone tell most random pictures apart, so concept and texture would not be learnt; each attribute is mostly
+    limited to a quarter of its values.
+    """
+    fits = np.ones(len(said["hue"]), dtype=bool)
+    for values in said.values():
+        if rng.uniform() < 0.7:
+            names = np.unique(values)
+            fits &= np.isin(values, rng.choice(names, max(1, len(names) // 4), replace=False))
+    return rng.permutation(np.flatnonzero(fits))[:batch]
 
 
 def shrink(images: np.ndarray) -> np.ndarray:

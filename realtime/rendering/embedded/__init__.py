@@ -1,0 +1,1 @@
+"""The generator that ships: code and weights."""
