@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from realtime.sources.base import Source
 from stimuli.pictures import open_pictures
 
 GENERATOR_PATIENCE_S = 120.0
+LOOK_S = 0.1
 LINGER_S = 1.0
 """How long a live stream is still read after its program has said that all is sent."""
 
@@ -41,6 +42,7 @@ def decode(
     *,
     render: bool,
     live: bool,
+    begin: Callable[[], None] | None = None,
     ended: Callable[[], bool] | None = None,
     tell: Callable[[float], None] | None = None,
     renderer: RenderWorker | None = None,
@@ -56,6 +58,8 @@ def decode(
         Whether to paint.
     live
         Whether the stream's stamps are of now.
+    begin
+        Called when everything is ready for the first sample.
     ended
         Asked now and then whether a live stream has sent all it will; the source is closed a moment later.
     tell
@@ -94,22 +98,22 @@ def decode(
         if window:
             display = Display(config.display, out).start()
         screen = Screen(config, bundle, pictures, painter, display, source.close)
-        close_at: list[float] = []
 
         def watch(event: SessionEvent) -> None:
-            if not isinstance(event, Tick):
-                return
-            if tell is not None:
+            if tell is not None and isinstance(event, Tick):
                 tell(event.stamp)
-            now = time.monotonic()
-            if ended is not None and not close_at and ended():
-                close_at.append(now + LINGER_S)
-            if close_at and now > close_at[0]:
-                source.close()
 
+        over = threading.Event()
+        if ended is not None:
+            # A thread of its own: a stream that has ended brings no more events to ask the question at.
+            arguments = (source, ended, over)
+            threading.Thread(target=_close_when_ended, args=arguments, name="end of stream", daemon=True).start()
+        if begin is not None:
+            begin()
         try:
             result = follow(session, folder, [watch, screen, *observe], paint_all=True)
         finally:
+            over.set()
             folder.close()
     finally:
         source.close()
@@ -123,3 +127,12 @@ def decode(
     summary = summarise(result, bundle)
     write_json(out / "summary.json", summary)
     return Finished(result, summary)
+
+
+def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading.Event) -> None:
+    """Close `source` a moment after `ended` says so; `over` ends the waiting."""
+    while not over.wait(LOOK_S):
+        if ended():
+            over.wait(LINGER_S)
+            source.close()
+            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,6 @@ def _replay_lsl(
         )
         live = config.model_copy(update={"stream": stream, "markers": markers})
         source = LslSource(stream, markers)
-        publisher.play()
         return _decode(
             source,
             live,
@@ -132,6 +132,7 @@ def _replay_lsl(
             out,
             render,
             live=True,
+            begin=publisher.play,
             ended=lambda: publisher.wait(0.0) is not None,
             duration_s=duration_s,
         )
@@ -147,7 +148,8 @@ def _decode(
     render: bool,
     *,
     live: bool,
-    ended: Any = None,
+    begin: Callable[[], None] | None = None,
+    ended: Callable[[], bool] | None = None,
     duration_s: float | None = None,
 ) -> dict[str, Any]:
     from perceptogram.decoding import decode
@@ -160,7 +162,8 @@ def _decode(
             start[:] = start or [stamp]
             progress.update(task, completed=stamp - start[0])
 
-        return decode(source, config, bundle, out, render=render, live=live, ended=ended, tell=tell).summary
+        finished = decode(source, config, bundle, out, render=render, live=live, begin=begin, ended=ended, tell=tell)
+        return finished.summary
 
 
 def summary_rows(summary: dict[str, Any]) -> dict[str, str]:
