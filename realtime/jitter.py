@@ -117,7 +117,8 @@ class JitterModel:
         # A wrong slope, or a stall that tilts a straight fit, makes neighbours look alike; seldom do both.
         centred = away - away.mean()
         tilt = float(centred @ residuals / max(float(centred @ centred), 1e-30))
-        self.correlation = min(correlation_time(flat), correlation_time(residuals - tilt * away))
+        floor = FLOOR * self.nominal
+        self.correlation = min(correlation_time(flat, floor), correlation_time(residuals - tilt * away, floor))
         pulled = _without_stalls(flat, self.nominal * FLOOR)
         mode, early, late = asymmetric_laplace(pulled, len(flat) / self.correlation, INERTIA * self.nominal)
         self._origin = (newest, self.time(newest) + mode)
@@ -126,7 +127,6 @@ class JitterModel:
         prior = 8 * 0.25 * self.nominal / (8 + len(flat))
         weight = len(flat) / (8 + len(flat))
         early, late = prior + weight * early, prior + weight * late
-        floor = FLOOR * self.nominal
         self.early = max(floor, early, 0.1 * late)
         self.late = max(floor, late, 0.1 * early)
         self._fresh = 0
@@ -201,20 +201,23 @@ def asymmetric_laplace(
     return float(ordered[best]), float(shortfall[best] * total[best]), float(excess[best] * total[best])
 
 
-def correlation_time(values: NDArray[np.float64]) -> float:
+def correlation_time(values: NDArray[np.float64], floor: float = 0.0) -> float:
     """Return the integrated autocorrelation time of `values`: 1 where each is news, more where neighbours err alike.
 
+    White noise of standard deviation `floor` is thought to lie over them, so that what is smaller does not count.
     The sum of the autocorrelations ends before the first pair of them that is not positive (Geyer 1992, Practical
     Markov Chain Monte Carlo, section 3.3).
     """
     n = len(values)
     if n < 16:
         return 1.0
-    low, high = np.quantile(values, (0.05, 0.95))
-    centred = np.clip(values, low, high)
-    centred = centred - centred.mean()
+    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    # Stalls and their backlogs are left out: they tell nothing of how stamps err between them.
+    usual = (values > middle - 6 * (high - middle)) & (values < middle + 6 * (middle - low))
+    centred = np.where(usual, values - values[usual].mean(), 0.0) if usual.any() else np.zeros(n)
     power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
     lags = np.fft.irfft(power)[: n // 4]
+    lags[0] += n * floor**2
     if lags[0] <= 0:
         return 1.0
     pairs = (lags[:-1:2] + lags[1::2])[: len(lags) // 2] / lags[0]

@@ -23,8 +23,8 @@ CERTAIN = 18.0
 """Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
 DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
-SURE_COUNT = 4.6
-"""Nats by which the number of lost samples must be likelier than one more or less: a hundred to one."""
+SURE_COUNT = 6.0
+"""Nats by which the number of lost samples must be likelier than one more or less: four hundred to one."""
 WINDOW = 128
 """Most stamps that a decision looks back on."""
 WARM_UP = 32
@@ -232,7 +232,7 @@ class Timeline:
         if row < stop:
             self._held.append(_Run(chunk, row, stop, self._next, *self._line))
             self._next += stop - row
-            if self._doubted_from is None or self._next - self._doubted_from > HOLD_S * self.rate_hz:
+            if not self._in_doubt():
                 self._handed = self._next
 
     def _observe(self, stamp: float, latency: float) -> None:
@@ -253,12 +253,14 @@ class Timeline:
 
     def _weigh(self, residual: float, stamp: float) -> None:
         model = self._jitter
-        nats = model.evidence(residual)
+        far = residual > max(0.75 * self._period, 6 * model.late)
+        # What lies this far off speaks for a loss of many samples, of which one sample's evidence says little.
+        nats = EXCESS if far else model.evidence(residual)
         # A stamp close behind the one before waited in the same queue: that it is late is no news.
         queued = stamp - self._previous[1] < QUEUED * (self._next - self._previous[0]) * self._period
         self._later.add(min(0.0, nats) if queued else nats)
         self._earlier.add(model.evidence(residual, earlier=True))
-        if self._later.nats >= DOUBT or residual > max(0.75 * self._period, 6 * model.late):
+        if self._later.nats >= DOUBT or far:
             self._doubted_from = self._next if self._doubted_from is None else self._doubted_from
             self._latest = max(self._latest, residual)
         else:
@@ -274,9 +276,13 @@ class Timeline:
             self._judge(self._later)
         elif self._earlier.nats >= CERTAIN:
             self._judge(self._earlier)
-        if model.refit_due() and max(self._later.nats, self._earlier.nats) < EXCESS:
+        if model.refit_due() and max(self._later.nats, self._earlier.nats) < EXCESS and not self._in_doubt():
             model.refit()
             self._check_rate(stamp)
+
+    def _in_doubt(self) -> bool:
+        """Return whether late stamps keep samples from being handed out."""
+        return self._doubted_from is not None and self._next - self._doubted_from <= HOLD_S * self.rate_hz
 
     def _judge(self, evidence: _Evidence) -> None:
         """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
