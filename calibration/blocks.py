@@ -25,16 +25,19 @@ class StopRule:
     score: str
     above: float
 
+    def __str__(self) -> str:
+        return f"{self.score}>{self.above:g}"
+
     @classmethod
     def parse(cls, text: str) -> StopRule:
-        """Return the rule that `text` states, such as ``two_way>0.70``.
+        """Return the rule that `text` states, such as ``two_way>0.70``; ``>=`` is read as ``>``.
 
         Raises
         ------
         FitError
             If it states none.
         """
-        match = re.fullmatch(r"\s*(two_way|auc|top1|top5)\s*>\s*(0?\.\d+)\s*", text)
+        match = re.fullmatch(r"\s*(two_way|auc|top1|top5)\s*>=?\s*(0?\.\d+)\s*", text)
         if match is None:
             msg = f"cannot read {text!r}: give a score and a number below 1, such as 'two_way>0.70'"
             raise FitError(msg)

@@ -67,19 +67,29 @@ def learning_curve(
 def trials_to_reach(points: list[Point], goal: float) -> int | None:
     """Return about how many trials to learn from would reach `goal`; None where the curve does not point there.
 
+    A goal counts as reached by a point only where no later one falls below it again.
+
     The probit of the score (the signal-to-noise ratio of one comparison) is extrapolated along a line in the logarithm
     of the number of trials, which is how such scores grow once they are above chance.
     """
     from scipy.special import ndtri
 
-    for point in points:
-        if point.score >= goal:
-            return point.n
+    reached = None
+    for point in reversed(points):
+        if point.score < goal:
+            break
+        reached = point.n
+    if reached is not None:
+        return reached
     if len(points) < 2 or not 0.5 < goal < 1 or points[-1].low <= 0.5:
         return None
     heights = ndtri(np.clip([point.score for point in points], 0.01, 0.99))
     slope, offset = np.polyfit(np.log([point.n for point in points]), heights, 1)
     if slope <= 0:
         return None
-    needed = float(np.exp((ndtri(goal) - offset) / slope))
-    return round(needed) if needed <= _FARTHEST * points[-1].n else None
+    latest = points[-1].n
+    exponent = float(ndtri(goal) - offset) / float(slope)
+    if exponent > np.log(_FARTHEST * latest):
+        return None
+    # The line may lie above the last point, which all the same is below the goal.
+    return max(round(float(np.exp(exponent))), latest + 1)
