@@ -191,18 +191,9 @@ def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | 
     FitError
         If the file cannot be read, or its rows do not fit the pictures.
     """
-    from safetensors import SafetensorError
-
     path = Path(path)
-    try:
-        table, names = _load_table(path)
-    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        msg = f"cannot read embeddings from {path}: {' '.join(str(error).split())[:120]}"
-        raise FitError(msg) from error
+    table, names = read_table(path)
     shown = sorted(ready.concepts)
-    if table.ndim != 2:
-        msg = f"{path}: embeddings {table.shape} must be [pictures, dims]"
-        raise FitError(msg)
     if names is None:
         if len(table) != len(shown):
             msg = f"{path} has {len(table)} rows for {len(shown)} pictures shown; add a list 'pictures' that names them"
@@ -211,12 +202,34 @@ def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | 
     if len(names) != len(table):
         msg = f"{path} has {len(names)} names for {len(table)} rows"
         raise FitError(msg)
+    labels = [ready.concepts.get(name, name) for name in names]
+    space = EmbeddingSpace("given", path.name, table.shape[1]) if space is None else space
+    return given_targets(names, labels, table, space)
+
+
+def read_table(path: str | Path) -> tuple[NDArray[np.float32], list[str] | None]:
+    """Return the embeddings ``[rows, dims]`` in a file and, where it has them, their names.
+
+    Raises
+    ------
+    FitError
+        If the file cannot be read, or does not hold finite rows.
+    """
+    from safetensors import SafetensorError
+
+    path = Path(path)
+    try:
+        table, names = _load_table(path)
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        msg = f"cannot read embeddings from {path}: {' '.join(str(error).split())[:120]}"
+        raise FitError(msg) from error
+    if table.ndim != 2:
+        msg = f"{path}: embeddings {table.shape} must be [pictures, dims]"
+        raise FitError(msg)
     if not np.isfinite(table).all():
         msg = f"{path}: embeddings must be finite"
         raise FitError(msg)
-    labels = [ready.concepts.get(name, name) for name in names]
-    space = EmbeddingSpace("given", path.name, table.shape[1]) if space is None else space
-    return given_targets(names, labels, table.astype(np.float32), space)
+    return table.astype(np.float32), names
 
 
 def _load_table(path: Path) -> tuple[NDArray[Any], list[str] | None]:

@@ -26,6 +26,7 @@ COMMANDS = (
     "replay",
     "broker",
     "worker",
+    "things_eeg2",
     "bench",
 )
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+from rich.progress import Progress
 
+from configs.errors import InputError
 from perceptogram.console import console, number, print_rows, progress_bar
+
+if TYPE_CHECKING:
+    from calibration.fit import Progress as Tell
 
 
 def register(app: typer.Typer) -> None:
@@ -14,28 +20,56 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def fit(
-        recordings: list[Path] = typer.Argument(..., help="XDF, muse-lsl CSV, FIF, BrainVision, EDF, BDF or EEGLAB."),
-        config: str = typer.Option(..., help="YAML file or preset that says what was shown."),
+        recordings: list[Path] | None = typer.Argument(None, help="XDF, muse-lsl CSV, FIF, BrainVision, EDF, EEGLAB."),
+        config: str | None = typer.Option(None, help="YAML file or preset that says what was shown."),
         out: Path = typer.Option(..., help="Folder of the bundle."),
+        epochs: Path | None = typer.Option(None, help="Ready-made epochs, -epo.fif or .npz, instead of recordings."),
+        embeddings: Path | None = typer.Option(None, help="Their targets: .npy, .npz, .pt or .safetensors."),
+        report: bool = typer.Option(True, help="Write report.html into the bundle."),
     ) -> None:
         """Fit the linear map from EEG to image embeddings and write it with its cross-validated scores.
 
         Example: perceptogram fit run1.csv run2.csv run3.csv --config muse_n170 --out bundle
         """
-        from calibration.fit import fit as fit_bundle
-        from configs.schema import load_config
+        from calibration.fit import fit_recordings
+        from configs.schema import Config, load_config
 
-        settings = load_config(config)
+        settings = Config() if config is None else load_config(config)
         with progress_bar() as progress:
-            task = progress.add_task("read", total=len(recordings))
+            tell = teller(progress)
+            if epochs is not None or embeddings is not None:
+                if epochs is None or embeddings is None or recordings:
+                    msg = "give either recordings, or --epochs and --embeddings together"
+                    raise InputError(msg)
+                from calibration.ready_made import fit_ready_made
 
-            def tell(stage: str, done: int, total: int) -> None:
-                progress.update(task, description=stage, completed=done, total=total)
+                bundle = fit_ready_made(epochs, embeddings, settings, progress=tell)
+                bundle.save(out)
+            else:
+                if not recordings or config is None:
+                    msg = "give recordings and --config, or --epochs and --embeddings"
+                    raise InputError(msg)
+                result = fit_recordings(recordings, settings, progress=tell)
+                bundle = result.bundle
+                bundle.save(out)
+                if report:
+                    from calibration.report import write_report
+                    from stimuli.pictures import open_pictures
 
-            bundle = fit_bundle(recordings, settings, progress=tell)
-        bundle.save(out)
+                    images = None if bundle.classes else open_pictures(settings.pictures).image
+                    write_report(result, out / "report.html", settings, images=images, progress=tell)
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
-        console.print(f"bundle written to {out}")
+        console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report and not epochs else ""))
+
+
+def teller(progress: Progress) -> Tell:
+    """Return what tells `progress` which part of a fit is being done."""
+    task = progress.add_task("reading", total=1)
+
+    def tell(stage: str, done: int, total: int) -> None:
+        progress.update(task, description=stage, completed=done, total=total)
+
+    return tell
 
 
 def score_rows(scores: dict[str, object]) -> dict[str, str]:
