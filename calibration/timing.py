@@ -221,5 +221,6 @@ def _delays(edges: Times, onsets: Times) -> Times:
     # The middle of the delays that most share: of equal counts, the first and the last.
     most = np.flatnonzero(shared == shared.max())
     usual = float(np.median(ordered[most]))
-    nearest = edges[np.abs(edges[None, :] - (onsets[:, None] + usual)).argmin(axis=1)] - onsets
-    return nearest[np.abs(nearest - usual) <= SPREAD_S]
+    nearest: Times = edges[np.abs(edges[None, :] - (onsets[:, None] + usual)).argmin(axis=1)] - onsets
+    kept: Times = nearest[np.abs(nearest - usual) <= SPREAD_S]
+    return kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import queue
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -187,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give a plan, or a whole job with --job")
     try:
         if given.job is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
             job = TypeAdapter(PresenterJob).validate_json(given.job)
         else:
             config = load_config(given.config) if given.config else None

@@ -86,7 +86,7 @@ def test_eeg_is_not_taken_for_light(channel, says):
 
 
 def test_a_square_wave_of_its_own_and_a_flat_channel_are_refused():
-    times, samples, onsets = made(0.02)
+    times, _, onsets = made(0.02)
     other = ((times * 3.7) % 1 < 0.5).astype(np.float32)
     for signal in (other, np.zeros(len(times), np.float32)):
         with pytest.raises(FitError, match="none of the 1 channels"):

@@ -1,0 +1,122 @@
+"""``perceptogram calibrate``: a calibration session, or a check of the pictures' timing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from configs.errors import InputError
+from perceptogram.console import console, print_rows
+
+if TYPE_CHECKING:
+    from calibration.timing import Timing
+    from configs.schema import Config
+    from perceptogram.calibrating import Conduct
+    from perceptogram.calibration_folder import CalibrationFolder, Size
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+
+    @app.command()
+    def calibrate(
+        recording: Path | None = typer.Argument(None, help="With --check-timing: look at this recording."),
+        config: str = typer.Option(..., help="YAML file or preset: streams, pictures, screen, fit."),
+        out: Path = typer.Option(Path("out/calibration"), help="Folder for recording, plan, frame log and bundle."),
+        pictures: int | None = typer.Option(None, min=2, help="How many different pictures."),
+        repeats: int | None = typer.Option(None, min=1, help="How often each is shown."),
+        blocks: int | None = typer.Option(None, min=1, help="Parts with a rest and a score after each; 2.5 min each."),
+        minutes: float | None = typer.Option(None, min=0.1, help="How long pictures are shown; 15 when left out."),
+        stop_when: str | None = typer.Option(None, help='End after the first block where this holds: "two_way>0.70".'),
+        resume: bool = typer.Option(False, "--resume", help="Go on with the calibration in --out."),
+        headless: bool = typer.Option(False, "--headless", help="Show the pictures to nobody."),
+        timing: Path | None = typer.Option(None, help="Apply the offset in this file, made by --check-timing."),
+        simulate: bool = typer.Option(False, "--simulate", help="Calibrate a simulated participant."),
+        seed: int = typer.Option(0, min=0, help="Who is simulated."),
+        snr: float = typer.Option(1.0, min=0.0, help="Size of the simulated response; 0 for none at all."),
+        check_timing: bool = typer.Option(False, "--check-timing", help="Measure a photodiode against the markers."),
+        channel: str | None = typer.Option(None, help="With --check-timing: the photodiode's channel."),
+    ) -> None:
+        """Show pictures, record the EEG, and fit the map, with its score after each block.
+
+        Example: perceptogram calibrate --config lab.yaml --out anna --stop-when "two_way>0.70"
+
+        Example: perceptogram calibrate --check-timing --config lab.yaml --out timing
+        """
+        from calibration.blocks import StopRule
+        from configs.schema import load_config
+        from perceptogram.calibrating import Conduct, check, for_simulation
+        from perceptogram.calibration_folder import CalibrationFolder, Size
+        from realtime.sources.simulation.participant import SimulationSettings
+
+        settings = load_config(config)
+        if check_timing:
+            _check_timing(settings, recording, out, channel, headless)
+            return
+        if recording is not None or channel is not None:
+            msg = "a recording and --channel go with --check-timing; 'perceptogram fit' fits a map on recordings"
+            raise InputError(msg)
+        rule = None if stop_when is None else StopRule.parse(stop_when)
+        check(settings, rule)
+        conduct = Conduct(headless, rule, SimulationSettings(seed=seed, snr=snr) if simulate else None)
+        if simulate:
+            settings = for_simulation(settings)
+        _calibrate(settings, CalibrationFolder(out), Size(pictures, repeats, blocks, minutes), resume, conduct, timing)
+
+
+def _calibrate(
+    config: Config, folder: CalibrationFolder, size: Size, again: bool, conduct: Conduct, timing_file: Path | None
+) -> None:
+    from calibration.timing import read_timing
+    from perceptogram.calibrating import calibrate, fit_folder, trials_a_minute
+    from perceptogram.calibration_folder import begin, go_on
+    from perceptogram.commands.fit import score_rows
+    from perceptogram.standings import GOAL, View
+
+    timing = None if timing_file is None else read_timing(timing_file)
+    if timing is not None:
+        markers = config.markers.model_copy(update={"offset_s": timing.offset_s})
+        config = config.model_copy(update={"markers": markers})
+    planned = go_on(folder, size) if again else begin(folder, config, size)
+    rule = conduct.rule
+    goal = rule.above if rule is not None and rule.score == "two_way" else GOAL
+    with View(console, goal, trials_a_minute(planned)) as view:
+        ending = calibrate(config, folder, planned, conduct, view)
+        result = None if ending.aborted else fit_folder(config, folder, planned, ending, timing, view)
+    if result is None:
+        console.print(f"stopped after {ending.shown} of {ending.planned} trials; all of it is kept in {folder.path}")
+        console.print("the same command with --resume instead of the plan's size goes on at the trial where it stopped")
+        raise typer.Exit(130)
+    simulated = " (simulated EEG)" if result.bundle.simulated else ""
+    print_rows(f"cross-validated{simulated}", score_rows(result.bundle.scores))
+    if ending.rule_met:
+        console.print("the session ended because its score was high, so the score is a little too good")
+    console.print(f"bundle written to {folder.bundle}; look at {folder.bundle / 'report.html'}")
+
+
+def _check_timing(config: Config, recording: Path | None, out: Path, channel: str | None, headless: bool) -> None:
+    from calibration.timing import write_timing
+    from perceptogram.standings import GOAL, View
+    from perceptogram.timing_check import check_recording, record_short_run
+
+    if recording is None:
+        with View(console, GOAL, 0.0) as view:
+            recording = record_short_run(config, out, headless, view)
+    found = check_recording(recording, config, channel)
+    out.mkdir(parents=True, exist_ok=True)
+    write_timing(found, out / "timing.json")
+    print_rows(f"light against markers in {recording.name}", _timing_rows(found))
+    console.print(f"to apply it, set markers.offset_s: {found.offset_s:.4f} in the config,")
+    console.print(f"or give --timing {out / 'timing.json'} to 'perceptogram calibrate'")
+
+
+def _timing_rows(found: Timing) -> dict[str, str]:
+    return {
+        "channel": f"{found.channel}, light makes it {found.edge}",
+        "markers with their light": f"{found.n_matched} of {found.n_markers}",
+        "light after marker": f"{1e3 * found.offset_s:.1f} ms (median)",
+        "jitter": f"SD {1e3 * found.sd_s:.2f} ms, 5 % to 95 %: {1e3 * found.p5_s:.1f} to {1e3 * found.p95_s:.1f} ms",
+        "one sample": f"{1e3 / found.rate_hz:.1f} ms",
+    }
