@@ -246,8 +246,6 @@ def main() -> None:
     torch.manual_seed(a.seed)
     data = Data(a.pictures, a.device)
     both = build_model().to(a.device)
-    both[1].mean.copy_(data.mean)
-    both[1].std.copy_(data.std)
     average = Average(both, 0.999)
     optimiser = torch.optim.AdamW(both.parameters(), lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
     first = 0
@@ -257,6 +255,9 @@ def main() -> None:
         average.module.load_state_dict(state["average"])
         average.count = first = state["step"]
         optimiser.load_state_dict(state["optimiser"])
+    for conditioner in (both[1], average.module[1]):
+        conditioner.mean.copy_(data.mean)
+        conditioner.std.copy_(data.std)
     rng = np.random.default_rng([a.seed, first])
     replicas = Replicas(both, a.replicas)
 

@@ -23,9 +23,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import train_generator as base
-from networks import Critic, Viewer
-
-from calibration.embeddings import DRAWN_MODEL, DRAWN_TAG, load_encoder
+from networks import Critic
 
 STAGE = "distil"
 LEVELS = (1.0, 1.0, 1.0, 0.9, 0.75, 0.5)  # half of the pictures start from pure noise
@@ -41,14 +39,12 @@ def main() -> None:
 
     torch.manual_seed(a.seed)
     data = base.Data(a.pictures, a.device)
-    viewer = Viewer(load_encoder(DRAWN_MODEL, DRAWN_TAG).image_tower, *base.NORMALISATION).to(a.device)
-    critic = Critic(viewer.widths, data.mean.numel()).to(a.device)
+    critic = Critic(data.viewer.widths, data.mean.numel()).to(a.device)
     both = base.build_model().to(a.device)
     both.load_state_dict(torch.load(base.CHECKPOINTS["base"], map_location=a.device)["average"])
     average = base.Average(both, 0.995)
     painter = torch.optim.AdamW(both.parameters(), lr=a.rate, betas=(0.5, 0.99), weight_decay=0.01)
     judge = torch.optim.AdamW(critic.parameters(), lr=2 * a.rate, betas=(0.5, 0.99), weight_decay=0.01)
-    mean, std = data.mean.to(a.device), data.std.to(a.device)
     first = 0
     if base.CHECKPOINTS[STAGE].exists() and not a.restart:
         state = torch.load(base.CHECKPOINTS[STAGE], map_location=a.device)
@@ -77,8 +73,8 @@ def main() -> None:
             fake = base.to_pictures(patches)
 
             with torch.no_grad():
-                real_features, _ = viewer(clean)
-            features, seen = viewer(fake)
+                real_features, _ = data.viewer(clean)
+            features, seen = data.viewer(fake)
             real = critic(real_features, clean, standard)
             false = critic([f.detach() for f in features], fake.detach(), standard)
             judge_loss = sum(
@@ -93,7 +89,7 @@ def main() -> None:
             pixel = error.abs().mean() + 0.5 * error.square().mean()
             # An imprecise embedding says less about the true one, so agreement with that counts for less.
             trust = 1 / (1 + amount.square().squeeze(1))
-            view = (trust * ((seen - mean) / std - standard).square().mean(1)).mean()
+            view = (trust * ((seen - data.mean) / data.std - standard).square().mean(1)).mean()
             loss: Tensor = pixel + a.embedding * view + a.adversarial * fooled
             painter.zero_grad(set_to_none=True)
             loss.backward()
