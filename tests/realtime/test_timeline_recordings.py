@@ -9,7 +9,9 @@ from realtime.sources.recording import open_recording
 from realtime.timeline import Fault, Hole, TimedChunk, Timeline
 
 
-@pytest.mark.parametrize("name", ["muse_n170/run1.csv", "muse_n170/run2.csv", "muse_n170/run3.csv", "muse_p300/run1.csv"])
+@pytest.mark.parametrize(
+    "name", ["muse_n170/run1.csv", "muse_n170/run2.csv", "muse_n170/run3.csv", "muse_p300/run1.csv"]
+)
 def test_a_coarse_timer_is_no_loss(shared_data, name):
     recording = open_recording(shared_data / name)
     timeline, out = Timeline(recording.spec.rate_hz), []
