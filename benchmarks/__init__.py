@@ -1,0 +1,1 @@
+"""One script a claim; `perceptogram bench NAME` runs them."""

@@ -40,7 +40,7 @@ def test_several_faults_give_a_line_each():
 
 
 def test_unreadable_files_name_what_to_do(tmp_path: Path):
-    with pytest.raises(ConfigError, match="give a YAML file or a preset: .*demo"):
+    with pytest.raises(ConfigError, match=r"give a YAML file or a preset: .*demo"):
         load_config(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1,")
     with pytest.raises(ConfigError, match="not valid YAML"):

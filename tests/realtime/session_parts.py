@@ -1,5 +1,7 @@
 """A stream, a bundle and a renderer small enough to check a session by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from configs.schema import parse_config
@@ -43,7 +45,7 @@ class ListSource:
         self._items = []
         waiting = list(markers)
         edges = sorted({0, len(stamps), *(int(c) for c in cuts if 0 < c < len(stamps))})
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             while waiting and waiting[0].stamp + late <= stamps[last - 1]:
                 self._items.append(waiting.pop(0))
             self._items.append(Chunk(stamps[first:last], samples[first:last], float(stamps[last - 1])))

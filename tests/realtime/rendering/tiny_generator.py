@@ -67,7 +67,7 @@ def unpreparable(settings):
 
 
 class Picky:
-    """Raises on seed 13, ends early on seed 14, kills its process on seed 15; otherwise paints the embedding's first value."""
+    """Raises on seed 13, ends early on 14, kills its process on 15; otherwise paints the embedding's first value."""
 
     space = SPACE
 
