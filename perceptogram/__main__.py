@@ -26,6 +26,7 @@ COMMANDS = (
     "replay",
     "broker",
     "worker",
+    "calibrate",
     "things_eeg2",
     "bench",
 )
