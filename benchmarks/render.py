@@ -10,6 +10,8 @@ from typing import Any, cast, get_args
 
 import numpy as np
 from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import track
 
 from benchmarks.harness import machine, percentiles, print_table
 from configs.errors import InputError
@@ -18,7 +20,7 @@ from configs.torchvision_shim import load_torchvision
 
 GENERATORS = ("sd15-few-step", "sdxl-turbo", "unclip")
 COMPARED = ("stock pipeline", "stock pipeline, tiny decoder")
-REPEATS = {"cuda": (300, 50), "cpu": (7, 3)}
+REPEATS = {"cuda": (300, 50), "cpu": (5, 2)}
 """Pictures of each variant: in a full and in a quick run."""
 SEED = 0
 
@@ -146,7 +148,7 @@ def _interleaved(variants: dict[str, Callable[[], Any]], repeats: int, device: A
     for paint in variants.values():
         paint()
     times: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(repeats):
+    for _ in track(range(repeats), "pictures", console=Console(stderr=True), transient=True):
         for name, paint in variants.items():
             _wait(device)
             started = time.perf_counter()
@@ -158,7 +160,7 @@ def _interleaved(variants: dict[str, Callable[[], Any]], repeats: int, device: A
 def _stages(sampler: Any, embedding: Any, steps: int, repeats: int, device: Any) -> dict[str, list[float]]:
     """Return times in ms of the parts of our hot loop, each between two events of the device itself."""
     times: dict[str, list[float]] = {}
-    for _ in range(repeats):
+    for _ in track(range(repeats), "stages", console=Console(stderr=True), transient=True):
         program = sampler.begin(embedding, SEED, steps)
         parts = {"condition": sampler.write}
         parts |= {f"step {number}": step for number, step in enumerate(program.steps, start=1)}

@@ -30,6 +30,17 @@ FLOORS_MS = {("sd15-few-step", 1): 0.97, ("sdxl-turbo", 1): 1.91, ("sdxl-turbo",
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Return the page."""
     gpu = [result for result in results if result["kind"] == "cuda"]
+    on_cpu = [
+        (
+            *(result[key] for key in ("generator", "steps", "size", "device", "dtype", "weights", "repeats")),
+            *(result[key] for key in ("p50_ms", "per_step_ms", "decode_ms", "stock_pipeline_p50_ms")),
+            result["variants_ms"]["stock pipeline, tiny decoder"]["p50"],
+            f"{result['speedup']:.1f} ×",
+            f"{result['floor_ms']} ({result['floor']['source']})",
+        )
+        for result in results
+        if result["kind"] == "cpu"
+    ]
     lines = [
         "# From an embedding to a picture",
         "",
@@ -50,26 +61,20 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "",
         "Not meant for use: that the same code runs.",
         "",
-        *_rows(
-            CPU_COLUMNS,
-            [
-                (
-                    *(result[key] for key in ("generator", "steps", "size", "device", "dtype", "weights", "repeats")),
-                    *(result[key] for key in ("p50_ms", "per_step_ms", "decode_ms", "stock_pipeline_p50_ms")),
-                    result["variants_ms"]["stock pipeline, tiny decoder"]["p50"],
-                    f"{result['speedup']:.1f} ×",
-                    f"{result['floor_ms']} ({result['floor']['source']})",
-                )
-                for result in results
-                if result["kind"] == "cpu"
-            ],
-        ),
+        *(_rows(CPU_COLUMNS, on_cpu) if on_cpu else [f"{ABSENT.capitalize()}."]),
         "",
         "## How they were made",
         "",
         *_rows(
-            "device, driver, torch, weights, commit",
-            sorted({tuple(str(r[key]) for key in ("device", "driver", "torch", "weights", "commit")) for r in results}),
+            "generator, steps, size, device, cores, load, driver, torch, weights, commit",
+            [
+                (
+                    *(result[key] for key in ("generator", "steps", "size", "device")),
+                    *(result["machine"][key] for key in ("cores", "load")),
+                    *(result[key] or "–" for key in ("driver", "torch", "weights", "commit")),
+                )
+                for result in results
+            ],
         ),
     ]
     return "\n".join(lines) + "\n"

@@ -49,6 +49,7 @@ def test_measured_gpu_takes_the_place_of_its_row(tiny):
     page = render_table.table([result])
     assert f"| unclip | 8 | 512 | NVIDIA H100 | {result['p50_ms']} |" in page
     assert page.count(render_table.ABSENT) == (len(render_table.AIMS) - 1) * 9
+    assert render_table.ABSENT.capitalize() in page, "nothing was measured on a CPU"
 
 
 @pytest.mark.parametrize(("name", "size"), [("embedded", 512), ("nothing", 512), ("unclip", 100)])
