@@ -283,6 +283,8 @@ class _Run:
     def _step(self) -> None:
         for item in self.ear.hear(0.1):
             for trouble in self.collector.push(item):
+                if trouble.kind == "lost" and self._over():
+                    continue  # the presenter's markers end with it
                 self.view.say(f"stream: {trouble.text}")
                 self._mind(trouble.kind)
             if isinstance(item, Marker):

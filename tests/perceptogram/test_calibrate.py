@@ -216,7 +216,7 @@ class ListSource:
 def hear_all(ear, heard):
     while True:
         for item in ear.hear(5.0):
-            heard.append(item)  # noqa: PERF402 - what came before an error counts
+            heard.append(item)
 
 
 def test_what_breaks_the_source_is_raised_after_what_it_sent():
