@@ -121,6 +121,9 @@ class JitterModel:
         self.correlation = min(correlation_time(flat, floor), correlation_time(residuals - tilt * away, floor))
         pulled = _without_stalls(flat, self.nominal * FLOOR)
         mode, early, late = asymmetric_laplace(pulled, len(flat) / self.correlation, INERTIA * self.nominal)
+        if self.n > MEMORY // 4:
+            # A line that is known well does not leap; where stamps spread evenly, the likeliest mode does.
+            mode = max(-0.5 * self.nominal, min(0.5 * self.nominal, mode))
         self._origin = (newest, self.time(newest) + mode)
         self.period += slope
         # With few stamps the scales are uncertain: a quarter of a sample counts as eight of them.

@@ -272,9 +272,11 @@ class Timeline:
             self._doubted_from, self._latest = None, 0.0
         if residual < -(self._period + 8 * model.early):
             self._report("backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
-        if self._later.nats >= CERTAIN:
+        # What was learned from few stamps is not yet to be relied on.
+        certain = CERTAIN * (1 + WARM_UP / model.n)
+        if self._later.nats >= certain:
             self._judge(self._later)
-        elif self._earlier.nats >= CERTAIN:
+        elif self._earlier.nats >= certain:
             self._judge(self._earlier)
         if model.refit_due() and max(self._later.nats, self._earlier.nats) < EXCESS and not self._in_doubt():
             model.refit()
