@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     def demo(
         out: Path = typer.Option(Path("out/demo"), help="Folder for everything that is left behind."),
         seed: int = typer.Option(0, min=0, help="Of the participant, the pictures and their order."),
-        minutes: float = typer.Option(3.0, min=0.3, help="Calibration and live decoding together."),
+        minutes: float = typer.Option(2.5, min=0.3, help="Calibration and live decoding together."),
         snr: float = typer.Option(1.0, min=0.0, help="Size of the evoked response; 0 for none at all."),
         headless: bool = typer.Option(False, "--headless", help="Show nothing; the default without a screen."),
     ) -> None:
