@@ -31,7 +31,9 @@ def test_help_answers_without_loading_anything_heavy():
     assert "demo" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "fit", "run", "replay", "simulate", "streams", "record", "doctor", "bench"])
+@pytest.mark.parametrize(
+    "command", ["demo", "fit", "run", "replay", "simulate", "streams", "record", "doctor", "bench"]
+)
 def test_every_command_shows_an_example(command):
     done = perceptogram(command, "--help")
     assert done.returncode == 0
