@@ -128,7 +128,9 @@ def _sign(fault: FaultSpec, event: object) -> str:
     if isinstance(event, Refused) and fault.kind in ("nan", "rate") and event.trial > 10:
         return event.reason
     if isinstance(event, Closed) and event.epoch.flags and fault.kind in ("railed", "flat", "unit"):
-        return f"flag: {event.epoch.flags[0]}"
+        # The first channel, which counts the samples, is no EEG.
+        flags = [flag for flag in event.epoch.flags if not flag.endswith(CHANNELS[0])]
+        return f"flag: {flags[0]}" if flags else ""
     return ""
 
 
@@ -170,7 +172,7 @@ def _holes(name: str, sender: Sender, repeats: int) -> dict[str, Any]:
             near = [(at, hole) for at, hole in holes if abs(hole.stamp - when) < 0.5]
             total += 1
             found += bool(near)
-            exact += sum(hole.lost for _, hole in near) == size
+            exact += sum(hole.lost for _, hole in near) == int(size)
             extra += max(0, len(near) - 1)
             delays += [at - when for at, _ in near[:1]]
     late = np.quantile(delays, (0.5, 0.95)) if delays else (math.nan, math.nan)
@@ -216,11 +218,11 @@ def _pyxdf(text: str) -> dict[str, Any]:
             if isinstance(item, Chunk):
                 writer.numbers(1, item.stamps.tolist(), item.samples)
         writer.close()
-        stream = pyxdf.load_xdf(path, verbose="ERROR")[0][0]
+        stream = pyxdf.load_xdf(path, verbose="CRITICAL")[0][0]
     onsets = [item.stamp for item in items if isinstance(item, Marker)]
     segments = len(stream["info"].get("segments", [0]))
     row = _judge(fault, stream["time_series"][:, 0], stream["time_stamps"], onsets, SENDER.start)
-    return {"system": "pyxdf, defaults", "name": text, "detected": segments > 1} | row
+    return {"system": "pyxdf, defaults", "name": text, "detected": bool(segments > 1)} | row
 
 
 def _mne_lsl(texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -180,6 +180,27 @@ class JitterModel:
         return slope
 
 
+class Evidence:
+    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and its number of stamps."""
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self.nats = 0.0
+        self.count = 0
+
+    def add(self, nats: float) -> None:
+        """Take in what one stamp says."""
+        # The bound lets the sum fall again soon after a stall in which every stamp was late.
+        self.nats = min(self.nats + nats, self._most)
+        self.count += 1
+        if self.nats <= 0:
+            self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.nats, self.count = 0.0, 0
+
+
 def asymmetric_laplace(
     values: NDArray[np.float64], weight: float | None = None, inertia: float = np.inf
 ) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from realtime.jitter import EXCESS, MEMORY, JitterModel
+from realtime.jitter import EXCESS, MEMORY, Evidence, JitterModel
 from realtime.sources.base import Chunk
 from realtime.stamps import Repeats, Runs
 
@@ -23,6 +23,8 @@ CERTAIN = 18.0
 """Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
 DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
+CALM = 2.0
+"""Evidence up to which jitter is learned."""
 SURE_COUNT = 6.0
 """Nats by which the number of lost samples must be likelier than one more or less: four hundred to one."""
 WINDOW = 128
@@ -130,24 +132,6 @@ class _Run:
         self.time += places * self.period + seconds
 
 
-class _Evidence:
-    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and its number of stamps."""
-
-    def __init__(self) -> None:
-        self.nats = 0.0
-        self.count = 0
-
-    def add(self, nats: float) -> None:
-        # The bound lets the sum fall again soon after a stall in which every stamp was late.
-        self.nats = min(self.nats + nats, CERTAIN + 2 * EXCESS)
-        self.count += 1
-        if self.nats <= 0:
-            self.clear()
-
-    def clear(self) -> None:
-        self.nats, self.count = 0.0, 0
-
-
 class Timeline:
     """Give every sample a place on the sample grid and a time, and report what was lost.
 
@@ -174,8 +158,8 @@ class Timeline:
         self._repeats = Repeats()
         self._runs = Runs(self._period)
         self._jitter = JitterModel(self._period)
-        self._later = _Evidence()
-        self._earlier = _Evidence()
+        self._later = Evidence(CERTAIN + 2 * EXCESS)
+        self._earlier = Evidence(CERTAIN + 2 * EXCESS)
         self._first = 0
         self._next = 0
         self._handed = 0
@@ -278,7 +262,8 @@ class Timeline:
             self._judge(self._later)
         elif self._earlier.nats >= certain:
             self._judge(self._earlier)
-        if model.refit_due() and max(self._later.nats, self._earlier.nats) < EXCESS and not self._in_doubt():
+        # Stamps behind a loss that is not known yet would pass for jitter.
+        if model.refit_due() and max(self._later.nats, self._earlier.nats) < CALM and not self._in_doubt():
             model.refit()
             self._check_rate(stamp)
 
@@ -286,7 +271,7 @@ class Timeline:
         """Return whether late stamps keep samples from being handed out."""
         return self._doubted_from is not None and self._next - self._doubted_from <= HOLD_S * self.rate_hz
 
-    def _judge(self, evidence: _Evidence) -> None:
+    def _judge(self, evidence: Evidence) -> None:
         """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
         model, period = self._jitter, self._period
         longest = round(WINDOW * model.correlation)
@@ -306,8 +291,10 @@ class Timeline:
         level = model.location(shifted)
         lost = round(level / period)
         queued = np.diff(shifted, prepend=shifted[0]) < (QUEUED - 1) * period * np.diff(index[start:], prepend=at)
-        costs = [float(model.surprise(shifted[~queued] - k * period).sum()) for k in (lost - 1, lost, lost + 1)]
-        if min(costs[0], costs[2]) - costs[1] < SURE_COUNT and n < longest // 2:
+        news = shifted[~queued]
+        costs = [float(model.surprise(news - k * period).sum()) for k in (0, lost - 1, lost, lost + 1)]
+        doubtful_count = min(costs[1], costs[3]) - costs[2] < SURE_COUNT and n < longest // 2
+        if doubtful_count or costs[0] - costs[2] < CERTAIN:
             return
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0
