@@ -82,6 +82,7 @@ def _measure(channels: int, times: int, open_epochs: int, epochs: int, bandwidth
                 for other in range(1, open_epochs):
                     decoder.drop(-other)
                     decoder.open(-other)
+            decoder.read_ahead(1)  # as the session does while it waits for the next sample
             start = time.perf_counter_ns()
             for other in range(1, open_epochs):
                 decoder.add(-other, position, middle)

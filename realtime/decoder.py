@@ -81,6 +81,15 @@ class LinearDecoder:
         self._sums[trial] += self._product
         self._seen[trial] = last
 
+    def read_ahead(self, samples: int) -> None:
+        """Bring the weights for the next `samples` of every open window into the cache, while nothing is due.
+
+        The map is far larger than any cache, so the last product would otherwise wait for memory.
+        """
+        channels = self.n_channels
+        for seen in self._seen.values():
+            self._weights[seen * channels : (seen + samples) * channels].sum()
+
     def preview(self, trial: int) -> NDArray[np.float32]:
         """Return the best guess ``[dims]`` from what has been recorded of the window so far."""
         guess: NDArray[np.float32] = self._sums[trial] + self._remaining[self._seen[trial]]

@@ -161,6 +161,7 @@ class Session:
         self.evidence = Evidence(bundle.gallery, bundle.confidence, settings.neighbours, settings.accumulate)
         self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}
         self._awaited: int | None = None
+        self._added = 1  # how many samples came at once
         self._add_ns = 0  # when the newest samples were given to the map
 
     def run(self) -> Iterator[SessionEvent]:
@@ -170,6 +171,7 @@ class Session:
             for event in self.pipeline.push(item):
                 yield from self._handle(event, received, start_ns)
             if isinstance(item, Chunk):
+                self._decoder.read_ahead(self._added)
                 yield Tick(float(item.stamps[-1]), item.arrived)
             yield from self._frames()
         for event in self.pipeline.finish():
@@ -208,7 +210,7 @@ class Session:
             case Opened(trial):
                 self._decoder.open(trial)
             case Samples(trial, first, samples):
-                self._add_ns = time.perf_counter_ns()
+                self._add_ns, self._added = time.perf_counter_ns(), len(samples)
                 self._decoder.add(trial, first, samples)
             case Closed():
                 yield self._decoded(event, received, start_ns)

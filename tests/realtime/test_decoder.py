@@ -93,3 +93,16 @@ def test_shapes_that_do_not_fit_are_refused():
     weights, bias, mean_input = _map()
     with pytest.raises(ValueError, match="do not fit"):
         LinearDecoder(weights, bias[:-1], mean_input)
+
+
+def test_reading_ahead_changes_nothing_even_at_the_end_of_a_window():
+    weights, bias, mean_input = _map()
+    window = np.random.default_rng(3).standard_normal((TIMES, CHANNELS)).astype(np.float32)
+    decoder = LinearDecoder(weights, bias, mean_input)
+    expected = _decode(decoder, 0, window, range(1, TIMES))
+    decoder.open(1)
+    for t in range(TIMES):
+        decoder.read_ahead(3)
+        decoder.add(1, t, window[t : t + 1])
+    decoder.read_ahead(3)
+    np.testing.assert_array_equal(decoder.close(1), expected)
