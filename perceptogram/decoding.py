@@ -14,6 +14,7 @@ from perceptogram.live import LiveResult, follow, summarise
 from perceptogram.screen import Screen
 from perceptogram.session_folder import SessionFolder
 from realtime.bundle import Bundle
+from realtime.contact_sheet import SheetEntry, contact_sheet
 from realtime.display import Display
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent, Tick
@@ -124,6 +125,8 @@ def decode(
     screen.save(out / "display.png")
     for trial, stamp in screen.shown.items():
         result.ledger.setdefault(trial, {})["shown"] = stamp
+    if bundle.classes:
+        _save_strip(result, out / "strip.png", simulated=bundle.simulated)
     summary = summarise(result, bundle)
     write_json(out / "summary.json", summary)
     return Finished(result, summary)
@@ -136,3 +139,17 @@ def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading
             over.wait(LINGER_S)
             source.close()
             return
+
+
+def _save_strip(result: LiveResult, path: Path, *, simulated: bool) -> None:
+    """Save what was painted of each class from all its trials together, side by side; nothing where nothing was."""
+    entries = []
+    for name, event in sorted(result.latest().items()):
+        percept = event.percept
+        if percept.trial in result.frames:
+            guess = percept.neighbours[0].label
+            image = result.frames[percept.trial].image
+            label = f"{name}, mean of {percept.repeats} trials"
+            entries.append(SheetEntry(None, image, (), label, guess, percept.confidence, guess == name))
+    if entries:
+        contact_sheet(entries, "averaged reconstructions", simulated=simulated).save(path)
