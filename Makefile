@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/perceptogram demo --out $(OUT)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
