@@ -88,13 +88,13 @@ def test_a_marker_is_answered_from_its_stamp_on_with_the_pictures_own_response(s
     quiet = stamps < onset + 0.05
     assert not samples[quiet].any()
 
-    # The same code, asked for exactly these times, gives the same microvolts.
+    # The same code, asked for these times, gives the same microvolts; LSL knows clock offsets to some 50 µs.
     truth = EvokedResponse(components(CHANNELS_64)).at(stamps - onset, activations(picture_features(PICTURES, name), 0))
     late = next(s["late"] for k in range(1, 99) if (s := participant.wait_for("status", 5, count=k))["pictures"])
     assert np.abs(truth).max() > 5
     if not late:  # a machine too busy to answer in 50 ms says so, and has lost the very beginning
-        np.testing.assert_allclose(samples, truth, atol=0.01)
-    np.testing.assert_allclose(samples[stamps > onset + 0.2], truth[stamps > onset + 0.2], atol=0.01)
+        np.testing.assert_allclose(samples, truth, atol=0.1)
+    np.testing.assert_allclose(samples[stamps > onset + 0.2], truth[stamps > onset + 0.2], atol=0.1)
 
 
 def test_markers_are_heard_again_after_the_stimulus_program_restarts(stream, participant):
