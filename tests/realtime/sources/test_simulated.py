@@ -93,8 +93,8 @@ def test_a_marker_is_answered_from_its_stamp_on_with_the_pictures_own_response(s
     late = next(s["late"] for k in range(1, 99) if (s := participant.wait_for("status", 5, count=k))["pictures"])
     assert np.abs(truth).max() > 5
     if not late:  # a machine too busy to answer in 50 ms says so, and has lost the very beginning
-        np.testing.assert_allclose(samples, truth, atol=0.1)
-    np.testing.assert_allclose(samples[stamps > onset + 0.2], truth[stamps > onset + 0.2], atol=0.1)
+        np.testing.assert_allclose(samples, truth, atol=0.05)
+    np.testing.assert_allclose(samples[stamps > onset + 0.2], truth[stamps > onset + 0.2], atol=0.05)
 
 
 def test_markers_are_heard_again_after_the_stimulus_program_restarts(stream, participant):
