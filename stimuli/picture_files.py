@@ -62,14 +62,10 @@ class FileSet:
 
         file = self._find(name)
         try:
-            with Image.open(file.path) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGB")
+            image = Image.fromarray(read_picture(file.path))
         except FileNotFoundError:
             msg = f"picture {file.path} is missing: put it back or take it out of {self._origin}"
             raise PictureError(msg) from None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            msg = f"picture {file.path} cannot be read ({' '.join(str(error).split())}): replace or remove it"
-            raise PictureError(msg) from error
         if size is not None:
             image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
         return np.asarray(image, dtype=np.uint8)
@@ -95,6 +91,28 @@ class FileSet:
             example = next(iter(self._files), "none")
             msg = f"{self._origin} has no picture {name!r}; its names look like {example!r}"
             raise PictureError(msg) from None
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Return the picture in a file as RGB, uint8 ``[height, width, 3]``, the way a camera says is up.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    PictureError
+        If it cannot be read.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as opened:
+            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), dtype=np.uint8)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        msg = f"picture {path} cannot be read ({' '.join(str(error).split())}): replace or remove it"
+        raise PictureError(msg) from error
 
 
 def open_folder(folder: Path, split: Split, seed: int) -> FileSet:

@@ -1,28 +1,35 @@
-"""The networks of the generator and of its training, built from their configurations."""
+"""The networks of the generator, built from their configurations."""
 
+# ruff: noqa: E402 - torchvision must be mended before diffusers is imported
 from __future__ import annotations
 
-import torch
+from configs.torchvision_shim import load_torchvision
+
+load_torchvision()
+
 from diffusers import UNet2DModel
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-PATCH = 8  # pixels: the UNet sees each 8x8 patch of the picture as one position with 192 channels
+from calibration.embeddings import DRAWN_MODEL, DRAWN_TAG
+from realtime.rendering.embedded.conditioner import EmbeddingConditioner
+from stimuli.drawn.concepts import CONCEPTS
+from stimuli.drawn.texture import TEXTURES
+
+PATCH = 4  # pixels: the UNet sees each 4x4 patch of the picture as one position with 48 channels
 VECTOR_DIMS = 256
-LAYOUT_CHANNELS = 16
 
 
-def build_unet() -> UNet2DModel:
-    """Return the untrained UNet: 16x16 positions of 8x8-pixel patches, condition by scale and shift."""
+def build_unet(layout_channels: int) -> UNet2DModel:
+    """Return the untrained UNet: 32x32 positions of 4x4-pixel patches, condition by scale and shift."""
     return UNet2DModel(
         sample_size=128 // PATCH,
-        in_channels=3 * PATCH**2 + LAYOUT_CHANNELS,
+        in_channels=3 * PATCH**2 + layout_channels,
         out_channels=3 * PATCH**2,
-        block_out_channels=(64, 128, 192),
-        layers_per_block=1,
+        block_out_channels=(48, 96, 144),
+        layers_per_block=2,
         down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        attention_head_dim=32,
+        attention_head_dim=24,
         norm_num_groups=16,
         attn_norm_num_groups=16,
         resnet_time_scale_shift="scale_shift",
@@ -31,72 +38,15 @@ def build_unet() -> UNet2DModel:
     )
 
 
-class Critic(nn.Module):
-    """Tells drawn pictures from generated ones, patch by patch, given the embedding.
-
-    It looks through the frozen image tower of the encoder (Sauer et al., "Projected GANs Converge Faster", 2021) and,
-    for the fine lines that 64 pixels do not show, at the picture itself. The embedding enters as a projection
-    (Miyato and Koyama, "cGANs with Projection Discriminator", 2018).
-
-    Parameters
-    ----------
-    widths
-        Channels of the feature maps that it is shown.
-    dims
-        Size of the embedding.
-    """
-
-    def __init__(self, widths: tuple[int, ...], dims: int, hidden: int = 64) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList([_head(width, hidden) for width in widths])
-        self.fine = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, hidden, 3, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(hidden, 2 * hidden, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(2 * hidden, hidden, 3, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
-        )
-        self.verdicts = nn.ModuleList([nn.Conv2d(hidden, 1, 1) for _ in range(len(widths) + 1)])
-        self.matches = nn.ModuleList([nn.Linear(dims, hidden, bias=False) for _ in range(len(widths) + 1)])
-
-    def forward(self, features: list[Tensor], pictures: Tensor, standard: Tensor) -> list[Tensor]:
-        """Return a map of verdicts, positive for drawn, for each feature map and for the picture."""
-        maps = [*(head(f) for head, f in zip(self.heads, features, strict=True)), self.fine(pictures)]
-        return [
-            verdict(m) + (match(standard)[:, :, None, None] * m).mean(1, keepdim=True)
-            for m, verdict, match in zip(maps, self.verdicts, self.matches, strict=True)
-        ]
-
-
-def _head(width: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(width, hidden, 1),
-        nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(hidden, hidden, 3, padding=1),
-        nn.LeakyReLU(0.2, inplace=True),
+def build_model() -> nn.ModuleList:
+    """Return the untrained UNet and conditioner."""
+    conditioner = EmbeddingConditioner(
+        dims=256,
+        concepts=tuple(CONCEPTS),
+        textures=TEXTURES,
+        vector_dims=VECTOR_DIMS,
+        layout_side=128 // PATCH,
+        model=DRAWN_MODEL,
+        pretrained=DRAWN_TAG,
     )
-
-
-class Viewer(nn.Module):
-    """The frozen image tower: feature maps and embedding of generated pictures, with gradients to the pictures."""
-
-    widths: tuple[int, ...]
-
-    def __init__(self, tower: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.tower = tower.eval().requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(std)[:, None, None])
-        stages = (tower.layer1, tower.layer2, tower.layer3)
-        self.widths = (tower.conv3.out_channels, *(stage[-1].conv3.out_channels for stage in stages))
-
-    def forward(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the feature maps and the un-normalised embedding of pictures in [-1, 1] ``[n, 3, side, side]``."""
-        small = functional.interpolate(pictures, size=(64, 64), mode="bicubic", antialias=True)
-        x = self.tower.stem((small / 2 + 0.5 - self.mean) / self.std)
-        first = self.tower.layer1(x)
-        second = self.tower.layer2(first)
-        third = self.tower.layer3(second)
-        return [x, first, second, third], self.tower.attnpool(self.tower.layer4(third))
+    return nn.ModuleList([build_unet(conditioner.layout_channels), conditioner])

@@ -1,6 +1,6 @@
-"""Ship a trained generator: write the averaged weights of a checkpoint as a diffusers pipeline in half precision.
+"""Ship a trained generator: the averaged UNet and the reader as a diffusers pipeline in half precision.
 
-python training/save_generator.py --stage distil
+python training/save_generator.py --stage few_step
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import train_generator as base
+import train_reader
 from diffusers import FlowMatchLCMScheduler
+from networks import build_model
 
 from realtime.rendering.embedded.generator import WEIGHTS
 from realtime.rendering.embedded.pipeline import EmbeddedPipeline
@@ -25,13 +27,17 @@ from realtime.rendering.embedded.schedule import SHIFT
 def main() -> None:
     """Write the pipeline."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stage", choices=tuple(base.CHECKPOINTS), default="distil")
+    parser.add_argument("--stage", choices=tuple(base.CHECKPOINTS), default="few_step")
     parser.add_argument("--folder", type=Path, default=WEIGHTS)
     a = parser.parse_args()
-    both = base.build_model()
+    both = build_model()
     both.load_state_dict(torch.load(base.CHECKPOINTS[a.stage], map_location="cpu")["average"])
-    unet, conditioner = both.half()
-    pipeline = EmbeddedPipeline(unet, conditioner, FlowMatchLCMScheduler(shift=SHIFT))
+    unet, conditioner = both
+    reader = torch.load(train_reader.CHECKPOINT, map_location="cpu")
+    conditioner.reader.load_state_dict(reader["reader"])
+    conditioner.mean.copy_(reader["mean"])
+    conditioner.std.copy_(reader["std"])
+    pipeline = EmbeddedPipeline(unet.half(), conditioner.half(), FlowMatchLCMScheduler(shift=SHIFT))
     unfinished = a.folder.with_name(a.folder.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
     pipeline.save_pretrained(unfinished)

@@ -14,6 +14,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,9 +31,11 @@ load_torchvision()
 import open_clip
 from captions import partial_caption, write_vocabulary
 from pictures import CACHE, load_pictures
-from safetensors.torch import save_file
+from readings import pick, true_readings
+from safetensors.torch import load_file, save_file
 
 from calibration.embeddings import DRAWN_FOLDER, DRAWN_MODEL, DRAWN_VOCABULARY, DRAWN_WEIGHTS
+from realtime.rendering.embedded.conditioner import Reading
 from stimuli.drawn.colour import hue_name
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.manifest import test_pictures
@@ -47,11 +50,12 @@ def main() -> None:
     """Train, print the zero-shot accuracy on the test pictures as it goes, and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=32_000, help="training pictures from the cache (32000)")
-    parser.add_argument("--steps", type=int, default=1000, help="optimiser steps (1000)")
+    parser.add_argument("--steps", type=int, default=2500, help="optimiser steps (2500)")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step (128)")
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate (2e-3)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--start", type=Path, help="weights to begin with, as a file of safetensors")
     parser.add_argument("--restart", action="store_true", help="ignore the checkpoint of an earlier run")
     a = parser.parse_args()
 
@@ -65,9 +69,11 @@ def main() -> None:
     model = open_clip.create_model(DRAWN_MODEL, device=a.device)
     tokenizer = open_clip.get_tokenizer(DRAWN_MODEL, bpe_path=str(DRAWN_VOCABULARY))
     loss_of = open_clip.ClipLoss()
-    hint = torch.nn.Linear(model.visual.output_dim, len(TEXTURES), device=a.device)
-    textures = torch.tensor([TEXTURES.index(p.texture) for p in pictures], device=a.device)
-    decayed = [p for p in model.parameters() if p.ndim > 1] + list(hint.parameters())
+    if a.start is not None:
+        model.load_state_dict(load_file(a.start, device=a.device))
+    hints = Hints(model.visual.output_dim).to(a.device)
+    readings = Reading(*(part.to(a.device) for part in true_readings(pictures)))
+    decayed = [p for p in model.parameters() if p.ndim > 1] + list(hints.parameters())
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
@@ -78,7 +84,7 @@ def main() -> None:
     if CHECKPOINT.exists() and not a.restart:
         state = torch.load(CHECKPOINT, map_location=a.device)
         model.load_state_dict(state["model"])
-        hint.load_state_dict(state["hint"])
+        hints.load_state_dict(state["hints"])
         optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     said = attribute_names(pictures)
@@ -86,7 +92,7 @@ def main() -> None:
     test_images = shrink(np.stack([p.render(128) for p in test]))
 
     with Progress(*Progress.get_default_columns(), TextColumn("{task.fields[note]}")) as progress:
-        recent: tuple[float, ...] = ()
+        running = np.zeros(1 + len(Hints.WEIGHTS))
         task = progress.add_task("encoder", total=a.steps, completed=first, note="")
         for step in range(first, a.steps):
             warm = min(1.0, (step + 1) / 50)
@@ -99,24 +105,29 @@ def main() -> None:
             image_features, text_features, scale = model(
                 normalise(small[chosen]).to(a.device), tokenizer(texts).to(a.device)
             )
-            # Contrast alone does not start on texture: neither tower moves before the other. A classifier does it.
-            surface = functional.cross_entropy(hint(10 * image_features), textures[chosen])
-            loss = loss_of(image_features, text_features, scale) + surface
+            contrast = loss_of(image_features, text_features, scale)
+            told = hints.errors(10 * image_features, pick(readings, torch.from_numpy(chosen).to(a.device)))
+            loss = contrast + sum(told.values())
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(0, math.log(100))
-            recent = (*recent[-3:], loss.item() - surface.item(), surface.item())
+            running += np.array([contrast.item(), *(error.item() for error in told.values())])
             progress.update(task, completed=step + 1, note=f"loss {loss.item():.2f}")
             if (step + 1) % 50 == 0 or step + 1 == a.steps:
                 top1 = zero_shot(model, tokenizer, test_images, [p.concept for p in test], a.device)
-                progress.console.print(f"step {step + 1}: losses {np.round(recent, 2)}, test zero-shot {top1:.3f}")
+                parts_said = ", ".join(
+                    f"{name} {error:.3f}"
+                    for name, error in zip(("contrast", *Hints.WEIGHTS), running / 50, strict=True)
+                )
+                running[:] = 0
+                progress.console.print(f"step {step + 1}: {parts_said}, test zero-shot {top1:.3f}")
                 torch.save(
                     {
                         "model": model.state_dict(),
-                        "hint": hint.state_dict(),
+                        "hints": hints.state_dict(),
                         "optimiser": optimiser.state_dict(),
                         "step": step + 1,
                     },
@@ -127,6 +138,38 @@ def main() -> None:
     unfinished = DRAWN_WEIGHTS.with_suffix(".part")
     save_file(weights, unfinished)
     unfinished.rename(DRAWN_WEIGHTS)
+
+
+class Hints(torch.nn.Module):
+    """Linear readings of what a picture shows from its embedding; they help while training and are then dropped.
+
+    Contrast alone does not start on texture, where neither tower moves before the other,
+    and no caption tells the pose or how pale a picture is.
+
+    Parameters
+    ----------
+    dims
+        Size of the embedding.
+    """
+
+    WEIGHTS: ClassVar = {"concept": 0.3, "texture": 1.0, "flags": 0.5, "tone": 1.0, "place": 1.0}
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        sizes = {"concept": len(CONCEPTS), "texture": len(TEXTURES), "flags": 2, "tone": 2, "place": 4}
+        self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(dims, size) for name, size in sizes.items()})
+
+    def errors(self, features: torch.Tensor, reading: Reading) -> dict[str, torch.Tensor]:
+        """Return the weighted error of each hint."""
+        said = {name: head(features) for name, head in self.heads.items()}
+        errors = {
+            "concept": functional.cross_entropy(said["concept"], reading.concept.argmax(1)),
+            "texture": functional.cross_entropy(said["texture"], reading.texture.argmax(1)),
+            "flags": functional.binary_cross_entropy_with_logits(said["flags"], reading.flags / 2 + 0.5),
+            "tone": functional.mse_loss(said["tone"], reading.tone),
+            "place": functional.mse_loss(said["place"], reading.place),
+        }
+        return {name: weight * errors[name] for name, weight in self.WEIGHTS.items()}
 
 
 def attribute_names(pictures: list[DrawnPicture]) -> dict[str, np.ndarray]:

@@ -1,15 +1,14 @@
-"""First stage of the generator: a base model that removes noise, given an embedding.
+"""First stage of the generator: a base model that removes noise, given what a picture shows.
 
-    python training/pictures.py --count 32000
-    python training/train_encoder.py
+    python training/pictures.py --count 32000 --prototypes
     python training/train_generator.py
 
-Flow-matching interpolation (Lipman et al., 2023) with prediction of the clean picture from large patches
-(Li and He, "Back to Basics: Let Denoising Generative Models Denoise", 2025). A run that was stopped goes on from its
-last checkpoint; `--restart` begins anew.
+Flow-matching interpolation (Lipman et al., 2023) with prediction of the clean picture from patches (Li and He, "Back to
+Basics: Let Denoising Generative Models Denoise", 2025). The condition is the true reading of each picture; which
+reading an embedding gives is learnt apart from it (`train_reader.py`), as unCLIP keeps its prior and decoder apart.
+A run that was stopped goes on from its last checkpoint; `--restart` begins anew.
 """
 
-# ruff: noqa: E402 - torchvision must be mended before open_clip and diffusers are imported
 from __future__ import annotations
 
 import argparse
@@ -17,7 +16,6 @@ import copy
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,67 +27,32 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.torchvision_shim import load_torchvision
-
-load_torchvision()
-
-import open_clip
-from networks import LAYOUT_CHANNELS, PATCH, VECTOR_DIMS, Viewer, build_unet
+from networks import PATCH, build_model
 from pictures import CACHE, load_pictures
+from readings import pick, true_readings
 
-from calibration.embeddings import DRAWN_MODEL, DRAWN_TAG, load_encoder
-from realtime.rendering.embedded.conditioner import EmbeddingConditioner
+from realtime.rendering.embedded.conditioner import Reading
 from realtime.rendering.embedded.schedule import noise_levels, shifted
 
-STAGE = "base"
-CHECKPOINTS = {stage: CACHE / f"generator_{stage}.pt" for stage in ("base", "distil")}
+CHECKPOINTS = {stage: CACHE / f"generator_{stage}.pt" for stage in ("base", "few_step")}
 SHEETS = CACHE / "sheets"
-NORMALISATION = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+Loss = Callable[[torch.nn.ModuleList, Tensor, Reading], Tensor]
 
 
 class Data:
-    """Training pictures, and what the frozen encoder sees in them, standardised."""
+    """Prototypes of the training pictures and what each shows."""
 
     def __init__(self, count: int, device: str) -> None:
-        self.images, _ = load_pictures(count)
+        self.images, pictures = load_pictures(count, "prototypes")
+        self.readings = true_readings(pictures)
         self.device = device
-        self.viewer = Viewer(load_encoder(DRAWN_MODEL, DRAWN_TAG).image_tower, *NORMALISATION).to(device)
-        self.mean, self.std = torch.zeros(()), torch.ones(())
-        sample = torch.cat([self.batch(np.random.default_rng(i), 100)[1] for i in range(20)])
-        self.mean, self.std = sample.mean(0), sample.std(0)
-        standard = (sample - self.mean) / self.std
-        covariance = standard.T @ standard / len(standard) + 1e-4 * torch.eye(standard.shape[1], device=device)
-        self.mixing = torch.linalg.cholesky(covariance).T
 
-    @torch.no_grad()
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-        """Return pictures in [-1, 1] ``[size, 3, 128, 128]``, half of them mirrored, and standardised embeddings."""
-        images = self.images[rng.integers(0, len(self.images), size)]
-        mirrored = rng.uniform(size=size) < 0.5
-        images[mirrored] = images[mirrored, :, ::-1]
-        clean = torch.from_numpy(images).permute(0, 3, 1, 2).float().to(self.device) / 127.5 - 1
-        return clean, (self.viewer(clean)[1] - self.mean) / self.std
-
-    def imprecise(self, standard: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings mixed with noise, still of unit variance, and the noise's amplitude ``[n, 1]``, 0 to 1.8.
-
-        Half the noise is equal in all dimensions, half is spread as the embeddings themselves are.
-        """
-        amount = 1.8 * torch.rand(len(standard), 1, device=self.device) ** 2
-        noise = torch.randn_like(standard)
-        alike = torch.rand(len(standard), 1, device=self.device) < 0.5
-        noise = torch.where(alike, noise @ self.mixing, noise)
-        return (standard + amount * noise) / (1 + amount**2).sqrt(), amount
-
-
-def to_patches(pictures: Tensor) -> Tensor:
-    """Return pictures ``[n, 3, 128, 128]`` as the UNet's sample ``[n, 192, 16, 16]``."""
-    return functional.pixel_unshuffle(pictures, PATCH)
-
-
-def to_pictures(patches: Tensor) -> Tensor:
-    """Return the UNet's sample as pictures."""
-    return functional.pixel_shuffle(patches, PATCH)
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Reading]:
+        """Return patches of pictures in [-1, 1] ``[size, 48, 32, 32]`` and their readings."""
+        rows = rng.integers(0, len(self.images), size)
+        clean = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        reading = Reading(*(part.to(self.device) for part in pick(self.readings, torch.from_numpy(rows))))
+        return functional.pixel_unshuffle(clean.to(self.device), PATCH), reading
 
 
 def add_noise(clean: Tensor, level: Tensor) -> Tensor:
@@ -98,189 +61,143 @@ def add_noise(clean: Tensor, level: Tensor) -> Tensor:
     return (1 - level) * clean + level * torch.randn_like(clean)
 
 
-def denoise(both: torch.nn.ModuleList, noisy: Tensor, level: Tensor, standard: Tensor) -> Tensor:
-    """Return the clean patches that the model sees behind noisy ones, given standardised embeddings."""
+def denoise(both: torch.nn.ModuleList, noisy: Tensor, level: Tensor, reading: Reading) -> Tensor:
+    """Return the clean patches that the model sees behind noisy ones, given what is shown."""
     unet, conditioner = both
-    vector, layout = conditioner(standard)
-    patches: Tensor = unet(torch.cat([noisy, layout], dim=1), 1000 * level, vector).sample
-    return patches
+    with torch.autocast(noisy.device.type, torch.bfloat16):
+        vector, layout = conditioner.lay_out(reading)
+        patches: Tensor = unet(torch.cat([noisy, layout], dim=1), 1000 * level, vector).sample
+    return patches.float()
 
 
-def base_loss(both: torch.nn.ModuleList, clean: Tensor, standard: Tensor) -> Tensor:
-    """Return the error of the clean picture predicted from a noisy one, a quarter of them pure noise.
-
-    The absolute error prefers one sharp outline to the average of several; the squared one settles colours.
-    """
-    level = torch.rand(len(clean), device=clean.device).clamp(min=0.02)
-    level = torch.where(torch.rand_like(level) < 0.25, torch.ones_like(level), shifted(level))
-    target = to_patches(clean)
-    error = denoise(both, add_noise(target, level), level, standard) - target
+def difference(guess: Tensor, clean: Tensor) -> Tensor:
+    """Return the error of a guess: the absolute one prefers a sharp outline, the squared one settles colours."""
+    error = guess - clean
     return error.abs().mean() + 0.5 * error.square().mean()
 
 
+def base_loss(both: torch.nn.ModuleList, clean: Tensor, reading: Reading) -> Tensor:
+    """Return the error of the clean picture predicted from a noisy one, half of them pure noise."""
+    level = torch.rand(len(clean), device=clean.device).clamp(min=0.02)
+    level = torch.where(torch.rand_like(level) < 0.5, torch.ones_like(level), shifted(level))
+    return difference(denoise(both, add_noise(clean, level), level, reading), clean)
+
+
 @torch.no_grad()
-def sample(both: torch.nn.ModuleList, standard: Tensor, steps: int, seed: int = 0) -> Tensor:
+def sample(both: torch.nn.ModuleList, reading: Reading, steps: int, seed: int = 0) -> Tensor:
     """Return pictures drawn in `steps` steps, the noise renewed between steps as in consistency sampling."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (len(standard), 3 * PATCH**2, 128 // PATCH, 128 // PATCH)
-    clean = torch.zeros(shape, device=standard.device)
+    side = both[0].config.sample_size
+    shape = (len(reading.concept), 3 * PATCH**2, side, side)
+    device = reading.concept.device
+    clean = torch.zeros(shape, device=device)
     for level in noise_levels(steps):
-        noisy = (1 - level) * clean + level * torch.randn(shape, generator=generator).to(standard.device)
-        clean = denoise(both, noisy, torch.full((len(standard),), level, device=standard.device), standard)
-    return to_pictures(clean).clamp(-1, 1)
-
-
-class Replicas:
-    """Copies of a model that share its weights and work on parts of a batch, each in a thread of its own.
-
-    On a machine that others use too, one thread a copy waits once a step, where two threads inside every operation
-    wait for each other thousands of times.
-    """
-
-    def __init__(self, model: torch.nn.ModuleList, count: int) -> None:
-        self.models = [model, *(copy.deepcopy(model) for _ in range(count - 1))]
-        for other in self.models[1:]:
-            for own, shared in zip(other.parameters(), model.parameters(), strict=True):
-                own.data = shared.data
-        self.pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count > 1 else None
-
-    def backward(self, loss_of: Callable[..., Tensor], *batch: Tensor) -> float:
-        """Leave the gradient of the batch's mean loss in the first model and return that loss."""
-        if self.pool is None:
-            loss = loss_of(self.models[0], *batch)
-            loss.backward()
-            return loss.item()
-
-        def work(model: torch.nn.ModuleList, *part: Tensor) -> float:
-            loss: Tensor = loss_of(model, *part) / len(self.models)
-            loss.backward()
-            return loss.item()
-
-        losses = list(self.pool.map(work, self.models, *(part.chunk(len(self.models)) for part in batch)))
-        for other in self.models[1:]:
-            for own, into in zip(other.parameters(), self.models[0].parameters(), strict=True):
-                into.grad += own.grad
-                own.grad = None
-        return sum(losses)
+        noisy = (1 - level) * clean + level * torch.randn(shape, generator=generator).to(device)
+        clean = denoise(both, noisy, torch.full((shape[0],), level, device=device), reading)
+    return functional.pixel_shuffle(clean, PATCH).clamp(-1, 1)
 
 
 class Average:
-    """Exponential moving average of a module's weights."""
+    """Running average of a model's weights (EMA), quick at first and slower as training goes on."""
 
-    def __init__(self, module: torch.nn.Module, decay: float) -> None:
-        self.module, self.decay, self.count = copy.deepcopy(module).eval().requires_grad_(False), decay, 0
+    def __init__(self, model: torch.nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay, self.count = decay, 0
 
     @torch.no_grad()
-    def update(self, module: torch.nn.Module) -> None:
-        """Move towards `module`; faster while the average is young."""
+    def update(self, model: torch.nn.Module) -> None:
+        """Move the average a little towards the model."""
         self.count += 1
-        decay = min(self.decay, (1 + self.count) / (10 + self.count))
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
+        amount = 1 - min(self.decay, self.count / (self.count + 10))
+        for mean, new in zip(self.module.parameters(), model.parameters(), strict=True):
+            mean.lerp_(new, amount)
 
 
 def rate_at(step: int, steps: int, peak: float, warm: int = 100) -> float:
-    """Return the learning rate: linear rise, then level, then a linear fall over the last third."""
-    return peak * min(1.0, (step + 1) / warm) * min(1.0, max(0.03, 3 * (1 - step / steps)))
+    """Return the learning rate: a short rise, then level, then to nothing over the last half (linearly)."""
+    return peak * min(1.0, (step + 1) / warm, 2 * (steps - step) / steps)
 
 
-def save_sheet(path: Path, clean: Tensor, rows: list[Tensor]) -> None:
-    """Write a sheet of pictures: the true ones on top, a row of generated ones for each number of steps."""
+def save_sheet(path: Path, *rows: Tensor) -> None:
+    """Write rows of pictures in [-1, 1] ``[n, 3, side, side]`` below one another."""
+    sheet = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [torch.cat(list(row), dim=2) for row in (clean, *rows)]
-    pixels = ((torch.cat(lines, dim=1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = ((sheet.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     Image.fromarray(pixels).save(path)
 
 
-def build_model() -> torch.nn.ModuleList:
-    """Return the untrained UNet and the conditioner."""
-    conditioner = EmbeddingConditioner(
-        vector_dims=VECTOR_DIMS,
-        layout_channels=LAYOUT_CHANNELS,
-        layout_side=128 // PATCH,
-        model=DRAWN_MODEL,
-        pretrained=DRAWN_TAG,
-    )
-    return torch.nn.ModuleList([build_unet(), conditioner])
-
-
-def keep_checkpoint(
-    stage: str,
-    step: int,
-    both: torch.nn.Module,
-    average: Average,
-    optimiser: torch.optim.Optimizer,
-    extra: dict[str, object] | None = None,
-) -> None:
+def keep_checkpoint(path: Path, **state: object) -> None:
     """Write a checkpoint so that a run which is killed while writing still finds the one before."""
-    path = CHECKPOINTS[stage]
-    state = {"model": both.state_dict(), "average": average.module.state_dict()}
-    torch.save(state | {"optimiser": optimiser.state_dict(), "step": step} | (extra or {}), path.with_suffix(".part"))
+    torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
 
-def show(data: Data, both: torch.nn.ModuleList, path: Path, count: int = 12) -> None:
-    """Write a sheet of training pictures redrawn in 1, 2 and 4 steps."""
-    clean, standard = data.batch(np.random.default_rng(1), count)
-    save_sheet(path, clean, [sample(both, standard, steps) for steps in (1, 2, 4)])
-
-
-def add_arguments(parser: argparse.ArgumentParser, steps: int, batch: int, rate: float) -> None:
-    """Add what both stages take from the command line."""
-    parser.add_argument("--pictures", type=int, default=32_000, help="training pictures from the cache (32000)")
-    parser.add_argument("--steps", type=int, default=steps, help=f"optimiser steps of this stage ({steps})")
-    parser.add_argument("--batch", type=int, default=batch, help=f"pictures a step ({batch})")
-    parser.add_argument("--rate", type=float, default=rate, help=f"peak learning rate ({rate})")
-    parser.add_argument("--every", type=int, default=250, help="steps between checkpoints (250)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--replicas", type=int, default=1, help="threads with a copy of the model each (1)")
-    parser.add_argument("--restart", action="store_true", help="ignore the checkpoint of an earlier run")
-
-
-def main() -> None:
-    """Train the base model from nothing, or go on with it, with sheets of samples on the way."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, steps=6000, batch=32, rate=1e-3)
-    a = parser.parse_args()
-
+def train(stage: str, loss_of: Loss, data: Data, a: argparse.Namespace, start: Path | None = None) -> None:
+    """Train one stage, from the averaged weights in `start` or from nothing; keep checkpoints and sheets of samples."""
     torch.manual_seed(a.seed)
-    data = Data(a.pictures, a.device)
     both = build_model().to(a.device)
-    average = Average(both, 0.999)
-    optimiser = torch.optim.AdamW(both.parameters(), lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    if start is not None:
+        both.load_state_dict(torch.load(start, map_location=a.device)["average"])
+    average = Average(both, 0.998)
+    trained = [p for name, p in both.named_parameters() if ".reader." not in name]
+    optimiser = torch.optim.AdamW(trained, lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
     first = 0
-    if CHECKPOINTS[STAGE].exists() and not a.restart:
-        state = torch.load(CHECKPOINTS[STAGE], map_location=a.device)
+    if CHECKPOINTS[stage].exists() and not a.restart:
+        state = torch.load(CHECKPOINTS[stage], map_location=a.device)
         both.load_state_dict(state["model"])
         average.module.load_state_dict(state["average"])
         average.count = first = state["step"]
         optimiser.load_state_dict(state["optimiser"])
-    for conditioner in (both[1], average.module[1]):
-        conditioner.mean.copy_(data.mean)
-        conditioner.std.copy_(data.std)
     rng = np.random.default_rng([a.seed, first])
-    replicas = Replicas(both, a.replicas)
+    shown, reading = data.batch(np.random.default_rng(1), 12)
 
     with Progress(*Progress.get_default_columns(), TextColumn("{task.fields[note]}")) as progress:
-        task = progress.add_task("base", total=a.steps, completed=first, note="")
+        task = progress.add_task(stage, total=a.steps, completed=first, note="")
         running, began = 0.0, time.perf_counter()
         for step in range(first, a.steps):
             for group in optimiser.param_groups:
                 group["lr"] = rate_at(step, a.steps, a.rate)
-            clean, standard = data.batch(rng, a.batch)
             optimiser.zero_grad(set_to_none=True)
-            loss = replicas.backward(base_loss, clean, data.imprecise(standard)[0])
-            torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
+            loss = loss_of(both, *data.batch(rng, a.batch))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimiser.step()
             average.update(both)
-            running += loss
-            progress.update(task, completed=step + 1, note=f"loss {loss:.3f}")
+            running += loss.item()
+            progress.update(task, completed=step + 1, note=f"loss {loss.item():.3f}")
             if (step + 1) % a.every == 0 or step + 1 == a.steps:
                 spent, began = time.perf_counter() - began, time.perf_counter()
                 progress.console.print(f"step {step + 1}: loss {running / a.every:.4f}, {spent / a.every:.2f} s a step")
                 running = 0.0
-                keep_checkpoint(STAGE, step + 1, both, average, optimiser)
-                show(data, average.module, SHEETS / f"base_{step + 1:06d}.png")
+                keep_checkpoint(
+                    CHECKPOINTS[stage],
+                    model=both.state_dict(),
+                    average=average.module.state_dict(),
+                    optimiser=optimiser.state_dict(),
+                    step=step + 1,
+                )
+                rows = [sample(average.module, reading, steps) for steps in (1, 2, 4)]
+                save_sheet(SHEETS / f"{stage}_{step + 1:06d}.png", functional.pixel_shuffle(shown, PATCH), *rows)
+
+
+def add_arguments(parser: argparse.ArgumentParser, steps: int, rate: float) -> None:
+    """Add what both stages take from the command line."""
+    parser.add_argument("--pictures", type=int, default=32_000, help="training pictures from the cache (32000)")
+    parser.add_argument("--steps", type=int, default=steps, help=f"optimiser steps of this stage ({steps})")
+    parser.add_argument("--batch", type=int, default=16, help="pictures a step (16)")
+    parser.add_argument("--rate", type=float, default=rate, help=f"peak learning rate ({rate})")
+    parser.add_argument("--every", type=int, default=250, help="steps between checkpoints (250)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--restart", action="store_true", help="ignore the checkpoint of an earlier run")
+
+
+def main() -> None:
+    """Train the base model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, steps=6000, rate=1e-3)
+    a = parser.parse_args()
+    train("base", base_loss, Data(a.pictures, a.device), a)
 
 
 if __name__ == "__main__":

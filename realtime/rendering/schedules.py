@@ -1,7 +1,7 @@
 """The constants of every few-step sampler, computed before the first picture is asked for.
 
-All samplers here are affine in the latent, the network's output, the last estimate of the clean picture and fresh
-noise, so a step is seven numbers and the hot loop knows no scheduler. Latents are kept at unit variance
+All samplers here are affine in the latent, the network's output, the last two estimates of the clean picture and
+fresh noise, so a step is eight numbers and the hot loop knows no scheduler. Latents are kept at unit variance
 (``sqrt(a) * clean + sqrt(1 - a) * noise``) for all of them; where a sampler is published in units of the noise level
 (Euler), the change of units is folded into its constants.
 """
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SamplerName = Literal["euler-ancestral", "lcm", "tcd", "dpm++"]
+SamplerName = Literal["euler-ancestral", "lcm", "tcd", "dpm++", "unipc"]
 Prediction = Literal["epsilon", "v"]
 
 TRAINING_STEPS = 1000
@@ -29,7 +29,7 @@ class Step:
     """One denoising step.
 
     The picture is ``picture_latent * latent + picture_output * output``, the next latent is ``next_latent * latent +
-    next_picture * picture + next_previous * previous picture + next_noise * noise``.
+    next_picture * picture + next_previous * previous picture + next_before * the one before + next_noise * noise``.
     """
 
     timestep: int
@@ -38,6 +38,7 @@ class Step:
     next_latent: float = 0.0
     next_picture: float = 1.0
     next_previous: float = 0.0
+    next_before: float = 0.0
     next_noise: float = 0.0
 
 
@@ -53,6 +54,11 @@ class Schedule:
         """Whether fresh noise is mixed in between steps."""
         return any(step.next_noise for step in self.steps)
 
+    @property
+    def uses_before(self) -> bool:
+        """Whether a step looks at the picture of two steps ago."""
+        return any(step.next_before for step in self.steps)
+
 
 def make_schedule(sampler: SamplerName, steps: int, prediction: Prediction, eta: float = 1.0) -> Schedule:
     """Return the constants of `sampler` for `steps` steps.
@@ -60,7 +66,7 @@ def make_schedule(sampler: SamplerName, steps: int, prediction: Prediction, eta:
     Parameters
     ----------
     sampler
-        Which method: see `euler_ancestral`, `lcm`, `tcd`, `dpm_solver`.
+        Which method: see `euler_ancestral`, `lcm`, `tcd`, `dpm_solver`, `uni_pc`.
     prediction
         What the network says: the noise, or the velocity ``sqrt(a) * noise - sqrt(1 - a) * clean``.
     eta
@@ -71,7 +77,7 @@ def make_schedule(sampler: SamplerName, steps: int, prediction: Prediction, eta:
     ValueError
         If the sampler cannot take so many steps, or if `eta` is not within 0 and 1.
     """
-    most = TRAINING_STEPS if sampler in ("euler-ancestral", "dpm++") else _DISTILLED_STEPS
+    most = TRAINING_STEPS if sampler in ("euler-ancestral", "dpm++", "unipc") else _DISTILLED_STEPS
     if not 1 <= steps <= most:
         msg = f"{steps} steps asked of the {sampler} sampler: it takes 1 to {most}"
         raise ValueError(msg)
@@ -87,6 +93,8 @@ def make_schedule(sampler: SamplerName, steps: int, prediction: Prediction, eta:
             return tcd(steps, prediction, eta)
         case "dpm++":
             return dpm_solver(steps, prediction)
+        case "unipc":
+            return uni_pc(steps, prediction)
 
 
 def euler_ancestral(steps: int, prediction: Prediction) -> Schedule:
@@ -195,6 +203,61 @@ def dpm_solver(steps: int, prediction: Prediction) -> Schedule:
             )
         )
     return Schedule(1.0, tuple(made))
+
+
+def uni_pc(steps: int, prediction: Prediction) -> Schedule:
+    """UniPC-2 with the B2 kernel (Zhao et al., 2023): each step first corrects the latent it starts from.
+
+    The correction is a sum of the pictures of this step and the two before, so it is folded into the way onward and
+    costs no call of the network. The first and the last steps are of first order.
+    """
+    times = trailing_timesteps(steps)
+    kept = [*(float(fraction) for fraction in signal_fractions()[times]), 1.0]
+    ratios = [_log_ratio(fraction) for fraction in kept[:-1]]
+    made = []
+    for index, time in enumerate(times):
+        now, after = kept[index], kept[index + 1]
+        picture = _picture(now, prediction)
+        if index == steps - 1:
+            made.append(Step(int(time), *picture))
+            continue
+        shrink = math.sqrt((1 - after) / (1 - now))
+        width = ratios[index + 1] - ratios[index]
+        gain = -math.sqrt(after) * math.expm1(-width)
+        # first order: the last of all steps is one too, hence a second order only where another step follows
+        second = 0.5 * gain * width / (ratios[index] - ratios[index - 1]) if 0 < index < steps - 1 else 0.0
+        own, previous, before = _correction(kept, ratios, index)
+        made.append(
+            Step(
+                int(time),
+                *picture,
+                next_latent=shrink,
+                next_picture=gain + second + shrink * own,
+                next_previous=-second + shrink * previous,
+                next_before=shrink * before,
+            )
+        )
+    return Schedule(1.0, tuple(made))
+
+
+def _correction(kept: list[float], ratios: list[float], index: int) -> tuple[float, float, float]:
+    """Return what UniPC adds to the latent of a step: weights of its picture and the two before."""
+    if index == 0:
+        return 0.0, 0.0, 0.0
+    width = ratios[index] - ratios[index - 1]
+    kernel = math.expm1(-width)
+    gain = -math.sqrt(kept[index]) * kernel
+    if index == 1:
+        return 0.5 * gain, -0.5 * gain, 0.0
+    # two conditions of order for the slopes to the picture before and to this one, which lie at `back` and at 1
+    back = (ratios[index - 2] - ratios[index - 1]) / width
+    phi = kernel / -width - 1
+    first, twice = phi / kernel, 2 * (phi / -width - 0.5) / kernel
+    at_back = (first - twice) / (1 - back)
+    at_one = first - at_back
+    # less the slope that the prediction already used
+    change = gain * (at_back - 0.5) / back
+    return gain * at_one, -gain * at_one - change, change
 
 
 def signal_fractions() -> NDArray[np.float64]:

@@ -104,20 +104,40 @@ class DrawnPicture:
         name = CONCEPTS[self.concept].name
         return f"a {light}drawing of {article} {self.hue_name} {self.texture} {name} on a pale {ground} ground"
 
-    def render(self, size: int = SIZE) -> NDArray[np.uint8]:
-        """Return the picture as uint8 RGB ``[size, size, 3]``; the same picture at every size."""
+    @property
+    def pose(self) -> Pose:
+        """How the object lies in the picture."""
+        return _random_pose(np.random.default_rng(self.seed))
+
+    @property
+    def light_marks(self) -> bool:
+        """Whether the texture's marks are lighter than the object (else darker)."""
         rng = np.random.default_rng(self.seed)
-        pose = Pose(
-            shift=(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)),
-            turn_rad=rng.uniform(-0.2, 0.2),
-            size=rng.uniform(0.82, 1.05),
-            mirrored=bool(rng.integers(2)),
-        )
-        pen = Pen(size, self._fills(size * OVERSAMPLING, rng), pose, np.random.default_rng([self.seed, 1]))
+        _random_pose(rng)
+        return _has_light_marks(rng)
+
+    def render(self, size: int = SIZE, variation: int | None = None) -> NDArray[np.uint8]:
+        """Return the picture as uint8 RGB ``[size, size, 3]``; the same picture at every size.
+
+        Parameters
+        ----------
+        size
+            Width and height in pixels.
+        variation
+            Seed of the shape's small variations and of where the texture lies; the picture's own when left out. What
+            the attributes and the pose say is the same whatever the variation.
+        """
+        rng = np.random.default_rng(self.seed)
+        pose, light_marks = _random_pose(rng), _has_light_marks(rng)
+        if variation is not None:
+            rng = np.random.default_rng([variation, 4])
+        fills = self._fills(size * OVERSAMPLING, rng, light_marks=light_marks)
+        shape = np.random.default_rng([self.seed if variation is None else variation, 1])
+        pen = Pen(size, fills, pose, shape)
         CONCEPTS[self.concept].draw(pen)
         return np.asarray(pen.finish().point(self._tone_curve() * 3))
 
-    def _fills(self, fine_size: int, rng: np.random.Generator) -> dict[Paint, Image.Image]:
+    def _fills(self, fine_size: int, rng: np.random.Generator, *, light_marks: bool) -> dict[Paint, Image.Image]:
         main = colour.rgb(0.66, 0.19, self.hue_deg)
         dark = colour.rgb(0.42, 0.14, self.hue_deg)
         plain = {
@@ -129,7 +149,7 @@ class DrawnPicture:
         }
         fills = {paint: Image.new("RGB", (fine_size, fine_size), value) for paint, value in plain.items()}
         # Mark colour sits on the far side of the main colour in lightness, so every texture reads at 64 pixels.
-        mark = colour.rgb(0.91, 0.08, self.hue_deg) if rng.uniform() < 0.5 else colour.rgb(0.38, 0.13, self.hue_deg)
+        mark = colour.rgb(0.91, 0.08, self.hue_deg) if light_marks else colour.rgb(0.38, 0.13, self.hue_deg)
         fills[Paint.BODY] = paint_texture(self.texture, fine_size, main, mark, rng)
         return fills
 
@@ -138,6 +158,19 @@ class DrawnPicture:
         value = np.linspace(0, 1, 256)
         value = 0.5 + (value - 0.5) * self.contrast
         return [int(v) for v in np.rint(255 * value ** (2.0 ** (-1.1 * self.brightness)))]
+
+
+def _random_pose(rng: np.random.Generator) -> Pose:
+    return Pose(
+        shift=(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)),
+        turn_rad=rng.uniform(-0.2, 0.2),
+        size=rng.uniform(0.82, 1.05),
+        mirrored=bool(rng.integers(2)),
+    )
+
+
+def _has_light_marks(rng: np.random.Generator) -> bool:
+    return bool(rng.uniform() < 0.5)
 
 
 def random_picture(rng: np.random.Generator, concept: str | None = None, seeds: range = TRAINING_SEEDS) -> DrawnPicture:

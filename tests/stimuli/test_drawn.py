@@ -261,3 +261,25 @@ class TestManifest:
         assert all(len(value) == 64 for value in hashes)
         with pytest.raises(TypeError, match="image has dtype float64: convert it to uint8"):
             manifest.picture_hash(image.astype(float))
+
+
+@pytest.mark.parametrize("index", [0, 17, 39])
+def test_a_variation_changes_details_alone(index):
+    picture = manifest.training_picture(index)
+    own, first, again = picture.render(64), picture.render(64, variation=0), picture.render(64, variation=0)
+    np.testing.assert_array_equal(first, again)
+    assert (own != first).any()
+    np.testing.assert_array_equal(own[0, 0], first[0, 0])
+    assert np.corrcoef(own.ravel(), first.ravel())[0, 1] > 0.3
+
+
+def test_pose_says_where_the_object_lies():
+    pictures = [manifest.training_picture(i) for i in range(200)]
+    shifted = [np.mean(p.pose.shift, axis=0) for p in pictures]
+    assert -0.1 <= min(shifted) < max(shifted) <= 0.1
+    assert {p.pose.mirrored for p in pictures} == {False, True}
+    assert {p.light_marks for p in pictures} == {False, True}
+    for apple in (p for p in pictures if p.concept == "apple" and abs(p.pose.shift[0]) > 0.05):
+        image = apple.render(64).astype(float)
+        columns = np.argwhere(np.abs(image - image[0, 0]).sum(2) > 30)[:, 1]
+        assert (columns.min() + columns.max() > 63) == (apple.pose.shift[0] > 0)

@@ -19,7 +19,7 @@ from realtime.rendering.embedded.conditioner import EmbeddingConditioner
 
 
 class EmbeddedPipeline(DiffusionPipeline):  # type: ignore[misc]
-    """Pictures from image embeddings, in pixels: a UNet over 8x8 patches that predicts the clean picture.
+    """Pictures from image embeddings, in pixels: a UNet over 4x4 patches that predicts the clean picture.
 
     ``EmbeddedPipeline.from_pretrained(folder)`` loads it.
 
@@ -28,7 +28,7 @@ class EmbeddedPipeline(DiffusionPipeline):  # type: ignore[misc]
     unet
         Predicts the clean picture's patches from noisy ones.
     conditioner
-        Standardises the embedding and maps it to the UNet's condition.
+        Reads from the embedding what is shown and lays it out for the UNet.
     scheduler
         A flow-matching scheduler; its shift sets the noise levels.
     """

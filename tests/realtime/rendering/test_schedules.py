@@ -11,6 +11,7 @@ import diffusers  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers
 
 SHAPE = (1, 4, 8, 8)
+DETERMINISTIC = ("dpm++", "unipc")
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
 
@@ -28,15 +29,16 @@ def published(sampler, steps, prediction, eta):
         "lcm": lambda: diffusers.LCMScheduler(**shared),
         "tcd": lambda: diffusers.TCDScheduler(**shared),
         "dpm++": lambda: diffusers.DPMSolverMultistepScheduler(timestep_spacing="trailing", **shared),
+        "unipc": lambda: diffusers.UniPCMultistepScheduler(timestep_spacing="trailing", **shared),
     }[sampler]()
     scheduler.set_timesteps(steps)
     generator = torch.Generator().manual_seed(3)
     latent = torch.randn(SHAPE, generator=generator) * scheduler.init_noise_sigma
-    extra = {} if sampler == "dpm++" else {"generator": generator}
+    extra = {} if sampler in DETERMINISTIC else {"generator": generator}
     if sampler == "tcd":
         extra["eta"] = eta
     for time in scheduler.timesteps:
-        # DPM-Solver++ and the consistency samplers do not scale their input, Euler does
+        # DPM-Solver++, UniPC and the consistency samplers do not scale their input, Euler does
         output = network(scheduler.scale_model_input(latent, time), float(time))
         latent = scheduler.step(output, time, latent, **extra).prev_sample
     return latent, [int(time) for time in scheduler.timesteps]
@@ -45,15 +47,16 @@ def published(sampler, steps, prediction, eta):
 def ours(schedule):
     generator = torch.Generator().manual_seed(3)
     latent = schedule.start * torch.randn(SHAPE, generator=generator)
-    picture = torch.zeros(SHAPE)
+    previous = picture = torch.zeros(SHAPE)
     for step in schedule.steps:
         output = network(latent, step.timestep)
-        previous, picture = picture, step.picture_latent * latent + step.picture_output * output
+        before, previous, picture = previous, picture, step.picture_latent * latent + step.picture_output * output
         noise = torch.randn(SHAPE, generator=generator)
         latent = (
             step.next_latent * latent
             + step.next_picture * picture
             + step.next_previous * previous
+            + step.next_before * before
             + step.next_noise * noise
         )
     torch.testing.assert_close(latent, picture)  # the last picture is the result
@@ -63,13 +66,14 @@ def ours(schedule):
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7, 10, 20])
 @pytest.mark.parametrize(
-    ("sampler", "eta"), [("euler-ancestral", 1), ("lcm", 1), ("tcd", 1), ("tcd", 0.3), ("tcd", 0), ("dpm++", 1)]
+    ("sampler", "eta"),
+    [("euler-ancestral", 1), ("lcm", 1), ("tcd", 1), ("tcd", 0.3), ("tcd", 0), ("dpm++", 1), ("unipc", 1)],
 )
 def test_same_as_the_published_sampler(sampler, eta, steps, prediction):
     schedule = make_schedule(sampler, steps, prediction, eta)
     expected, times = published(sampler, steps, prediction, eta)
     assert [step.timestep for step in schedule.steps] == times
-    assert schedule.uses_noise == (sampler != "dpm++" and steps > 1 and eta > 0)
+    assert schedule.uses_noise == (sampler not in DETERMINISTIC and steps > 1 and eta > 0)
     torch.testing.assert_close(ours(schedule), expected, rtol=2e-4, atol=2e-4)
 
 
