@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MEMORY_S = 10.0
 """How far back a late marker may point, and a late hole may retract."""
 TOLERANCE_S = 0.004
-"""A sample may lie this far, or one sample if that is more, from where its window puts it."""
+"""A sample may lie this far, or one sample if that is more, from where its window puts it, but for"""
+MARGIN = 0.25
+"""the share of it that is left to the time axis' own error."""
 
 
 @dataclass(frozen=True)
@@ -297,10 +299,11 @@ class EpochBuilder:
     def _close(self, window: _Window) -> Closed | Refused:
         samples = self._history.samples(window.first, window.first + self.n_times)
         times, arrived = self._history.times(window.first, window.first + self.n_times)
-        stretch = (times[-1] - times[0]) - (self.n_times - 1) / self.rate_hz
-        if abs(stretch) > max(TOLERANCE_S, 1 / self.rate_hz):
+        off = times - (window.marker.stamp + self.times_s)
+        if np.abs(off).max() > (1 - MARGIN) * max(TOLERANCE_S, 1 / self.rate_hz):
             reason = (
-                f"its samples take {1e3 * stretch:+.1f} ms more than at {self.rate_hz:g} Hz: the stream's rate is wrong"
+                f"its samples lie up to {1e3 * np.abs(off).max():.1f} ms from where {self.rate_hz:g} Hz puts them: "
+                "the stream's rate is wrong"
             )
             return Refused(window.trial, window.marker, reason)
         flags = artefact_flags(samples, self._artefacts, self._channels)

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+BACK_S = 0.02
+"""Step back in time from which what was before belongs to another clock; less is the time axis learning."""
+
+
 class History:
     """At least the last `memory` samples, by grid position.
 
@@ -46,8 +50,8 @@ class History:
     def append(
         self, index: NDArray[np.int64], times: NDArray[np.float64], samples: NDArray[np.float32], arrived: float
     ) -> None:
-        """Add consecutive samples; where time went backwards, forget what was before."""
-        if len(self) and times[0] < self.last_time:
+        """Add consecutive samples; where the clock stepped back, forget what was before."""
+        if len(self) and times[0] < self.last_time - BACK_S:
             self._start = self._stop
         if self._stop + len(index) > len(self._index):
             self._make_room(len(index), samples.shape[1])
@@ -72,8 +76,18 @@ class History:
         return int(self._index[self._start + near]) + round(float(time - times[near]) * rate_hz)
 
     def samples(self, first: int, stop: int) -> NDArray[np.float32]:
-        """Return a copy of the samples at positions ``[first, stop)``, all of which must be there."""
+        """Return a copy of the samples at positions ``[first, stop)``.
+
+        Raises
+        ------
+        IndexError
+            If one of them is missing: what stands in memory behind the last is not a sample.
+        """
         row = self._row(first)
+        last = row + stop - first - 1
+        if last >= self._stop or self._index[row] != first or self._index[last] != stop - 1:
+            msg = f"samples {first} to {stop - 1} were asked for, and some of them are missing"
+            raise IndexError(msg)
         return self._samples[row : row + stop - first].copy()
 
     def times(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

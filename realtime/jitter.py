@@ -56,7 +56,7 @@ class JitterModel:
         self._index = np.empty(2 * MEMORY, np.int64)
         self._stamps = np.empty(2 * MEMORY)
         self._latency = np.empty(2 * MEMORY)
-        self._stop = 0
+        self._start = self._stop = 0
         self._fresh = 0
 
     @property
@@ -75,7 +75,7 @@ class JitterModel:
         if self._stop == len(self._stamps):
             for ring in (self._index, self._stamps, self._latency):
                 ring[:MEMORY] = ring[MEMORY:]
-            self._stop = MEMORY
+            self._start, self._stop = max(0, self._start - MEMORY), MEMORY
         self._index[self._stop], self._stamps[self._stop], self._latency[self._stop] = index, stamp, latency
         self._stop += 1
         self._fresh += 1
@@ -83,7 +83,7 @@ class JitterModel:
 
     def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Return grid positions, distances from the line and latencies of the last `count` stamps."""
-        rows = slice(max(0, self._stop - min(count, MEMORY)), self._stop)
+        rows = slice(max(self._start, self._stop - min(count, MEMORY)), self._stop)
         return self._index[rows], self._residuals(rows), self._latency[rows]
 
     def move(self, index: int, places: int, seconds: float) -> None:
@@ -101,13 +101,24 @@ class JitterModel:
         row = int(np.searchsorted(self._index[: self._stop], index))
         self._stamps[row : self._stop] -= seconds
 
+    def bend(self, index: int, seconds: float, slope: float) -> None:
+        """Let the line begin anew at position `index`, moved by `seconds`, with a period longer by `slope`."""
+        self._origin = (index, self.time(index) + seconds)
+        self.period += slope
+        self._start += int(np.searchsorted(self._index[self._start : self._stop], index))
+        # What was learned about a line that was wrong would hold the next fit back.
+        residuals = self._residuals(slice(self._start, self._stop))
+        least = FLOOR * self.nominal
+        self.early = min(self.early, max(least, 2 * float(np.maximum(0, -residuals).mean())))
+        self.late = min(self.late, max(least, 2 * float(np.maximum(0, residuals).mean())))
+
     def refit_due(self) -> bool:
         """Return whether enough stamps came since the last fit: an eighth of what is known, to begin with."""
         return self._fresh >= min(REFIT, 1 + self.n // 8)
 
     def refit(self) -> None:
         """Fit the line and the scales to what is remembered."""
-        rows = slice(max(0, self._stop - MEMORY), self._stop)
+        rows = slice(max(self._start, self._stop - MEMORY), self._stop)
         index = self._index[rows]
         newest = int(index[-1])
         away = (index - newest).astype(np.float64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from realtime.bends import FEWEST, find_bend
 from realtime.jitter import EXCESS, MEMORY, Evidence, JitterModel
 from realtime.sources.base import Chunk
 from realtime.stamps import Repeats, Runs
@@ -43,12 +44,22 @@ QUEUED = 0.25
 """Share of its due distance within which a stamp follows another when both waited for the same thing."""
 TOLERANCE_S = 0.004
 """Step backwards that is none: no sample lies further from its true time than an epoch may bear."""
+TOLERABLE_S = 0.002
+"""Correction of the line that is none: what was handed out before it stands."""
+ASTRAY_S = 2.0
+"""Time for which not one stamp lies near the line before a new line is laid."""
+UNSURE_S = 1.0
+"""Time before a small correction in which the line may have been wrong already."""
+DRIFT_S = 2.0
+"""Time within which corrections to the same side are a change of the rate."""
 LATE_S = 0.25
 """Delay beyond the usual with which samples may arrive before it is worth a report."""
 STEP_S = 0.02
 """Smallest step that the time of arrival can tell from a loss."""
 FOREIGN_S = 60.0
 """Distance from the LSL clock at which stamps must be another clock's."""
+STEEPEST = 0.05
+"""Largest change of rate to reckon with: stamps that fall behind faster wait in a queue."""
 LONGEST_HOLE_S = 60.0
 """A longer gap is another recording or another clock rather than lost samples."""
 HOLE_AT_START_S = 0.5
@@ -169,6 +180,9 @@ class Timeline:
         self._correction = 0.0
         self._fastest = math.inf
         self._previous = (0, 0.0)
+        self._corrected = (0, 0.0)
+        self._astray, self._astray_from = 0.0, 0
+        self._bent: tuple[int, int] | None = None
         self._line = (0, 0.0, self._period)
         self._reported: dict[FaultKind, int] = {}
         self._out: list[TimedChunk | Hole | Fault] = []
@@ -262,9 +276,21 @@ class Timeline:
             self._judge(self._later)
         elif self._earlier.nats >= certain:
             self._judge(self._earlier)
+        if residual * self._astray <= 0 or abs(residual) < 0.5 * max(TOLERANCE_S, self._period):
+            self._astray, self._astray_from = residual, self._next
+        elif self._next - self._astray_from > ASTRAY_S * self.rate_hz:
+            self._learn_anew(self._astray_from)
         # Stamps behind a loss that is not known yet would pass for jitter.
         if model.refit_due() and max(self._later.nats, self._earlier.nats) < CALM and not self._in_doubt():
+            before = model.time(self._next)
             model.refit()
+            if abs(model.time(self._next) - before) > TOLERABLE_S:
+                self._break(self._handed - round(UNSURE_S * self.rate_hz), stamp)
+            if self._bent is not None and model.n > self._bent[1] + 2 * WARM_UP:
+                # Where stamps scatter widely, the new rate was not known well until now.
+                if 2 * model.spread > TOLERABLE_S:
+                    self._break(self._bent[0], stamp)
+                self._bent = None
             self._check_rate(stamp)
 
     def _in_doubt(self) -> bool:
@@ -275,17 +301,21 @@ class Timeline:
         """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
         model, period = self._jitter, self._period
         longest = round(WINDOW * model.correlation)
+        bent = self._has_bent(min(2 * evidence.count + 4 * FEWEST, longest))
+        if bent is not False:
+            if bent:
+                evidence.clear()
+            return
         index, residuals, latency = model.last(min(evidence.count + 8, longest))
         level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
-        if -max(TOLERANCE_S, period) < level < 0.5 * period:
-            # The line lay wrong, or the clock offset was measured anew.
-            model.move(self._next + 1, 0, level)
-            evidence.clear()
-            return
-        gain = model.surprise(residuals) - model.surprise(residuals - level)
-        start = int(np.argmax(np.cumsum(gain[::-1])[::-1]))
+        start = self._shift_at(residuals, level)
         shifted = residuals[start:]
         at, n = int(index[start]), len(shifted)
+        if -max(TOLERANCE_S, period) < level < 0.5 * period:
+            # The line lay wrong, or the clock offset was measured anew.
+            evidence.clear()
+            self._correct(at, level)
+            return
         if n < self._enough(index[start:]) or not self._is_steady(shifted):
             return
         level = model.location(shifted)
@@ -307,6 +337,75 @@ class Timeline:
             phase = level - lost * period
             self._lose(at, lost, phase if abs(phase) > 3 * model.spread / math.sqrt(n) else 0.0)
 
+    def _learn_anew(self, since: int) -> None:
+        """Give up a line that the stamps have left for no known reason: lay a new one through the last of them."""
+        model = self._jitter
+        index, residuals, _ = model.last(WINDOW)
+        recent = index >= self._next - ASTRAY_S * self.rate_hz
+        index, residuals = index[recent], residuals[recent]
+        line = find_bend(index, residuals, model, places=1)
+        self._later.clear()
+        self._earlier.clear()
+        self._follow(int(index[0]), line.level, line.slope)
+        self._break(since - round(UNSURE_S * self.rate_hz), model.time(since))
+
+    def _correct(self, at: int, level: float) -> None:
+        """Move the line by less than a sample from `at` on; corrections that follow each other are a drift."""
+        if abs(level) <= TOLERABLE_S:
+            self._jitter.move(self._next + 1, 0, level)
+            return
+        since, before = at - self._corrected[0], self._corrected[1]
+        self._corrected = (at, level)
+        if 0 < since < DRIFT_S * self.rate_hz and level * before > 0 and abs(level) < STEEPEST * since * self._period:
+            self._follow(at, level, level / since)
+        else:
+            self._step(at, level, keep=False)
+
+    def _shift_at(self, residuals: NDArray[np.float64], level: float) -> int:
+        """Return the row from which `residuals` most likely lie about `level` rather than about the line."""
+        gain = self._jitter.surprise(residuals) - self._jitter.surprise(residuals - level)
+        return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
+
+    def _has_bent(self, count: int) -> bool | None:
+        """Follow a change of the sampling rate if it explains the last `count` stamps; None while that is unclear."""
+        model = self._jitter
+        index, residuals, _ = model.last(count)
+        if len(index) < 2 * FEWEST:
+            return False
+        bend = find_bend(index, residuals, model)
+        flat = float(model.surprise(residuals - model.location(residuals)).sum())
+        stalled = bend.worst_s > 2 * EXCESS * model.late
+        if stalled or abs(bend.slope) > STEEPEST * self._period or bend.surprise + SURE_COUNT > flat:
+            return False
+        shift = min(self._shift_surprise(residuals, count) for count in (2, 4, FEWEST, 2 * FEWEST, 4 * FEWEST))
+        if bend.surprise + SURE_COUNT < shift:
+            self._follow(int(index[bend.row]), bend.level, bend.slope)
+            return True
+        clear = shift + 0.5 * SURE_COUNT < bend.surprise or len(index) >= WINDOW * model.correlation
+        return False if clear else None
+
+    def _shift_surprise(self, residuals: NDArray[np.float64], count: int) -> float:
+        """Return how unlikely `residuals` are about a line that shifts to where the last `count` of them lie."""
+        model = self._jitter
+        start = self._shift_at(residuals, model.location(residuals[-count:]))
+        parts = [part for part in (residuals[:start], residuals[start:]) if len(part)]
+        return float(sum(model.surprise(part - model.location(part)).sum() for part in parts))
+
+    def _follow(self, at: int, seconds: float, slope: float) -> None:
+        """Let the line go on from `at`, moved by `seconds`, with a period longer by `slope`."""
+        model = self._jitter
+        # Where exactly the rate changed is known no better than the stamps' scatter tells.
+        begun = max(self._first, at - math.ceil(model.spread / abs(slope)))
+        self._hand_out(max(begun, self._handed))
+        model.bend(at, seconds, slope)
+        self._bent = (at, model.n)
+        self._doubted_from, self._latest = None, 0.0
+        for run in self._held:
+            run.time, run.period = model.time(run.anchor), model.period
+        text = f"samples come at {self.rate_hz_measured:.2f} Hz from here, the stream says {self.rate_hz:g} Hz"
+        self._report("rate", model.time(at), text)
+        self._break(begun, model.time(at))
+
     def _enough(self, index: NDArray[np.int64]) -> int:
         """Return how many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate."""
         every = max(1.0, float(index[-1] - index[0]) / max(1, len(index) - 1))
@@ -322,6 +421,7 @@ class Timeline:
     def _lose(self, at: int, lost: int, phase: float) -> None:
         """Mark that `lost` samples are missing before the sample that was numbered `at`."""
         retroactive = at < self._handed
+        self._astray = 0.0
         self._jitter.move(at, lost, phase)
         self._hand_out(max(at, self._handed))
         for run in self._held:
@@ -333,7 +433,6 @@ class Timeline:
 
     def _step(self, at: int, step: float, *, keep: bool) -> None:
         """Mark that stamps moved by `step` at the sample numbered `at`; `keep` the old clock, or follow the new one."""
-        retroactive = at < self._handed
         self._hand_out(max(at, self._handed))
         if keep:
             self._jitter.set_clock_back(at, step)
@@ -344,9 +443,17 @@ class Timeline:
             for run in self._held:
                 run.move(0, step)
             follow = "the new clock is followed"
-        self._handed = max(at, self._handed)
         stamp = self._jitter.time(at)
         self._report("clock-step", stamp, f"stamps moved by {step:+.3f} s; {follow}", again=True)
+        self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), stamp)
+
+    def _break(self, at: int, stamp: float) -> None:
+        """Mark that the times of the samples from `at` on do not go on from those before."""
+        at = max(self._first, at)
+        self._astray = 0.0
+        retroactive = at < self._handed
+        self._hand_out(max(at, self._handed))
+        self._handed = max(at, self._handed)
         self._out.append(Hole(at, 0, stamp, retroactive))
 
     def _start_again(self, residual: float, stamp: float, latency: float) -> None:

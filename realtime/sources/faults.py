@@ -1,7 +1,8 @@
 """What goes wrong with amplifiers, networks and clocks, done to a stream on purpose.
 
-A fault is written ``kind:value@start+duration``, such as ``drop:25@10s`` or ``nan:Cz@5s+0.2s``; several are separated
-by commas. Times are in seconds after the stream's first sample.
+A fault is written ``kind:value@start+duration``, such as ``drop:25@10s`` or ``nan:Cz@5s+0.2s``, or with the names of
+its parts, ``drop:n=25,at=10`` or ``nan:channel=Cz,at=5,for=0.2``; several are separated by commas. Times are in seconds
+after the stream's first sample.
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ KINDS = {
 """What each kind's value means and its default, in the order in which they are applied: samples first, then stamps."""
 OUTLET_KINDS = ("restart", "restart-without-id", "duplicate-id")
 """Faults of the outlet itself, which whoever owns the outlet has to commit."""
+MARKER_KINDS = ("marker-lost", "marker-late")
+"""Faults of the marker stream."""
+VALUE_KEYS = {
+    "markers": "n",
+    "samples": "n",
+    "seconds": "s",
+    "standard deviation in seconds": "sd",
+    "relative error": "by",
+    "factor": "factor",
+    "channel": "channel",
+}
+"""What a fault's value is called where its parts are named, by its meaning."""
 RAIL_UV = 187_500.0
 UNIX_OFFSET_S = 1.7e9
 """Unix time less the LSL clock, which counts from the start of the machine."""
@@ -82,13 +95,15 @@ class FaultSpec:
 
 
 def parse_fault(text: str) -> FaultSpec:
-    """Return the fault that `text` describes, such as ``drop:25@10s``.
+    """Return the fault that `text` describes, such as ``drop:25@10s`` or ``drop:n=25,at=10``.
 
     Raises
     ------
     ValueError
         If the kind is unknown or its value cannot be read.
     """
+    if "=" in text:
+        text = _shortened(text.strip())
     match = _PATTERN.fullmatch(text.strip())
     if match is None or match["kind"] not in KINDS:
         msg = f"fault {text.strip()!r} is not understood: write kind:value@start+duration, kinds: {', '.join(KINDS)}"
@@ -111,6 +126,24 @@ def parse_fault(text: str) -> FaultSpec:
     return FaultSpec(kind, value, channel, times[0] or 0.0, math.inf if times[1] is None else times[1])
 
 
+def _shortened(text: str) -> str:
+    """Return ``drop:n=25,at=10`` as ``drop:25@10``."""
+    kind, _, rest = text.partition(":")
+    if kind not in KINDS:
+        msg = f"fault {text!r}: there is no kind {kind!r}; kinds: {', '.join(KINDS)}"
+        raise ValueError(msg)
+    meaning = KINDS[kind][0]
+    value_key = VALUE_KEYS[meaning] if meaning is not None else None
+    allowed = [key for key in (value_key, "at", "for") if key is not None]
+    given = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    for key, value in given.items():
+        if key not in allowed or not value:
+            msg = f"fault {text!r}: {kind} takes {', '.join(f'{name}=...' for name in allowed)}, not {key}={value}"
+            raise ValueError(msg)
+    parts = ((":", value_key), ("@", "at"), ("+", "for"))
+    return kind + "".join(sign + given[key] for sign, key in parts if key is not None and key in given)
+
+
 def parse_faults(text: str) -> tuple[FaultSpec, ...]:
     """Return the faults in `text`, separated by commas, in the order in which they are applied.
 
@@ -119,7 +152,7 @@ def parse_faults(text: str) -> tuple[FaultSpec, ...]:
     ValueError
         If one of them cannot be understood.
     """
-    faults = [parse_fault(part) for part in text.split(",") if part.strip()]
+    faults = [parse_fault(part) for part in re.split(r",(?!\s*[a-z]+=)", text) if part.strip()]
     return tuple(sorted(faults, key=lambda fault: list(KINDS).index(fault.kind)))
 
 

@@ -231,7 +231,8 @@ def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
             told = settings.unit
         if is_eeg and told is None:
             unit = f"unit {channel.unit!r}" if channel.unit else "no unit"
-            msg = f"stream {stream.title}: channel {channel.label} has {unit}; set stream.unit, such as microvolts"
+            advice = "set stream.unit (replay: --unit), such as microvolts"
+            msg = f"stream {stream.title}: channel {channel.label} has {unit}; {advice}"
             raise SourceError(msg)
         scale.append(1.0 if told is None else microvolts_per(told))
         if is_eeg and told is not None:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import argparse
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from configs.schema import MarkerSettings, PictureSettings
-from realtime.sources.base import Chunk
+from realtime.sources.base import Chunk, StreamSpec
+from realtime.sources.faults import MARKER_KINDS, OUTLET_KINDS, FaultSpec, faulty_spec, inject, parse_faults
 from realtime.sources.simulation.evoked import FIRST_S
 from realtime.sources.simulation.head import positions
 from realtime.sources.simulation.listener import MarkerListener
+from realtime.sources.simulation.outlet import Outlet
 from realtime.sources.simulation.participant import Participant, SimulationSettings
 from stimuli.child import STOP, ChildProcess, Report, commands, report
 from stimuli.pictures import PictureError, open_pictures
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from stimuli.markers import Marker
 
 MODULE = "realtime.sources.simulated"
-Fault = Callable[[Iterator[Chunk]], Iterator[Chunk]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class SimulatedStream:
         Of the EEG stream.
     chunk_size
         Samples sent at a time.
+    faults
+        What goes wrong on the way, as `parse_faults` reads it.
     """
 
     participant: SimulationSettings = field(default_factory=SimulationSettings)
@@ -58,6 +61,31 @@ class SimulatedStream:
     name: str = "SimulatedEEG"
     source_id: str = "perceptogram-simulated-eeg"
     chunk_size: int = 5
+    faults: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> StreamSpec:
+        """The stream as it would be without faults."""
+        return StreamSpec(self.name, "EEG", self.source_id, self.participant.rate_hz, tuple(self.participant.channels))
+
+    def parsed_faults(self) -> tuple[FaultSpec, ...]:
+        """Return the faults, each of which fits the stream.
+
+        Raises
+        ------
+        ValueError
+            If one cannot be understood, or is not a fault of this stream.
+        """
+        faults = parse_faults(",".join(self.faults))
+        for fault in faults:
+            if fault.kind in MARKER_KINDS:
+                msg = f"fault {fault.kind!r}: the simulated participant sends no markers, but listens to them"
+                raise ValueError(msg)
+            if fault.channel is not None and fault.channel not in self.spec.channels:
+                listed = ", ".join(self.spec.channels)
+                msg = f"fault {fault.kind!r}: channel {fault.channel!r} is not in the stream: {listed}"
+                raise ValueError(msg)
+        return faults
 
 
 def start_simulated(stream: SimulatedStream | None = None, *, timeout_s: float = 30.0) -> ChildProcess:
@@ -80,9 +108,7 @@ def start_simulated(stream: SimulatedStream | None = None, *, timeout_s: float =
     return child
 
 
-def run_simulated(
-    stream: SimulatedStream, stop: threading.Event, tell: Report | None = None, fault: Fault | None = None
-) -> None:
+def run_simulated(stream: SimulatedStream, stop: threading.Event, tell: Report | None = None) -> None:
     """Publish a simulated participant's EEG until `stop` is set.
 
     Parameters
@@ -93,22 +119,26 @@ def run_simulated(
         Set it to end.
     tell
         Called with an event's name and its fields: ``"streaming"``, ``"hearing"``, ``"unknown"``, ``"status"``.
-    fault
-        Transformation of the chunks before they are sent, such as one that drops samples.
 
     Raises
     ------
     stimuli.pictures.PictureError
         If the picture set cannot be opened.
     ValueError
-        If a channel has no known position.
+        If a channel has no known position, or a fault does not fit the stream.
     """
     import pylsl
 
     say = tell or _say_nothing
     settings = stream.participant
+    faults = stream.parsed_faults()
     participant = Participant(open_pictures(stream.pictures), settings, start=pylsl.local_clock())
-    outlet = pylsl.StreamOutlet(_stream_info(stream), stream.chunk_size, 360)
+    own = tuple(fault for fault in faults if fault.kind in OUTLET_KINDS)
+    carried = tuple(fault for fault in faults if fault.kind not in OUTLET_KINDS)
+    channels = faulty_spec(stream.spec, carried).channels
+    outlet = Outlet(
+        lambda source_id: _stream_info(stream, channels, source_id), stream.source_id, own, stream.chunk_size
+    )
     heard: queue.SimpleQueue[Marker] = queue.SimpleQueue()
 
     def take_in(marker: Marker) -> None:
@@ -126,9 +156,13 @@ def run_simulated(
     try:
         # The first sample is due now, not when the set began to open.
         participant.start = pylsl.local_clock()
-        chunks: Iterator[Chunk] = _chunks(participant, stream.chunk_size, heard, stop, say)
-        for chunk in chunks if fault is None else fault(chunks):
-            outlet.push_chunk(chunk.samples, chunk.stamps.tolist())
+        chunks = _chunks(participant, stream.chunk_size, heard, stop, say)
+        for chunk in inject(chunks, carried, stream.spec, settings.seed):
+            if isinstance(chunk, Chunk):
+                # What a fault makes late is late.
+                if carried:
+                    stop.wait(max(0.0, chunk.arrived - pylsl.local_clock()))
+                outlet.push(chunk)
     finally:
         stop.set()
         listener.join()
@@ -158,13 +192,12 @@ def _chunks(
             say("status", pictures=seen, late=late, stamp=float(stamps[-1]))
 
 
-def _stream_info(stream: SimulatedStream) -> pylsl.StreamInfo:
+def _stream_info(stream: SimulatedStream, channels: tuple[str, ...], source_id: str) -> pylsl.StreamInfo:
     """Return the stream's metadata as the XDF specification for EEG lays them out."""
     import pylsl
 
     settings = stream.participant
-    channels = settings.channels
-    info = pylsl.StreamInfo(stream.name, "EEG", len(channels), settings.rate_hz, pylsl.cf_float32, stream.source_id)
+    info = pylsl.StreamInfo(stream.name, "EEG", len(channels), settings.rate_hz, pylsl.cf_float32, source_id)
     description = info.desc()
     entries = description.append_child("channels")
     for label, place in zip(channels, 1e3 * positions(channels), strict=True):

@@ -1,0 +1,271 @@
+"""Minutes of live EEG over LSL in which something goes wrong every few seconds: what is let through, what memory does.
+
+The amplifier is a process of its own whose first channel counts its samples, so that what was lost, and which brain
+activity an epoch really holds, is known. Faults are drawn by a seed; the processes themselves are killed and stopped as
+well. A recorder runs beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.harness import machine, print_table
+from benchmarks.senders import CHANNELS
+from configs.schema import Config
+from realtime.epochs import Closed, Refused, Retracted
+from realtime.pipeline import Pipeline
+from realtime.recorder import Recorder, Wanted
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.sources.faults import OUTLET_KINDS, inject, parse_faults
+from realtime.sources.lsl import LslSource
+from realtime.sources.publish import stream_info
+from realtime.sources.simulation.outlet import Outlet
+from realtime.timeline import Fault, Hole
+
+RATE_HZ = 250.0
+SIZE = 5
+EVERY_S = (4.0, 9.0)
+"""Shortest and longest time from one fault to the next."""
+IN_STREAM = (
+    "drop:1", "drop:5", "drop:25", "drop:120", "stall:0.8", "burst:0.3", "jitter:0.002+3", "nan:Cz+0.2", "repeat:10",
+    "clock-step:0.5", "clock-step:-0.5", "flat:Pz+1", "railed:Oz+1", "marker-lost:2", "marker-late:1+2", "restart:1",
+)  # fmt: skip
+TO_PROCESSES = ("kill reader", "kill recorder", "stop amplifier for 3 s")
+STOPPED_S = 3.0
+WARM_UP_S = 60.0
+
+
+@dataclass
+class _Seen:
+    """What came out in the end."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    wrong: dict[int, float] = field(default_factory=dict)
+    accepted: int = 0
+    retracted: int = 0
+    refused: int = 0
+    lost: int = 0
+    newest: int = -1
+    told_s: list[float] = field(default_factory=list)
+    done_at: float | None = None
+    memory: list[tuple[float, float, float]] = field(default_factory=list)
+
+
+def run(quick: bool = False, minutes: float = 10.0, seed: int = 0) -> dict[str, Any]:
+    """Let a live stream go wrong for `minutes` (quick: one)."""
+    seconds = 60.0 * (1.0 if quick else minutes)
+    rng = np.random.default_rng(seed)
+    times = 6.0 + np.cumsum(rng.uniform(*EVERY_S, size=math.ceil(seconds / EVERY_S[0])))
+    kinds = [*IN_STREAM, *TO_PROCESSES]
+    plan = [(float(at), kinds[int(rng.integers(len(kinds)))]) for at in times[times < seconds - 6.0]]
+    stream_faults = [_at(kind, at) for at, kind in plan if kind in IN_STREAM]
+    seen = _soak(seconds, stream_faults, [item for item in plan if item[1] in TO_PROCESSES], seed)
+    slope, interval = _slope(np.array(seen.memory), 0.25 * seconds if quick else WARM_UP_S)
+    result = {
+        "seconds": seconds,
+        "seed": seed,
+        "faults": dict(Counter(kind for _, kind in plan)),
+        "reported": dict(seen.kinds),
+        "samples_lost": seen.lost,
+        "samples_counted_lost": seen.kinds["samples counted lost"],
+        "accepted": seen.accepted,
+        "refused": seen.refused,
+        "retracted": seen.retracted,
+        "wrongly_accepted": len(seen.wrong),
+        "process_fault_to_report_max_s": round(max(seen.told_s), 3) if seen.told_s else None,
+        "memory_mb": [round(value) for value in (seen.memory[0][1], seen.memory[-1][1])],
+        "memory_slope_mb_per_min": round(slope, 3),
+        "memory_slope_interval": [round(slope - interval, 3), round(slope + interval, 3)],
+        "machine": machine(),
+    }
+    rows = [(key.replace("_", " "), _cell(value)) for key, value in result.items() if key != "machine"]
+    print_table(f"Soak: {seconds / 60:g} minutes, a fault every {EVERY_S[0]:g} to {EVERY_S[1]:g} s", ("", ""), rows)
+    return result
+
+
+def _soak(seconds: float, stream_faults: list[str], process_faults: list[tuple[float, str]], seed: int) -> _Seen:
+    tag = f"soak-{uuid.uuid4().hex[:8]}"
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    sender = context.Process(target=_send, args=(theirs, tag, seconds, tuple(stream_faults), seed), daemon=True)
+    sender.start()
+    start = float(ours.recv())
+    config = Config.model_validate(
+        {
+            "stream": {"name": tag, "timeout_s": 30},
+            "markers": {"name": f"{tag} markers"},
+            "filters": {"highpass_hz": None, "lowpass_hz": None},
+            "window": {"stop_s": 0.6},
+        }
+    )
+    source = LslSource(config.stream, config.markers)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder) / "soak.xdf", [Wanted(name=tag)])
+        recorder.start()
+        try:
+            ours.send("go")
+            return _follow(source, Pipeline(config, source.spec), recorder, sender, process_faults, (start, seconds))
+        finally:
+            source.close()
+            recorder.stop()
+            sender.kill()
+            sender.join()
+
+
+def _follow(
+    source: LslSource,
+    pipeline: Pipeline,
+    recorder: Recorder,
+    sender: multiprocessing.process.BaseProcess,
+    process_faults: list[tuple[float, str]],
+    span: tuple[float, float],
+) -> _Seen:
+    import pylsl
+
+    start, seconds = span
+    seen, waiting = _Seen(), list(process_faults)
+    next_look = start
+    for event in source.events():
+        now = pylsl.local_clock()
+        if waiting and now >= start + waiting[0][0]:
+            _harm(waiting.pop(0)[1], source, recorder, sender, seen)
+        if now >= next_look:
+            next_look += 1.0
+            own = psutil.Process().memory_info().rss / 1e6
+            seen.memory.append((now - start, own, psutil.Process(source.reader_pid).memory_info().rss / 1e6))
+            _tell(seen, recorder.notices())
+        if isinstance(event, Notice):
+            _tell(seen, [event])
+        if isinstance(event, Chunk):
+            numbers = event.samples[:, 0].astype(int)
+            steps = np.diff(numbers, prepend=seen.newest)
+            seen.lost += int((steps[steps > 1] - 1).sum()) if seen.newest >= 0 else 0
+            seen.newest = int(numbers[-1])
+        for item in pipeline.push(event):
+            _note(item, seen, start, pipeline.times_s)
+        if now > start + seconds:
+            break
+    for item in pipeline.finish():
+        _note(item, seen, start, pipeline.times_s)
+    seen.kinds["samples counted lost"] = pipeline.timeline.lost
+    return seen
+
+
+def _harm(
+    what: str, source: LslSource, recorder: Recorder, sender: multiprocessing.process.BaseProcess, seen: _Seen
+) -> None:
+    """Do to a process what `what` says."""
+    seen.done_at = time.monotonic()
+    if what == "kill reader":
+        os.kill(source.reader_pid, signal.SIGKILL)
+    elif what == "kill recorder" and recorder.pid is not None:
+        os.kill(recorder.pid, signal.SIGKILL)
+    elif sender.pid is not None:
+        os.kill(sender.pid, signal.SIGSTOP)
+        threading.Timer(STOPPED_S, os.kill, (sender.pid, signal.SIGCONT)).start()
+
+
+def _tell(seen: _Seen, notices: Any) -> None:
+    for notice in notices:
+        seen.kinds[f"notice: {notice.kind}"] += 1
+        if seen.done_at is not None:
+            seen.told_s.append(time.monotonic() - seen.done_at)
+            seen.done_at = None
+
+
+def _note(item: object, seen: _Seen, start: float, times_s: Any) -> None:
+    if isinstance(item, Hole):
+        seen.kinds["hole, told afterwards" if item.retroactive else "hole"] += bool(item.lost)
+    elif isinstance(item, Fault):
+        seen.kinds[item.kind] += 1
+    elif isinstance(item, Refused):
+        seen.refused += 1
+    elif isinstance(item, Retracted):
+        seen.retracted += 1
+        seen.accepted -= 1
+        seen.wrong.pop(item.trial, None)
+    elif isinstance(item, Closed):
+        seen.accepted += 1
+        true = start + item.epoch.samples[:, 0].astype(np.float64) / RATE_HZ
+        off = float(np.abs(true - item.epoch.onset - times_s).max())
+        if off > max(1 / RATE_HZ, 0.004) + 1e-3:  # half a millisecond is the clocks' and the float32 counter's
+            seen.wrong[item.trial] = off
+
+
+def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], seed: int) -> None:
+    """Be the amplifier and the marker stream, with `faults` in them."""
+    import pylsl
+
+    spec = StreamSpec(tag, "EEG", tag, RATE_HZ, CHANNELS)
+    parsed = parse_faults(",".join(faults))
+    own = tuple(fault for fault in parsed if fault.kind in OUTLET_KINDS)
+    carried = tuple(fault for fault in parsed if fault.kind not in OUTLET_KINDS)
+    outlet = Outlet(lambda source_id: stream_info(spec, tag, source_id), tag, own, SIZE)
+    markers = pylsl.StreamOutlet(pylsl.StreamInfo(f"{tag} markers", "Markers", 1, 0, "string", f"{tag}-markers"))
+    start = pylsl.local_clock() + 8.0
+    pipe.send(start)
+    pipe.recv()
+    for item in inject(_taken(start, seconds, seed), carried, spec, seed):
+        if isinstance(item, Chunk):
+            time.sleep(max(0.0, item.arrived - pylsl.local_clock()))
+            outlet.push(item)
+        elif isinstance(item, Marker):
+            markers.push_sample([item.text()], item.stamp)
+    pipe.poll(STOPPED_S + 5.0)
+
+
+def _taken(start: float, seconds: float, seed: int) -> Iterator[Chunk | Marker]:
+    """Yield the amplifier's chunks as they are to be sent, and a marker every 0.2 s from the fourth second on."""
+    rng = np.random.default_rng(seed)
+    trial = 0
+    for number in range(0, round((seconds + 5.0) * RATE_HZ), SIZE):
+        last = start + (number + SIZE - 1) / RATE_HZ + rng.exponential(3e-4)
+        samples = rng.normal(0, 10, (SIZE, len(CHANNELS))).astype(np.float32)
+        samples[:, 0] = np.arange(number, number + SIZE)
+        yield Chunk(last - np.arange(SIZE)[::-1] / RATE_HZ, samples, last + 1e-4)
+        if last >= (onset := start + 4.0 + 0.2 * trial):
+            yield Marker(onset, "picture", f"p{trial}", {"trial": trial})
+            trial += 1
+
+
+def _slope(memory: Any, after_s: float) -> tuple[float, float]:
+    """Return the least-squares slope of the session's memory in MB a minute, and half its 95 % interval."""
+    kept = memory[memory[:, 0] >= after_s]
+    minutes, mb = kept[:, 0] / 60, kept[:, 1]
+    centred = minutes - minutes.mean()
+    slope = float(centred @ mb / (centred @ centred))
+    residual = mb - mb.mean() - slope * centred
+    return slope, 1.96 * math.sqrt(float(residual @ residual) / max(1, len(mb) - 2) / float(centred @ centred))
+
+
+def _at(text: str, at_s: float) -> str:
+    head, plus, length = text.partition("+")
+    return f"{head}@{at_s:.1f}{plus}{length}"
+
+
+def _cell(value: object) -> object:
+    return ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=0)
+    run(**vars(parser.parse_args()))
