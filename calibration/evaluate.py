@@ -28,6 +28,7 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
     FitError
         If the recordings hold no usable trial, or pictures that the bundle does not know.
     """
+    config = bundle.with_offset(config)
     trials = read_trials(recordings, config)
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     found = score(bundle, trials, config)

@@ -148,6 +148,18 @@ def learning(points: Sequence[Point], label: str) -> str:
     return canvas.image
 
 
+def reliability(points: Sequence[tuple[float, float, int]]) -> str:
+    """Draw the share that was right against the confidence that was told."""
+    with _canvas(width=3.6, height=3.2) as canvas:
+        axes = canvas.axes
+        said, right, n = np.array(points).T
+        axes.plot([0, 1], [0, 1], color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot(said, right, color=SIGNAL, linewidth=1)
+        axes.scatter(said, right, 12 + 140 * n / n.max(), color=SIGNAL, zorder=3)
+        axes.set(xlabel="confidence told", ylabel="share right", xlim=(0, 1), ylim=(-0.02, 1.02), aspect="equal")
+    return canvas.image
+
+
 def evidence(values: NDArray[np.float64], positive: NDArray[np.bool_], names: Sequence[str]) -> str:
     """Draw how the held-out evidence of two classes is spread."""
     with _canvas() as canvas:

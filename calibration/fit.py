@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.confidence import fit_confidence
+from calibration.confidence import calibration_error, fit_confidence, reliability_curve
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
 from calibration.ridge import RidgeError
 from calibration.scores import rounded
@@ -134,6 +134,9 @@ def fit_trials(
     found |= baseline_scores(null, targets, config, _part(progress, "baseline")) if null is not None else {}
     found |= counts(trials)
     own = np.array([gallery.names.index(str(name)) for name in trials.names])
+    judged = (held_out.predicted, own, held_out.folds, gallery, settings.seed)
+    curve = reliability_curve(*judged)
+    found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
     bundle = Bundle(
         spec=trials.spec,
         filters=trials.filters,
@@ -144,7 +147,7 @@ def fit_trials(
         mean_input=examples.samples[examples.teaches].mean(axis=0, dtype=np.float64).astype(np.float32),
         space=targets.space,
         gallery=gallery,
-        confidence=fit_confidence(held_out.predicted, own, held_out.folds, gallery, settings.seed),
+        confidence=fit_confidence(*judged),
         classes=dict(config.markers.classes),
         fit=rounded(
             {
@@ -154,6 +157,7 @@ def fit_trials(
                 "alpha_by_fold": list(held_out.alphas),
                 "folds": len(held_out.alphas),
                 "group_by": _grouping(config),
+                "marker_offset_s": config.markers.offset_s,
                 "whiten": settings.whiten,
                 "average_repeats": settings.average_repeats,
                 "seed": settings.seed,

@@ -88,7 +88,7 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         _headline(found, kind, label),
         "<h2>Scores against chance</h2>",
         _figure(figures.against_chance(_score_rows(found, kind), "held-out score"), _score_note(result, kind)),
-        _repeats(found, kind),
+        f'<div class="pair"><div>{_repeats(found, kind)}</div><div>{_belief(found)}</div></div>',
         '<div class="pair"><div><h2>When</h2>',
         _figure(
             figures.curve(times, label, bundle.filters.get("delay_s")),
@@ -187,7 +187,7 @@ def _score_note(result: Fit, kind: str) -> str:
 def _repeats(found: dict[str, Any], kind: str) -> str:
     table = found["by_repeats"]
     if not table:
-        return ""
+        return _ceiling(found)
     if kind == "auc":
         body = _table(("repeats averaged", "AUC"), [(int(count), value) for count, value in table.items()])
     else:
@@ -198,7 +198,34 @@ def _repeats(found: dict[str, Any], kind: str) -> str:
                 for count, row in table.items()
             ],
         )
-    return f"<h2>When repeats add up</h2>{body}"
+    return f"<h2>When repeats add up</h2>{body}{_ceiling(found)}"
+
+
+def _ceiling(found: dict[str, Any]) -> str:
+    """Say how near the map comes to what its own repeats allow."""
+    if found.get("correlation") is None:
+        return ""
+    ceiling = found.get("noise_ceiling")
+    if ceiling is None:
+        bound = "There is no noise ceiling: too few pictures were repeated"
+    else:
+        bound = f"Noise ceiling {ceiling:.3f}: two predictions of one picture correlate with {found['reliability']:.3f}"
+    return (
+        f"<p class=note>Correlation of single predictions with their targets, mean over dimensions: "
+        f"{found['correlation']:.3f}. {bound}.</p>"
+    )
+
+
+def _belief(found: dict[str, Any]) -> str:
+    curve = found["reliability_curve"]
+    if not curve:
+        return ""
+    caption = (
+        f"Expected calibration error {found['calibration_error']:.3f}, single trials and averages together. "
+        "Each fold is judged by a model of confidence that was fitted on the others; dot size goes with the number of "
+        "predictions. On the diagonal, what is said with 70 % confidence is right in 70 %."
+    )
+    return f"<h2>Is the confidence true?</h2>{_figure(figures.reliability(curve), caption)}"
 
 
 def _outlook(curve: Sequence[Any]) -> str:

@@ -34,8 +34,6 @@ class Retrieval:
         ``[trials]``: how many of the fold's pictures are more similar than the one shown.
     n_way
         ``[trials]``: how many pictures the fold has.
-    margin
-        ``[trials]``: the best similarity less the mean of the others.
     votes
         For each fold ``[pictures, pictures]``: summed over the trials of the picture of the row, what `two_way`
         would be if the picture of the column had been shown.
@@ -44,7 +42,6 @@ class Retrieval:
     two_way: Array
     rank: Index
     n_way: Index
-    margin: Array
     votes: tuple[Array, ...]
 
 
@@ -63,7 +60,7 @@ def retrieve(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gal
         The pictures, their labels, and the scale on which they are compared.
     """
     n = len(predicted)
-    two_way, margins = np.full(n, np.nan), np.zeros(n)
+    two_way = np.full(n, np.nan)
     rank, n_way = np.zeros(n, np.int64), np.zeros(n, np.int64)
     votes = []
     for fold in np.unique(folds):
@@ -79,11 +76,9 @@ def retrieve(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gal
             two_way[part] = better[each, at]
             rank[part] = np.sum(alike > alike[each, at][:, None], axis=1)
             n_way[part] = len(pictures)
-            best = alike.max(axis=1)
-            margins[part] = best - (alike.sum(axis=1) - best) / max(len(pictures) - 1, 1)
             np.add.at(table, at, better)
         votes.append(table)
-    return Retrieval(two_way, rank, n_way, margins, tuple(votes))
+    return Retrieval(two_way, rank, n_way, tuple(votes))
 
 
 def _share_below(alike: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> Array:
@@ -238,7 +233,7 @@ def correlation(predicted: NDArray[np.floating[Any]], targets: NDArray[np.floati
 def reliability(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, seed: int) -> float | None:
     """Return how well one prediction of a picture correlates with another of the same picture, over dimensions' mean.
 
-    Its square root bounds the correlation with any target (noise ceiling). None where no picture was repeated.
+    See `noise_ceiling`. None where no picture was repeated.
     """
     order = np.random.default_rng(seed).permutation(len(own))
     seen: dict[tuple[int, int], int] = {}
@@ -253,6 +248,11 @@ def reliability(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, 
         return None
     first, second = np.array(pairs).T
     return float(correlation(predicted[first], predicted[second]).mean())
+
+
+def noise_ceiling(reliability: float | None) -> float | None:
+    """Return what predictions of that reliability can correlate with a target at most: its square root."""
+    return None if reliability is None else float(np.sqrt(max(reliability, 0.0)))
 
 
 def chance(retrieval: Retrieval, top: int) -> float:

@@ -91,6 +91,7 @@ def _many(
         return {"two_way": None, "chance": _CHANCE, "n_way": float(found.n_way.mean())}
     two_way = float(found.two_way[valid].mean())
     top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
+    reliability = scores.reliability(predicted, own, folds, seed)
     result: dict[str, Any] = {
         "two_way": two_way,
         "two_way_interval": scores.mean_interval(found.two_way[valid], own[valid], seed),
@@ -104,7 +105,8 @@ def _many(
         "n_way": float(found.n_way.mean()),
         "n_pictures": len(np.unique(own)),
         "correlation": float(scores.correlation(predicted, gallery.embeddings[own]).mean()),
-        "reliability": scores.reliability(predicted, own, folds, seed),
+        "reliability": reliability,
+        "noise_ceiling": scores.noise_ceiling(reliability),
     }
     if permutations:
         result["p"] = scores.permutation_p(two_way, scores.null_by_pictures(found, permutations, seed))

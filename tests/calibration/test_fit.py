@@ -48,7 +48,17 @@ def test_the_bundle_decodes_live_what_was_cross_validated(tmp_path):
     assert bundle.fit["group_by"] == "picture"
     assert bundle.fit["alpha"] in CONFIG.fit.alphas
     assert bundle.confidence is not None
-    assert bundle.confidence.margin > 0
+    assert bundle.confidence.gain > 0
+
+
+def test_the_bundle_keeps_the_offset_of_the_markers(tmp_path):
+    trials, targets = make_trials(signal=2.0)
+    measured = CONFIG.model_copy(update={"markers": MarkerSettings(offset_s=0.0234)})
+    fit_trials(trials, targets, measured).bundle.save(tmp_path / "bundle")
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.with_offset(CONFIG).markers.offset_s == 0.0234
+    own = CONFIG.model_copy(update={"markers": MarkerSettings(offset_s=0.001)})
+    assert bundle.with_offset(own).markers.offset_s == 0.001
 
 
 def test_two_classes_are_told_apart_by_recording():

@@ -40,6 +40,7 @@ def test_the_page_needs_nothing_but_itself_and_says_what_it_should(result):
         assert f"{heading}</h2>" in page
     assert f"{result.bundle.scores['two_way']:.3f}" in page
     assert "above chance" in page
+    assert f"Noise ceiling {result.bundle.scores['noise_ceiling']:.3f}" in page
     assert page.count('<img src="data') >= 5 + 12 * 7
 
 

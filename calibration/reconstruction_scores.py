@@ -1,0 +1,337 @@
+"""How much painted pictures look like those shown, by the eight scores that the field prints.
+
+The definitions are those of Ozcelik and VanRullen (2023), Scotti et al. (2023) and Fei et al. (2024). Low level:
+PixCorr and SSIM. Two-way identification by the correlation of features: AlexNet(2), AlexNet(5), Inception, CLIP. Mean
+correlation distance of features, lower is better: EffNet-B and SwAV. Chance is 0.5 for two-way identification; the
+others have no fixed chance level, so they are also computed with the pictures exchanged for one another.
+A score whose weights are not there is None, never that of another network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import InputError
+from configs.torchvision_shim import load_torchvision
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Images = NDArray[np.uint8]
+Array = NDArray[np.float64]
+Measure = Callable[[NDArray[np.intp]], float]
+"""From the order of the painted pictures beside the shown ones to a score."""
+
+SIZE = 512
+"""Side in pixels at which pictures are compared, as Fei et al. do."""
+LOW_LEVEL = ("PixCorr", "SSIM")
+LOWER_IS_BETTER = ("EffNet-B", "SwAV")
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+_GREY = (0.2125, 0.7154, 0.0721)
+_BATCH = 16
+
+
+class ScoreError(InputError):
+    """Pictures or weights that cannot be used; the message is one line for people."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network whose features are compared.
+
+    Attributes
+    ----------
+    file
+        Name of the weight file in the folder of weights.
+    source
+        Where that file is published, or the tag of open_clip's model.
+    side
+        Side in pixels of what the network sees.
+    statistics
+        Mean and standard deviation of its training pictures.
+    features
+        Score by the node of the network whose output is compared.
+    kind
+        Two-way identification, or mean correlation distance.
+    """
+
+    name: str
+    file: str
+    source: str
+    side: int
+    statistics: tuple[tuple[float, ...], tuple[float, ...]]
+    features: Mapping[str, str]
+    kind: Literal["two-way", "distance"]
+
+
+_TORCH = "https://download.pytorch.org/models/"
+NETWORKS = (
+    Network(
+        "alexnet",
+        "alexnet-owt-7be5be79.pth",
+        _TORCH + "alexnet-owt-7be5be79.pth",
+        256,
+        IMAGENET,
+        {"AlexNet(2)": "features.4", "AlexNet(5)": "features.11"},
+        "two-way",
+    ),
+    Network(
+        "inception_v3",
+        "inception_v3_google-0cc3c7bd.pth",
+        _TORCH + "inception_v3_google-0cc3c7bd.pth",
+        342,
+        IMAGENET,
+        {"Inception": "avgpool"},
+        "two-way",
+    ),
+    Network("ViT-L-14-quickgelu", "ViT-L-14.pt", "openai", 224, CLIP, {"CLIP": ""}, "two-way"),
+    Network(
+        "efficientnet_b1",
+        "efficientnet_b1-c27df63c.pth",
+        _TORCH + "efficientnet_b1-c27df63c.pth",
+        255,
+        IMAGENET,
+        {"EffNet-B": "avgpool"},
+        "distance",
+    ),
+    Network(
+        "resnet50",
+        "swav_800ep_pretrain.pth.tar",
+        "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar",
+        224,
+        IMAGENET,
+        {"SwAV": "avgpool"},
+        "distance",
+    ),
+)
+SCORES = (*LOW_LEVEL, *(score for network in NETWORKS for score in network.features))
+
+
+def score_pictures(
+    painted: Sequence[Images],
+    shown: Sequence[Images],
+    weights: Path | None = None,
+    *,
+    download: bool = False,
+    size: int = SIZE,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Return the scores, those with the pictures exchanged, and which networks were absent.
+
+    Parameters
+    ----------
+    painted, shown
+        Pictures uint8 ``[height, width, 3]``, pair by pair; each one shown should be there once.
+    weights
+        Folder of weight files; torch hub's own where it is left out.
+    download
+        Whether weights that are not there are downloaded.
+    progress
+        Told what is being done.
+
+    Raises
+    ------
+    ScoreError
+        If there are fewer than two pairs, or if weights do not fit their network.
+    """
+    import torch
+
+    if len(painted) != len(shown) or len(painted) < 2:
+        msg = f"{len(painted)} painted and {len(shown)} shown pictures: at least 2 pairs are needed"
+        raise ScoreError(msg)
+    ours, theirs = to_tensor(painted, size), to_tensor(shown, size)
+    progress("pixels")
+    measures: dict[str, Measure] = {
+        "PixCorr": lambda order: float(correlations(flat(ours[order]), flat(theirs)).mean()),
+        "SSIM": lambda order: float(np.mean([*map(structural_similarity, grey(ours[order]), grey(theirs))])),
+    }
+    absent = []
+    with torch.inference_mode():
+        for network in NETWORKS:
+            progress(network.name)
+            try:
+                extract = load_network(network, weights, download=download)
+            except FileNotFoundError as error:
+                absent.append(str(error))
+                continue
+            given, wanted = features_of(extract, ours, network), features_of(extract, theirs, network)
+            for score in network.features:
+                measures[score] = _compare(network.kind, given[score], wanted[score])
+    straight = np.arange(len(painted))
+    return {
+        "scores": {score: measures[score](straight) if score in measures else None for score in SCORES},
+        # each picture beside its neighbour: what the same pictures score when they belong to others
+        "exchanged": {score: measures[score](np.roll(straight, 1)) if score in measures else None for score in SCORES},
+        "n_pairs": len(painted),
+        "size": size,
+        "lower_is_better": list(LOWER_IS_BETTER),
+        "absent": absent,
+    }
+
+
+def to_tensor(pictures: Sequence[Images], size: int) -> Tensor:
+    """Return pictures ``[n, 3, size, size]`` in 0 … 1."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    rows = []
+    for number, picture in enumerate(pictures):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            msg = f"picture {number} is {picture.dtype} {list(picture.shape)}: give RGB as uint8 [height, width, 3]"
+            raise ScoreError(msg)
+        image = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+        rows.append(interpolate(image, (size, size), mode="bilinear", antialias=True).clamp(0, 1))
+    return torch.cat(rows)
+
+
+def flat(images: Tensor) -> Array:
+    """Return images as rows ``[n, 3 * size * size]``."""
+    return images.flatten(1).numpy().astype(np.float64)
+
+
+def grey(images: Tensor) -> Array:
+    """Return the luminance ``[n, size, size]`` of images."""
+    luminance: Array = np.tensordot(images.numpy().astype(np.float64), np.array(_GREY), axes=(1, 0))
+    return luminance
+
+
+def correlations(a: Array, b: Array) -> Array:
+    """Return Pearson's r of each row of `a` with that of `b`; 0 for a row that does not vary."""
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    r: Array = np.divide(np.sum(a * b, axis=1), norm, out=np.zeros(len(a)), where=norm > 1e-12)
+    return r
+
+
+def structural_similarity(a: Array, b: Array) -> float:
+    """Return SSIM of two grey pictures in 0 … 1 (Wang et al., 2004): Gaussian weights of 1.5 pixels, 11 pixels wide."""
+    from scipy.ndimage import gaussian_filter
+
+    def mean(x: Array) -> Array:
+        filtered: Array = gaussian_filter(x, 1.5, truncate=3.5)
+        return filtered
+
+    luminance, contrast = 0.01**2, 0.03**2
+    mean_a, mean_b = mean(a), mean(b)
+    var_a, var_b, both = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2, mean(a * b) - mean_a * mean_b
+    top = (2 * mean_a * mean_b + luminance) * (2 * both + contrast)
+    bottom = (mean_a**2 + mean_b**2 + luminance) * (var_a + var_b + contrast)
+    # the filter reaches over the edge in the outermost five pixels
+    return float((top / bottom)[5:-5, 5:-5].mean())
+
+
+def two_way(painted: Array, shown: Array) -> float:
+    """Return the share of other shown pictures that correlate less with a painted one than its own does."""
+    n = len(painted)
+    r = np.corrcoef(shown, painted)[:n, n:]
+    return float(np.sum(r < np.diag(r), axis=0).mean() / (n - 1))
+
+
+def load_network(network: Network, weights: Path | None, *, download: bool = False) -> Callable[[Tensor], Any]:
+    """Return what maps prepared images to features by score.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the weights are not there; the message says where they were looked for.
+    ScoreError
+        If they do not fit.
+    """
+    import torch
+
+    load_torchvision()
+    folder = Path(torch.hub.get_dir()) / "checkpoints" if weights is None else weights
+    file = folder / network.file
+    if not file.is_file() and download:
+        _download(network, file)
+    if not file.is_file():
+        msg = f"{', '.join(network.features)}: no {network.file} in {folder}"
+        raise FileNotFoundError(msg)
+    try:
+        return _clip(network, file) if network.source == "openai" else _torchvision(network, file)
+    except ScoreError:
+        raise
+    except Exception as error:  # broken and foreign files lead to many types
+        msg = f"{file} does not hold the weights of {network.name}: {' '.join(str(error).split())[:200]}"
+        raise ScoreError(msg) from error
+
+
+def make_network(name: str) -> nn.Module:
+    """Return one of torchvision's networks without weights, built as its published weights want it."""
+    from torchvision import models
+
+    more = {"transform_input": True, "aux_logits": True, "init_weights": False} if name == "inception_v3" else {}
+    network: nn.Module = models.get_model(name, weights=None, **more)
+    return network.eval()
+
+
+def _torchvision(network: Network, file: Path) -> Callable[[Tensor], Any]:
+    import torch
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    model = make_network(network.name)
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    state = {key.removeprefix("module."): value for key, value in content.items()}
+    # SwAV's file has heads of its own in place of the classifier; every other tensor must be there
+    headless = network.name == "resnet50"
+    missing = model.load_state_dict(state, strict=not headless).missing_keys
+    if any(not key.startswith("fc.") for key in missing):
+        msg = f"{file} does not hold the weights of {network.name}: {missing[0]} is missing"
+        raise ScoreError(msg)
+    extract = create_feature_extractor(
+        model, {node: score for score, node in network.features.items()}, suppress_diff_warning=True
+    )
+    return lambda images: extract(images)
+
+
+def _clip(network: Network, file: Path) -> Callable[[Tensor], Any]:
+    import open_clip
+
+    model = open_clip.create_model(network.name, pretrained=str(file), precision="fp32").eval()
+    (score,) = network.features
+    return lambda images: {score: model.encode_image(images)}
+
+
+def _download(network: Network, file: Path) -> None:
+    """Fetch a weight file, whole or not at all."""
+    import torch
+
+    try:
+        url = network.source
+        if url == "openai":
+            from open_clip.pretrained import get_pretrained_url
+
+            url = get_pretrained_url(network.name, url)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), progress=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        msg = f"cannot download {network.file}: {' '.join(str(error).split())[:200]}"
+        raise ScoreError(msg) from error
+
+
+def features_of(extract: Callable[[Tensor], Any], images: Tensor, network: Network) -> dict[str, Array]:
+    """Return features ``[n, values]`` by score of images ``[n, 3, size, size]`` in 0 … 1."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    mean, std = (torch.tensor(values)[None, :, None, None] for values in network.statistics)
+    rows: dict[str, list[Array]] = {score: [] for score in network.features}
+    for start in range(0, len(images), _BATCH):
+        part = images[start : start + _BATCH]
+        seen = interpolate(part, (network.side, network.side), mode="bilinear", antialias=True)
+        for score, output in extract((seen - mean) / std).items():
+            rows[score].append(output.flatten(1).float().numpy().astype(np.float64))
+    return {score: np.concatenate(parts) for score, parts in rows.items()}
+
+
+def _compare(kind: str, painted: Array, shown: Array) -> Measure:
+    if kind == "two-way":
+        return lambda order: two_way(painted[order], shown)
+    return lambda order: float(np.mean(1 - correlations(painted[order], shown)))
