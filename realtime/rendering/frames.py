@@ -38,6 +38,31 @@ class RenderRequest:
     ledger: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a picture was painted from.
+
+    Attributes
+    ----------
+    kind
+        ``"noise"``; where the embedding barely moved, ``"warm"`` (from the last picture) or ``"reused"`` (the last).
+    trial
+        Whose picture that was.
+    """
+
+    kind: Literal["noise", "warm", "reused"] = "noise"
+    trial: int | None = None
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "noise":
+                return "from noise"
+            case "warm":
+                return f"from the picture of trial {self.trial}"
+            case "reused":
+                return f"the picture of trial {self.trial} again, as the embedding barely moved"
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A picture that was painted, and which EEG made it.
@@ -54,6 +79,8 @@ class Frame:
         The request's times and `first_picture`, and for the final frame `final_picture`.
     request
         Number of the request, as `RenderWorker.submit` returned it.
+    origin
+        Whether it was painted from noise.
     """
 
     trial: int
@@ -62,6 +89,7 @@ class Frame:
     image: NDArray[np.uint8]
     ledger: Mapping[str, float]
     request: int
+    origin: Origin = Origin()
 
     @property
     def final(self) -> bool:

@@ -78,11 +78,18 @@ class LatentGenerator(ABC):
 
     def stream(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the picture after each step, uint8 ``[size, pictures * size, 3]``."""
+        yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps))
+
+    def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures after the second half of the steps, started from the last picture."""
+        yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps, first=steps // 2))
+
+    def _paint(self, paint: Callable[[LatentSampler], Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
         if self._sampler is None:
             msg = f"the {self._settings.generator} generator is not prepared"
             raise GeneratorError(msg)
         try:
-            yield from self._sampler.stream(embedding, seed, steps)
+            yield from paint(self._sampler)
         except torch.OutOfMemoryError as error:
             raise GeneratorError(out_of_memory(self._settings)) from error
 

@@ -15,6 +15,7 @@ from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
+    from realtime.rendering.economy import Economy
     from realtime.rendering.generator import Generator
 
 logger = logging.getLogger(__name__)
@@ -48,23 +49,25 @@ def paint_requests(
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     try:
-        generator = _prepare(settings, make, threads, reports)
+        economy = _prepare(settings, make, threads, reports)
         while True:
             letter = requests.wait(after, BEAT_S)
             if letter is None:
                 reports.send(Beat())
                 continue
             after, request = letter
-            _paint(generator, after, request, requests, reports)
+            _paint(economy, after, request, requests, reports)
     except BrokenPipeError:
         logger.info("the session is gone; the renderer ends")
 
 
 def _prepare(
     settings: RenderSettings, make: Callable[[RenderSettings], Generator], threads: int, reports: Connection
-) -> Generator:
+) -> Economy:
     try:
         import torch
+
+        from realtime.rendering.economy import Economy
 
         began = time.monotonic()
         torch.set_num_threads(threads)
@@ -74,22 +77,22 @@ def _prepare(
         reports.send(Failed(0, one_line(error)))
         raise SystemExit(1) from error
     reports.send(Ready(generator.space, time.monotonic() - began))
-    return generator
+    return Economy(settings, generator)
 
 
-def _paint(generator: Generator, number: int, request: RenderRequest, requests: Mailbox, reports: Connection) -> None:
+def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mailbox, reports: Connection) -> None:
     """Send a frame for every step of `request`, until a newer one waits."""
     from pylsl import local_clock
 
     ledger = dict(request.ledger)
     step = 0
     try:
-        for step, image in enumerate(generator.stream(request.embedding, request.seed, request.steps), start=1):
+        for step, image, origin in economy.paint(request):
             now = local_clock()
             ledger.setdefault("first_picture", now)
             if step == request.steps:
                 ledger["final_picture"] = now
-            reports.send(Frame(request.trial, step, request.steps, image, dict(ledger), number))
+            reports.send(Frame(request.trial, step, request.steps, image, dict(ledger), number, origin))
             if step == request.steps or requests.newest(number) is not None:
                 return
     except BrokenPipeError:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -26,11 +25,11 @@ from realtime.companion import Companion
 from realtime.control_process import Topics
 from realtime.mqtt_address import broker_address
 from realtime.rendering.dispatch import GivenUp
+from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.frames import Frame, RenderRequest, RenderState
 from realtime.rendering.generator import GeneratorError
 from realtime.rendering.remote_process import CAME, Status, run_remote
 from realtime.rendering.wire import Contract, software_version
-from realtime.rendering.worker import KEPT_FRAMES
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings, RenderSettings
@@ -51,7 +50,7 @@ class _Open:
     first: float | None = None
 
 
-class RemoteRenderer:
+class RemoteRenderer(FrameQueue):
     """Has the newest requests painted by workers on other machines.
 
     Parameters
@@ -74,12 +73,11 @@ class RemoteRenderer:
     def __init__(self, settings: RenderSettings, control: ControlSettings, session: str, space: EmbeddingSpace) -> None:
         from realtime.control import topic_name
 
+        super().__init__()
         self._space = space
         self._lock = threading.Lock()
         self._submitted = 0
         self._open: dict[int, _Open] = {}
-        self._frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
-        self._arrived = threading.Event()
         self._changed = threading.Condition()
         self._status = Status(RenderState("loading", "looking for workers"))
         self._heard = time.monotonic()
@@ -126,18 +124,6 @@ class RemoteRenderer:
                 del self._open[next(iter(self._open))]
             self._companion.put("request", (self._submitted, kept))
             return self._submitted
-
-    def frames(self) -> list[Frame]:
-        """Return the frames that came since the last call, oldest first, without waiting."""
-        self._arrived.clear()
-        found = []
-        while self._frames:
-            found.append(self._frames.popleft())
-        return found
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until `frames` has something to return, and return whether it has."""
-        return self._arrived.wait(timeout_s)
 
     def wait_ready(self, timeout_s: float) -> EmbeddingSpace:
         """Wait until a worker can paint and return the space of its embeddings.
@@ -239,5 +225,4 @@ class RemoteRenderer:
         ledger = dict(one.request.ledger) | {"first_picture": one.first}
         if frame.final:
             ledger["final_picture"] = came
-        self._frames.append(replace(frame, ledger=ledger))
-        self._arrived.set()
+        self._hand_out(replace(frame, ledger=ledger))

@@ -7,6 +7,7 @@ is one call of the network and a few products, recorded as one CUDA graph; all t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from realtime.rendering.graphs import Recorder
+from realtime.rendering.schedules import signal_fractions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +105,9 @@ class LatentSampler:
         self._programs: dict[int, _Program] = {}
         side = size // PIXELS_PER_LATENT
         self._shape = (pictures, LATENT_CHANNELS, side, side)
-        self._latent, self._picture, self._unconditional = (torch.zeros(self._shape, device=device) for _ in range(3))
+        self._latent, self._picture, self._before, self._unconditional = (
+            torch.zeros(self._shape, device=device) for _ in range(4)
+        )
         self._drawn: tuple[int, int] | None = None
         self._unconditional_of: tuple[int, int] | None = None
         self._embedding = torch.zeros(dims, device=device)
@@ -112,24 +116,36 @@ class LatentSampler:
         self.decode = self._recorded(self._paint)
         self._start_unconditional: Callable[[], None] | None = None
 
-    def stream(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the picture as it is after each step, uint8 ``[size, pictures * size, 3]``."""
-        program = self.begin(embedding, seed, steps)
-        for step in program.steps:
+    def stream(
+        self, embedding: NDArray[np.float32], seed: int, steps: int, first: int = 0
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the picture as it is after each step, uint8 ``[size, pictures * size, 3]``.
+
+        Steps before `first` are left out: the last picture, with as much noise as belongs there, stands for them.
+        """
+        program = self.begin(embedding, seed, steps, first)
+        for step in program.steps[first:]:
             step()
             self.decode()
             yield self.fetch()
 
     @torch.inference_mode()
-    def begin(self, embedding: NDArray[np.float32], seed: int, steps: int) -> _Program:
-        """Put everything in its place for the first step."""
+    def begin(self, embedding: NDArray[np.float32], seed: int, steps: int, first: int = 0) -> _Program:
+        """Put everything in its place for the step `first`."""
         program = self.program(steps)
         if self._drawn != (steps, seed):
             self._draw(program, seed)
             self._drawn = (steps, seed)
         if self._guidance is not None:
             self._know_unconditional(program, seed)
-        self._latent.copy_(program.noise[0])
+        noise = program.noise[0]
+        if first:
+            kept = float(signal_fractions()[program.schedule.steps[first].timestep])
+            unit = noise / program.schedule.start
+            self._latent.copy_(math.sqrt(kept) * self._picture + math.sqrt(1 - kept) * unit)
+            self._before.copy_(self._picture)
+        else:
+            self._latent.copy_(noise)
         self._embedding.copy_(torch.from_numpy(embedding))
         self.write()
         return program
@@ -201,9 +217,13 @@ class LatentSampler:
             latent = step.next_latent * self._latent + step.next_picture * picture
             if step.next_previous:
                 latent += step.next_previous * self._picture
+            if step.next_before:
+                latent += step.next_before * self._before
             if step.next_noise:
                 latent += step.next_noise * program.noise[index + 1]
             self._latent.copy_(latent)
+        if program.schedule.uses_before:
+            self._before.copy_(self._picture)
         self._picture.copy_(picture)
 
     def _predict(self, time: Tensor, *, first: bool) -> Tensor:

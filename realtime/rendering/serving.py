@@ -73,7 +73,9 @@ class RemoteWorker:
         self._address = address
         self._root = root
         self._settings = settings
-        self._renderer = RenderWorker(settings, make, threads)
+        # the last picture may be another session's
+        alone = settings.model_copy(update={"reuse_above": None, "warm_above": None})
+        self._renderer = RenderWorker(alone, make, threads)
         self._say = say
         self._topics = Topics(root, "workers")
         self._inbox: queue.SimpleQueue[Letter] = queue.SimpleQueue()

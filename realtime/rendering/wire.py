@@ -245,6 +245,8 @@ def frame_jpeg(frame: Frame, **more: Any) -> bytes:
     """Return a frame as JPEG; its comment names trial, step and the ledger."""
     ledger = {stage: finite(time) for stage, time in frame.ledger.items()}
     label = {"request": frame.request, "trial": frame.trial, "step": frame.step, "of": frame.of, "ledger": ledger}
+    if frame.origin.trial is not None:
+        label["origin"] = asdict(frame.origin)
     return jpeg(frame.image, label | more)
 
 

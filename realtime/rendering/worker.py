@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from multiprocessing import connection, get_context
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realtime.mailbox import Mailbox
+from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest, RenderState, Report
 from realtime.rendering.generator import Generator, GeneratorError, make_generator
 from realtime.rendering.painting import paint_requests
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 CAPACITY = 1 << 18
 """Bytes of the largest request."""
-KEPT_FRAMES = 64
-"""Frames kept for a session that does not fetch them; older ones are dropped first."""
 SILENT_S = 1.0
 """Silence after which the state says so."""
 HUNG_S = 60.0
@@ -42,7 +40,7 @@ MAX_DEATHS_OF_A_REQUEST = 2
 _LOOK_S = 0.1
 
 
-class RenderWorker:
+class RenderWorker(FrameQueue):
     """Paints the newest request and starts again by itself when its process dies.
 
     The request in the mailbox outlives the process that was painting it, so a restarted renderer paints it again.
@@ -63,13 +61,12 @@ class RenderWorker:
         make: Callable[[RenderSettings], Generator] = make_generator,
         threads: int | None = None,
     ) -> None:
+        super().__init__()
         self._settings = settings
         self._make = make
         self._threads = max(1, (os.cpu_count() or 1) // 2) if threads is None else threads
         self._context = get_context("spawn")
         self._requests = Mailbox(CAPACITY, self._context)
-        self._frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
-        self._arrived = threading.Event()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._supervisor: threading.Thread | None = None
@@ -81,6 +78,7 @@ class RenderWorker:
         self._paused = False
         self._submitted = self._served = 0
         self._restarts = 0
+        self._prepare_s: float | None = None
 
     def start(self) -> RenderWorker:
         """Start the renderer's process and return at once; `wait_ready` waits until it can paint."""
@@ -111,18 +109,6 @@ class RenderWorker:
         kept = RenderRequest(request.trial, embedding, request.seed, request.steps, dict(request.ledger))
         self._submitted = self._requests.put(kept)
         return self._submitted
-
-    def frames(self) -> list[Frame]:
-        """Return the frames that came since the last call, oldest first, without waiting."""
-        self._arrived.clear()
-        found = []
-        while self._frames:
-            found.append(self._frames.popleft())
-        return found
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until `frames` has something to return, and return whether it has."""
-        return self._arrived.wait(timeout_s)
 
     def wait_ready(self, timeout_s: float) -> EmbeddingSpace:
         """Wait until the generator is prepared and return the space of its embeddings.
@@ -165,7 +151,8 @@ class RenderWorker:
         """How the renderer is, and one line about it."""
         kind, text, age = self._kind, self._text, self.heartbeat_age_s
         if kind == "loading":
-            return RenderState("loading", f"{text} ({time.monotonic() - self._since:.0f} s)")
+            usual = "" if self._prepare_s is None else f" of about {self._prepare_s:.0f}"
+            return RenderState("loading", f"{text} ({time.monotonic() - self._since:.0f}{usual} s)")
         if kind == "dead":
             return RenderState("dead", text)
         silent = f"no sign of life for {age:.1f} s" if age > SILENT_S else ""
@@ -285,7 +272,7 @@ class RenderWorker:
             case Beat():
                 return
             case Ready(space, prepare_s):
-                self._space = space
+                self._space, self._prepare_s = space, prepare_s
                 self._become("ready", f"{self._settings.generator} generator ready (loaded in {prepare_s:.1f} s)")
             case Failed(request, text):
                 logger.error("rendering failed: %s", text)
@@ -294,7 +281,8 @@ class RenderWorker:
                     self._text = f"failed: {text}"
             case Frame() as frame:
                 self._text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
+                if frame.origin.trial is not None:
+                    self._text += f", {frame.origin}"
                 if frame.final:
                     self._served = max(self._served, frame.request)
-                self._frames.append(frame)
-                self._arrived.set()
+                self._hand_out(frame)

@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from configs.schema import RenderSettings
-from realtime.rendering.frames import RenderRequest
+from realtime.rendering.economy import Economy
+from realtime.rendering.frames import Origin, RenderRequest
 from realtime.rendering.generator import GeneratorError, make_generator
 from realtime.rendering.parts import Parts
 from realtime.rendering.worker import RenderWorker
@@ -94,7 +95,8 @@ def oracle(home, settings, steps, condition):
     }
     given = torch.from_numpy(condition)[None]
     if family == "unclip":
-        scheduler = diffusers.DPMSolverMultistepScheduler(
+        kind = "UniPCMultistep" if settings.sampler == "unipc" else "DPMSolverMultistep"
+        scheduler = getattr(diffusers, f"{kind}Scheduler")(
             prediction_type="v_prediction", timestep_spacing="trailing", **BETAS
         )
         pipe = Unencoded(
@@ -165,6 +167,7 @@ def test_same_picture_as_the_pipeline(house, name, steps):
         ("sd15-few-step", {"decoder": "full", "decoder_weights": None}, 1),
         ("unclip", {"guidance": 1.0}, 3),
         ("unclip", {"noise_level": 300}, 2),
+        ("unclip", {"sampler": "unipc", "guidance": 3.0}, 6),
         # strong guidance over many steps of a random network makes rounding errors visible
         ("unclip", {"decoder": "full", "decoder_weights": None, "guidance": 3.0}, 8),
     ],
@@ -200,6 +203,42 @@ def test_abandoned_pictures_leave_no_trace(generator):
     stale.close()
     np.testing.assert_array_equal(list(generator.stream(embedding(0), SEED, 4)), expected)
     np.testing.assert_array_equal(kept, copies)  # pictures that are held are not painted over
+
+
+def paint(economy, trial, condition, steps=4):
+    frames = list(economy.paint(RenderRequest(trial, condition, SEED, steps)))
+    return [step for step, *_ in frames], frames[-1][1], {origin for *_, origin in frames}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_warm_start_takes_the_second_half_of_the_steps_from_the_last_picture(house, name):
+    generator = prepared(at(house, name))
+    economy = Economy(RenderSettings(generator=name, steps=4, warm_above=0.9), generator)
+    paint(economy, 1, embedding(0))
+    last = generator._sampler._picture.clone()
+    seen = []
+    generator._sampler._network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    steps, picture, origins = paint(economy, 2, embedding(0) + 0.3 * embedding(1))
+    assert (steps, origins) == ([3, 4], {Origin("warm", 1)})
+    latent, time = seen[0][:2]
+    kept = diffusers.DDPMScheduler(**BETAS).alphas_cumprod[int(time)]
+    unit = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(SEED))
+    expected = kept.sqrt() * last + (1 - kept).sqrt() * unit
+    torch.testing.assert_close(latent[:1], expected, rtol=1e-4, atol=1e-4)
+    assert picture.std() > 5
+
+
+def test_warm_start_only_from_a_finished_picture_and_a_close_embedding(house):
+    generator = prepared(at(house, "sdxl-turbo"))
+    economy = Economy(RenderSettings(generator="sdxl-turbo", steps=4, warm_above=0.9), generator)
+    paint(economy, 1, embedding(0))
+    assert paint(economy, 2, embedding(1))[2] == {Origin()}, "far away"
+    abandoned = economy.paint(RenderRequest(3, embedding(0), SEED, 4))
+    next(abandoned)
+    abandoned.close()
+    steps, picture, origins = paint(economy, 4, embedding(1))
+    assert (steps, origins) == ([1, 2, 3, 4], {Origin()}), "the last picture is no longer in the generator"
+    np.testing.assert_array_equal(picture, last_of(generator, embedding(1), steps=4))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from conftest import free_port, until
 from remote_worker import FAILING_SEED, SLOW_SEED, SPACE, WorkerProcess, picture
 
 from configs.schema import ControlSettings, RenderSettings
@@ -17,6 +16,7 @@ from realtime.rendering.dispatch import BACKLOG
 from realtime.rendering.frames import RenderRequest
 from realtime.rendering.generator import GeneratorError
 from realtime.rendering.remote import RemoteRenderer
+from tests.mosquitto import free_port, until
 
 PATIENCE_S = 40.0
 

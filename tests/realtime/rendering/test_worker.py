@@ -1,7 +1,9 @@
 import os
+import re
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from tiny_generator import SPACE, TinyGenerator, picky, tiny, unpreparable
 
 from configs.schema import RenderSettings
 from realtime.bundle import EmbeddingSpace
-from realtime.rendering.frames import RenderRequest
+from realtime.rendering.frame_queue import KEPT_FRAMES
+from realtime.rendering.frames import Origin, RenderRequest
 from realtime.rendering.generator import GeneratorError, check_space
-from realtime.rendering.worker import KEPT_FRAMES, RenderWorker
+from realtime.rendering.worker import RenderWorker
 
 PATIENCE_S = 60.0
 
@@ -130,6 +133,41 @@ def test_frames_nobody_fetches_do_not_pile_up(worker):
     assert frames[-1].final
 
 
+def near(asked, trial, angle):
+    """Return a request whose embedding lies `angle` away from that of `asked`."""
+    unit = asked.embedding / np.linalg.norm(asked.embedding)
+    away = np.random.default_rng(trial).normal(size=SPACE.dims)
+    away -= (away @ unit) * unit
+    embedding = np.cos(angle) * unit + np.sin(angle) * away / np.linalg.norm(away)
+    return RenderRequest(trial, embedding.astype(np.float32), asked.seed, asked.steps, {"onset": float(trial)})
+
+
+def test_picture_of_an_embedding_that_barely_moved_is_shown_again_and_says_so(oracle):
+    first = request(1)
+    with RenderWorker(RenderSettings(reuse_above=np.cos(0.1)), tiny, threads=1) as worker:
+        worker.wait_ready(PATIENCE_S)
+        painted = until_final(worker, worker.submit(first))[-1]
+        assert painted.origin == Origin()
+        (again,) = until_final(worker, worker.submit(near(first, 2, 0.08)))
+        assert (again.trial, again.origin, again.ledger["onset"]) == (2, Origin("reused", 1), 2.0)
+        assert again.ledger["final_picture"] > painted.ledger["final_picture"]
+        np.testing.assert_array_equal(again.image, painted.image)
+        assert "the picture of trial 1 again, as the embedding barely moved" in worker.state.text
+        # small moves do not add up unseen
+        wanted = near(first, 2, 0.16)
+        moved = until_final(worker, worker.submit(wanted))
+        assert [frame.origin.kind for frame in moved] == ["noise"] * 4
+        np.testing.assert_array_equal(moved[-1].image, list(oracle.stream(wanted.embedding, 0, 4))[-1])
+        other = replace(near(wanted, 3, 0.01), seed=1)
+        assert until_final(worker, worker.submit(other))[-1].origin == Origin(), "another seed is another picture"
+
+
+def test_nothing_is_spared_by_default(worker):
+    until_final(worker, worker.submit(request(1)))
+    frames = until_final(worker, worker.submit(request(1)))
+    assert [frame.origin for frame in frames] == [Origin()] * 4
+
+
 def test_dead_or_hung_renderer_comes_back_and_paints_what_was_asked(monkeypatch):
     with RenderWorker(RenderSettings(), picky, threads=1) as worker:
         worker.wait_ready(PATIENCE_S)
@@ -139,6 +177,7 @@ def test_dead_or_hung_renderer_comes_back_and_paints_what_was_asked(monkeypatch)
         os.kill(dead, signal.SIGKILL)
         until(worker, lambda: worker.restarts == 1 and worker.pid not in (None, dead), timeout_s=2.0)
         assert worker.state.kind == "loading"
+        assert re.search(r"loading again \(\d+ of about \d+ s\)$", worker.state.text), worker.state.text
         assert "exit code -9" in worker.state.text
         number = worker.submit(request(8, steps=2))
         assert [frame.trial for frame in until_final(worker, number) if frame.request == number] == [8, 8]

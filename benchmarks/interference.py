@@ -1,0 +1,82 @@
+"""Whether the renderer slows the EEG side down: decode latency beside a saturated renderer and beside a frozen one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.harness import machine, percentiles, print_table
+from configs.schema import RenderSettings
+from realtime.decoder import LinearDecoder
+from realtime.rendering.frames import RenderRequest
+from realtime.rendering.worker import RenderWorker
+
+CHANNELS, TIMES, DIMS = 64, 250, 1024
+SAMPLE_S = 1 / 250
+ROUNDS = 20
+READY_S = 300.0
+SATURATED, IDLE = "saturated", "idle"
+SHARES = ("p50", "p95", "p99")
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Take turns of decoding with the renderer painting without a break, and stopped; the map is used as live."""
+    epochs = 50 if quick else 250
+    settings = RenderSettings()
+    times: dict[str, list[float]] = {SATURATED: [], IDLE: []}
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((TIMES, CHANNELS, DIMS), dtype=np.float32)
+    decoder = LinearDecoder(weights, weights[0, 0], np.zeros((TIMES, CHANNELS), np.float32))
+    windows = rng.standard_normal((16, TIMES, CHANNELS), dtype=np.float32)
+    with threadpool_limits(1), RenderWorker(settings) as renderer:
+        dims = renderer.wait_ready(READY_S).dims
+        embeddings = rng.standard_normal((16, dims), dtype=np.float32)
+        painted = 0
+        for turn in range(2 * ROUNDS):
+            name = (SATURATED, IDLE)[turn % 2]
+            if name == IDLE:
+                renderer.pause()
+            else:
+                renderer.resume()
+            for trial in range(epochs):
+                if name == SATURATED:
+                    # a new request at each sample: the renderer always has one waiting
+                    renderer.submit(RenderRequest(trial, embeddings[trial % 16], 0, settings.steps))
+                    painted += len(renderer.frames())
+                times[name].append(_decode(decoder, trial, windows[trial % 16]))
+        renderer.resume()
+    found = {name: percentiles(values) for name, values in times.items()}
+    ratios = {share: round(found[SATURATED][share] / found[IDLE][share], 3) for share in SHARES}
+    print_table(
+        f"last sample → embedding ({CHANNELS} channels × {TIMES} samples → {DIMS} dims), beside the "
+        f"{settings.generator} renderer (µs, {len(times[IDLE])} epochs each, {painted} pictures painted meanwhile)",
+        ("renderer", *SHARES, "max"),
+        [
+            *((name, *(row[key] for key in (*SHARES, "max"))) for name, row in found.items()),
+            ("saturated : idle", *(f"{ratios[share]:.2f}" for share in SHARES), ""),
+        ],
+    )
+    return {
+        **{f"{name}_us": row for name, row in found.items()},
+        "ratio": ratios,
+        "frames": painted,
+        "epochs": len(times[IDLE]),
+        "generator": settings.generator,
+        "machine": machine(),
+    }
+
+
+def _decode(decoder: LinearDecoder, trial: int, window: Any) -> float:
+    """Return the microseconds from the last sample to the embedding, the sample waited for as live."""
+    decoder.open(trial)
+    decoder.add(trial, 0, window[:-1])
+    last = window[-1:]
+    time.sleep(SAMPLE_S)
+    decoder.read_ahead(1)
+    start = time.perf_counter_ns()
+    decoder.add(trial, TIMES - 1, last)
+    decoder.close(trial)
+    return (time.perf_counter_ns() - start) / 1e3
