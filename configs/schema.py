@@ -179,7 +179,7 @@ class RenderSettings(_Settings):
     decoder: Literal["tiny", "full"] = "tiny"
     """``tiny`` is TAESD; ``full`` is the model's own autoencoder, eighteen times the work."""
     decoder_weights: str | None = None
-    sampler: Literal["euler-ancestral", "lcm", "tcd", "dpm++"] | None = None
+    sampler: Literal["euler-ancestral", "lcm", "tcd", "dpm++", "unipc"] | None = None
     """The one that the weights were distilled for when left out."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Fresh noise in each step of ``tcd``."""
@@ -198,8 +198,25 @@ class RenderSettings(_Settings):
     """Compile the network: minutes at the start for some percent of each step."""
     download: bool = False
     """Whether weights that are not on this machine are downloaded."""
+    reuse_above: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Cosine with the embedding of the last picture from which that picture is shown again; the frame says so."""
+    warm_above: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Cosine from which painting starts from the last picture and takes half of the steps; the frame says so."""
     remote: bool = False
     """Paint on other machines, by ``perceptogram worker``, through the broker at ``control.url``."""
+
+    @model_validator(mode="after")
+    def _spared(self) -> RenderSettings:
+        if self.warm_above is not None and self.generator == "embedded":
+            msg = "warm_above: the embedded generator always starts from noise; choose another generator"
+            raise ValueError(msg)
+        if self.warm_above is not None and self.steps < 2:
+            msg = f"warm_above spares half of the steps and needs at least 2 (steps: {self.steps})"
+            raise ValueError(msg)
+        if self.remote and (self.warm_above is not None or self.reuse_above is not None):
+            msg = "reuse_above and warm_above look at the last picture; with remote, others' pictures come between"
+            raise ValueError(msg)
+        return self
 
 
 class EvidenceSettings(_Settings):
@@ -209,7 +226,13 @@ class EvidenceSettings(_Settings):
     """Average the repeats of one picture."""
     abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Confidence under which no picture is shown."""
+    decide_above: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Confidence from which a picture needs no more repeats."""
     neighbours: Annotated[int, Field(ge=1, le=20)] = 5
+    adapt: bool = False
+    """Follow slow changes of the embeddings' mean and size; only where a session's pictures are varied."""
+    adapt_trials: Annotated[float, Field(ge=10)] = 100
+    """How many trials that remembers."""
 
 
 class DisplaySettings(_Settings):
@@ -284,6 +307,19 @@ def load_config(path: str | Path) -> Config:
         msg = f"config {path} is not valid YAML: {' '.join(str(error).split())}"
         raise ConfigError(msg) from error
     return parse_config({} if content is None else content, str(path))
+
+
+def with_broker(config: Config, url: str) -> Config:
+    """Return `config` with the MQTT broker at `url`.
+
+    Raises
+    ------
+    ConfigError
+        If `url` is not an address of a broker.
+    """
+    content = config.model_dump(exclude_unset=True)
+    content["control"] = content.get("control", {}) | {"url": url}
+    return parse_config(content, "and --mqtt")
 
 
 def parse_config(content: Any, origin: str) -> Config:

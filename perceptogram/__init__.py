@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perceptogram.session import Session, choose_pictures, load_bundle, load_config, open_pictures
 
 try:
     __version__ = version("perceptogram-live")
@@ -26,3 +30,15 @@ def _refuse_hidden_packages() -> None:
 
 
 _refuse_hidden_packages()
+
+__all__ = ["Session", "__version__", "choose_pictures", "load_bundle", "load_config", "open_pictures"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what scripts use when it is first asked for, so that ``perceptogram --help`` answers at once."""
+    if name in __all__:
+        from perceptogram import session
+
+        return getattr(session, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

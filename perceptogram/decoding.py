@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config
+from configs.schema import Config, ConfigError
 from perceptogram.console import write_json
 from perceptogram.live import LiveResult, follow, summarise
 from perceptogram.screen import Screen
 from perceptogram.session_folder import SessionFolder
+from perceptogram.steering import Shower, Steering
 from realtime.bundle import Bundle
 from realtime.contact_sheet import SheetEntry, contact_sheet
+from realtime.control import Control
 from realtime.display import Display
+from realtime.outlets import PerceptOutlets
+from realtime.rendering.remote import RemoteRenderer
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent, Tick
 from realtime.sources.base import Source
@@ -43,10 +49,12 @@ def decode(
     *,
     render: bool,
     live: bool,
-    begin: Callable[[], None] | None = None,
+    begin: Callable[[Session], None] | None = None,
     ended: Callable[[], bool] | None = None,
     tell: Callable[[float], None] | None = None,
     renderer: RenderWorker | None = None,
+    outlets: PerceptOutlets | None = None,
+    show: Shower | None = None,
     candidates: set[str] | None = None,
     window: bool = False,
     observe: Sequence[Callable[[SessionEvent], None]] = (),
@@ -60,13 +68,17 @@ def decode(
     live
         Whether the stream's stamps are of now.
     begin
-        Called when everything is ready for the first sample.
+        Called with the session when everything is ready for the first sample.
     ended
         Asked now and then whether a live stream has sent all it will; the source is closed a moment later.
     tell
         Told the stamp of the newest sample.
     renderer
         One that was started before; it stays running.
+    outlets
+        LSL streams that carry the percepts.
+    show
+        Shows the pictures that other programs ask for.
     candidates
         Pictures that can be the answer; the bundle's whole gallery when left out.
     window
@@ -85,10 +97,17 @@ def decode(
 
     from realtime.rendering.generator import check_space
 
-    painter, display = renderer, None
-    try:
+    with ExitStack() as opened:
+        opened.callback(source.close)
+        control = None
+        if config.control.url is not None:
+            control = opened.enter_context(Control(config.control, config.name, bundle.space))
+            control.set_state("starting")
+            opened.push(partial(_tell_failure, control))
+        painter: RenderWorker | RemoteRenderer | None = renderer
         if render and painter is None:
-            painter = RenderWorker(config.render).start()
+            painter = _open_renderer(config, bundle)
+            opened.enter_context(painter)
         if painter is not None:
             check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
         if candidates is not None:
@@ -96,9 +115,10 @@ def decode(
         session = Session(config, bundle, source, painter, local_clock, live=live)
         pictures = open_pictures(config.pictures)
         folder = SessionFolder(out, pictures)
-        if window:
-            display = Display(config.display, out).start()
-        screen = Screen(config, bundle, pictures, painter, display, source.close)
+        opened.callback(folder.close)
+        display = opened.enter_context(Display(config.display, out)) if window else None
+        screen = Screen(config, bundle, pictures, painter, display, source.close, folder.shown)
+        steering = Steering(session, config, bundle, control, outlets, source.close, show)
 
         def watch(event: SessionEvent) -> None:
             if tell is not None and isinstance(event, Tick):
@@ -109,27 +129,35 @@ def decode(
             # A thread of its own: a stream that has ended brings no more events to ask the question at.
             arguments = (source, ended, over)
             threading.Thread(target=_close_when_ended, args=arguments, name="end of stream", daemon=True).start()
+            opened.callback(over.set)
         if begin is not None:
-            begin()
-        try:
-            result = follow(session, folder, [watch, screen, *observe], paint_all=True)
-        finally:
-            over.set()
-            folder.close()
-    finally:
-        source.close()
-        if display is not None:
-            display.close()
-        if painter is not None and renderer is None:
-            painter.stop()
+            begin(session)
+        result = follow(session, folder, [watch, screen, steering, *observe], paint_all=True)
+        for trial, stamp in screen.shown.items():
+            result.ledger.setdefault(trial, {})["shown"] = stamp
+        summary = summarise(result, bundle)
+        steering.ended(summary)
     screen.save(out / "display.png")
-    for trial, stamp in screen.shown.items():
-        result.ledger.setdefault(trial, {})["shown"] = stamp
     if bundle.classes:
         _save_strip(result, out / "strip.png", simulated=bundle.simulated)
-    summary = summarise(result, bundle)
     write_json(out / "summary.json", summary)
     return Finished(result, summary)
+
+
+def _tell_failure(control: Control, kind: type[BaseException] | None, error: object, _trace: object) -> None:
+    """Tell other programs that the session has failed, where it has."""
+    if kind is not None:
+        control.set_state("failed", error=str(error) or kind.__name__)
+
+
+def _open_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRenderer:
+    """Return a renderer, here or on other machines as the settings say."""
+    if not config.render.remote:
+        return RenderWorker(config.render)
+    if config.control.url is None:
+        msg = "render.remote is set, but control.url names no broker: give one, for example with --mqtt"
+        raise ConfigError(msg)
+    return RemoteRenderer(config.render, config.control, config.name, bundle.space)
 
 
 def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading.Event) -> None:

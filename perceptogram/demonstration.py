@@ -34,6 +34,8 @@ from stimuli.sequence import Plan, plan, save_plan
 HEARING_S = 30.0
 SETTLE_S = 3.0
 """EEG before the first live picture, so that no window is refused because the filters had just started."""
+CALIBRATION_REPEATS = 2
+"""Pictures that come again teach how much repeats may be believed."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,9 @@ class Demo:
         settings, stimulus = self._settings, self._config.stimulus
         one_s = stimulus.onset_to_onset_s + stimulus.pause_s / stimulus.sequence_length
         known = open_pictures(self._config.pictures, "calibration")
-        count = min(len(known.names), max(40, round(settings.calibration_s / one_s)))
-        shown = plan(choose_pictures(known, count, settings.seed), stimulus, seed=settings.seed)
+        count = min(len(known.names), max(40, round(settings.calibration_s / one_s / CALIBRATION_REPEATS)))
+        chosen = choose_pictures(known, count, settings.seed)
+        shown = plan(chosen, stimulus, repeats=CALIBRATION_REPEATS, seed=settings.seed)
         recording = self._out / "calibration.xdf"
         task = progress.add_task("calibration: pictures shown", total=len(shown.trials))
         with self._showing(shown, "calibration") as presenter:

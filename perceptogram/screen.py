@@ -17,8 +17,7 @@ from realtime.epochs import Refused, Retracted
 from realtime.evidence import Percept
 from realtime.quality import signal_quality
 from realtime.rendering.frames import Frame
-from realtime.rendering.worker import RenderWorker
-from realtime.session import Decoded, SessionEvent, Tick
+from realtime.session import Decoded, Renderer, SessionEvent, Tick
 from realtime.sources.base import Notice
 from stimuli.pictures import PictureError, PictureSet
 
@@ -40,6 +39,8 @@ class Screen:
         The window; None to keep the state alone.
     close
         Called when the person at the screen closes the window.
+    tell_shown
+        Called with the trial and the LSL clock's time once a final picture is on the screen.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class Screen:
         config: Config,
         bundle: Bundle,
         pictures: PictureSet,
-        renderer: RenderWorker | None,
+        renderer: Renderer | None,
         display: Display | None,
         close: Callable[[], None],
+        tell_shown: Callable[[int, float], None],
     ) -> None:
         self._config = config
         self._channels = bundle.spec.channels
@@ -57,6 +59,7 @@ class Screen:
         self._renderer = renderer
         self._display = display
         self._close = close
+        self._tell_shown = tell_shown
         self._percepts: dict[int, Percept] = {}
         self.shown: dict[int, float] = {}
         self.state = DisplayState(
@@ -127,6 +130,7 @@ class Screen:
         for event in self._display.events():
             if isinstance(event, Shown) and event.step == event.of:
                 self.shown[event.trial] = event.stamp
+                self._tell_shown(event.trial, event.stamp)
             elif isinstance(event, Pressed) and event.action == "pause":
                 self.state = replace(self.state, paused=not self.state.paused)
                 self._display.show(self.state)

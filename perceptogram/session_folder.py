@@ -48,7 +48,9 @@ class SessionFolder:
             "picture": percept.picture,
             "label": label,
             "repeats": percept.repeats,
+            "weight": round(percept.weight, 4),
             "confidence": percept.confidence,
+            "decided": percept.decided,
             "neighbours": [
                 {"name": near.name, "label": near.label, "similarity": round(near.similarity, 4)}
                 for near in percept.neighbours
@@ -74,6 +76,10 @@ class SessionFolder:
         record["file"] = self._save(frame, record["picture"])
         for trial in [trial for trial in self._waiting if trial <= frame.trial]:
             self._write(trial)
+
+    def shown(self, trial: int, stamp: float) -> None:
+        """Note when a trial's final picture was on the screen: after its record, which does not wait for that."""
+        self._log.write({"trial": trial, "ledger": {"shown": stamp}})
 
     def not_decoded(self, event: Refused | Retracted) -> None:
         """Note a trial that has no percept, or has it no longer."""

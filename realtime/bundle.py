@@ -22,7 +22,9 @@ from realtime.sources.base import StreamSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = 1
+    from configs.schema import Config
+
+SCHEMA = 2
 
 
 class BundleError(InputError):
@@ -63,7 +65,7 @@ class Bundle:
     gallery
         Pictures to search.
     confidence
-        How a margin becomes a probability, where it was calibrated.
+        How similarity becomes a probability, where it was calibrated.
     classes
         Marker labels that stand for sets of pictures.
     fit
@@ -115,6 +117,14 @@ class Bundle:
         if lines:
             msg = "\n".join(f"the stream does not fit the bundle: {line}" for line in lines)
             raise BundleError(msg)
+
+    def with_offset(self, config: Config) -> Config:
+        """Return `config` with the time from marker to light that the map was fitted with, unless it has its own."""
+        offset_s = self.fit.get("marker_offset_s")
+        if offset_s is None or "offset_s" in config.markers.model_fields_set:
+            return config
+        markers = config.markers.model_copy(update={"offset_s": offset_s})
+        return config.model_copy(update={"markers": markers})
 
     def save(self, folder: str | Path) -> None:
         """Write the bundle to `folder`; an existing bundle there is replaced only once the new one is complete."""

@@ -178,6 +178,8 @@ class PerceptMessage(_Event):
     neighbours: list[_Neighbour]
     confidence: float | None
     repeats: int
+    weight: float | None
+    decided: bool
     flags: list[str]
     embedding: _Embedding
     ledger: dict[str, float | None]
@@ -250,6 +252,8 @@ def percept_record(percept: Percept) -> dict[str, Any]:
         ],
         "confidence": finite(percept.confidence),
         "repeats": int(percept.repeats),
+        "weight": finite(percept.weight),
+        "decided": percept.decided,
         "flags": list(percept.flags),
         "ledger": {stage: finite(time) for stage, time in percept.ledger.items()},
     }

@@ -1,8 +1,7 @@
-"""How much a percept may be believed: repeats add up, and the margin becomes a probability."""
+"""How much a percept may be believed: repeats add up, and every candidate gets a probability."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +15,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConfidenceModel:
-    """Probability that the nearest picture is the right one: logistic in the margin and in the number of repeats.
+    """The probability of each candidate, as a softmax of how far the embedding reaches towards it.
 
-    Fitted on out-of-fold calibration predictions (Platt scaling; Platt 1999).
+    A conditional logit (McFadden 1974) fitted on out-of-fold calibration predictions. Its probabilities refer to the
+    candidates at hand, few or many, and fall to one in their number where the map knows nothing.
+
+    Attributes
+    ----------
+    gain
+        Logarithm of the odds per unit of projection, of a single trial.
+    shared
+        Share of a trial's error that all repeats of a picture have in common: 0 where they err independently, 1 where
+        repeats teach nothing.
+    length
+        Usual length of a single trial's embedding; longer ones are unusual trials, and count for less.
     """
 
-    intercept: float
-    margin: float
-    log_repeats: float
+    gain: float
+    shared: float
+    length: float
 
-    def probability(self, margin: float, repeats: int) -> float:
-        """Return the probability for a `margin` (best similarity minus the mean of the others) after `repeats`."""
-        score = self.intercept + self.margin * margin + self.log_repeats * math.log(repeats)
-        return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, score))))
+    def posterior(self, projections: NDArray[np.floating[Any]], repeats: float) -> NDArray[np.float64]:
+        """Return the probability of each candidate.
+
+        Parameters
+        ----------
+        projections
+            ``[candidates]``, from `realtime.gallery.Gallery.projections`.
+        repeats
+            How many trials stand behind the embedding; a fraction where they were weighted.
+
+        Returns
+        -------
+        ``[candidates]``; they sum to 1.
+        """
+        certainty = repeats / (1 + (repeats - 1) * self.shared)
+        logits = self.gain * certainty * np.asarray(projections, dtype=np.float64)
+        odds = np.exp(logits - logits.max())
+        result: NDArray[np.float64] = odds / odds.sum()
+        return result
+
+    def weight(self, length: float) -> float:
+        """Return how much a trial counts, at most 1: the inverse variance of one whose noise explains its length."""
+        return 1.0 if length <= self.length else (self.length / length) ** 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +71,7 @@ class Percept:
     picture
         What was shown, where it is known.
     embedding
-        float32 ``[dims]``: the mean over the repeats so far.
+        float32 ``[dims]``: the mean over the repeats so far, weighted by how usual each was.
     repeats
         How many trials stand behind it.
     confidence
@@ -53,6 +82,10 @@ class Percept:
         Doubts about the epoch, such as ``"peak-to-peak"``.
     ledger
         LSL clock time of every stage, in seconds.
+    weight
+        How much this trial counts among its repeats, at most 1.
+    decided
+        Whether the confidence is high enough to stop repeating.
     """
 
     trial: int
@@ -63,14 +96,25 @@ class Percept:
     neighbours: tuple[Neighbour, ...]
     flags: tuple[str, ...] = ()
     ledger: dict[str, float] = field(default_factory=dict)
+    weight: float = 1.0
+    decided: bool = False
 
 
-def margin(similarities: NDArray[np.floating[Any]]) -> float:
-    """Return the best similarity minus the mean of the others; 0 for a gallery of one."""
-    if len(similarities) < 2:
-        return 0.0
-    best = int(similarities.argmax())
-    return float(similarities[best] - (similarities.sum() - similarities[best]) / (len(similarities) - 1))
+@dataclass
+class _Sum:
+    """What the repeats of one picture have come to."""
+
+    total: NDArray[np.float64]
+    weights: list[float]
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        return (self.total / sum(self.weights)).astype(np.float32)
+
+    @property
+    def effective(self) -> float:
+        """How many trials of equal weight would have the same variance (Kish 1965)."""
+        return sum(self.weights) ** 2 / sum(weight * weight for weight in self.weights)
 
 
 class Evidence:
@@ -81,21 +125,29 @@ class Evidence:
     gallery
         Pictures that can be the answer.
     confidence
-        How a margin becomes a probability; None where that was not calibrated.
+        Gives each a probability; None where that was not calibrated.
     neighbours
         How many nearest pictures a percept names.
     accumulate
         Whether repeats add up; otherwise every trial stands alone.
+    decide_above
+        Confidence from which a percept counts as decided.
     """
 
     def __init__(
-        self, gallery: Gallery, confidence: ConfidenceModel | None, neighbours: int = 5, accumulate: bool = True
+        self,
+        gallery: Gallery,
+        confidence: ConfidenceModel | None,
+        neighbours: int = 5,
+        accumulate: bool = True,
+        decide_above: float = 0.9,
     ) -> None:
         self._gallery = gallery
         self._confidence = confidence
         self._neighbours = neighbours
         self._accumulate = accumulate
-        self._sums: dict[str, tuple[NDArray[np.float64], int]] = {}
+        self._decide_above = decide_above
+        self._sums: dict[str, _Sum] = {}
 
     def add(
         self,
@@ -104,36 +156,52 @@ class Evidence:
         embedding: NDArray[np.float32],
         flags: tuple[str, ...] = (),
         ledger: dict[str, float] | None = None,
+        target: str | None = None,
     ) -> Percept:
-        """Add one trial's embedding ``[dims]`` and return what is now believed about its picture."""
-        mean, repeats = embedding, 1
-        if picture is not None and self._accumulate:
-            total, count = self._sums.get(picture, (np.zeros(len(embedding)), 0))
-            self._sums[picture] = (total + embedding, count + 1)
-            repeats = count + 1
-            mean = ((total + embedding) / repeats).astype(np.float32)
+        """Add one trial's embedding ``[dims]`` and return what is now believed about its picture.
+
+        Parameters
+        ----------
+        target
+            What repeats have in common where the picture is unknown, such as "what the participant imagines now".
+        """
+        key = picture if picture is not None else target
+        weight = self._weight(embedding)
+        mean, repeats, effective = embedding, 1, 1.0
+        if key is not None and self._accumulate:
+            kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding)), []))
+            kept.total = kept.total + weight * embedding
+            kept.weights.append(weight)
+            mean, repeats, effective = kept.mean, len(kept.weights), kept.effective
+        confidence = self.confidence(mean, effective)
         return Percept(
             trial,
             picture,
             mean,
             repeats,
-            self.confidence(mean, repeats),
+            confidence,
             self._gallery.rank(mean, self._neighbours),
             flags,
             ledger if ledger is not None else {},
+            weight,
+            confidence is not None and confidence >= self._decide_above,
         )
 
-    def retract(self, picture: str | None, embedding: NDArray[np.float32]) -> None:
-        """Take back one trial's embedding that was added before and turned out to be wrong."""
-        if picture in self._sums:
-            total, count = self._sums[picture]
-            if count == 1:
-                del self._sums[picture]
-            else:
-                self._sums[picture] = (total - embedding, count - 1)
+    def retract(self, key: str | None, embedding: NDArray[np.float32]) -> None:
+        """Take back one embedding, added before under `key` (a picture or a target), that turned out to be wrong."""
+        if key in self._sums:
+            kept = self._sums[key]
+            weight = self._weight(embedding)
+            kept.total = kept.total - weight * embedding
+            kept.weights.remove(weight)
+            if not kept.weights:
+                del self._sums[key]
 
-    def confidence(self, embedding: NDArray[np.float32], repeats: int) -> float | None:
+    def confidence(self, embedding: NDArray[np.float32], repeats: float) -> float | None:
         """Return the probability that the picture nearest to `embedding` is the right one."""
         if self._confidence is None:
             return None
-        return self._confidence.probability(margin(self._gallery.similarities(embedding)), repeats)
+        return float(self._confidence.posterior(self._gallery.projections(embedding), repeats).max())
+
+    def _weight(self, embedding: NDArray[np.float32]) -> float:
+        return 1.0 if self._confidence is None else self._confidence.weight(self._gallery.length(embedding))

@@ -35,10 +35,38 @@ def similarity(
     -------
     float32 ``[n, m]``, from -1 to 1.
     """
-    scale = np.divide(
-        1.0, std, out=np.zeros_like(std, dtype=np.float64), where=std > 1e-9 * max(float(std.max()), 1e-30)
-    )
-    return (_unit((predicted - mean) * scale) @ _unit((gallery - mean) * scale).T).astype(np.float32)
+    along = project(predicted, gallery, mean, std)
+    length = np.linalg.norm(_standardised(predicted, mean, std), axis=-1, keepdims=True)
+    cosine: NDArray[np.float64] = np.divide(along, length, out=np.zeros_like(along), where=length > 0)
+    return cosine.astype(np.float32)
+
+
+def project(
+    predicted: NDArray[np.floating[Any]],
+    gallery: NDArray[np.floating[Any]],
+    mean: NDArray[np.floating[Any]],
+    std: NDArray[np.floating[Any]],
+) -> NDArray[np.float64]:
+    """Return how far embeddings reach in the direction of each picture: `similarity` times their length.
+
+    Where errors are alike in all directions this grows in proportion to the logarithm of each picture's likelihood.
+
+    Returns
+    -------
+    float64 ``[n, m]``, in standard deviations of the gallery.
+    """
+    along: NDArray[np.float64] = _standardised(predicted, mean, std) @ _unit(_standardised(gallery, mean, std)).T
+    return along
+
+
+def _standardised(
+    rows: NDArray[np.floating[Any]], mean: NDArray[np.floating[Any]], std: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Return rows without the gallery's mean, in its standard deviations; 0 in dimensions without spread."""
+    spread = std > 1e-9 * max(float(std.max()), 1e-30)
+    scale = np.divide(1.0, std, out=np.zeros_like(std, dtype=np.float64), where=spread)
+    result: NDArray[np.float64] = (rows - mean) * scale
+    return result
 
 
 def _unit(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -88,6 +116,15 @@ class Gallery:
         """Return the similarity ``[pictures]`` of one embedding ``[dims]`` to every picture."""
         row: NDArray[np.float32] = similarity(embedding[None], self.embeddings, self.mean, self.std)[0]
         return row
+
+    def projections(self, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return how far one embedding ``[dims]`` reaches towards every picture ``[pictures]``; see `project`."""
+        row: NDArray[np.float64] = project(embedding[None], self.embeddings, self.mean, self.std)[0]
+        return row
+
+    def length(self, embedding: NDArray[np.floating[Any]]) -> float:
+        """Return the length of one embedding ``[dims]`` in standard deviations of the gallery."""
+        return float(np.linalg.norm(_standardised(embedding, self.mean, self.std)))
 
     def rank(self, embedding: NDArray[np.floating[Any]], count: int) -> tuple[Neighbour, ...]:
         """Return the `count` nearest pictures to one embedding ``[dims]``, nearest first."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from configs.schema import StreamSettings
 
 DISTRIBUTION = "perceptogram-live"
+LSL_GROUP, LSL_PORT = "239.255.172.215", 16571
+"""Where liblsl asks for streams on the local network."""
+MULTICAST_S = 1.0
 OLDEST_LIBLSL = 116  # liblsl 1.16, the oldest that pylsl supports
 SLOW_LSL_MS = 5.0
 SLOW_DISK_MB_S = 20.0
@@ -78,6 +81,17 @@ def check_discovery() -> Check:
         "let UDP 16571-16604 and TCP 16572-16604 through the firewall, or set KnownPeers = {127.0.0.1} in lsl_api.cfg"
     )
     return _guarded("LSL on this machine", _isolated(_see_itself), advice)
+
+
+def check_multicast() -> Check:
+    """Whether LSL's questions for streams come through the network of this machine."""
+    return _guarded("LSL on the network", _multicast, _MULTICAST_ADVICE, otherwise="warning")
+
+
+def check_screen() -> Check:
+    """Whether a flip of the participant's screen waits for it, and how often it refreshes."""
+    advice = "flips cannot be timed here: show pictures on another machine, or reinstall pygame-ce"
+    return _guarded("screen", _isolated(_see_flips), advice, otherwise="warning")
 
 
 def check_packages() -> Check:
@@ -201,6 +215,8 @@ def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> li
         check_pylsl(),
         check_mne_lsl(),
         check_discovery(),
+        check_multicast(),
+        check_screen(),
         check_gpu(),
         check_disk(folder),
         check_broker(*broker),
@@ -288,6 +304,59 @@ def _see_itself() -> Check:
     told = f"found in {taken_s:.2f} s, {arrived}, clock offset {offset_ms:.2f} ms"
     if lost or median_ms > SLOW_LSL_MS:
         return Check(name, "warning", told, "close programs that keep the processor busy, then look again")
+    return Check(name, "ok", told)
+
+
+_MULTICAST_ADVICE = (
+    "streams of other machines may not be found: let UDP 16571 through the firewall, or name the machines in "
+    "KnownPeers in lsl_api.cfg; streams of this machine are not concerned"
+)
+
+
+def _multicast() -> Check:
+    """Ask on LSL's multicast group and listen for the question itself."""
+    name = "LSL on the network"
+    question = f"doctor-{os.urandom(8).hex()}".encode()
+    # A port of our own: the one that liblsl uses may be taken by a stream.
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ears,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth,
+    ):
+        ears.bind(("", 0))
+        ears.settimeout(MULTICAST_S)
+        ears.setsockopt(
+            socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(LSL_GROUP) + socket.inet_aton("0.0.0.0")
+        )
+        mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        begun = time.perf_counter()
+        mouth.sendto(question, (LSL_GROUP, ears.getsockname()[1]))
+        try:
+            heard = ears.recv(64)
+        except TimeoutError:
+            return Check(name, "warning", "multicast packets do not come back", _MULTICAST_ADVICE)
+        taken_ms = (time.perf_counter() - begun) * 1e3
+    if heard != question:
+        return Check(name, "warning", "another program's packets come instead of ours", _MULTICAST_ADVICE)
+    return Check(name, "ok", f"multicast to {LSL_GROUP} comes back in {taken_ms:.1f} ms")
+
+
+def _see_flips() -> Check:
+    from configs.schema import StimulusSettings
+    from stimuli.screen import Screen
+
+    name = "screen"
+    try:
+        screen = Screen(StimulusSettings(fullscreen=False), headless=False, clock=time.perf_counter)
+    except Exception as error:  # SDL's own error where there is no screen
+        return Check(name, "ok", f"n/a, no screen here ({error})")
+    refresh, driver, claimed_hz = screen.refresh, screen.driver, screen.claimed_hz
+    screen.close()
+    if driver in ("dummy", "offscreen") or not claimed_hz:
+        return Check(name, "ok", f"n/a, no screen that refreshes ({driver})")
+    if not refresh.vsync:
+        advice = "turn vsync on in the graphics driver, or stop the compositor: onsets are paced by the clock alone"
+        return Check(name, "warning", f"flips do not wait for the screen ({driver}, {claimed_hz:g} Hz)", advice)
+    told = f"flips wait, {refresh.rate_hz:.2f} Hz, intervals within {refresh.spread_s * 1e3:.2f} ms ({driver})"
     return Check(name, "ok", told)
 
 

@@ -170,6 +170,15 @@ def read_percepts(path: str | Path) -> list[dict[str, Any]]:
     return records
 
 
+def trial_times(records: Iterable[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Return the times of each trial in a percept log's `records`, which may tell some of them later than others."""
+    by_trial: dict[Any, dict[str, float]] = {}
+    for record in records:
+        if isinstance(record.get("ledger"), dict):
+            by_trial.setdefault(record.get("trial"), {}).update(record["ledger"])
+    return [{stage: times[stage] for stage in STAGES if stage in times} for times in by_trial.values()]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()

@@ -1,12 +1,13 @@
 """What the session sees, as LSL streams: LabRecorder keeps them and any LSL program can listen.
 
-``<session> percepts`` carries one JSON object a percept, as in the events on MQTT but without the embedding;
+``<session> percepts`` carries one JSON object a percept, as in the events on MQTT but without the embedding, and notes;
 ``<session> embeddings`` carries the embedding, one channel a dimension, and names the space in its metadata.
 Both samples of one percept bear the same stamp.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,34 @@ class PerceptOutlets:
         text = to_json({"schema": SCHEMA, "kind": "percept"} | percept_record(percept)).decode()
         self._percepts.push_sample([text], when)
         self._embeddings.push_sample(embedding, when)
+
+    def stages(self, trial: int, ledger: Mapping[str, float]) -> None:
+        """Send the times of a trial's stages, once its picture is complete, on the stream of the percepts.
+
+        Raises
+        ------
+        ValueError
+            If the outlets are closed.
+        """
+        if self._percepts is None:
+            msg = f"trial {trial}: the percept outlets are closed"
+            raise ValueError(msg)
+        record = {"schema": SCHEMA, "kind": "ledger", "trial": trial, "ledger": dict(ledger)}
+        self._percepts.push_sample([to_json(record).decode()], pylsl.local_clock())
+
+    def note(self, text: str, stamp: float | None = None) -> None:
+        """Send a note, such as one that an experimenter wants in the recording, on the stream of the percepts.
+
+        Raises
+        ------
+        ValueError
+            If the outlets are closed.
+        """
+        if self._percepts is None:
+            msg = f"note {text!r}: the percept outlets are closed"
+            raise ValueError(msg)
+        record = to_json({"schema": SCHEMA, "kind": "note", "text": text}).decode()
+        self._percepts.push_sample([record], pylsl.local_clock() if stamp is None else stamp)
 
     def close(self) -> None:
         """Close both streams. Safe to call twice."""

@@ -13,7 +13,7 @@ from configs.schema import Config
 from realtime.epochs import EpochBuilder, EpochEvent
 from realtime.filters import FilterChain
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline import Fault, Hole, TimedChunk, Timeline
+from realtime.timeline import WARM_UP_S, Fault, Hole, TimedChunk, Timeline
 from stimuli.markers import PICTURE
 
 
@@ -48,6 +48,8 @@ class Pipeline:
         Names of the channels used, in order.
     rate_hz
         Rate of the epochs' samples.
+    settle_s
+        How long after the first sample the first window may begin.
     n_times, times_s
         Samples in a window and their times after onset.
     filters
@@ -78,6 +80,7 @@ class Pipeline:
             config.artefacts,
             self._filters.settle_s,
             self.channels,
+            self._filters.factor,
         )
         self._shams: EpochBuilder | None = None
         if sham:
@@ -88,8 +91,10 @@ class Pipeline:
                 config.artefacts,
                 self._filters.settle_s,
                 self.channels,
+                self._filters.factor,
             )
         self.rate_hz = self._filters.rate_hz
+        self.settle_s = max(self._filters.settle_s, WARM_UP_S)
         self.n_times = self._epochs.n_times
         self.times_s = self._epochs.times_s
         self.filters = self._filters.describe()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from configs.schema import Config
 from realtime.bundle import Bundle
 from realtime.decoder import LinearDecoder
+from realtime.drift import DriftCorrection
 from realtime.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
 from realtime.evidence import Evidence, Percept
 from realtime.pipeline import Pipeline, Sham
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""
+
+
+PAUSED = "the session is paused"
 
 
 class Renderer(Protocol):
@@ -121,6 +125,17 @@ class Session:
     live
         Whether the stream's stamps are on that clock and of now; a recording's are not.
 
+    Attributes
+    ----------
+    paused
+        While true, windows are refused and nothing is painted.
+    abstain_below
+        Confidence under which no picture is painted.
+    steps
+        Of the renderer, for each picture from now on.
+    drift
+        Follows slow changes of the embeddings; None where the settings leave them alone.
+
     Raises
     ------
     BundleError
@@ -139,7 +154,7 @@ class Session:
         problems = bundle.spec.differences(source.spec)
         if not problems:
             stream = config.stream.model_copy(update={"channels": bundle.spec.channels})
-            config = config.model_copy(update={"stream": stream})
+            config = bundle.with_offset(config.model_copy(update={"stream": stream}))
             self.pipeline = Pipeline(config, source.spec, sham=True)
             bundle.check_stream(
                 source.spec,
@@ -152,13 +167,21 @@ class Session:
             bundle.check_stream(source.spec, bundle.filters, bundle.rate_hz, len(bundle.weights), bundle.first_s)
         self._config = config
         self._bundle = bundle
+        self.paused = False
+        self.abstain_below = config.evidence.abstain_below
+        self.steps = config.render.steps
         self._source = source
         self._renderer = renderer
         self._clock = clock
         self._live = live
         self._decoder = LinearDecoder(bundle.weights, bundle.bias, bundle.mean_input)
         settings = config.evidence
-        self.evidence = Evidence(bundle.gallery, bundle.confidence, settings.neighbours, settings.accumulate)
+        gallery, confidence = bundle.gallery, bundle.confidence
+        self.evidence = Evidence(gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above)
+        length = None if confidence is None else confidence.length
+        self.drift = (
+            DriftCorrection(gallery.mean, gallery.std, length, settings.adapt_trials) if settings.adapt else None
+        )
         self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}
         self._awaited: int | None = None
         self._added = 1  # how many samples came at once
@@ -180,12 +203,12 @@ class Session:
 
     def paint(self, percept: Percept) -> bool:
         """Ask the renderer for `percept`; return whether it was asked (there is one, and the evidence suffices)."""
-        doubtful = percept.confidence is not None and percept.confidence < self._config.evidence.abstain_below
+        doubtful = percept.confidence is not None and percept.confidence < self.abstain_below
         if self._renderer is None or doubtful:
             return False
         percept.ledger["requested"] = self._clock()
-        render = self._config.render
-        request = RenderRequest(percept.trial, percept.embedding, render.seed, render.steps, percept.ledger)
+        seed = self._config.render.seed
+        request = RenderRequest(percept.trial, percept.embedding, seed, self.steps, percept.ledger)
         self._awaited = self._renderer.submit(request)
         return True
 
@@ -212,6 +235,9 @@ class Session:
             case Samples(trial, first, samples):
                 self._add_ns, self._added = time.perf_counter_ns(), len(samples)
                 self._decoder.add(trial, first, samples)
+            case Closed(trial, epoch) if self.paused:
+                self._decoder.drop(trial)
+                yield Refused(trial, epoch.marker, PAUSED)
             case Closed():
                 yield self._decoded(event, received, start_ns)
             case Refused(trial):
@@ -229,13 +255,17 @@ class Session:
     def _decoded(self, event: Closed, received: float, start_ns: int) -> Decoded:
         single = self._decoder.close(event.trial)
         end_ns = time.perf_counter_ns()
+        if self.drift is not None:
+            single = self.drift.correct(single)
         epoch = event.epoch
         # A recording's stamps are of another day: only this run's own delays can be told.
         past = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
         ledger = (past if self._live else {"arrived": received}) | {"embedding": self._clock()}
         picture = self.shown(epoch.marker)
-        percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger)
-        self._singles[event.trial] = (picture, single)
+        target = epoch.marker.extra.get("target")
+        target = target if isinstance(target, str) else None
+        percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger, target)
+        self._singles[event.trial] = (target if picture is None else picture, single)
         self.paint(percept)
         return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3)
 

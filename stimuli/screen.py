@@ -106,6 +106,11 @@ class Screen:
             self._window, self._waits, self._words_shown = self._open(vsync=False), False, True
             self.refresh = self._measure()
 
+    @property
+    def claimed_hz(self) -> float:
+        """Refresh rate that the display claims; 0 where it has none, as a virtual one."""
+        return float(self._pygame.display.get_current_refresh_rate())
+
     def close(self) -> None:
         """Close the window."""
         self._pygame.quit()
@@ -212,7 +217,7 @@ class Screen:
         intervals = np.diff([flip.done for flip in done])
         median = float(np.median(intervals))
         spread = float(np.median(np.abs(intervals - median)))
-        claimed_hz = float(self._pygame.display.get_current_refresh_rate())
+        claimed_hz = self.claimed_hz
         regular = bool(np.mean(np.abs(intervals - median) < 0.2 * median) > 0.8)
         if regular and claimed_hz > 0 and abs(median * claimed_hz - 1) < 0.02:
             return Refresh(True, 1 / median, spread, median / 2)

@@ -6,8 +6,15 @@ import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from realtime import lsl_config
+
+pytest_plugins = ["tests.mosquitto"]
+
+# A busy machine may take any time over one example; what holds for all inputs is no matter of time.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Set on import, before any test module can touch liblsl; every process the suite starts inherits it.
 _folder = tempfile.TemporaryDirectory(prefix="perceptogram-tests-")

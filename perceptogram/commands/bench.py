@@ -18,7 +18,10 @@ BENCHMARKS = {
     "embedded": "embedded",
     "faults": "faults",
     "fit": "fit",
+    "interference": "interference",
     "render": "render",
+    "session": "session",
+    "soak": "soak",
     "throughput": "throughput",
 }
 
@@ -37,6 +40,8 @@ def register(app: typer.Typer) -> None:
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),
+        minutes: float = typer.Option(10.0, min=1.0, help="soak: how long."),
+        seed: int = typer.Option(0, help="soak: which faults, and when."),
     ) -> None:
         """Measure, print a table, write the numbers.
 
@@ -48,6 +53,7 @@ def register(app: typer.Typer) -> None:
             msg = f"no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}, or all"
             raise InputError(msg)
         offered: dict[str, Any] = {"quick": quick, "out": out, "generator": generator, "steps": steps, "size": size}
+        offered |= {"minutes": minutes, "seed": seed}
         results = {}
         for name in chosen:
             run = _load(BENCHMARKS[name]).run

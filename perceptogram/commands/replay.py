@@ -15,6 +15,7 @@ from perceptogram.console import console, number, print_rows, progress_bar, writ
 if TYPE_CHECKING:
     from configs.schema import Config
     from realtime.bundle import Bundle
+    from realtime.session import Session
     from realtime.sources.base import Source
 
 
@@ -30,6 +31,10 @@ def register(app: typer.Typer) -> None:
         speed: str = typer.Option("max", help="1 for real time, any factor, or 'max' for as fast as it is read."),
         lsl: bool = typer.Option(False, "--lsl", help="Publish it as live LSL streams and read those."),
         render: bool = typer.Option(True, help="Paint pictures."),
+        unit: str | None = typer.Option(
+            None,
+            help="Unit of the samples where the recording does not tell it: microvolts, millivolts, volts, nanovolts.",
+        ),
     ) -> None:
         """Decode a recording as if it were live.
 
@@ -39,6 +44,8 @@ def register(app: typer.Typer) -> None:
         from realtime.bundle import load_bundle
 
         settings = load_config(config) if config is not None else Config()
+        if unit is not None:
+            settings = _with_unit(settings, unit)
         factor = _speed(speed, lsl)
         calibration = load_bundle(bundle) if bundle is not None else None
         if calibration is not None:
@@ -46,7 +53,7 @@ def register(app: typer.Typer) -> None:
             markers = settings.markers.model_copy(update={"classes": calibration.classes})
             settings = settings.model_copy(update={"markers": markers})
         if calibration is None:
-            summary = _count(recording, settings, factor)
+            summary = _count(recording, settings if config is not None else _unfiltered(settings), factor)
         elif lsl:
             summary = _replay_lsl(recording, settings, calibration, factor or 1.0, out, render)
         else:
@@ -57,6 +64,23 @@ def register(app: typer.Typer) -> None:
         write_json(out / "summary.json", summary | {"recording": recording.name, "lsl": lsl})
         print_rows(f"replay of {recording.name}", summary_rows(summary))
         console.print(f"written to {out}")
+
+
+def _unfiltered(config: Config) -> Config:
+    """Return `config` without filters: events and holes are the same, and any sampling rate will do."""
+    filters = config.filters.model_copy(update={"highpass_hz": None, "lowpass_hz": None, "notch_hz": None})
+    return config.model_copy(update={"filters": filters})
+
+
+def _with_unit(config: Config, unit: str) -> Config:
+    """Return `config` with `unit` as the unit of the samples."""
+    from realtime.sources.metadata import EXPONENTS, unit_name
+
+    known = unit_name(unit)
+    if known is None:
+        msg = f"--unit {unit}: give one of {', '.join(EXPONENTS)}"
+        raise InputError(msg)
+    return config.model_copy(update={"stream": config.stream.model_copy(update={"unit": known})})
 
 
 def _speed(speed: str, lsl: bool) -> float | None:
@@ -132,7 +156,7 @@ def _replay_lsl(
             out,
             render,
             live=True,
-            begin=publisher.play,
+            begin=lambda _session: publisher.play(),
             ended=lambda: publisher.wait(0.0) is not None,
             duration_s=duration_s,
         )
@@ -148,7 +172,7 @@ def _decode(
     render: bool,
     *,
     live: bool,
-    begin: Callable[[], None] | None = None,
+    begin: Callable[[Session], None] | None = None,
     ended: Callable[[], bool] | None = None,
     duration_s: float | None = None,
 ) -> dict[str, Any]:

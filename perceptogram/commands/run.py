@@ -25,54 +25,48 @@ def register(app: typer.Typer) -> None:
         headless: bool = typer.Option(False, "--headless", help="Open no window."),
         render: bool = typer.Option(True, help="Paint pictures."),
         record: bool = typer.Option(True, help="Record the streams to recording.xdf."),
+        mqtt: str | None = typer.Option(None, help="Broker through which other programs listen and steer."),
+        show_pictures: bool = typer.Option(
+            False, "--show-pictures", help="Open a stimulus window that shows what other programs ask for."
+        ),
         seconds: float | None = typer.Option(None, min=0.1, help="Stop after this long; else on Ctrl-C."),
     ) -> None:
         """Decode a live EEG stream and show what is seen.
 
-        Example: perceptogram run --config my_lab.yaml --bundle bundle --out session1
+        Example: perceptogram run --config my_lab.yaml --bundle bundle --out session1 --mqtt mqtt://127.0.0.1:1883
         """
         import signal
         import time
 
-        from configs.schema import load_config
+        from configs.schema import load_config, with_broker
         from perceptogram.decoding import decode
+        from perceptogram.streams import LiveStreams
         from realtime.bundle import load_bundle
-        from realtime.recorder import Recorder, RecorderError, Wanted
-        from realtime.sources.lsl import LslSource
 
         settings, calibration = load_config(config), load_bundle(bundle)
-        markers = settings.markers.model_copy(update={"classes": calibration.classes})
-        settings = settings.model_copy(update={"markers": markers})
+        if mqtt is not None:
+            settings = with_broker(settings, mqtt)
         out.mkdir(parents=True, exist_ok=True)
-        source = LslSource(settings.stream, settings.markers)
-        recorder = None
-        if record:
-            stream = Wanted(source.spec.name, source.spec.type, source.spec.source_id or None)
-            wanted = [stream, Wanted(markers.name, markers.type, markers.source_id)]
-            recorder = Recorder(out / "recording.xdf", wanted)
-            try:
-                recorder.start()
-            except RecorderError:
-                source.close()
-                raise
-        console.print(f"decoding [bold]{source.spec.name}[/], {len(source.spec.channels)} channels; Ctrl-C stops")
-        # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
-        signal.signal(signal.SIGINT, lambda *_: _end(source))
         stop_at = None if seconds is None else time.monotonic() + seconds
-        try:
+        with LiveStreams(
+            settings, calibration, out if record else None, show_pictures=show_pictures, headless=headless
+        ) as streams:
+            source = streams.source
+            console.print(f"decoding [bold]{source.spec.name}[/], {len(source.spec.channels)} channels; Ctrl-C stops")
+            # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
+            signal.signal(signal.SIGINT, lambda *_: _end(source))
             finished = decode(
                 source,
-                settings,
+                streams.config,
                 calibration,
                 out,
                 render=render,
                 live=True,
                 ended=lambda: stop_at is not None and time.monotonic() > stop_at,
+                outlets=streams.outlets,
+                show=streams.show if show_pictures else None,
                 window=not headless and settings.display.enabled,
             )
-        finally:
-            if recorder is not None:
-                recorder.stop()
         print_rows(f"session in {out}", summary_rows(finished.summary))
 
 

@@ -19,10 +19,16 @@ def register(app: typer.Typer) -> None:
         rate_hz: float = typer.Option(250.0, "--rate", min=100.0, help="Sampling rate in Hz."),
         name: str = typer.Option("SimulatedEEG", help="Name of the stream."),
         seconds: float | None = typer.Option(None, min=0.1, help="Stop after this long; else on Ctrl-C."),
+        fault: list[str] = typer.Option(
+            [], help="What goes wrong and when, such as drop:n=50,at=5 or jitter:sd=0.002; may be given again."
+        ),
     ) -> None:
         """Publish the EEG of a simulated participant who looks at the pictures that the markers name.
 
-        Example: perceptogram simulate --seed 3 --snr 0.5
+        Faults: drop, stall, jitter, burst, clock-step, unix, rate, repeat, nan, railed, flat, unit, missing,
+        reordered, restart, restart-without-id, duplicate-id; docs/streams.md says what each does.
+
+        Example: perceptogram simulate --seed 3 --snr 0.5 --fault drop:n=50,at=5 --fault jitter:sd=0.002
         """
         import time
 
@@ -37,7 +43,13 @@ def register(app: typer.Typer) -> None:
             pictures=settings.pictures,
             markers=settings.markers,
             name=name,
+            faults=tuple(fault),
         )
+        try:
+            job.parsed_faults()
+        except ValueError as error:
+            msg = f"--fault: {error}"
+            raise InputError(msg) from error
         try:
             child = start_simulated(job)
         except ChildError as error:
@@ -45,6 +57,8 @@ def register(app: typer.Typer) -> None:
         started = time.monotonic()
         try:
             console.print(f"simulated participant {seed} sends as [bold]{name}[/], type EEG; Ctrl-C stops")
+            for text in fault:
+                console.print(f"simulated fault: {text}")
             while child.running and (seconds is None or time.monotonic() - started < seconds):
                 time.sleep(0.2)
         finally:

@@ -25,6 +25,10 @@ def test_an_empty_config_is_the_default():
         ({"window": {"start_s": 1.0}}, r"stop_s \(0\.8\) must be after start_s \(1\)"),
         ({"pictures": {"set": "folder"}}, "needs a folder"),
         ({"stimulus": {"on_s": 0.5}}, r"on_s \(0\.5\) must not exceed onset_to_onset_s \(0\.2\)"),
+        ({"render": {"warm_above": 0.99}}, "the embedded generator always starts from noise"),
+        ({"render": {"warm_above": 0.99, "generator": "unclip", "steps": 1}}, r"needs at least 2 \(steps: 1\)"),
+        ({"render": {"reuse_above": 0.99, "remote": True}}, "others' pictures come between"),
+        ({"render": {"reuse_above": 1.5}}, r"render\.reuse_above: .*less than or equal to 1 \(given: 1\.5\)"),
         ("text", "must be a mapping"),
     ],
 )

@@ -32,7 +32,7 @@ def test_help_answers_without_loading_anything_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "fit", "run", "replay", "simulate", "streams", "record", "doctor", "bench"]
+    "command", ["demo", "fit", "run", "replay", "simulate", "streams", "record", "doctor", "bench", "ledger"]
 )
 def test_every_command_shows_an_example(command):
     done = perceptogram(command, "--help")
@@ -49,7 +49,10 @@ def test_every_command_shows_an_example(command):
         (("replay", "none.xdf", "--bundle", "nowhere", "--out", "o"), "no bundle in nowhere"),
         (("replay", "none.xdf", "--speed", "-3", "--out", "o"), "--speed -3: give a number above 0"),
         (("run", "--config", "demo", "--bundle", "nowhere", "--out", "o"), "no bundle in nowhere"),
+        (("ledger", "none.jsonl"), "there is no percept log none.jsonl"),
         (("bench", "nothing"), "no benchmark 'nothing'"),
+        (("simulate", "--fault", "dorp:n=5"), "--fault: fault 'dorp:n=5': there is no kind 'dorp'"),
+        (("simulate", "--fault", "marker-late"), "sends no markers"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, says, tmp_path, monkeypatch):
@@ -108,3 +111,20 @@ def test_a_file_that_hides_a_package_is_named(tmp_path):
     )
     assert done.returncode == 1
     assert "stimuli.py: rename that file" in done.stderr
+
+
+def test_ledger_tells_the_percentiles_and_draws_them(tmp_path):
+    stages = {"onset": 1.0, "last_sample": 1.8, "arrived": 1.801, "embedding": 1.8012, "requested": 1.8013}
+    late = {"first_picture": 1.85, "final_picture": 1.9}
+    records = [{"trial": 0, "ledger": stages | late}, {"trial": 1, "ledger": stages}]
+    records += [{"trial": 0, "ledger": {"shown": 1.92}}, {"trial": 2, "refused": "hole"}]
+    log = tmp_path / "percepts.jsonl"
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = perceptogram("ledger", log, "--json", tmp_path / "stages.json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "stages.json").read_text())
+    assert told["n_trials"] == 2
+    assert told["stages"]["last_sample_to_shown_ms"]["n"] == 1
+    assert told["stages"]["last_sample_to_shown_ms"]["p50"] == pytest.approx(120.0)
+    assert told["stages"]["last_sample_to_embedding_us"]["p50"] == pytest.approx(200.0)
+    assert (tmp_path / "ledger.png").read_bytes().startswith(b"\x89PNG")

@@ -3,12 +3,12 @@ import signal
 import socket
 
 import pytest
-from conftest import free_port, until
 
 from configs.schema import ControlSettings
 from realtime.broker import EmbeddedBroker, check_broker
 from realtime.control import Control
 from realtime.mqtt_address import BrokerError
+from tests.mosquitto import free_port, until
 
 pytest.importorskip("amqtt", reason="the built-in broker needs amqtt")
 

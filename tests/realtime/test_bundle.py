@@ -33,7 +33,7 @@ def bundle():
         mean_input=rng.standard_normal((10, 3)).astype(np.float32),
         space=EmbeddingSpace("tiny", "builtin", 4),
         gallery=gallery,
-        confidence=ConfidenceModel(-1.0, 2.0, 0.5),
+        confidence=ConfidenceModel(0.4, 0.2, 12.0),
         scores={"two_way": 0.8},
     )
 

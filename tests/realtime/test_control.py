@@ -8,7 +8,6 @@ import time
 import numpy as np
 import paho.mqtt.client as paho
 import pytest
-from conftest import free_port, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_control_schema import payloads
@@ -30,6 +29,7 @@ from realtime.evidence import Percept
 from realtime.gallery import Neighbour
 from realtime.rendering.frames import Frame
 from realtime.rendering.wire import decode_jpeg, read_label
+from tests.mosquitto import free_port, until
 
 SPACE = EmbeddingSpace("tiny", "random", 16)
 PATIENCE_S = 20.0

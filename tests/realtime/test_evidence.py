@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from realtime.evidence import ConfidenceModel, Evidence, margin
+from realtime.evidence import ConfidenceModel, Evidence
 from realtime.gallery import Gallery
+
+MODEL = ConfidenceModel(gain=0.2, shared=0.1, length=30.0)
 
 
 def _setting(dims=32, n=10, seed=0):
@@ -15,13 +19,15 @@ def _setting(dims=32, n=10, seed=0):
 
 def test_repeats_add_up_to_the_right_picture():
     gallery, rng = _setting()
-    evidence = Evidence(gallery, ConfidenceModel(-2.0, 5.0, 0.5))
+    evidence = Evidence(gallery, MODEL)
     percepts = [
         evidence.add(k, "p4", gallery.embeddings[4] + 3 * rng.standard_normal(32).astype(np.float32)) for k in range(60)
     ]
     assert [percept.repeats for percept in percepts] == list(range(1, 61))
     assert percepts[-1].neighbours[0].name == "p4"
     assert percepts[-1].confidence > percepts[0].confidence
+    assert percepts[-1].decided
+    assert not percepts[0].decided
 
 
 def test_unknown_pictures_stand_alone():
@@ -31,32 +37,60 @@ def test_unknown_pictures_stand_alone():
         percept = evidence.add(trial, None, gallery.embeddings[trial])
         assert percept.repeats == 1
         assert percept.confidence is None
+        assert not percept.decided
         np.testing.assert_array_equal(percept.embedding, gallery.embeddings[trial])
+
+
+def test_trials_of_one_target_add_up_although_the_picture_is_unknown():
+    gallery, _ = _setting()
+    evidence = Evidence(gallery, MODEL)
+    evidence.add(0, None, gallery.embeddings[1], target="imagined")
+    percept = evidence.add(1, None, gallery.embeddings[3], target="imagined")
+    assert percept.picture is None
+    assert percept.repeats == 2
+    np.testing.assert_allclose(percept.embedding, gallery.embeddings[[1, 3]].mean(axis=0), atol=1e-6)
+    assert evidence.add(2, None, gallery.embeddings[3], target="another").repeats == 1
 
 
 def test_a_retracted_trial_leaves_no_trace():
     gallery, rng = _setting()
     wrong = 50 * rng.standard_normal(32).astype(np.float32)
-    evidence = Evidence(gallery, None)
-    evidence.add(0, "p1", gallery.embeddings[1])
-    evidence.add(1, "p1", wrong)
-    evidence.retract("p1", wrong)
-    percept = evidence.add(2, "p1", gallery.embeddings[1])
-    assert percept.repeats == 2
-    np.testing.assert_allclose(percept.embedding, gallery.embeddings[1], atol=1e-5)
-    evidence.retract("p1", gallery.embeddings[1])
-    evidence.retract("p1", gallery.embeddings[1])
-    assert evidence.add(3, "p1", gallery.embeddings[1]).repeats == 1
+    for model in (None, MODEL):
+        evidence = Evidence(gallery, model)
+        evidence.add(0, "p1", gallery.embeddings[1])
+        evidence.add(1, "p1", wrong)
+        evidence.retract("p1", wrong)
+        percept = evidence.add(2, "p1", gallery.embeddings[1])
+        assert percept.repeats == 2
+        np.testing.assert_allclose(percept.embedding, gallery.embeddings[1], atol=1e-4)
+        evidence.retract("p1", gallery.embeddings[1])
+        evidence.retract("p1", gallery.embeddings[1])
+        assert evidence.add(3, "p1", gallery.embeddings[1]).repeats == 1
 
 
-def test_probability_grows_with_margin_and_repeats_and_never_overflows():
-    model = ConfidenceModel(-1.0, 4.0, 0.7)
-    assert model.probability(0.5, 1) > model.probability(0.1, 1)
-    assert model.probability(0.1, 8) > model.probability(0.1, 1)
-    assert model.probability(1e9, 1) == pytest.approx(1.0)
-    assert model.probability(-1e9, 1) == pytest.approx(0.0)
+def test_an_unusual_trial_counts_for_little():
+    gallery, rng = _setting()
+    evidence = Evidence(gallery, ConfidenceModel(0.2, 0.1, gallery.length(gallery.embeddings[2])))
+    evidence.add(0, "p2", gallery.embeddings[2])
+    artefact = 100 * rng.standard_normal(32).astype(np.float32)
+    percept = evidence.add(1, "p2", artefact)
+    assert percept.weight < 0.01
+    assert percept.neighbours[0].name == "p2"
+    assert percept.confidence == pytest.approx(evidence.add(2, "p3", gallery.embeddings[2]).confidence, abs=0.3)
 
 
-def test_margin_is_the_best_against_the_mean_of_the_others():
-    assert margin(np.array([0.1, 0.9, 0.2, 0.0])) == pytest.approx(0.8)
-    assert margin(np.array([0.9])) == 0.0
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(1, 100))
+def test_probabilities_add_up_and_keep_the_order(projections, repeats):
+    posterior = MODEL.posterior(np.array(projections), repeats)
+    assert posterior.sum() == pytest.approx(1.0)
+    assert np.all(np.isfinite(posterior))
+    assert posterior[int(np.argmax(projections))] == posterior.max()
+
+
+def test_a_map_that_knows_nothing_is_as_sure_as_a_guess():
+    assert ConfidenceModel(0.0, 0.0, 1.0).posterior(np.array([9.0, 1.0, 3.0, 2.0]), 8).max() == pytest.approx(0.25)
+
+
+def test_probability_grows_with_reach_and_repeats():
+    assert MODEL.posterior(np.array([3.0, 0.0]), 1)[0] > MODEL.posterior(np.array([1.0, 0.0]), 1)[0]
+    assert MODEL.posterior(np.array([3.0, 0.0]), 8)[0] > MODEL.posterior(np.array([3.0, 0.0]), 1)[0]

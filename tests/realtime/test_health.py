@@ -1,4 +1,7 @@
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import uuid
 
@@ -84,3 +87,30 @@ def test_a_stream_that_is_well_and_one_that_is_not_there():
 
 def test_the_gpu_check_always_answers():
     assert "torch" in health.check_gpu().found
+
+
+def test_multicast_is_tried_and_told():
+    check = health.check_multicast()
+    assert check.status in ("ok", "warning"), check
+    assert ("comes back in" in check.found) == (check.status == "ok")
+    assert check.status == "ok" or "KnownPeers" in check.advice
+
+
+def test_without_a_screen_flips_are_not_judged(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    check = health.check_screen()
+    assert (check.status, check.found[:3]) == ("ok", "n/a")
+
+
+@pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="Xvfb is not installed")
+def test_a_virtual_screen_is_no_screen():
+    look = "from realtime.health import check_screen; print(check_screen())"
+    command = ["xvfb-run", "-a", sys.executable, "-P", "-c", f"if __name__ == '__main__': {look}"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "status='ok', found='n/a, no screen that refreshes (x11)'" in found.stdout, found.stderr
+
+
+def test_every_line_of_the_doctor_says_what_to_do_unless_all_is_well(tmp_path):
+    checks = health.check_all(tmp_path)
+    assert {"liblsl of pylsl", "LSL on this machine", "LSL on the network", "screen", "GPU"} <= {c.name for c in checks}
+    assert all(check.advice for check in checks if check.status != "ok")

@@ -8,7 +8,6 @@ from collections import deque
 from pathlib import Path
 
 import pytest
-from conftest import free_port, until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from configs.schema import ConfigError, ControlSettings, parse_config
 from realtime.mqtt_address import PASSWORD, USER, Address, BrokerError, broker_address
 from realtime.mqtt_link import Letter, Link
 from realtime.outbox import Outbox
+from tests.mosquitto import free_port, until
 
 SECRET = {USER: "lab", PASSWORD: "s3cret"}
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configs.schema import MarkerSettings
 from realtime.bundle import BundleError
 from realtime.epochs import Refused
 from realtime.pipeline import Pipeline
@@ -46,6 +47,26 @@ def test_however_it_is_chunked_and_however_late_the_markers_the_embeddings_are_t
         np.testing.assert_allclose(event.single, whole[trial].single, atol=1e-5 * scale)
 
 
+def test_the_offset_that_was_calibrated_moves_the_epochs_unless_the_config_has_its_own():
+    """A photodiode's offset: the light came that long after each marker, so the EEG of each picture lies later."""
+    offset_s = 0.06
+    stamps, samples, markers = recording()
+    moved = [replace(marker, stamp=marker.stamp + offset_s) for marker in markers]
+    expected = of(Decoded, run(ListSource(stamps, samples, moved, EVERY)))
+    calibrated = replace(bundle(), fit={"marker_offset_s": offset_s})
+    found = of(Decoded, run(ListSource(stamps, samples, markers, EVERY), calibration=calibrated))
+    plain = of(Decoded, run(ListSource(stamps, samples, markers, EVERY)))
+    assert len(found) == len(expected) == len(plain)
+    for one, other, unmoved in zip(found, expected, plain, strict=True):
+        np.testing.assert_array_equal(one.epoch.samples, other.epoch.samples)
+        np.testing.assert_array_equal(one.single, other.single)
+        assert one.epoch.onset == pytest.approx(unmoved.epoch.onset + offset_s)
+        assert not np.array_equal(one.single, unmoved.single)
+    own = CONFIG.model_copy(update={"markers": MarkerSettings(offset_s=0.0)})
+    again = of(Decoded, run(ListSource(stamps, samples, markers, EVERY), config=own, calibration=calibrated))
+    np.testing.assert_array_equal(again[0].single, plain[0].single)
+
+
 def test_repeats_add_up():
     decoded = of(Decoded, run(ListSource(*recording(), EVERY)))
     shown = [event for event in decoded if event.percept.picture == "p2"]
@@ -66,6 +87,21 @@ def test_a_window_over_a_hole_gives_no_percept_and_the_others_stay():
     assert not refused & decoded.keys()
     for trial in range(5):
         np.testing.assert_array_equal(decoded[trial].single, whole[trial].single)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1500, 3000), st.integers(1, 300))
+def test_with_decimation_no_window_that_is_cut_touches_a_hole(hole_at, lost):
+    """The filters halve the rate here, and a hole is told in samples of the stream."""
+    events = run(ListSource(*recording(drop=slice(hole_at, hole_at + lost)), EVERY))
+    first_lost, next_seen = 100.0 + (hole_at - 1) / RATE, 100.0 + (hole_at + lost) / RATE
+    for kind, (before_s, after_s) in ((Decoded, (0.0, 0.4)), (ShamDecoded, (0.4, 0.0))):
+        found = of(kind, events)
+        assert found
+        for event in found:
+            marker = event.epoch.marker if kind is Decoded else event.marker
+            assert marker.stamp + after_s <= first_lost + 0.01 or marker.stamp - before_s >= next_seen - 0.01
+    assert len(of(Decoded, events)) + len({event.trial for event in of(Refused, events)}) == 16
 
 
 def test_the_sham_window_ends_at_the_onset():
@@ -91,7 +127,7 @@ def test_the_renderer_gets_every_percept_and_the_last_one_is_waited_for():
 def test_too_little_evidence_is_not_painted():
     from realtime.evidence import ConfidenceModel
 
-    never_sure = replace(bundle(), confidence=ConfidenceModel(-3.0, 0.0, 0.0))
+    never_sure = replace(bundle(), confidence=ConfidenceModel(0.0, 0.0, 1.0))
     evidence = CONFIG.evidence.model_copy(update={"abstain_below": 0.5})
     renderer = SlowRenderer()
     events = run(

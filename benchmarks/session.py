@@ -1,0 +1,255 @@
+"""A whole session: whether the confidence is true, whether repeats help as they should, and what each stage takes.
+
+The first part decodes simulated participants as fast as they are computed: 200 pictures that the map never saw, eight
+looks each, twenty candidates at a time. The second runs a live session with display, renderer, recorder and broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.harness import machine, print_table
+from calibration.confidence import bins, calibration_error
+from calibration.fit import fit_trials
+from calibration.summary import summarise
+from calibration.targets import make_targets
+from configs.schema import Config, load_config
+from perceptogram.collecting import Collector
+from perceptogram.session import Session
+from realtime import lsl_config, session
+from realtime.broker import EmbeddedBroker
+from realtime.bundle import Bundle
+from realtime.evidence import Percept
+from realtime.ledger import read_percepts, trial_times
+from realtime.ledger import summary as summarise_ledger
+from realtime.sources.simulated import SimulatedStream, start_simulated
+from realtime.sources.simulation.offline import OfflineParticipant
+from realtime.sources.simulation.participant import SimulationSettings
+from stimuli.pictures import choose_pictures, open_pictures
+
+N_CALIBRATION = 450
+CANDIDATES = 20
+REPEATS = 8
+EVERY_S = 0.2
+SURE = 0.9
+PORT = 21883
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What one picture's looks came to, one after another.
+
+    Attributes
+    ----------
+    confidence, right
+        ``[looks]``: of the percept after each, and whether its nearest picture was the one shown.
+    embeddings
+        ``[looks, dims]``: the mean after each.
+    sham
+        ``[dims]``: mean of the windows before the picture's onsets.
+    """
+
+    confidence: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    embeddings: NDArray[np.float32]
+    sham: NDArray[np.float32]
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Measure both parts; `quick` takes 40 pictures and half a minute in place of 200 and two minutes."""
+    config = load_config("demo")
+    participant = SimulationSettings(seed=0)
+    bundle = _calibrate(config, participant)
+    groups = 2 if quick else 10
+    looks: dict[str, Looks] = {}
+    by_group: list[list[str]] = []
+    unseen = open_pictures(config.pictures, "test")
+    names = choose_pictures(unseen, groups * CANDIDATES, seed=1)
+    for number in range(groups):
+        group = list(names[number * CANDIDATES : (number + 1) * CANDIDATES])
+        looks |= _look(config, bundle, replace(participant, session=number + 1), group)
+        by_group.append(group)
+    result = _evidence(looks, by_group, bundle) | _live(config, bundle, participant, 30.0 if quick else 120.0)
+    result["machine"] = machine()
+    _print(result)
+    return result
+
+
+def _calibrate(config: Config, participant: SimulationSettings) -> Bundle:
+    known = open_pictures(config.pictures, "calibration")
+    shown = choose_pictures(known, N_CALIBRATION, seed=0)
+    # Every third picture comes twice and some four times, so that confidence is learned for repeats too.
+    names = [*shown, *shown[: N_CALIBRATION // 3], *shown[: N_CALIBRATION // 6], *shown[: N_CALIBRATION // 6]]
+    order = np.random.default_rng(0).permutation(len(names))
+    source = OfflineParticipant(known, [names[k] for k in order], EVERY_S, participant)
+    collector = Collector(config, source.spec)
+    for item in source.events():
+        list(collector.push(item))
+    trials = collector.take()
+    return fit_trials(trials, make_targets(config, np.asarray(trials.names)), config).bundle
+
+
+def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group: Sequence[str]) -> dict[str, Looks]:
+    """Decode a session in which each picture of `group` is shown eight times, in random order."""
+    pictures = open_pictures(config.pictures, "test")
+    rng = np.random.default_rng(participant.session)
+    names = [name for _ in range(REPEATS) for name in rng.permutation(np.array(group)).tolist()]
+    source = OfflineParticipant(pictures, names, EVERY_S, participant)
+    only = replace(bundle, gallery=bundle.gallery.only(set(group)))
+    percepts: dict[str, list[Percept]] = {name: [] for name in group}
+    shams: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
+    for event in session.Session(config, only, source, None, lambda: 0.0, live=False).run():
+        if isinstance(event, session.Decoded) and event.percept.picture is not None:
+            percepts[event.percept.picture].append(event.percept)
+        elif isinstance(event, session.ShamDecoded) and event.marker.picture is not None:
+            shams[event.marker.picture].append(event.single)
+    return {
+        name: Looks(
+            np.array([percept.confidence for percept in percepts[name]], dtype=np.float64),
+            np.array([percept.neighbours[0].name == name for percept in percepts[name]]),
+            np.stack([percept.embedding for percept in percepts[name]]),
+            np.mean(shams[name], axis=0),
+        )
+        for name in group
+    }
+
+
+def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) -> dict[str, Any]:
+    said = np.concatenate([one.confidence for one in looks.values()])
+    right = np.concatenate([one.right for one in looks.values()])
+    curve = bins(said, right)
+    names = np.array([name for group in groups for name in group])
+    folds = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    two_way, top1 = {}, {}
+    for count in (1, 2, 4, 8):
+        found = summarise(np.stack([looks[n].embeddings[count - 1] for n in names]), names, folds, bundle.gallery, 0)
+        two_way[str(count)] = {"two_way": found["two_way"], "interval": found["two_way_interval"]}
+        top1[str(count)] = found["top1"]
+    sham = summarise(np.stack([looks[n].sham for n in names]), names, folds, bundle.gallery, 5000)
+    offline = {count: row["two_way"] for count, row in bundle.scores["by_repeats"].items()}
+    return {
+        "n_pictures": len(looks),
+        "calibration_error": calibration_error(curve),
+        "reliability_curve": curve,
+        "two_way_by_repeats": two_way,
+        "top1_by_repeats": top1,
+        "offline_two_way_by_repeats": offline,
+        "sham_two_way": sham["two_way"],
+        "sham_p": sham["p"],
+        "closed_loop": stopping(list(looks.values())),
+    }
+
+
+def stopping(looks: Sequence[Looks]) -> list[dict[str, float]]:
+    """Compare stopping at a confidence with a fixed number of looks that is right as often.
+
+    Returns
+    -------
+    For each confidence: mean looks and accuracy of stopping there, and the looks that a fixed schedule takes to be as
+    accurate, by linear interpolation between whole numbers; not a number where it never is within eight looks.
+    """
+    fixed = np.array([[one.right[count] for one in looks] for count in range(REPEATS)]).mean(axis=1)
+    rows = []
+    for sure in (0.5, 0.7, 0.8, SURE, 0.95):
+        stops = [int(np.argmax(one.confidence >= sure)) if (one.confidence >= sure).any() else -1 for one in looks]
+        used = np.array([stop + 1 if stop >= 0 else REPEATS for stop in stops])
+        accuracy = float(np.mean([one.right[stop] for one, stop in zip(looks, stops, strict=True)]))
+        reached = np.flatnonzero(fixed >= accuracy)
+        equal = float("nan")
+        if len(reached):
+            after = int(reached[0])
+            before = fixed[after - 1] if after else 0.0
+            equal = after + (accuracy - before) / (fixed[after] - before) if after else 1.0
+        rows.append({"sure": sure, "looks": float(used.mean()), "accuracy": accuracy, "fixed_looks": equal})
+    return rows
+
+
+def _live(config: Config, bundle: Bundle, participant: SimulationSettings, seconds: float) -> dict[str, Any]:
+    """Show pictures for `seconds` in a session with display, renderer, recorder and broker, and read its ledger."""
+    with tempfile.TemporaryDirectory() as folder:
+        lsl_config.use(lsl_config.loopback(), Path(folder) / "lsl_api.cfg")
+        stimulus = config.stimulus.model_copy(update={"onset_to_onset_s": 0.4})
+        config = config.model_copy(update={"stimulus": stimulus})
+        stream = SimulatedStream(participant, config.pictures, config.markers)
+        broker = EmbeddedBroker(PORT).start()
+        child = start_simulated(stream)
+        try:
+            out = Path(folder) / "session"
+            summary = asyncio.run(_show_for(config, bundle, out, seconds))
+        finally:
+            child.stop()
+            broker.stop()
+        stages = summarise_ledger(trial_times(read_percepts(out / "percepts.jsonl")))
+    return {
+        "arrival_to_embedding_p99_ms": stages["last_sample_to_embedding_us"]["p99"] / 1e3,
+        "stages": stages,
+        "lost_samples": summary["lost_samples"],
+        "live_trials": summary["n_trials"],
+        "live_refused": summary["refused"],
+        "live_two_way": summary["two_way"],
+    }
+
+
+async def _show_for(config: Config, bundle: Bundle, out: Path, seconds: float) -> dict[str, Any]:
+    pictures = choose_pictures(open_pictures(config.pictures, "test"), CANDIDATES, seed=1)
+    live = Session(
+        config,
+        bundle,
+        out=out,
+        show_pictures=True,
+        headless=True,
+        window=True,
+        candidates=pictures,
+        mqtt=f"mqtt://127.0.0.1:{PORT}",
+    )
+    loop = asyncio.get_running_loop()
+    async with live as opened:
+        await opened.settled()
+        ends, number = loop.time() + seconds, 0
+        while loop.time() < ends:
+            await opened.show(pictures[number % len(pictures)])
+            number += 1
+    return live.summary
+
+
+def _print(result: dict[str, Any]) -> None:
+    print_table(
+        f"simulated participant, {result['n_pictures']} unseen pictures, {CANDIDATES} candidates: repeats",
+        ("looks", "two-way", "interval", "top-1", "offline, held out"),
+        [
+            (
+                count,
+                f"{row['two_way']:.3f}",
+                "{:.3f} to {:.3f}".format(*row["interval"]),
+                f"{result['top1_by_repeats'][count]:.3f}",
+                "n/a" if (off := result["offline_two_way_by_repeats"].get(count)) is None else f"{off:.3f}",
+            )
+            for count, row in result["two_way_by_repeats"].items()
+        ]
+        + [("sham", f"{result['sham_two_way']:.3f}", f"p {result['sham_p']:.3f}", "", "")],
+    )
+    print_table(
+        f"stop when sure (calibration error {result['calibration_error']:.3f})",
+        ("stop at", "mean looks", "right", "fixed schedule for the same"),
+        [
+            (f"{row['sure']:.0%}", f"{row['looks']:.2f}", f"{row['accuracy']:.3f}", f"{row['fixed_looks']:.2f}")
+            for row in result["closed_loop"]
+        ],
+    )
+    print_table(
+        f"live with display, renderer, recorder and broker: {result['live_trials']} trials, "
+        f"{result['lost_samples']} samples lost",
+        ("stage", "p50", "p95", "p99", "n"),
+        [
+            (name, f"{row['p50']:.1f}", f"{row['p95']:.1f}", f"{row['p99']:.1f}", row["n"])
+            for name, row in result["stages"].items()
+        ],
+    )

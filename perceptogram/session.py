@@ -1,0 +1,299 @@
+"""The face for scripts: a live session as ``async with``, or as a plain loop.
+
+    async with perceptogram.Session("lab.yaml", "bundle", show_pictures=True) as session:
+        percept = await session.show("cat-1015")
+
+    with perceptogram.Session("lab.yaml", "bundle") as session:
+        for percept in session:
+            print(percept.neighbours[0].label)
+
+The session decodes in a thread of its own, so nothing that a script does holds up the EEG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from configs.schema import Config, load_config, with_broker
+from perceptogram.decoding import decode
+from perceptogram.streams import LiveStreams
+from realtime import session as live
+from realtime.bundle import Bundle, load_bundle
+from realtime.epochs import Refused
+from realtime.evidence import Percept
+from realtime.rendering.frames import Frame
+from stimuli.pictures import choose_pictures, open_pictures
+
+__all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures"]
+
+T = TypeVar("T", Percept, Frame)
+SHOW_PATIENCE_S = 30.0
+"""How long `Session.show` waits for the window of what was shown."""
+
+
+class Session:
+    """A live session that a script listens to and steers.
+
+    Parameters
+    ----------
+    config
+        Settings, or a YAML file or preset.
+    bundle
+        The calibration, or its folder.
+    out
+        Folder for percepts, pictures, summary and recording; None keeps nothing.
+    show_pictures
+        Open a stimulus window of the session's own, for `show`.
+    headless
+        Show those pictures to nobody.
+    window
+        Open the display.
+    render
+        Paint pictures.
+    candidates
+        Pictures that can be the answer; the bundle's whole gallery when left out.
+    mqtt
+        Broker for other programs; the config's own when left out.
+
+    Attributes
+    ----------
+    config, bundle
+        As they were loaded.
+    summary
+        The scores, once the session is closed.
+
+    Raises
+    ------
+    configs.errors.InputError
+        On entering, if the streams, the bundle or the generator cannot be used; one line says why.
+    """
+
+    def __init__(
+        self,
+        config: Config | str | Path,
+        bundle: Bundle | str | Path,
+        *,
+        out: str | Path | None = None,
+        show_pictures: bool = False,
+        headless: bool = False,
+        window: bool = False,
+        render: bool = True,
+        candidates: Collection[str] | None = None,
+        mqtt: str | None = None,
+    ) -> None:
+        loaded = config if isinstance(config, Config) else load_config(config)
+        self.config = loaded if mqtt is None else with_broker(loaded, mqtt)
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        self.summary: dict[str, Any] = {}
+        self._out = None if out is None else Path(out)
+        self._window = window
+        self._render = render
+        self._candidates = None if candidates is None else set(candidates)
+        self._show_pictures = show_pictures
+        self._streams = LiveStreams(self.config, self.bundle, self._out, show_pictures=show_pictures, headless=headless)
+        self._lock = threading.Lock()
+        self._listeners: list[tuple[type, Callable[[Any], None]]] = []
+        self._asked: dict[int, Future[Percept | None]] = {}
+        self._ready: Future[live.Session] = Future()
+        self._thread = threading.Thread(target=self._decode, name="session", daemon=True)
+        self._error: BaseException | None = None
+        self._settled = threading.Event()
+        self._first: float | None = None
+        self._over = False
+
+    def __enter__(self) -> Session:
+        if self._out is not None:
+            self._out.mkdir(parents=True, exist_ok=True)
+        self._streams.__enter__()
+        self._thread.start()
+        try:
+            self._ready.result()
+        except BaseException:
+            self._thread.join()
+            self._streams.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._thread.join()
+        self._streams.__exit__(None, None, None)
+        if self._error is not None and error is None:
+            raise self._error
+
+    async def __aenter__(self) -> Session:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, trace)
+
+    def __iter__(self) -> Iterator[Percept]:
+        """Return each percept from now on, until the session ends: for scripts without asyncio."""
+        waiting: queue.SimpleQueue[Percept | None] = queue.SimpleQueue()
+        self._listen(Percept, waiting.put)
+        return iter(waiting.get, None)
+
+    def percepts(self) -> AsyncIterator[Percept]:
+        """Return each percept from now on, until the session ends."""
+        return self._items(Percept)
+
+    def frames(self) -> AsyncIterator[Frame]:
+        """Return each picture as it is painted from now on, previews and final ones, until the session ends."""
+        return self._items(Frame)
+
+    async def show(self, picture: str) -> Percept | None:
+        """Show a picture now and return what was decoded from it, all its repeats together.
+
+        Returns
+        -------
+        None where its window had to be refused (lost samples, a paused session): show it again.
+
+        Raises
+        ------
+        ValueError
+            If the session has no stimulus window, or the set no such picture.
+        TimeoutError
+            If no window comes of it.
+        """
+        return await asyncio.to_thread(self.show_and_wait, picture)
+
+    def show_and_wait(self, picture: str) -> Percept | None:
+        """Do as `show` does, for scripts without asyncio."""
+        seen: Future[Percept | None] = Future()
+        with self._lock:
+            demand = self._streams.show(picture)
+            self._asked[demand] = seen
+        if self._over:
+            msg = f"cannot show {picture!r}: the session has ended"
+            raise ValueError(msg)
+        try:
+            return seen.result(SHOW_PATIENCE_S)
+        except TimeoutError as error:
+            msg = f"{picture!r} gave no window in {SHOW_PATIENCE_S:g} s: do the EEG and the markers run?"
+            raise TimeoutError(msg) from error
+        finally:
+            self._asked.pop(demand, None)
+
+    def likeness(self, percept: Percept, picture: str) -> float:
+        """Return how much what was decoded is like a picture: 1 the same, 0 no more than any two pictures.
+
+        Raises
+        ------
+        ValueError
+            If the picture is not in the bundle's gallery.
+        """
+        return float(self.bundle.gallery.only({picture}).similarities(percept.embedding)[0])
+
+    async def settled(self) -> None:
+        """Wait until the filters have settled; a picture that is shown before gets no window."""
+        await asyncio.to_thread(self._settled.wait)
+
+    async def pause(self) -> None:
+        """Refuse all windows until `resume`."""
+        self._ready.result().paused = True
+
+    async def resume(self) -> None:
+        """Go on after `pause`."""
+        self._ready.result().paused = False
+
+    def stop(self) -> None:
+        """End the session; what is still being painted is finished."""
+        self._streams.source.close()
+
+    def _items(self, kind: type[T]) -> AsyncIterator[T]:
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Queue[T | None] = asyncio.Queue()
+
+        def hear(item: T | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the script's loop may have ended before the session
+                loop.call_soon_threadsafe(waiting.put_nowait, item)
+
+        async def items() -> AsyncIterator[T]:
+            while (item := await waiting.get()) is not None:
+                yield item
+
+        self._listen(kind, hear)
+        return items()
+
+    def _listen(self, kind: type[T], hear: Callable[[T | None], None]) -> None:
+        """Have `hear` called with every item of a kind from now on, and with None at the end."""
+        with self._lock:
+            if self._over:
+                hear(None)
+            else:
+                self._listeners.append((kind, hear))
+
+    def _tell(self, kind: type, item: Percept | Frame | None) -> None:
+        with self._lock:
+            for wanted, hear in self._listeners:
+                if wanted is kind:
+                    hear(item)
+
+    def _hear(self, event: live.SessionEvent) -> None:
+        """Pass on one event of the session; called in its thread."""
+        match event:
+            case live.Tick(stamp) if not self._settled.is_set():
+                self._first = stamp if self._first is None else self._first
+                if stamp - self._first >= self._ready.result().pipeline.settle_s:
+                    self._settled.set()
+            case live.Decoded(percept):
+                self._tell(Percept, percept)
+                self._answer(event.epoch.marker.extra.get("demand"), percept)
+            case Refused(_, marker):
+                self._answer(marker.extra.get("demand"), None)
+            case Frame():
+                self._tell(Frame, event)
+
+    def _answer(self, demand: object, percept: Percept | None) -> None:
+        with self._lock:
+            seen = self._asked.get(demand) if isinstance(demand, int) else None
+        if seen is not None and not seen.done():
+            seen.set_result(percept)
+
+    def _decode(self) -> None:
+        try:
+            with contextlib.ExitStack() as opened:
+                out = self._out
+                if out is None:
+                    out = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+                finished = decode(
+                    self._streams.source,
+                    self._streams.config,
+                    self.bundle,
+                    out,
+                    render=self._render,
+                    live=True,
+                    begin=self._ready.set_result,
+                    outlets=self._streams.outlets,
+                    show=self._streams.show if self._show_pictures else None,
+                    candidates=self._candidates,
+                    window=self._window,
+                    observe=[self._hear],
+                )
+                self.summary = finished.summary
+        except BaseException as error:  # the script's thread raises it
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            else:
+                self._error = error
+        finally:
+            self._over = True
+            self._settled.set()
+            for kind in (Percept, Frame):
+                self._tell(kind, None)
+            for seen in list(self._asked.values()):
+                if not seen.done():
+                    seen.set_result(None)

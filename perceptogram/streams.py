@@ -1,0 +1,135 @@
+"""The streams of a live session: what it reads, records and sends, and the window that may show pictures."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from configs.errors import InputError
+from configs.schema import Config
+from perceptogram import __version__
+from realtime.bundle import Bundle
+from realtime.outlets import EMBEDDINGS_TYPE, PERCEPTS_TYPE, PerceptOutlets
+from realtime.recorder import Recorder, Wanted
+from realtime.sources.lsl import LslSource
+from stimuli.child import ChildError, ChildProcess
+from stimuli.marker_outlet import NAME
+from stimuli.on_demand import SHOW, OnDemandJob, start_on_demand
+from stimuli.pictures import open_pictures
+
+RECORDING = "recording.xdf"
+
+
+class LiveStreams:
+    """Opens in order what a live session needs, and closes it again.
+
+    Parameters
+    ----------
+    config
+        Settings of the session.
+    bundle
+        Its calibration, which knows what plain marker labels stand for.
+    record
+        Folder for ``recording.xdf`` with the EEG, the markers and the percepts; None to record nothing.
+    show_pictures
+        Whether to start a stimulus window that shows pictures on demand.
+    headless
+        Show them to nobody.
+
+    Attributes
+    ----------
+    config
+        The settings, completed with the bundle's classes.
+    source
+        The EEG and the markers, while the context is open.
+    outlets
+        The percepts' streams, while the context is open.
+
+    Raises
+    ------
+    InputError
+        If a stream is not there or is not the only one of its kind, or the stimulus window cannot be opened.
+    """
+
+    source: LslSource
+    outlets: PerceptOutlets
+
+    def __init__(
+        self,
+        config: Config,
+        bundle: Bundle,
+        record: Path | None,
+        *,
+        show_pictures: bool = False,
+        headless: bool = False,
+    ) -> None:
+        markers = config.markers.model_copy(update={"classes": bundle.classes})
+        self.config = config.model_copy(update={"markers": markers})
+        self._bundle = bundle
+        self._record = record
+        self._show_pictures = show_pictures
+        self._headless = headless
+        self._opened = ExitStack()
+        self.presenter: ChildProcess | None = None
+        self._demands = 0
+        self._lock = threading.Lock()  # scripts and the session's own thread may ask at once
+
+    def __enter__(self) -> LiveStreams:
+        with ExitStack() as opened:
+            markers = self.config.markers
+            if self._show_pictures:
+                self.presenter = self._start_presenter()
+                opened.callback(self.presenter.stop)
+                self._names = frozenset(open_pictures(self.config.pictures).names)
+            self.source = LslSource(self.config.stream, markers)
+            opened.callback(self.source.close)
+            self.outlets = opened.enter_context(PerceptOutlets(self.config.name, self._bundle.space, __version__))
+            if self._record is not None:
+                spec, name = self.source.spec, self.config.name
+                wanted = [
+                    Wanted(spec.name, spec.type, spec.source_id or None),
+                    Wanted(markers.name, markers.type, markers.source_id),
+                    Wanted(f"{name} percepts", PERCEPTS_TYPE),
+                    Wanted(f"{name} embeddings", EMBEDDINGS_TYPE),
+                ]
+                recorder = Recorder(self._record / RECORDING, wanted)
+                recorder.start()
+                opened.callback(recorder.stop)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def show(self, picture: str) -> int:
+        """Ask the stimulus window for a picture and return the number of the demand, which its marker bears.
+
+        Raises
+        ------
+        ValueError
+            If there is no window, or the set has no such picture.
+        """
+        if self.presenter is None or not self.presenter.running:
+            msg = f"cannot show {picture!r}: this session has no stimulus window; start it with --show-pictures"
+            raise ValueError(msg)
+        if picture not in self._names:
+            msg = f"picture {picture!r} is not in the set of this session"
+            raise ValueError(msg)
+        with self._lock:
+            self._demands += 1
+            self.presenter.say(f"{SHOW}{picture}")
+            return self._demands
+
+    def _start_presenter(self) -> ChildProcess:
+        job = OnDemandJob(
+            self.config.pictures, self.config.stimulus, self._headless, name=self.config.markers.name or NAME
+        )
+        try:
+            return start_on_demand(job)
+        except ChildError as error:
+            msg = f"the stimulus window does not open: {error}"
+            raise InputError(msg) from error

@@ -1,0 +1,135 @@
+"""A BIDS dataset that mne-bids reads back and whose every path the BIDS validator's rules accept."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import mne_bids
+import numpy as np
+import pytest
+from bids_validator import BIDSValidator
+
+from configs.errors import InputError
+from configs.schema import Config, load_config
+from perceptogram.bids import LOST, Who, export_bids
+from realtime.xdf import XdfWriter
+from stimuli.markers import Marker
+from stimuli.pictures import open_pictures
+
+EEG = """<info><name>amp</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>250</nominal_srate>
+<channel_format>float32</channel_format><source_id>amp</source_id><desc><channels>
+<channel><label>Fz</label><unit>microvolts</unit></channel><channel><label>Cz</label><unit>microvolts</unit></channel>
+</channels><reference><label>Nz</label></reference></desc></info>"""
+MARKERS = """<info><name>marks</name><type>Markers</type><channel_count>1</channel_count>
+<nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>"""
+WHO = Who("07", None, "pictures")
+LOST_AT = 1500
+
+
+def write_recording(folder):
+    """Twelve seconds in which 50 samples are missing, with two pictures and a foreign marker."""
+    names = open_pictures(load_config("demo").pictures).names[:2]
+    kept = np.delete(np.arange(3000), slice(LOST_AT, LOST_AT + 50))
+    stamps = 100 + kept / 250
+    writer = XdfWriter(folder / "recording.xdf")
+    writer.stream_header(1, EEG)
+    writer.stream_header(2, MARKERS)
+    writer.clock_offset(1, stamps[0], 0.0)
+    writer.numbers(1, stamps, np.stack([kept, np.sin(kept)], axis=1).astype(np.float32))
+    sent = [Marker(103.0, "picture", names[0], {"trial": 0}).text(), "go", Marker(109.0, "picture", names[1]).text()]
+    writer.texts(2, [103.0, 104.0, 109.0], [[text] for text in sent])
+    writer.close()
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "0000-x.png").write_bytes(b"picture")
+    (folder / "percepts.jsonl").write_text('{"trial": 0}\n')
+    (folder / "summary.json").write_text('{"simulated": true}')
+    return folder / "recording.xdf", names
+
+
+def test_what_was_recorded_is_read_back(tmp_path):
+    recording, names = write_recording(tmp_path)
+    (run,) = export_bids([recording], tmp_path / "bids", Config(pictures=load_config("demo").pictures), WHO, 50.0)
+    assert (run.samples, run.lost, run.events, run.stimuli, run.reconstructions) == (3000, 50, 3, 2, 1)
+    path = mne_bids.BIDSPath(subject="07", task="pictures", run="01", datatype="eeg", root=tmp_path / "bids")
+    raw = mne_bids.read_raw_bids(path, verbose="error")
+    data = raw.get_data() * 1e6
+    there = np.ones(3000, bool)
+    there[LOST_AT : LOST_AT + 50] = False
+    np.testing.assert_allclose(data[0, there], np.flatnonzero(there), rtol=1e-4, atol=0.1)
+    assert not data[:, ~there].any()
+    told = {
+        (str(note["description"]), round(float(note["onset"]), 3), round(float(note["duration"]), 3))
+        for note in raw.annotations
+    }
+    assert {("picture", 3.0, 0.0), ("go", 4.0, 0.0), ("picture", 9.0, 0.0), (LOST, 6.0, 0.2)} <= told
+
+    folder = tmp_path / "bids" / "sub-07" / "eeg"
+    with (folder / "sub-07_task-pictures_run-01_events.tsv").open() as file:
+        events = list(csv.DictReader(file, delimiter="\t"))
+    pictures = [event for event in events if event["trial_type"] == "picture"]
+    assert [event["picture"] for event in pictures] == list(names)
+    for event in pictures:
+        assert (tmp_path / "bids" / "stimuli" / event["stim_file"]).is_file()
+    assert json.loads(pictures[0]["sent"]) == {"trial": 0}
+    sidecar = json.loads((folder / "sub-07_task-pictures_run-01_eeg.json").read_text())
+    assert (sidecar["SamplingFrequency"], sidecar["EEGReference"], sidecar["PowerLineFrequency"]) == (250, "Nz", 50)
+    described = json.loads((folder / "sub-07_task-pictures_run-01_events.json").read_text())
+    assert set(events[0]) - set(described) <= {"onset", "duration", "trial_type", "value", "sample"}
+
+
+def test_every_path_is_one_that_the_validator_knows(tmp_path):
+    recording, _ = write_recording(tmp_path)
+    export_bids([recording, recording], tmp_path / "bids", Config(), Who("07", "a", "pictures"))
+    validator = BIDSValidator()
+    root = tmp_path / "bids"
+    paths = [f"/{path.relative_to(root).as_posix()}" for path in root.rglob("*") if path.is_file()]
+    raw = [path for path in paths if not path.startswith(("/derivatives/", "/stimuli/"))]
+    assert [path for path in raw if not validator.is_bids(path)] == []
+    assert len([path for path in raw if path.endswith("_eeg.vhdr")]) == 2
+    for needed in ("dataset_description.json", "participants.tsv", "README"):
+        assert (root / needed).is_file()
+    described = json.loads((root / "dataset_description.json").read_text())
+    assert "simulated" in described["Name"]
+    assert described["BIDSVersion"]
+    derived = json.loads((root / "derivatives" / "perceptogram" / "dataset_description.json").read_text())
+    assert derived["DatasetType"] == "derivative"
+    assert derived["GeneratedBy"][0]["Name"]
+    assert len(list((root / "derivatives").rglob("*_recon.png"))) == 2
+
+
+def test_real_recordings_keep_their_events(shared_data, tmp_path):
+    (run,) = export_bids([shared_data / "eeglab" / "eeglab_data.set"], tmp_path / "bids", Config(), WHO)
+    assert (run.samples, run.events, run.lost) == (30504, 154, 0)
+    path = mne_bids.BIDSPath(subject="07", task="pictures", run="01", datatype="eeg", root=tmp_path / "bids")
+    raw = mne_bids.read_raw_bids(path, verbose="error")
+    assert list(raw.annotations.description).count("square") == 80
+    assert len(raw.ch_names) == 32
+
+
+def test_nothing_is_overwritten_and_labels_are_checked(tmp_path):
+    recording, _ = write_recording(tmp_path)
+    with pytest.raises(InputError, match="is not empty"):
+        export_bids([recording], tmp_path, Config(), WHO)
+    with pytest.raises(InputError, match="letters and digits"):
+        Who("0-7", None, "pictures")
+    with pytest.raises(InputError, match=r"no recording .*absent\.xdf"):
+        export_bids([tmp_path / "absent.xdf"], tmp_path / "bids", Config(), WHO)
+    assert not (tmp_path / "bids").exists()
+
+
+def test_the_command_says_what_it_wrote(tmp_path):
+    recording, _ = write_recording(tmp_path)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "perceptogram",
+        "export-bids",
+        str(recording),
+        "--out",
+        str(tmp_path / "bids"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3000, 50 of them lost" in done.stdout
