@@ -117,8 +117,13 @@ def decode(
         folder = SessionFolder(out, pictures)
         opened.callback(folder.close)
         display = opened.enter_context(Display(config.display, out)) if window else None
-        screen = Screen(config, bundle, pictures, painter, display, source.close, folder.shown)
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
+
+        def tell_shown(trial: int, stamp: float) -> None:
+            folder.shown(trial, stamp)
+            steering.shown(trial, stamp)
+
+        screen = Screen(config, bundle, pictures, session, painter, display, source.close, tell_shown)
 
         def watch(event: SessionEvent) -> None:
             if tell is not None and isinstance(event, Tick):

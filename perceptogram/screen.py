@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from realtime.epochs import Refused, Retracted
 from realtime.evidence import Percept
 from realtime.quality import signal_quality
 from realtime.rendering.frames import Frame
-from realtime.session import Decoded, Renderer, SessionEvent, Tick
+from realtime.session import Decoded, Renderer, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
 from stimuli.pictures import PictureError, PictureSet
 
@@ -33,6 +33,8 @@ class Screen:
         Of the session.
     pictures
         Looks up what was shown and the nearest pictures.
+    session
+        Whose state is shown, and which the person at the screen may pause.
     renderer
         Whose state is shown.
     display
@@ -48,6 +50,7 @@ class Screen:
         config: Config,
         bundle: Bundle,
         pictures: PictureSet,
+        session: Session,
         renderer: Renderer | None,
         display: Display | None,
         close: Callable[[], None],
@@ -56,11 +59,13 @@ class Screen:
         self._config = config
         self._channels = bundle.spec.channels
         self._pictures = pictures
+        self._session = session
         self._renderer = renderer
         self._display = display
         self._close = close
         self._tell_shown = tell_shown
         self._percepts: dict[int, Percept] = {}
+        self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and sham
         self.shown: dict[int, float] = {}
         self.state = DisplayState(
             title=config.name,
@@ -76,11 +81,21 @@ class Screen:
             case Tick(stamp):
                 renderer = None if self._renderer is None else self._renderer.state
                 notice = "" if state.notice.startswith("EEG stream") and "nothing" in state.notice else state.notice
-                state = replace(state, data_stamp=stamp, renderer=renderer, notice=notice)
                 self._listen()
+                state = replace(
+                    state,
+                    data_stamp=stamp,
+                    renderer=renderer,
+                    notice=notice,
+                    paused=self._session.paused,
+                    abstain_below=self._session.abstain_below,
+                )
             case Decoded(percept):
                 quality = signal_quality(event.epoch.samples, self._channels, self._config.artefacts)
-                state = replace(state, quality=quality)
+                if percept.picture is not None:
+                    self._two_way[percept.picture] = percept.two_way, percept.sham_two_way
+                true, sham = (_mean(scores[k] for scores in self._two_way.values()) for k in (0, 1))
+                state = replace(state, quality=quality, two_way=true, sham_two_way=sham, notice="")
                 self._percepts[percept.trial] = percept
                 for old in list(self._percepts)[:-KEPT_PERCEPTS]:
                     del self._percepts[old]
@@ -94,7 +109,7 @@ class Screen:
                 state = replace(state, notice=text)
             case Refused(trial, _, reason) | Retracted(trial, _, reason):
                 state = replace(state, notice=f"trial {trial} has no percept: {reason}")
-        if state is not self.state and not self.state.paused:
+        if state is not self.state:
             self.state = state
             if self._display is not None:
                 self._display.show(state)
@@ -132,7 +147,11 @@ class Screen:
                 self.shown[event.trial] = event.stamp
                 self._tell_shown(event.trial, event.stamp)
             elif isinstance(event, Pressed) and event.action == "pause":
-                self.state = replace(self.state, paused=not self.state.paused)
-                self._display.show(self.state)
+                self._session.paused = not self._session.paused
             elif isinstance(event, Pressed):
                 self._close()
+
+
+def _mean(scores: Iterable[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None

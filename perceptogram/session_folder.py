@@ -51,6 +51,8 @@ class SessionFolder:
             "weight": round(percept.weight, 4),
             "confidence": percept.confidence,
             "decided": percept.decided,
+            "two_way": percept.two_way,
+            "sham_two_way": percept.sham_two_way,
             "neighbours": [
                 {"name": near.name, "label": near.label, "similarity": round(near.similarity, 4)}
                 for near in percept.neighbours
@@ -61,6 +63,8 @@ class SessionFolder:
             "file": None,
             "ledger": dict(percept.ledger),
         }
+        if event.drift is not None:
+            record["drift"] = {name: round(value, 4) for name, value in event.drift.items()}
         self._waiting[percept.trial] = record
         if not painted:
             self._write(percept.trial)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from configs.schema import Config
 from realtime.bundle import Bundle
 from realtime.control import Command, Control, Event
+from realtime.control_schema import StateName
 from realtime.epochs import Refused, Retracted
 from realtime.outlets import PerceptOutlets
 from realtime.quality import signal_quality
@@ -66,8 +67,8 @@ class Steering:
         self._show = show
         self._next_quality = self._next_status = float("-inf")
         self._seen = (0, 0)
-        if control is not None:
-            control.set_state("running")
+        self._told: tuple[bool, float, int] | None = None
+        self._tell_state()
 
     def __call__(self, event: SessionEvent) -> None:
         """Tell one event and do what was asked meanwhile."""
@@ -75,11 +76,21 @@ class Steering:
             self._outlets.push(event.percept, event.percept.ledger.get("embedding"))
         elif isinstance(event, Frame) and event.final and self._outlets is not None:
             self._outlets.stages(event.trial, event.ledger)
+        self._tell_state()
         if self._control is None:
             return
         self._tell(self._control, event)
         for command in self._control.commands():
-            self._control.acknowledge(command, self._obey(self._control, command))
+            error = self._obey(self._control, command)
+            self._tell_state()
+            self._control.acknowledge(command, error)
+
+    def shown(self, trial: int, stamp: float) -> None:
+        """Tell when a trial's final picture was on the screen."""
+        if self._outlets is not None:
+            self._outlets.stages(trial, {"shown": stamp})
+        if self._control is not None:
+            self._control.publish(Event("ledger", {"trial": trial, "stages": {"shown": stamp}}))
 
     def ended(self, summary: dict[str, Any]) -> None:
         """Say that the session is over."""
@@ -137,10 +148,16 @@ class Steering:
                 session.abstain_below = command.args["confidence"]
             case "set_steps":
                 session.steps = command.args["steps"]
-        control.set_state(
-            "paused" if session.paused else "running", abstain_below=session.abstain_below, steps=session.steps
-        )
         return None
+
+    def _tell_state(self) -> None:
+        """Retain the session's state where it has changed, whoever changed it: a command, a key or a script."""
+        session = self._session
+        state = session.paused, session.abstain_below, session.steps
+        if self._control is not None and state != self._told:
+            self._told = state
+            name: StateName = "paused" if session.paused else "running"
+            self._control.set_state(name, abstain_below=session.abstain_below, steps=session.steps)
 
     def _ask_for(self, control: Control, picture: str) -> str | None:
         if self._show is not None:

@@ -180,6 +180,10 @@ class PerceptMessage(_Event):
     repeats: int
     weight: float | None
     decided: bool
+    two_way: float | None
+    """Share of the other candidates less like the percept than what was shown; chance is 0.5."""
+    sham_two_way: float | None
+    """The same for the windows before the stimuli."""
     flags: list[str]
     embedding: _Embedding
     ledger: dict[str, float | None]
@@ -254,6 +258,8 @@ def percept_record(percept: Percept) -> dict[str, Any]:
         "repeats": int(percept.repeats),
         "weight": finite(percept.weight),
         "decided": percept.decided,
+        "two_way": finite(percept.two_way),
+        "sham_two_way": finite(percept.sham_two_way),
         "flags": list(percept.flags),
         "ledger": {stage: finite(time) for stage, time in percept.ledger.items()},
     }

@@ -57,11 +57,13 @@ class DriftCorrection:
     def _bounded_shift(self) -> NDArray[np.float64]:
         return np.clip(self._shift, -MOST_SHIFT, MOST_SHIFT)
 
-    def correct(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the corrected embedding ``[dims]`` and learn from it; the first trials change little."""
+    def correct(self, embedding: NDArray[np.float32], learn: bool = True) -> NDArray[np.float32]:
+        """Return the corrected embedding ``[dims]`` and learn from it, if so told; the first trials change little."""
         standardised = (embedding - self._mean) * self._inverse
         moved = standardised - self._bounded_shift
         corrected = self._mean + moved * self.scale * self._std
+        if not learn:
+            return corrected.astype(np.float32)
         self._shift += self._rate * (standardised - self._shift)
         length = float(np.linalg.norm(moved))
         if self._length is not None and length > 0:

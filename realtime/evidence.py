@@ -86,6 +86,10 @@ class Percept:
         How much this trial counts among its repeats, at most 1.
     decided
         Whether the confidence is high enough to stop repeating.
+    two_way
+        Share of the other candidates that are less like the embedding than what was shown; None where that is unknown.
+    sham_two_way
+        The same for the windows before the stimuli, all repeats together: it must be at chance, 0.5.
     """
 
     trial: int
@@ -98,6 +102,8 @@ class Percept:
     ledger: dict[str, float] = field(default_factory=dict)
     weight: float = 1.0
     decided: bool = False
+    two_way: float | None = None
+    sham_two_way: float | None = None
 
 
 @dataclass
@@ -185,6 +191,7 @@ class Evidence:
             ledger if ledger is not None else {},
             weight,
             confidence is not None and confidence >= self._decide_above,
+            self._gallery.two_way(mean, picture),
         )
 
     def retract(self, key: str | None, embedding: NDArray[np.float32]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,13 +115,31 @@ class Gallery:
 
     def similarities(self, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Return the similarity ``[pictures]`` of one embedding ``[dims]`` to every picture."""
-        row: NDArray[np.float32] = similarity(embedding[None], self.embeddings, self.mean, self.std)[0]
-        return row
+        length = self.length(embedding)
+        along = self.projections(embedding)
+        return (along / length if length > 0 else np.zeros_like(along)).astype(np.float32)
 
     def projections(self, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return how far one embedding ``[dims]`` reaches towards every picture ``[pictures]``; see `project`."""
-        row: NDArray[np.float64] = project(embedding[None], self.embeddings, self.mean, self.std)[0]
+        row: NDArray[np.float64] = self._directions @ _standardised(embedding, self.mean, self.std)
         return row
+
+    @cached_property
+    def _directions(self) -> NDArray[np.floating[Any]]:
+        """The pictures' directions ``[pictures, dims]``: made once, as a session asks after every trial."""
+        return _unit(_standardised(self.embeddings, self.mean, self.std))
+
+    def two_way(self, embedding: NDArray[np.floating[Any]], name: str | None) -> float | None:
+        """Return the share of the other pictures that one embedding ``[dims]`` is less like than picture `name`.
+
+        Chance is 0.5, equal likeness counts half. None where the gallery has no such picture, or no other.
+        """
+        if name not in self.names or len(self.names) < 2:
+            return None
+        reach = self.projections(embedding)
+        own = self.names.index(name)
+        others = np.delete(reach, own)
+        return float(np.mean((reach[own] > others) + 0.5 * (reach[own] == others)))
 
     def length(self, embedding: NDArray[np.floating[Any]]) -> float:
         """Return the length of one embedding ``[dims]`` in standard deviations of the gallery."""

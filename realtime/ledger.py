@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 STAGES = {
     "onset": "stimulus marker's stamp",
+    "marker": "this machine had the marker",
     "last_sample": "stamp of the window's last sample",
     "arrived": "this machine had the last sample",
     "embedding": "the embedding was complete",
@@ -28,9 +28,10 @@ STAGES = {
     "final_picture": "the final picture was painted",
     "shown": "the final picture was on the screen",
 }
-"""Stages in the order in which they happen."""
+"""Stages in the order in which they happen; ``picture_1``, ``picture_2``, ... are the pictures of each step."""
 
 INTERVALS = {
+    "onset_to_marker_ms": ("onset", "marker"),
     "last_sample_to_arrival_us": ("last_sample", "arrived"),
     "last_sample_to_embedding_us": ("arrived", "embedding"),
     "embedding_to_request_us": ("embedding", "requested"),
@@ -43,56 +44,6 @@ INTERVALS = {
 """Delays that a summary gives; ``last_sample_to_embedding_us`` starts when the last sample was in hand."""
 
 _PER_SECOND = {"us": 1e6, "ms": 1e3}
-
-
-class Ledger:
-    """The times of the latest trials.
-
-    Parameters
-    ----------
-    kept
-        How many trials are kept; the oldest go first.
-    """
-
-    def __init__(self, kept: int = 10_000) -> None:
-        self._kept = kept
-        self._records: OrderedDict[int, dict[str, float]] = OrderedDict()
-
-    def mark(self, trial: int, stage: str, time: float | None = None) -> float:
-        """Note that `trial` reached `stage` at `time` (now, when left out) and return the time.
-
-        Raises
-        ------
-        ValueError
-            If there is no such stage.
-        """
-        if stage not in STAGES:
-            msg = f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}"
-            raise ValueError(msg)
-        if time is None:
-            from pylsl import local_clock
-
-            time = local_clock()
-        if trial not in self._records:
-            while len(self._records) >= self._kept:
-                self._records.popitem(last=False)
-            self._records[trial] = {}
-        self._records[trial][stage] = time
-        return time
-
-    def update(self, trial: int, times: Mapping[str, float]) -> None:
-        """Note several stages at once, such as a frame's ledger."""
-        for stage, time in times.items():
-            self.mark(trial, stage, time)
-
-    def record(self, trial: int) -> dict[str, float]:
-        """Return the times of `trial` so far, in the order of `STAGES`."""
-        times = self._records.get(trial, {})
-        return {stage: times[stage] for stage in STAGES if stage in times}
-
-    def records(self) -> list[dict[str, float]]:
-        """Return the times of all kept trials, in the order in which they began."""
-        return [self.record(trial) for trial in self._records]
 
 
 def summary(records: Iterable[Mapping[str, float]]) -> dict[str, dict[str, float]]:
@@ -171,12 +122,12 @@ def read_percepts(path: str | Path) -> list[dict[str, Any]]:
 
 
 def trial_times(records: Iterable[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Return the times of each trial in a percept log's `records`, which may tell some of them later than others."""
+    """Return each trial's times, earliest first; a percept log's `records` may tell some of them later than others."""
     by_trial: dict[Any, dict[str, float]] = {}
     for record in records:
         if isinstance(record.get("ledger"), dict):
             by_trial.setdefault(record.get("trial"), {}).update(record["ledger"])
-    return [{stage: times[stage] for stage in STAGES if stage in times} for times in by_trial.values()]
+    return [dict(sorted(times.items(), key=lambda stage: stage[1])) for times in by_trial.values()]
 
 
 def _plain(value: Any) -> Any:

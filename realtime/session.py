@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from configs.schema import Config
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""
-
-
+KEPT_SINGLES = 1000
+"""Embeddings of single trials, true and sham, that can still be taken back; a late hole reaches back ten seconds."""
 PAUSED = "the session is paused"
 
 
@@ -70,6 +70,8 @@ class Decoded:
         From the chunk that held the window's last sample reaching the session to the embedding.
     map_us
         The part of it that the map took.
+    drift
+        What is corrected at present: `shift` and `scale` as in `DriftCorrection`; None where nothing is followed.
     """
 
     percept: Percept
@@ -77,6 +79,7 @@ class Decoded:
     epoch: Epoch
     latency_us: float
     map_us: float
+    drift: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +185,9 @@ class Session:
         self.drift = (
             DriftCorrection(gallery.mean, gallery.std, length, settings.adapt_trials) if settings.adapt else None
         )
-        self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}
+        self._shams = Evidence(gallery, confidence, 0, settings.accumulate)
+        self._sham_two_way: dict[int, float | None] = {}
+        self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a sham's trial is ~trial
         self._awaited: int | None = None
         self._added = 1  # how many samples came at once
         self._add_ns = 0  # when the newest samples were given to the map
@@ -191,6 +196,8 @@ class Session:
         """Yield all that happens until the source ends, then what the renderer still owes."""
         for item in self._source.events():
             received, start_ns = self._clock(), time.perf_counter_ns()
+            if isinstance(item, Marker) and self._live:
+                item = replace(item, received=received)
             for event in self.pipeline.push(item):
                 yield from self._handle(event, received, start_ns)
             if isinstance(item, Chunk):
@@ -237,15 +244,16 @@ class Session:
                 self._decoder.add(trial, first, samples)
             case Closed(trial, epoch) if self.paused:
                 self._decoder.drop(trial)
+                self._sham_two_way.pop(trial, None)
                 yield Refused(trial, epoch.marker, PAUSED)
             case Closed():
                 yield self._decoded(event, received, start_ns)
             case Refused(trial):
                 self._decoder.drop(trial)
+                self._sham_two_way.pop(trial, None)
                 yield event
             case Retracted(trial):
-                if trial in self._singles:
-                    self.evidence.retract(*self._singles.pop(trial))
+                self._take_back(trial, self.evidence)
                 yield event
             case Sham():
                 yield from self._sham(event)
@@ -260,14 +268,28 @@ class Session:
         epoch = event.epoch
         # A recording's stamps are of another day: only this run's own delays can be told.
         past = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
+        if epoch.marker.received is not None:
+            past["marker"] = epoch.marker.received
         ledger = (past if self._live else {"arrived": received}) | {"embedding": self._clock()}
         picture = self.shown(epoch.marker)
         target = epoch.marker.extra.get("target")
         target = target if isinstance(target, str) else None
         percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger, target)
-        self._singles[event.trial] = (target if picture is None else picture, single)
+        percept = replace(percept, sham_two_way=self._sham_two_way.pop(event.trial, None))
+        self._keep(event.trial, target if picture is None else picture, single)
         self.paint(percept)
-        return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3)
+        drift = None if self.drift is None else {"shift": self.drift.shift, "scale": self.drift.scale}
+        return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3, drift)
+
+    def _keep(self, trial: int, key: str | None, single: NDArray[np.float32]) -> None:
+        """Keep a trial's embedding for as long as its window may turn out wrong."""
+        self._singles[trial] = (key, single)
+        if len(self._singles) > KEPT_SINGLES:
+            del self._singles[next(iter(self._singles))]
+
+    def _take_back(self, trial: int, evidence: Evidence) -> None:
+        if trial in self._singles:
+            evidence.retract(*self._singles.pop(trial))
 
     def _sham(self, event: Sham) -> Iterator[ShamDecoded]:
         """Decode the window before a stimulus under a key that no true trial has."""
@@ -277,9 +299,16 @@ class Session:
             case Samples(trial, first, samples):
                 self._decoder.add(~trial, first, samples)
             case Closed(trial, epoch):
-                yield ShamDecoded(trial, epoch.marker, self._decoder.close(~trial))
+                single, picture = self._decoder.close(~trial), self.shown(epoch.marker)
+                if self.drift is not None:
+                    single = self.drift.correct(single, learn=False)
+                self._sham_two_way[trial] = self._shams.add(trial, picture, single).two_way
+                self._keep(~trial, picture, single)
+                yield ShamDecoded(trial, epoch.marker, single)
             case Refused(trial):
                 self._decoder.drop(~trial)
+            case Retracted(trial):
+                self._take_back(~trial, self._shams)
 
     def _frames(self) -> Iterator[Frame]:
         if self._renderer is None:

@@ -25,7 +25,7 @@ _WIDTH, _ROW, _LABELS, _NUMBERS, _MARGIN = 960.0, 38.0, 180.0, 250.0, 32.0
 
 
 def waterfall(records: Sequence[Mapping[str, float]], title: str = "From the last sample to the screen") -> Image.Image:
-    """Return a picture of `records`, each a trial's times by stage as `Ledger.record` gives them.
+    """Return a picture of `records`, each a trial's times by stage as `realtime.ledger.trial_times` gives them.
 
     A bar runs from the median end of the stage before to the median end of its own, a thin line on to the 95th
     percentile. The columns give how long after the last sample's stamp the stage ended: p50, p95 and p99.

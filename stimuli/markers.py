@@ -29,12 +29,15 @@ class Marker:
         Name of the picture that appeared, where one did.
     extra
         Everything else that the sender said, such as ``trial`` and ``block``.
+    received
+        When a live session had it, in seconds on the LSL clock; None elsewhere.
     """
 
     stamp: float
     kind: str
     picture: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    received: float | None = field(default=None, compare=False)
 
     def text(self) -> str:
         """Return the marker as it travels on the stream: JSON without the stamp, which travels beside it."""

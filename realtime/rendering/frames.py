@@ -76,7 +76,7 @@ class Frame:
     image
         uint8 ``[h, w, 3]``.
     ledger
-        The request's times and `first_picture`, and for the final frame `final_picture`.
+        The request's times and those of its pictures so far; see `note_picture`.
     request
         Number of the request, as `RenderWorker.submit` returned it.
     origin
@@ -95,6 +95,14 @@ class Frame:
     def final(self) -> bool:
         """Whether this is the last picture of its request."""
         return self.step == self.of
+
+
+def note_picture(ledger: dict[str, float], step: int, of: int, time: float) -> None:
+    """Note when a step's picture was there, under its number and, where it is one, as the first and the final one."""
+    ledger.setdefault("first_picture", time)
+    ledger[f"picture_{step}"] = time
+    if step == of:
+        ledger["final_picture"] = time
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from realtime.mailbox import Mailbox
-from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest
+from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest, note_picture
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -88,10 +88,7 @@ def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mail
     step = 0
     try:
         for step, image, origin in economy.paint(request):
-            now = local_clock()
-            ledger.setdefault("first_picture", now)
-            if step == request.steps:
-                ledger["final_picture"] = now
+            note_picture(ledger, step, request.steps, local_clock())
             reports.send(Frame(request.trial, step, request.steps, image, dict(ledger), number, origin))
             if step == request.steps or requests.newest(number) is not None:
                 return

@@ -26,7 +26,7 @@ from realtime.control_process import Topics
 from realtime.mqtt_address import broker_address
 from realtime.rendering.dispatch import GivenUp
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.frames import Frame, RenderRequest, RenderState
+from realtime.rendering.frames import Frame, RenderRequest, RenderState, note_picture
 from realtime.rendering.generator import GeneratorError
 from realtime.rendering.remote_process import CAME, Status, run_remote
 from realtime.rendering.wire import Contract, software_version
@@ -46,8 +46,8 @@ class _Open:
     """A request whose final picture has not come."""
 
     request: RenderRequest
+    ledger: dict[str, float]
     step: int = 0
-    first: float | None = None
 
 
 class RemoteRenderer(FrameQueue):
@@ -119,7 +119,7 @@ class RemoteRenderer(FrameQueue):
         kept = replace(request, embedding=embedding, ledger=dict(request.ledger))
         with self._lock:
             self._submitted += 1
-            self._open[self._submitted] = _Open(kept)
+            self._open[self._submitted] = _Open(kept, dict(kept.ledger))
             if len(self._open) > MAX_OPEN:
                 del self._open[next(iter(self._open))]
             self._companion.put("request", (self._submitted, kept))
@@ -219,10 +219,7 @@ class RemoteRenderer(FrameQueue):
             if one is None or frame.step <= one.step:
                 return  # a companion that died has handed it out before
             one.step = frame.step
-            one.first = came if one.first is None else one.first
+            note_picture(one.ledger, frame.step, frame.of, came)
             if frame.final:
                 del self._open[frame.request]
-        ledger = dict(one.request.ledger) | {"first_picture": one.first}
-        if frame.final:
-            ledger["final_picture"] = came
-        self._hand_out(replace(frame, ledger=ledger))
+        self._hand_out(replace(frame, ledger=dict(one.ledger)))

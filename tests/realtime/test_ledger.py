@@ -5,34 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.ledger import STAGES, Ledger, PerceptLog, read_percepts, summary
+from realtime.ledger import PerceptLog, read_percepts, summary, trial_times
 
 
-def test_record_is_in_the_order_of_the_stages_however_marked():
-    ledger = Ledger()
-    for time, stage in enumerate(reversed(STAGES)):
-        ledger.mark(3, stage, float(time))
-    assert list(ledger.record(3)) == list(STAGES)
-    assert ledger.record(4) == {}
-
-
-def test_marks_without_a_time_are_on_the_lsl_clock():
-    from pylsl import local_clock
-
-    before = local_clock()
-    assert before <= Ledger().mark(1, "shown") <= local_clock()
-
-
-def test_unknown_stage_is_named():
-    with pytest.raises(ValueError, match="unknown stage 'lunch': choose one of onset"):
-        Ledger().mark(1, "lunch", 0.0)
-
-
-def test_oldest_trials_go_first():
-    ledger = Ledger(kept=3)
-    for trial in range(10):
-        ledger.mark(trial, "onset", float(trial))
-    assert ledger.records() == [{"onset": 7.0}, {"onset": 8.0}, {"onset": 9.0}]
+def test_a_trials_times_may_be_told_late_and_come_out_in_order():
+    told = [
+        {"trial": 1, "ledger": {"embedding": 3.0, "onset": 1.0, "marker": 1.5}},
+        {"trial": 2, "ledger": {"onset": 5.0}},
+        {"trial": 3, "refused": "hole"},
+        {"trial": 1, "ledger": {"shown": 4.0}},
+    ]
+    first, second = trial_times(told)
+    assert list(first.items()) == [("onset", 1.0), ("marker", 1.5), ("embedding", 3.0), ("shown", 4.0)]
+    assert second == {"onset": 5.0}
+    assert summary([first])["onset_to_marker_ms"]["p50"] == pytest.approx(500.0)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
