@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,10 @@ try:
     __version__ = version("perceptogram-live")
 except PackageNotFoundError:
     __version__ = "0+unknown"
+
+# Threads that spin while they wait for one another make a picture thirty times slower once the cores have other work.
+# The OpenMP library reads this when it is loaded, and every process that is started inherits it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOUSE = Path(__file__).resolve().parent.parent
 

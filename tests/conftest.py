@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import perceptogram  # noqa: F401  (first: it settles how threads wait, before anything loads OpenMP)
 from realtime import lsl_config
 
 pytest_plugins = ["tests.mosquitto"]
