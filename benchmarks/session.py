@@ -1,7 +1,8 @@
 """A whole session: whether the confidence is true, whether repeats help as they should, and what each stage takes.
 
-The first part decodes simulated participants as fast as they are computed: 200 pictures that the map never saw, eight
-looks each, twenty candidates at a time. The second runs a live session with display, renderer, recorder and broker.
+The first part decodes a simulated participant as fast as it is computed: 200 pictures that the map never saw, eight
+looks each, twenty candidates at a time; and scores another recording of the same pictures as calibration scores one.
+The second runs a live session with display, renderer, recorder and broker.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from numpy.typing import NDArray
 from benchmarks.harness import machine, print_table
 from calibration.confidence import bins, calibration_error
 from calibration.fit import fit_trials
+from calibration.folding import LinearMap
 from calibration.summary import summarise
 from calibration.targets import make_targets
+from calibration.trials import Trials
 from configs.schema import Config, load_config
 from perceptogram.collecting import Collector
+from perceptogram.console import number
 from perceptogram.session import Session
 from realtime import lsl_config, session
 from realtime.broker import EmbeddedBroker
@@ -41,6 +45,8 @@ REPEATS = 8
 EVERY_S = 0.2
 SURE = 0.9
 PORT = 21883
+AT_ONCE = 3
+"""Pictures asked for before their windows have come, so that the next one follows at the stimulus window's pace."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,15 @@ class Looks:
         ``[looks, dims]``: the mean after each.
     sham
         ``[dims]``: mean of the windows before the picture's onsets.
+    offline
+        ``[looks, dims]``: single trials of another recording, by the same map.
     """
 
     confidence: NDArray[np.float64]
     right: NDArray[np.bool_]
     embeddings: NDArray[np.float32]
     sham: NDArray[np.float32]
+    offline: NDArray[np.floating[Any]]
 
 
 def run(quick: bool = False) -> dict[str, Any]:
@@ -73,9 +82,9 @@ def run(quick: bool = False) -> dict[str, Any]:
     by_group: list[list[str]] = []
     unseen = open_pictures(config.pictures, "test")
     names = choose_pictures(unseen, groups * CANDIDATES, seed=1)
-    for number in range(groups):
-        group = list(names[number * CANDIDATES : (number + 1) * CANDIDATES])
-        looks |= _look(config, bundle, replace(participant, session=number + 1), group)
+    for day in range(groups):
+        group = list(names[day * CANDIDATES : (day + 1) * CANDIDATES])
+        looks |= _look(config, bundle, replace(participant, session=day + 1), group)
         by_group.append(group)
     result = _evidence(looks, by_group, bundle) | _live(config, bundle, participant, 30.0 if quick else 120.0)
     result["machine"] = machine()
@@ -89,12 +98,16 @@ def _calibrate(config: Config, participant: SimulationSettings) -> Bundle:
     # Every third picture comes twice and some four times, so that confidence is learned for repeats too.
     names = [*shown, *shown[: N_CALIBRATION // 3], *shown[: N_CALIBRATION // 6], *shown[: N_CALIBRATION // 6]]
     order = np.random.default_rng(0).permutation(len(names))
-    source = OfflineParticipant(known, [names[k] for k in order], EVERY_S, participant)
+    trials = _trials(config, OfflineParticipant(known, [names[k] for k in order], EVERY_S, participant))
+    return fit_trials(trials, make_targets(config, np.asarray(trials.names)), config).bundle
+
+
+def _trials(config: Config, source: OfflineParticipant) -> Trials:
+    """Cut all windows of a recording, as a calibration does."""
     collector = Collector(config, source.spec)
     for item in source.events():
         list(collector.push(item))
-    trials = collector.take()
-    return fit_trials(trials, make_targets(config, np.asarray(trials.names)), config).bundle
+    return collector.take()
 
 
 def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group: Sequence[str]) -> dict[str, Looks]:
@@ -111,12 +124,16 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
             percepts[event.percept.picture].append(event.percept)
         elif isinstance(event, session.ShamDecoded) and event.marker.picture is not None:
             shams[event.marker.picture].append(event.single)
+    another_day = replace(participant, session=1000 + participant.session)
+    again = _trials(config, OfflineParticipant(pictures, names, EVERY_S, another_day))
+    offline = LinearMap(bundle.weights, bundle.bias).predict(again.samples)
     return {
         name: Looks(
             np.array([percept.confidence for percept in percepts[name]], dtype=np.float64),
             np.array([percept.neighbours[0].name == name for percept in percepts[name]]),
             np.stack([percept.embedding for percept in percepts[name]]),
             np.mean(shams[name], axis=0),
+            offline[again.names == name],
         )
         for name in group
     }
@@ -128,13 +145,15 @@ def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) 
     curve = bins(said, right)
     names = np.array([name for group in groups for name in group])
     folds = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    two_way, top1 = {}, {}
+    two_way, top1, offline = {}, {}, {}
     for count in (1, 2, 4, 8):
-        found = summarise(np.stack([looks[n].embeddings[count - 1] for n in names]), names, folds, bundle.gallery, 0)
+        live = np.stack([looks[n].embeddings[count - 1] for n in names])
+        recorded = np.stack([looks[n].offline[:count].mean(axis=0) for n in names])
+        found, other = (summarise(one, names, folds, bundle.gallery, 0) for one in (live, recorded))
         two_way[str(count)] = {"two_way": found["two_way"], "interval": found["two_way_interval"]}
+        offline[str(count)] = {"two_way": other["two_way"], "interval": other["two_way_interval"]}
         top1[str(count)] = found["top1"]
     sham = summarise(np.stack([looks[n].sham for n in names]), names, folds, bundle.gallery, 5000)
-    offline = {count: row["two_way"] for count, row in bundle.scores["by_repeats"].items()}
     return {
         "n_pictures": len(looks),
         "calibration_error": calibration_error(curve),
@@ -148,26 +167,26 @@ def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) 
     }
 
 
-def stopping(looks: Sequence[Looks]) -> list[dict[str, float]]:
+def stopping(looks: Sequence[Looks]) -> list[dict[str, float | None]]:
     """Compare stopping at a confidence with a fixed number of looks that is right as often.
 
     Returns
     -------
     For each confidence: mean looks and accuracy of stopping there, and the looks that a fixed schedule takes to be as
-    accurate, by linear interpolation between whole numbers; not a number where it never is within eight looks.
+    accurate, by linear interpolation between whole numbers; None where it never is within eight looks.
     """
     fixed = np.array([[one.right[count] for one in looks] for count in range(REPEATS)]).mean(axis=1)
-    rows = []
+    rows: list[dict[str, float | None]] = []
     for sure in (0.5, 0.7, 0.8, SURE, 0.95):
         stops = [int(np.argmax(one.confidence >= sure)) if (one.confidence >= sure).any() else -1 for one in looks]
         used = np.array([stop + 1 if stop >= 0 else REPEATS for stop in stops])
         accuracy = float(np.mean([one.right[stop] for one, stop in zip(looks, stops, strict=True)]))
         reached = np.flatnonzero(fixed >= accuracy)
-        equal = float("nan")
+        equal = None
         if len(reached):
             after = int(reached[0])
             before = fixed[after - 1] if after else 0.0
-            equal = after + (accuracy - before) / (fixed[after] - before) if after else 1.0
+            equal = float(after + (accuracy - before) / (fixed[after] - before)) if after else 1.0
         rows.append({"sure": sure, "looks": float(used.mean()), "accuracy": accuracy, "fixed_looks": equal})
     return rows
 
@@ -213,34 +232,41 @@ async def _show_for(config: Config, bundle: Bundle, out: Path, seconds: float) -
     loop = asyncio.get_running_loop()
     async with live as opened:
         await opened.settled()
-        ends, number = loop.time() + seconds, 0
+        ends, count = loop.time() + seconds, 0
+        asked: set[asyncio.Task[Percept | None]] = set()
         while loop.time() < ends:
-            await opened.show(pictures[number % len(pictures)])
-            number += 1
+            asked.add(asyncio.create_task(opened.show(pictures[count % len(pictures)])))
+            count += 1
+            if len(asked) == AT_ONCE:
+                done, asked = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    one.result()
+        await asyncio.gather(*asked)
     return live.summary
 
 
 def _print(result: dict[str, Any]) -> None:
     print_table(
         f"simulated participant, {result['n_pictures']} unseen pictures, {CANDIDATES} candidates: repeats",
-        ("looks", "two-way", "interval", "top-1", "offline, held out"),
+        ("looks", "two-way", "interval", "offline", "interval", "top-1"),
         [
             (
                 count,
                 f"{row['two_way']:.3f}",
                 "{:.3f} to {:.3f}".format(*row["interval"]),
+                f"{result['offline_two_way_by_repeats'][count]['two_way']:.3f}",
+                "{:.3f} to {:.3f}".format(*result["offline_two_way_by_repeats"][count]["interval"]),
                 f"{result['top1_by_repeats'][count]:.3f}",
-                "n/a" if (off := result["offline_two_way_by_repeats"].get(count)) is None else f"{off:.3f}",
             )
             for count, row in result["two_way_by_repeats"].items()
         ]
-        + [("sham", f"{result['sham_two_way']:.3f}", f"p {result['sham_p']:.3f}", "", "")],
+        + [("sham", f"{result['sham_two_way']:.3f}", f"p {result['sham_p']:.3f}", "", "", "")],
     )
     print_table(
         f"stop when sure (calibration error {result['calibration_error']:.3f})",
         ("stop at", "mean looks", "right", "fixed schedule for the same"),
         [
-            (f"{row['sure']:.0%}", f"{row['looks']:.2f}", f"{row['accuracy']:.3f}", f"{row['fixed_looks']:.2f}")
+            (f"{row['sure']:.0%}", f"{row['looks']:.2f}", f"{row['accuracy']:.3f}", number(row["fixed_looks"]))
             for row in result["closed_loop"]
         ],
     )
