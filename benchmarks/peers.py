@@ -154,8 +154,8 @@ def true_times(fault: FaultSpec, numbers: Any, start: float) -> Any:
 
 
 def start_of(text: str) -> float:
-    """Return when a fault begins: a crystal is off from the start unless told, everything else happens later."""
-    return 0.0 if text.startswith("rate") and not text.endswith(LATER) else AT_S
+    """Return when a fault begins: a crystal is off, and a twin there, from the start unless told."""
+    return 0.0 if text.startswith(("rate", "duplicate-id")) and not text.endswith(LATER) else AT_S
 
 
 def fault_at(text: str, at_s: float) -> str:

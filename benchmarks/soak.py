@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import os
 import signal
 import tempfile
@@ -17,30 +16,23 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks.amplifier import RATE_HZ, Amplifier
 from benchmarks.harness import machine, print_table
-from benchmarks.senders import CHANNELS
 from configs.schema import Config
 from realtime.epochs import Closed, Refused, Retracted
 from realtime.pipeline import Pipeline
 from realtime.recorder import Recorder, Wanted
-from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.sources.faults import OUTLET_KINDS, inject, parse_faults
+from realtime.sources.base import Chunk, Notice
 from realtime.sources.lsl import LslSource
-from realtime.sources.publish import stream_info
-from realtime.sources.simulation.outlet import Outlet
 from realtime.timeline import Fault, Hole
 
-RATE_HZ = 250.0
-SIZE = 5
 EVERY_S = (4.0, 9.0)
 """Shortest and longest time from one fault to the next."""
 IN_STREAM = (
@@ -102,11 +94,7 @@ def run(quick: bool = False, minutes: float = 10.0, seed: int = 0) -> dict[str, 
 
 def _soak(seconds: float, stream_faults: list[str], process_faults: list[tuple[float, str]], seed: int) -> _Seen:
     tag = f"soak-{uuid.uuid4().hex[:8]}"
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    sender = context.Process(target=_send, args=(theirs, tag, seconds, tuple(stream_faults), seed), daemon=True)
-    sender.start()
-    start = float(ours.recv())
+    amplifier = Amplifier(tag, seconds, tuple(stream_faults), seed)
     config = Config.model_validate(
         {
             "stream": {"name": tag, "timeout_s": 30},
@@ -120,32 +108,31 @@ def _soak(seconds: float, stream_faults: list[str], process_faults: list[tuple[f
         recorder = Recorder(Path(folder) / "soak.xdf", [Wanted(name=tag)])
         recorder.start()
         try:
-            ours.send("go")
-            return _follow(source, Pipeline(config, source.spec), recorder, sender, process_faults, (start, seconds))
+            amplifier.begin()
+            return _follow(source, Pipeline(config, source.spec), recorder, amplifier, process_faults, seconds)
         finally:
             source.close()
             recorder.stop()
-            sender.kill()
-            sender.join()
+            amplifier.kill()
 
 
 def _follow(
     source: LslSource,
     pipeline: Pipeline,
     recorder: Recorder,
-    sender: multiprocessing.process.BaseProcess,
+    amplifier: Amplifier,
     process_faults: list[tuple[float, str]],
-    span: tuple[float, float],
+    seconds: float,
 ) -> _Seen:
     import pylsl
 
-    start, seconds = span
+    start = amplifier.start
     seen, waiting = _Seen(), list(process_faults)
     next_look = start
     for event in source.events():
         now = pylsl.local_clock()
         if waiting and now >= start + waiting[0][0]:
-            _harm(waiting.pop(0)[1], source, recorder, sender, seen)
+            _harm(waiting.pop(0)[1], source, recorder, amplifier, seen)
         if now >= next_look:
             next_look += 1.0
             own = psutil.Process().memory_info().rss / 1e6
@@ -168,18 +155,16 @@ def _follow(
     return seen
 
 
-def _harm(
-    what: str, source: LslSource, recorder: Recorder, sender: multiprocessing.process.BaseProcess, seen: _Seen
-) -> None:
+def _harm(what: str, source: LslSource, recorder: Recorder, amplifier: Amplifier, seen: _Seen) -> None:
     """Do to a process what `what` says."""
     seen.done_at = time.monotonic()
     if what == "kill reader":
         os.kill(source.reader_pid, signal.SIGKILL)
     elif what == "kill recorder" and recorder.pid is not None:
         os.kill(recorder.pid, signal.SIGKILL)
-    elif sender.pid is not None:
-        os.kill(sender.pid, signal.SIGSTOP)
-        threading.Timer(STOPPED_S, os.kill, (sender.pid, signal.SIGCONT)).start()
+    elif (pid := amplifier.process.pid) is not None:
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(STOPPED_S, os.kill, (pid, signal.SIGCONT)).start()
 
 
 def _tell(seen: _Seen, notices: Any) -> None:
@@ -207,42 +192,6 @@ def _note(item: object, seen: _Seen, start: float, times_s: Any) -> None:
         off = float(np.abs(true - item.epoch.onset - times_s).max())
         if off > max(1 / RATE_HZ, 0.004) + 1e-3:  # half a millisecond is the clocks' and the float32 counter's
             seen.wrong[item.trial] = off
-
-
-def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], seed: int) -> None:
-    """Be the amplifier and the marker stream, with `faults` in them."""
-    import pylsl
-
-    spec = StreamSpec(tag, "EEG", tag, RATE_HZ, CHANNELS)
-    parsed = parse_faults(",".join(faults))
-    own = tuple(fault for fault in parsed if fault.kind in OUTLET_KINDS)
-    carried = tuple(fault for fault in parsed if fault.kind not in OUTLET_KINDS)
-    outlet = Outlet(lambda source_id: stream_info(spec, tag, source_id), tag, own, SIZE)
-    markers = pylsl.StreamOutlet(pylsl.StreamInfo(f"{tag} markers", "Markers", 1, 0, "string", f"{tag}-markers"))
-    start = pylsl.local_clock() + 8.0
-    pipe.send(start)
-    pipe.recv()
-    for item in inject(_taken(start, seconds, seed), carried, spec, seed):
-        if isinstance(item, Chunk):
-            time.sleep(max(0.0, item.arrived - pylsl.local_clock()))
-            outlet.push(item)
-        elif isinstance(item, Marker):
-            markers.push_sample([item.text()], item.stamp)
-    pipe.poll(STOPPED_S + 5.0)
-
-
-def _taken(start: float, seconds: float, seed: int) -> Iterator[Chunk | Marker]:
-    """Yield the amplifier's chunks as they are to be sent, and a marker every 0.2 s from the fourth second on."""
-    rng = np.random.default_rng(seed)
-    trial = 0
-    for number in range(0, round((seconds + 5.0) * RATE_HZ), SIZE):
-        last = start + (number + SIZE - 1) / RATE_HZ + rng.exponential(3e-4)
-        samples = rng.normal(0, 10, (SIZE, len(CHANNELS))).astype(np.float32)
-        samples[:, 0] = np.arange(number, number + SIZE)
-        yield Chunk(last - np.arange(SIZE)[::-1] / RATE_HZ, samples, last + 1e-4)
-        if last >= (onset := start + 4.0 + 0.2 * trial):
-            yield Marker(onset, "picture", f"p{trial}", {"trial": trial})
-            trial += 1
 
 
 def _slope(memory: Any, after_s: float) -> tuple[float, float]:

@@ -7,6 +7,8 @@ import uuid
 from pathlib import Path
 
 VARIABLE = "LSLAPICFG"
+PORTS = 128
+"""Ports to look for streams at: of liblsl's own 32, each outlet takes two, and one that finds none free is not found."""
 
 
 def loopback(session_id: str | None = None) -> str:
@@ -21,6 +23,7 @@ def loopback(session_id: str | None = None) -> str:
         (
             "[ports]",
             "IPv6 = disable",
+            f"PortRange = {PORTS}",
             "[multicast]",
             "ResolveScope = machine",
             "AddressesOverride = {127.0.0.1}",

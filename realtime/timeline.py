@@ -192,6 +192,11 @@ class Timeline:
         """Sampling rate by the stamps."""
         return 1 / self._jitter.period
 
+    @property
+    def jitter_s(self) -> float:
+        """Standard deviation of the stamps about the line of the sample grid."""
+        return math.hypot(self._jitter.early, self._jitter.late)
+
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         self._out = []

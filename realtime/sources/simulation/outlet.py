@@ -24,7 +24,7 @@ class Outlet:
     source_id
         Of the stream; none is told where it is to come back without.
     faults
-        Restarts and twins, with their times after the first sample.
+        Restarts and twins, with their times after the first sample; a twin at time 0 is there from the start.
     chunk_size
         Samples sent at a time.
     """
@@ -42,8 +42,8 @@ class Outlet:
         self._twins = [fault for fault in faults if fault.kind == "duplicate-id"]
         self._chunk_size = chunk_size
         self._first: float | None = None
-        self._twin: pylsl.StreamOutlet | None = None
         self._outlet: pylsl.StreamOutlet | None = self._open()
+        self._twin = self._open() if any(fault.at_s == 0 for fault in self._twins) else None
 
     def push(self, chunk: Chunk) -> None:
         """Send `chunk`, unless the amplifier is off at this time; what is taken meanwhile is lost."""
