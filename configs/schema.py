@@ -156,6 +156,8 @@ class FitSettings(_Settings):
     folds: Annotated[int, Field(ge=2)] = 5
     group_by: Literal["picture", "recording"] = "picture"
     average_repeats: bool = False
+    low_level_rank: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Size of the second map, from EEG to the layout that `render.low_level` starts from; 0 fits none."""
     permutations: Annotated[int, Field(ge=0)] = 1000
     seed: int = 0
 
@@ -202,6 +204,10 @@ class RenderSettings(_Settings):
     """Cosine with the embedding of the last picture from which that picture is shown again; the frame says so."""
     warm_above: Annotated[float, Field(gt=0, le=1)] | None = None
     """Cosine from which painting starts from the last picture and takes half of the steps; the frame says so."""
+    low_level: bool = False
+    """Start from the layout that the bundle's low-level map sees (`fit.low_level_rank`) in place of pure noise."""
+    low_level_strength: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the steps that is taken from there: 1 takes all, and the layout only tints the noise."""
     remote: bool = False
     """Paint on other machines, by ``perceptogram worker``, through the broker at ``control.url``."""
 
@@ -209,6 +215,12 @@ class RenderSettings(_Settings):
     def _spared(self) -> RenderSettings:
         if self.warm_above is not None and self.generator == "embedded":
             msg = "warm_above: the embedded generator always starts from noise; choose another generator"
+            raise ValueError(msg)
+        if self.low_level and self.generator == "embedded":
+            msg = "low_level: the embedded generator always starts from noise; choose another generator"
+            raise ValueError(msg)
+        if self.low_level and self.warm_above is not None:
+            msg = "low_level and warm_above both say what painting starts from; choose one"
             raise ValueError(msg)
         if self.warm_above is not None and self.steps < 2:
             msg = f"warm_above spares half of the steps and needs at least 2 (steps: {self.steps})"

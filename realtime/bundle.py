@@ -17,6 +17,7 @@ import numpy as np
 from configs.errors import InputError
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
+from realtime.low_level import LowLevelMap
 from realtime.sources.base import StreamSpec
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from configs.schema import Config
 
 SCHEMA = 2
+LOW_LEVEL_FILE = "low_level.safetensors"
+LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
 
 
 class BundleError(InputError):
@@ -68,6 +71,8 @@ class Bundle:
         How similarity becomes a probability, where it was calibrated.
     classes
         Marker labels that stand for sets of pictures.
+    low_level
+        The map from EEG to the layout of a picture, where one was fitted.
     fit
         How the map was fitted and validated: alpha, folds, groups, counts.
     scores
@@ -91,6 +96,7 @@ class Bundle:
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     simulated: bool = False
+    low_level: LowLevelMap | None = None
 
     def check_stream(
         self, spec: StreamSpec, filters: dict[str, Any], rate_hz: float, n_times: int, first_s: float
@@ -138,6 +144,10 @@ class Bundle:
             {"weights": np.ascontiguousarray(self.weights), "bias": self.bias, "mean_input": self.mean_input},
             part / "decoder.safetensors",
         )
+        low_level = self.low_level
+        if low_level is not None:
+            arrays = {name: getattr(low_level, name) for name in LOW_LEVEL_ARRAYS}
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part / LOW_LEVEL_FILE)
         gallery = self.gallery
         save_file(
             {"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, part / "gallery.safetensors"
@@ -152,6 +162,7 @@ class Bundle:
             "space": asdict(self.space),
             "classes": self.classes,
             "confidence": None if self.confidence is None else asdict(self.confidence),
+            "low_level": None if low_level is None else {"space": low_level.space},
             "fit": self.fit,
             "scores": self.scores,
             "provenance": self.provenance,
@@ -212,6 +223,10 @@ def load_bundle(folder: str | Path) -> Bundle:
             scores=record["scores"],
             provenance=record["provenance"],
             simulated=record["simulated"],
+            # a bundle of before there were low-level maps has none
+            low_level=LowLevelMap(**load_file(folder / LOW_LEVEL_FILE), space=record["low_level"]["space"])
+            if record.get("low_level")
+            else None,
         )
     except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
         msg = f"bundle {folder} is damaged: {type(error).__name__}: {error}; fit it again"

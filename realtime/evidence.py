@@ -90,6 +90,8 @@ class Percept:
         Share of the other candidates that are less like the embedding than what was shown; None where that is unknown.
     sham_two_way
         The same for the windows before the stimuli, all repeats together: it must be at chance, 0.5.
+    low_level
+        float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
     """
 
     trial: int
@@ -104,6 +106,7 @@ class Percept:
     decided: bool = False
     two_way: float | None = None
     sham_two_way: float | None = None
+    low_level: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -153,6 +156,7 @@ class Evidence:
         self._neighbours = neighbours
         self._accumulate = accumulate
         self._decide_above = decide_above
+        self._dims = gallery.embeddings.shape[1]
         self._sums: dict[str, _Sum] = {}
 
     def add(
@@ -164,21 +168,24 @@ class Evidence:
         ledger: dict[str, float] | None = None,
         target: str | None = None,
     ) -> Percept:
-        """Add one trial's embedding ``[dims]`` and return what is now believed about its picture.
+        """Add one trial's embedding and return what is now believed about its picture.
 
         Parameters
         ----------
+        embedding
+            ``[dims]``, or ``[dims + rank]`` with the low-level map's coordinates behind it.
         target
             What repeats have in common where the picture is unknown, such as "what the participant imagines now".
         """
         key = picture if picture is not None else target
         weight = self._weight(embedding)
-        mean, repeats, effective = embedding, 1, 1.0
+        whole, repeats, effective = embedding, 1, 1.0
         if key is not None and self._accumulate:
             kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding)), []))
             kept.total = kept.total + weight * embedding
             kept.weights.append(weight)
-            mean, repeats, effective = kept.mean, len(kept.weights), kept.effective
+            whole, repeats, effective = kept.mean, len(kept.weights), kept.effective
+        mean, low_level = whole[: self._dims], whole[self._dims :]
         confidence = self.confidence(mean, effective)
         return Percept(
             trial,
@@ -192,6 +199,7 @@ class Evidence:
             weight,
             confidence is not None and confidence >= self._decide_above,
             self._gallery.two_way(mean, picture),
+            low_level=low_level if len(low_level) else None,
         )
 
     def retract(self, key: str | None, embedding: NDArray[np.float32]) -> None:
@@ -211,4 +219,6 @@ class Evidence:
         return float(self._confidence.posterior(self._gallery.projections(embedding), repeats).max())
 
     def _weight(self, embedding: NDArray[np.float32]) -> float:
-        return 1.0 if self._confidence is None else self._confidence.weight(self._gallery.length(embedding))
+        if self._confidence is None:
+            return 1.0
+        return self._confidence.weight(self._gallery.length(embedding[: self._dims]))

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from configs.schema import Config
-from realtime.bundle import Bundle
+from realtime.bundle import Bundle, BundleError
 from realtime.decoder import LinearDecoder
 from realtime.drift import DriftCorrection
 from realtime.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
@@ -23,8 +25,9 @@ from realtime.sources.base import Chunk, Marker, Notice, Source
 from realtime.timeline import Fault, Hole
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    from realtime.low_level import LowLevelMap
 
 RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""
@@ -142,7 +145,8 @@ class Session:
     Raises
     ------
     BundleError
-        If the stream is not what the bundle was fitted for; one line for each difference.
+        If the stream is not what the bundle was fitted for; one line for each difference. If pictures are to start from
+        a low-level map that the bundle does not have.
     """
 
     def __init__(
@@ -168,6 +172,7 @@ class Session:
             )
         else:
             bundle.check_stream(source.spec, bundle.filters, bundle.rate_hz, len(bundle.weights), bundle.first_s)
+        check_low_level(config, bundle)
         self._config = config
         self._bundle = bundle
         self.paused = False
@@ -177,7 +182,8 @@ class Session:
         self._renderer = renderer
         self._clock = clock
         self._live = live
-        self._decoder = LinearDecoder(bundle.weights, bundle.bias, bundle.mean_input)
+        self._low_level = bundle.low_level if renderer is not None and config.render.low_level else None
+        self._decoder = _decoder(bundle, self._low_level)
         settings = config.evidence
         gallery, confidence = bundle.gallery, bundle.confidence
         self.evidence = Evidence(gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above)
@@ -215,7 +221,10 @@ class Session:
             return False
         percept.ledger["requested"] = self._clock()
         seed = self._config.render.seed
-        request = RenderRequest(percept.trial, percept.embedding, seed, self.steps, percept.ledger)
+        start = None
+        if self._low_level is not None and percept.low_level is not None:
+            start = self._low_level.latent(percept.low_level)
+        request = RenderRequest(percept.trial, percept.embedding, seed, self.steps, percept.ledger, start)
         self._awaited = self._renderer.submit(request)
         return True
 
@@ -261,10 +270,9 @@ class Session:
                 yield event
 
     def _decoded(self, event: Closed, received: float, start_ns: int) -> Decoded:
-        single = self._decoder.close(event.trial)
+        whole = self._decoder.close(event.trial)
         end_ns = time.perf_counter_ns()
-        if self.drift is not None:
-            single = self.drift.correct(single)
+        single = self._corrected(whole)
         epoch = event.epoch
         # A recording's stamps are of another day: only this run's own delays can be told.
         past = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
@@ -274,16 +282,23 @@ class Session:
         picture = self.shown(epoch.marker)
         target = epoch.marker.extra.get("target")
         target = target if isinstance(target, str) else None
-        percept = self.evidence.add(event.trial, picture, single, epoch.flags, ledger, target)
+        percept = self.evidence.add(event.trial, picture, whole, epoch.flags, ledger, target)
         percept = replace(percept, sham_two_way=self._sham_two_way.pop(event.trial, None))
-        self._keep(event.trial, target if picture is None else picture, single)
+        self._keep(event.trial, target if picture is None else picture, whole)
         self.paint(percept)
         drift = None if self.drift is None else {"shift": self.drift.shift, "scale": self.drift.scale}
         return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3, drift)
 
-    def _keep(self, trial: int, key: str | None, single: NDArray[np.float32]) -> None:
-        """Keep a trial's embedding for as long as its window may turn out wrong."""
-        self._singles[trial] = (key, single)
+    def _corrected(self, whole: NDArray[np.float32], learn: bool = True) -> NDArray[np.float32]:
+        """Correct the embedding at the head of a window's sum in place, where drift is followed, and return it."""
+        embedding = whole[: self._bundle.space.dims]
+        if self.drift is not None:
+            embedding[:] = self.drift.correct(embedding, learn=learn)
+        return embedding
+
+    def _keep(self, trial: int, key: str | None, whole: NDArray[np.float32]) -> None:
+        """Keep what a trial's window came to for as long as it may turn out wrong."""
+        self._singles[trial] = (key, whole)
         if len(self._singles) > KEPT_SINGLES:
             del self._singles[next(iter(self._singles))]
 
@@ -299,9 +314,8 @@ class Session:
             case Samples(trial, first, samples):
                 self._decoder.add(~trial, first, samples)
             case Closed(trial, epoch):
-                single, picture = self._decoder.close(~trial), self.shown(epoch.marker)
-                if self.drift is not None:
-                    single = self.drift.correct(single, learn=False)
+                whole, picture = self._decoder.close(~trial), self.shown(epoch.marker)
+                single = self._corrected(whole, learn=False)
                 self._sham_two_way[trial] = self._shams.add(trial, picture, single).two_way
                 self._keep(~trial, picture, single)
                 yield ShamDecoded(trial, epoch.marker, single)
@@ -317,3 +331,30 @@ class Session:
             if frame.final and frame.request == self._awaited:
                 self._awaited = None
             yield frame
+
+
+def check_low_level(config: Config, bundle: Bundle) -> None:
+    """Refuse settings that start pictures from a low-level map which the bundle does not have, or has for others.
+
+    Raises
+    ------
+    BundleError
+        With what differs.
+    """
+    if not config.render.low_level:
+        return
+    if bundle.low_level is None:
+        msg = "render.low_level: the bundle has no low-level map; fit it with fit.low_level_rank, for example 64"
+        raise BundleError(msg)
+    misfit = bundle.low_level.misfit(config.render.generator, config.render.size)
+    if misfit is not None:
+        raise BundleError(misfit)
+
+
+def _decoder(bundle: Bundle, low_level: LowLevelMap | None) -> LinearDecoder:
+    """Return what applies the bundle's map and, behind it, the low-level one in the same product."""
+    weights, bias = bundle.weights, bundle.bias
+    if low_level is not None:
+        weights = np.concatenate([weights, low_level.weights], axis=2)
+        bias = np.concatenate([bias, low_level.bias])
+    return LinearDecoder(weights, bias, bundle.mean_input)

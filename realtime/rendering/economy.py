@@ -1,12 +1,13 @@
-"""What may be spared when an embedding barely moved since the picture before: the first steps, or all of them.
+"""What a picture starts from: noise, the layout that the low-level map saw, or a picture of nearly this embedding.
 
-Both are off by default, because whoever looks must know which EEG made a picture; the frame says what was spared.
+All but noise are off by default, because whoever looks must know which EEG made a picture; the frame says what it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +31,21 @@ class WarmStarting(Protocol):
         ...
 
 
+@runtime_checkable
+class Starting(Protocol):
+    """A generator that can start from a latent."""
+
+    def stream_from(
+        self, start: NDArray[np.float16], embedding: NDArray[np.float32], seed: int, steps: int
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures after the steps that are left when painting starts from the latent `start`."""
+        ...
+
+    def first_step(self, steps: int) -> int:
+        """Return how many of `steps` that leaves out."""
+        ...
+
+
 @dataclass(eq=False)
 class _Painted:
     """The last picture that was painted to its end."""
@@ -44,7 +60,7 @@ class Economy:
     Parameters
     ----------
     settings
-        `reuse_above` and `warm_above`.
+        `reuse_above`, `warm_above`.
     generator
         Prepared.
     """
@@ -71,6 +87,9 @@ class Economy:
             assert isinstance(self._generator, WarmStarting)
             origin, first = Origin("warm", last.request.trial), 1 + request.steps // 2
             stream = self._generator.stream_warm
+        elif request.start is not None and isinstance(self._generator, Starting):
+            origin, first = Origin("layout"), 1 + self._generator.first_step(request.steps)
+            stream = partial(self._generator.stream_from, request.start)
         # an abandoned picture leaves the generator with something else than the last picture
         self._warm = False
         for step, image in enumerate(stream(request.embedding, request.seed, request.steps), start=first):

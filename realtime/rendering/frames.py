@@ -29,6 +29,8 @@ class RenderRequest:
         Number of denoising steps.
     ledger
         LSL clock times of the stages so far; frames carry them on.
+    start
+        float16 ``[4, h, w]``: the latent to start from, as the low-level map predicts it; None for pure noise.
     """
 
     trial: int
@@ -36,6 +38,7 @@ class RenderRequest:
     seed: int
     steps: int
     ledger: Mapping[str, float] = field(default_factory=dict)
+    start: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,21 @@ class Origin:
     Attributes
     ----------
     kind
-        ``"noise"``; where the embedding barely moved, ``"warm"`` (from the last picture) or ``"reused"`` (the last).
+        ``"noise"``; ``"layout"`` (from the low-level map's latent); where the embedding barely moved, ``"warm"`` (from
+        the last picture) or ``"reused"`` (the last).
     trial
         Whose picture that was.
     """
 
-    kind: Literal["noise", "warm", "reused"] = "noise"
+    kind: Literal["noise", "layout", "warm", "reused"] = "noise"
     trial: int | None = None
 
     def __str__(self) -> str:
         match self.kind:
             case "noise":
                 return "from noise"
+            case "layout":
+                return "from the low-level map's layout"
             case "warm":
                 return f"from the picture of trial {self.trial}"
             case "reused":

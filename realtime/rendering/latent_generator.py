@@ -15,8 +15,8 @@ from torch import Tensor
 from configs.torchvision_shim import load_torchvision
 from realtime.bundle import EmbeddingSpace
 from realtime.rendering.generator import GeneratorError
-from realtime.rendering.parts import Parts, decoder_of, load_autoencoder, load_prompt, load_unet
-from realtime.rendering.sampler import Condition, LatentSampler
+from realtime.rendering.parts import Parts, decoder_of, encoder_of, load_autoencoder, load_prompt, load_unet
+from realtime.rendering.sampler import LATENT_CHANNELS, PIXELS_PER_LATENT, Condition, LatentSampler
 from realtime.rendering.schedules import Prediction, SamplerName, make_schedule
 from realtime.rendering.weights import Weights, locate
 
@@ -83,6 +83,38 @@ class LatentGenerator(ABC):
     def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures after the second half of the steps, started from the last picture."""
         yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps, first=steps // 2))
+
+    def stream_from(
+        self, start: NDArray[np.float16], embedding: NDArray[np.float32], seed: int, steps: int
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures after the steps that are left when painting starts from the latent `start` ``[4, h, w]``.
+
+        Raises
+        ------
+        GeneratorError
+            If the latent is of another size than the pictures'.
+        """
+        side = self._settings.size // PIXELS_PER_LATENT
+        if start.shape != (LATENT_CHANNELS, side, side):
+            msg = f"a latent of shape {list(start.shape)} cannot start a picture of {self._settings.size} pixels"
+            raise GeneratorError(msg)
+        first = self.first_step(steps)
+        yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps, first, start))
+
+    def first_step(self, steps: int) -> int:
+        """Return how many of `steps` a latent to start from stands for."""
+        return steps - max(1, round(self._settings.low_level_strength * steps))
+
+    def load_encoder(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return what turns pictures ``[n, size, size, 3]`` into latents ``[n, 4, h, w]`` that painting could end at.
+
+        It is the encoder of the autoencoder that the settings decode with, in single precision.
+        """
+        load_torchvision()
+        device, _ = device_and_dtype(self._settings)
+        (path,) = locate([self.decoder], self._settings.download)
+        autoencoder = load_autoencoder(path, self._settings.decoder, torch.float32, encoder=True)
+        return encoder_of(autoencoder.to(device).eval())
 
     def _paint(self, paint: Callable[[LatentSampler], Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
         if self._sampler is None:

@@ -17,7 +17,9 @@ from realtime.rendering.architectures import UNETS, Family, single_file_layout
 from realtime.rendering.generator import GeneratorError
 
 if TYPE_CHECKING:
+    import numpy as np
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +92,19 @@ def load_unet(path: Path, family: Family, dtype: torch.dtype) -> UNet2DCondition
     raise GeneratorError(msg)
 
 
-def load_autoencoder(path: Path, kind: str, dtype: torch.dtype) -> AutoencoderTiny | AutoencoderKL:
-    """Return the autoencoder in a folder: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline."""
+def load_autoencoder(
+    path: Path, kind: str, dtype: torch.dtype, *, encoder: bool = False
+) -> AutoencoderTiny | AutoencoderKL:
+    """Return the autoencoder in a folder: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline.
+
+    Painting needs no encoder: it is dropped unless asked for.
+    """
     from diffusers import AutoencoderKL, AutoencoderTiny
 
     if kind == "tiny":
         tiny: AutoencoderTiny = AutoencoderTiny.from_pretrained(path, torch_dtype=dtype, local_files_only=True)
-        tiny.encoder = None
+        if not encoder:
+            tiny.encoder = None
         return tiny
     folder = path / "vae" if (path / "vae").is_dir() else path
     if dtype == torch.float16 and AutoencoderKL.load_config(folder, local_files_only=True).get("force_upcast"):
@@ -104,7 +112,8 @@ def load_autoencoder(path: Path, kind: str, dtype: torch.dtype) -> AutoencoderTi
     full: AutoencoderKL = AutoencoderKL.from_pretrained(
         folder, variant=_variant(folder, half=dtype != torch.float32), torch_dtype=dtype, local_files_only=True
     )
-    full.encoder = full.quant_conv = None
+    if not encoder:
+        full.encoder = full.quant_conv = None
     return full
 
 
@@ -118,6 +127,21 @@ def decoder_of(autoencoder: AutoencoderTiny | AutoencoderKL) -> Callable[[Tensor
         return image
 
     return decode
+
+
+def encoder_of(autoencoder: AutoencoderTiny | AutoencoderKL) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return what turns images ``[n, h, w, 3]`` into their likeliest latents of unit variance ``[n, 4, h/8, w/8]``."""
+    scale, device = float(autoencoder.config.scaling_factor), autoencoder.device
+
+    @torch.inference_mode()
+    def encode(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        encoded = autoencoder.encode(pixels)
+        latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        result: NDArray[np.float32] = (latents * scale).cpu().numpy()
+        return result
+
+    return encode
 
 
 def load_adapter(path: Path) -> dict[str, Tensor]:

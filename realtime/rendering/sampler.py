@@ -117,20 +117,33 @@ class LatentSampler:
         self._start_unconditional: Callable[[], None] | None = None
 
     def stream(
-        self, embedding: NDArray[np.float32], seed: int, steps: int, first: int = 0
+        self,
+        embedding: NDArray[np.float32],
+        seed: int,
+        steps: int,
+        first: int = 0,
+        start: NDArray[np.float16] | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """Yield the picture as it is after each step, uint8 ``[size, pictures * size, 3]``.
 
-        Steps before `first` are left out: the last picture, with as much noise as belongs there, stands for them.
+        Steps before `first` are left out: the latent `start` ``[4, h, w]`` of unit variance, or the last picture where
+        there is none, with as much noise as belongs there, stands for them.
         """
-        program = self.begin(embedding, seed, steps, first)
+        program = self.begin(embedding, seed, steps, first, start)
         for step in program.steps[first:]:
             step()
             self.decode()
             yield self.fetch()
 
     @torch.inference_mode()
-    def begin(self, embedding: NDArray[np.float32], seed: int, steps: int, first: int = 0) -> _Program:
+    def begin(
+        self,
+        embedding: NDArray[np.float32],
+        seed: int,
+        steps: int,
+        first: int = 0,
+        start: NDArray[np.float16] | None = None,
+    ) -> _Program:
         """Put everything in its place for the step `first`."""
         program = self.program(steps)
         if self._drawn != (steps, seed):
@@ -139,11 +152,17 @@ class LatentSampler:
         if self._guidance is not None:
             self._know_unconditional(program, seed)
         noise = program.noise[0]
-        if first:
+        if start is not None:
+            self._picture.copy_(torch.from_numpy(start))
+        if first or start is not None:
             kept = float(signal_fractions()[program.schedule.steps[first].timestep])
             unit = noise / program.schedule.start
             self._latent.copy_(math.sqrt(kept) * self._picture + math.sqrt(1 - kept) * unit)
             self._before.copy_(self._picture)
+            if not first and self._start_unconditional is not None:
+                # what is known of a seed's noise does not hold for a latent that the EEG has touched
+                self._start_unconditional()
+                self._unconditional_of = None
         else:
             self._latent.copy_(noise)
         self._embedding.copy_(torch.from_numpy(embedding))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from realtime.bundle import EmbeddingSpace
 from realtime.control_schema import finite, to_json
-from realtime.rendering.frames import Frame, RenderRequest
+from realtime.rendering.frames import Frame, Origin, RenderRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +79,8 @@ class Job(_Part):
     steps: Annotated[int, Field(ge=1, le=10_000)]
     embedding: Annotated[str, Field(max_length=1 << 20)]
     """Little-endian float32 in base64."""
+    start: Annotated[str, Field(max_length=1 << 20)] | None = None
+    """The square latent to start from, four channels of little-endian float16 in base64."""
 
     @property
     def name(self) -> str:
@@ -97,7 +100,18 @@ class Job(_Part):
         except ValueError as error:
             msg = f"request {self.name}: the embedding is not float32 in base64 ({error})"
             raise WireError(msg) from error
-        return RenderRequest(self.trial, values.astype(np.float32), self.seed, self.steps)
+        return RenderRequest(self.trial, values.astype(np.float32), self.seed, self.steps, start=self._latent())
+
+    def _latent(self) -> NDArray[np.float16] | None:
+        if self.start is None:
+            return None
+        try:
+            values = np.frombuffer(base64.b64decode(self.start, validate=True), "<f2").astype(np.float16)
+            side = math.isqrt(len(values) // 4)
+            return values.reshape(4, side, side)
+        except ValueError as error:
+            msg = f"request {self.name}: the start is not a square latent of float16 in base64 ({error})"
+            raise WireError(msg) from error
 
 
 class _SpacePart(_Part):
@@ -197,6 +211,8 @@ def request_json(session: str, run: str, number: int, request: RenderRequest) ->
         "steps": int(request.steps),
         "embedding": base64.b64encode(values.tobytes()).decode("ascii"),
     }
+    if request.start is not None:
+        record["start"] = base64.b64encode(np.ascontiguousarray(request.start, "<f2").tobytes()).decode("ascii")
     return to_json(record)
 
 
@@ -245,7 +261,7 @@ def frame_jpeg(frame: Frame, **more: Any) -> bytes:
     """Return a frame as JPEG; its comment names trial, step and the ledger."""
     ledger = {stage: finite(time) for stage, time in frame.ledger.items()}
     label = {"request": frame.request, "trial": frame.trial, "step": frame.step, "of": frame.of, "ledger": ledger}
-    if frame.origin.trial is not None:
+    if frame.origin != Origin():
         label["origin"] = asdict(frame.origin)
     return jpeg(frame.image, label | more)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from realtime.mailbox import Mailbox
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest, RenderState, Report
+from realtime.rendering.frames import Beat, Failed, Frame, Origin, Ready, RenderRequest, RenderState, Report
 from realtime.rendering.generator import Generator, GeneratorError, make_generator
 from realtime.rendering.painting import paint_requests
 
@@ -281,7 +281,7 @@ class RenderWorker(FrameQueue):
                     self._text = f"failed: {text}"
             case Frame() as frame:
                 self._text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
-                if frame.origin.trial is not None:
+                if frame.origin != Origin():
                     self._text += f", {frame.origin}"
                 if frame.final:
                     self._served = max(self._served, frame.request)
