@@ -25,6 +25,7 @@ SIZE = 64
 MOST_LEVELS = 12
 FEWEST_OF_A_LEVEL = 5
 MOST_CLUSTERS = 8
+_SAMPLE = 2000
 COARSEST = 4
 """Cycles a picture above which energy counts as texture."""
 _NOT_SEEN = frozenset({"seed", "caption", "superclass", "hue_deg"})
@@ -202,18 +203,19 @@ def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: in
         If there are too few pictures for two clusters.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
-    from sklearn.metrics import silhouette_score
+    from scipy.spatial.distance import cdist
 
     std = embeddings.std(axis=0, dtype=np.float64)
     scaled = (embeddings - embeddings.mean(axis=0)) / np.where(std > 0, std, 1.0)
     tree = linkage(scaled, "ward") if len(scaled) > 1 else np.zeros((0, 4))
+    sample = np.random.default_rng(seed).permutation(len(scaled))[:_SAMPLE]
+    distances = cdist(scaled[sample], scaled[sample])
     best, chosen = -np.inf, None
     for count in range(2, min(most, len(scaled) // FEWEST_OF_A_LEVEL) + 1):
         clusters = fcluster(tree, count, "maxclust") - 1
         if np.bincount(clusters).min() < FEWEST_OF_A_LEVEL:
             continue
-        sample = min(len(scaled), 2000)
-        score = silhouette_score(scaled, clusters, sample_size=sample, random_state=seed)
+        score = silhouette(distances, clusters[sample])
         if score > best:
             best, chosen = score, clusters
     if chosen is None:
@@ -222,6 +224,25 @@ def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: in
     rank = np.argsort(np.argsort(-np.bincount(chosen), kind="stable"))
     numbered: NDArray[np.int64] = rank[chosen]
     return numbered
+
+
+def silhouette(distances: Array, clusters: NDArray[np.int64]) -> float:
+    """Return the mean silhouette of clusters: how much nearer a row is to its own than to the next one, -1 to 1.
+
+    Parameters
+    ----------
+    distances
+        ``[n, n]``, zero on the diagonal.
+    clusters
+        ``[n]``; rows that are alone in their cluster count as 0 (Rousseeuw 1987).
+    """
+    member = (clusters[:, None] == np.unique(clusters)).astype(np.float64)
+    size = member.sum(axis=0)
+    sums = distances @ member
+    own = (sums * member).sum(axis=1) / np.maximum(member @ size - 1, 1)
+    other = np.where(member > 0, np.inf, sums / size).min(axis=1)
+    score = np.where(member @ size > 1, (other - own) / np.maximum(np.maximum(own, other), 1e-12), 0.0)
+    return float(score.mean())
 
 
 def _class(
