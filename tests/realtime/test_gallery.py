@@ -49,3 +49,15 @@ def test_a_part_of_the_gallery_keeps_its_scale():
     )
     with pytest.raises(ValueError, match="nowhere"):
         gallery.only({"p3", "nowhere"})
+
+
+def test_two_way_is_the_share_of_pictures_that_are_less_alike():
+    gallery = _gallery()
+    assert gallery.two_way(gallery.embeddings[2], "p2") == 1.0
+    alike = np.delete(gallery.similarities(gallery.embeddings[2]), 4)
+    own = gallery.similarities(gallery.embeddings[2])[4]
+    assert gallery.two_way(gallery.embeddings[2], "p4") == pytest.approx(np.mean(alike < own))
+    assert gallery.two_way(gallery.mean, "p4") == 0.5, "what says nothing is at chance"
+    assert gallery.two_way(gallery.embeddings[2], "nowhere") is None
+    assert gallery.two_way(gallery.embeddings[2], None) is None
+    assert gallery.only({"p2"}).two_way(gallery.embeddings[2], "p2") is None

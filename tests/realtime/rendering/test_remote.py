@@ -100,6 +100,7 @@ def test_previews_then_final_come_from_another_process(renderer):
     assert first["onset"] == 5.0
     assert first["first_picture"] == final["first_picture"] < final["final_picture"]
     assert "final_picture" not in first
+    assert [final[f"picture_{step}"] for step in steps] == sorted(final[f"picture_{step}"] for step in steps)
     until(lambda: renderer.state.kind == "ready")
     renderer.stop()
     assert renderer.state.kind == "dead"

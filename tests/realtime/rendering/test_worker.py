@@ -72,6 +72,9 @@ def test_previews_then_final(worker, oracle):
     assert final["onset"] == 5.0
     assert frames[0].ledger["first_picture"] == final["first_picture"] < final["final_picture"]
     assert "final_picture" not in frames[2].ledger
+    steps = [final[f"picture_{k}"] for k in (1, 2, 3, 4)]
+    assert steps == sorted(steps), "each step's time is known"
+    assert (steps[0], steps[-1]) == (final["first_picture"], final["final_picture"])
     assert worker.state.kind == "ready"
 
 
