@@ -1,109 +1,269 @@
-"""Last sample to embedding: the accumulated map against the product of the whole epoch, interleaved in one run."""
+"""Last sample to embedding: the accumulated map beside what one would use instead, in turns in one run.
+
+Ours is timed as it is met live: between two samples the session does other work, which takes the caches, and then reads
+the weights of the next sample ahead; a second figure is without that. The others can only begin when the whole window
+is there. All get the same windows and the same map, and must give the same embedding.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
-from benchmarks.harness import machine, memory_bandwidth, percentiles, print_table
+from benchmarks.epochs_stream import filled_epochs
+from benchmarks.harness import (
+    interleaved,
+    machine,
+    memory_bandwidth,
+    one_thread,
+    paired_ratio,
+    percentiles,
+    print_table,
+    versions,
+)
 from realtime.decoder import LinearDecoder
 
 SIZES = ((17, 80), (64, 250), (128, 512))
 DIMS = 1024
 OPEN_EPOCHS = (1, 3, 6)
+OTHER_WORK = np.ones(1 << 20, np.float32)
+"""4 MB, eight times a usual second-level cache, read through between two samples."""
+PEERS = ("numpy, whole epoch", "torch CPU, whole epoch", "scikit-learn Ridge.predict", "mne-lsl get_data + predict")
+Windows = NDArray[np.float32]
+
+
+class Rewindable(LinearDecoder):
+    """A decoder that can be put back to just before a window's last sample, so that thousands need not be summed."""
+
+    def rewind(self, trial: int, seen: int, total: Windows) -> None:
+        """Make `total` the sum of the first `seen` samples of `trial`."""
+        self._sums[trial][:] = total
+        self._seen[trial] = seen
 
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Measure on one thread with the garbage collector off; headline figures are for 64 channels × 250 samples."""
-    epochs = 400 if quick else 5_000
-    with threadpool_limits(1):
-        bandwidth = memory_bandwidth()
-        rows = [_measure(c, t, k, epochs, bandwidth) for c, t in SIZES for k in OPEN_EPOCHS]
-        threads = sorted({library["internal_api"] for library in threadpool_info()})
+    epochs, turns = (200, 5) if quick else (5_000, 200)
+    with one_thread():
+        bandwidth = memory_bandwidth(1 << 26 if quick else 1 << 28)
+        rows = [row for size in (SIZES[:2] if quick else SIZES) for row in _size(*size, epochs, turns, bandwidth)]
+        blas = sorted(
+            {
+                f"{one['internal_api']} {one.get('version', '')} {one.get('architecture', '')}".strip()
+                for one in threadpool_info()
+            }
+        )
     headline = next(row for row in rows if (row["channels"], row["times"], row["open_epochs"]) == (64, 250, 1))
     result = {
         "p50_us": headline["ours_us"]["p50"],
         "p99_us": headline["ours_us"]["p99"],
-        "whole_epoch_p50_us": headline["whole_epoch_us"]["p50"],
+        "whole_epoch_p50_us": headline["peers_us"][PEERS[0]]["p50"],
         "speedup": headline["speedup"],
+        "speedup_interval": headline["speedup_interval"],
         "floor_us": headline["floor_us"],
+        "product_us": headline["product_us"],
         "epochs": epochs,
+        "peer_epochs": turns,
         "threads": 1,
-        "blas": threads,
+        "blas": blas,
+        "bandwidth_gb_s": round(bandwidth / 1e9, 2),
         "garbage_collector": "off",
+        "versions": versions("numpy", "torch", "scikit-learn", "mne-lsl"),
         "machine": machine(),
         "rows": rows,
     }
+    _print(result)
+    return result
+
+
+def _size(channels: int, times: int, epochs: int, turns: int, bandwidth: float) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((times, channels, DIMS), dtype=np.float32)
+    bias = rng.standard_normal(DIMS, dtype=np.float32)
+    windows = rng.standard_normal((4, times, channels), dtype=np.float32)
+    expected = windows.reshape(4, -1) @ weights.reshape(-1, DIMS) + bias
+    decoder = Rewindable(weights, bias, np.zeros((times, channels), np.float32))
+    with filled_epochs(windows) as fetch:
+        peers = _peers(weights, bias, windows, fetch)
+        for name, peer in peers.items():
+            np.testing.assert_allclose(peer().ravel(), expected[0], rtol=5e-3, atol=5e-2, err_msg=name)
+        rows = []
+        for open_epochs in OPEN_EPOCHS:
+            ours = _Ours(decoder, windows, expected, open_epochs)
+            gc.disable()
+            try:
+                ahead = [ours.time(trial, read_ahead=True) for trial in range(epochs)]
+                cold = [ours.time(trial, read_ahead=False)[0] for trial in range(max(turns, epochs // 10))]
+                chosen = peers if open_epochs == 1 else {PEERS[0]: peers[PEERS[0]]}
+                beside = interleaved({"ours": ours, **chosen}, turns)
+                beside["ours"] = ours.taken[-turns:]
+            finally:
+                gc.enable()
+            ours.close()
+            ratio = paired_ratio(beside["ours"], beside[PEERS[0]])
+            rows.append(
+                {
+                    "channels": channels,
+                    "times": times,
+                    "open_epochs": open_epochs,
+                    "ours_us": percentiles(closing for closing, _ in ahead),
+                    "all_windows_us": percentiles(every for _, every in ahead),
+                    "not_read_ahead_us": percentiles(cold),
+                    "product_us": _product_us(weights[-1], turns),
+                    "floor_us": round(channels * DIMS * 4 / bandwidth * 1e6, 2),
+                    "peers_us": {name: percentiles(beside[name]) for name in chosen},
+                    "speedup": round(ratio[0], 1),
+                    "speedup_interval": [round(ratio[1], 1), round(ratio[2], 1)],
+                }
+            )
+    return rows
+
+
+class _Ours:
+    """The moment at which a window's last sample comes while others are open, again and again.
+
+    Calling it is one such moment; `taken` holds the microseconds of each.
+    """
+
+    def __init__(self, decoder: Rewindable, windows: Windows, expected: Windows, open_epochs: int) -> None:
+        self._decoder, self._windows, self._expected = decoder, windows, expected
+        self._others = range(1, open_epochs)
+        self._last = decoder.n_times - 1
+        self._middle = windows[0, :1]
+        self._partial = []
+        for trial, window in enumerate(windows):
+            decoder.open(trial)
+            decoder.add(trial, 0, window[:-1])
+            self._partial.append(decoder._sums[trial].copy())
+            decoder.drop(trial)
+        for other in self._others:
+            decoder.open(-other)
+        self.taken: list[float] = []
+
+    def __call__(self) -> None:
+        self.taken.append(self.time(len(self.taken), read_ahead=True)[0])
+
+    def time(self, trial: int, *, read_ahead: bool) -> tuple[float, float]:
+        """Return the microseconds from the last sample of a window to its embedding, and until all have that sample.
+
+        The window that closes is the oldest, and the session serves the oldest first.
+        """
+        decoder, which = self._decoder, trial % len(self._windows)
+        place = trial % self._last
+        decoder.open(trial)
+        decoder.rewind(trial, self._last, self._partial[which])
+        for other in self._others:
+            # spread over the window, as epochs that opened one after another are
+            decoder.rewind(-other, (place + other * self._last // 7) % self._last, self._partial[0])
+        positions = [decoder._seen[-other] for other in self._others]
+        last = self._windows[which, -1:]
+        OTHER_WORK.sum()
+        if read_ahead:
+            decoder.read_ahead(1)
+        begin = time.perf_counter_ns()
+        decoder.add(trial, self._last, last)
+        embedding = decoder.close(trial)
+        closed = time.perf_counter_ns()
+        for other, position in zip(self._others, positions, strict=True):
+            decoder.add(-other, position, self._middle)
+        end = time.perf_counter_ns()
+        np.testing.assert_allclose(embedding, self._expected[which], rtol=5e-3, atol=5e-2)
+        return (closed - begin) / 1e3, (end - begin) / 1e3
+
+    def close(self) -> None:
+        for other in self._others:
+            self._decoder.drop(-other)
+
+
+def _peers(
+    weights: Windows, bias: Windows, windows: Windows, fetch: Callable[[], Windows]
+) -> dict[str, Callable[[], Any]]:
+    """Return what one would use instead, each with the map as it wants it: from the first window to its embedding."""
+    import torch
+    from sklearn.linear_model import Ridge
+
+    flat = weights.reshape(-1, DIMS)
+    epoch = windows[0]
+    torch_flat, torch_bias = torch.from_numpy(flat), torch.from_numpy(bias)
+    ridge = Ridge().fit(windows.reshape(len(windows), -1), np.zeros((len(windows), DIMS), np.float32))
+    ridge.coef_, ridge.intercept_ = np.ascontiguousarray(flat.T), bias
+
+    def numpy_whole() -> Any:
+        return epoch.reshape(-1) @ flat + bias
+
+    def torch_whole() -> Any:
+        with torch.inference_mode():
+            return torch.addmv(torch_bias, torch_flat.T, torch.from_numpy(epoch).reshape(-1)).numpy()
+
+    def predict() -> Any:
+        return ridge.predict(epoch.reshape(1, -1))
+
+    def fetch_and_predict() -> Any:
+        return ridge.predict(fetch().reshape(1, -1))
+
+    return dict(zip(PEERS, (numpy_whole, torch_whole, predict, fetch_and_predict), strict=True))
+
+
+def _product_us(last: Windows, turns: int) -> float:
+    """Return what the product alone takes, its weights in the cache and nothing of Python around it but the call."""
+    sample, out = np.ones(last.shape[0], np.float32), np.empty(DIMS, np.float32)
+    times = interleaved({"product": lambda: np.matmul(sample, last, out=out)}, 5 * turns)["product"]
+    return round(float(np.median(times)), 2)
+
+
+def _print(result: dict[str, Any]) -> None:
+    rows = result["rows"]
     print_table(
-        f"last sample → embedding of {DIMS} dims, {epochs} epochs, 1 thread (µs)",
-        ("channels × samples", "open", "ours p50", "p95", "p99", "max", "whole epoch p50", "speed-up", "floor"),
+        f"last sample → embedding of {DIMS} dims, {result['epochs']} epochs, 1 thread, garbage collector off (µs); "
+        f"floor: bytes of the last slice at {result['bandwidth_gb_s']} GB/s",
+        (
+            "channels × samples",
+            "open",
+            "ours p50",
+            "p95",
+            "p99",
+            "max",
+            "not read ahead p50",
+            "the product alone",
+            "floor",
+            "all open windows p50",
+            "whole epoch : ours",
+        ),
         [
             (
                 f"{row['channels']} × {row['times']}",
                 row["open_epochs"],
                 *(row["ours_us"][key] for key in ("p50", "p95", "p99", "max")),
-                row["whole_epoch_us"]["p50"],
-                f"{row['speedup']:.0f} ×",
+                row["not_read_ahead_us"]["p50"],
+                row["product_us"],
                 row["floor_us"],
+                row["all_windows_us"]["p50"],
+                "{:.0f} × ({:.0f} to {:.0f})".format(row["speedup"], *row["speedup_interval"]),
             )
             for row in rows
         ],
     )
-    return result
+    names = result["versions"]
+    print_table(
+        f"the same embedding by others, in turns with ours, {result['peer_epochs']} epochs each (p50 / p99, µs); "
+        + ", ".join(f"{name} {number}" for name, number in names.items()),
+        ("channels × samples", *PEERS),
+        [
+            (
+                f"{row['channels']} × {row['times']}",
+                *(f"{row['peers_us'][name]['p50']:.0f} / {row['peers_us'][name]['p99']:.0f}" for name in PEERS),
+            )
+            for row in rows
+            if row["open_epochs"] == 1
+        ],
+    )
 
 
-def _measure(channels: int, times: int, open_epochs: int, epochs: int, bandwidth: float) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    weights = rng.standard_normal((times, channels, DIMS), dtype=np.float32)
-    bias = rng.standard_normal(DIMS, dtype=np.float32)
-    decoder = LinearDecoder(weights, bias, np.zeros((times, channels), np.float32))
-    flat = weights.reshape(-1, DIMS)
-    windows = rng.standard_normal((16, times, channels), dtype=np.float32)
-    # Overlapping windows: the others are in the middle and take the same sample before the closing one is timed.
-    middle = np.ascontiguousarray(windows[0, :1])
-    whole_every = max(1, epochs // 200)
-    ours, whole = [], []
-    for other in range(1, open_epochs):
-        decoder.open(-other)
-    position = 0
-    gc.disable()
-    try:
-        for trial in range(epochs):
-            window = windows[trial % len(windows)]
-            decoder.open(trial)
-            decoder.add(trial, 0, window[:-1])
-            last = window[-1:]
-            if position == times:
-                position = 0
-                for other in range(1, open_epochs):
-                    decoder.drop(-other)
-                    decoder.open(-other)
-            decoder.read_ahead(1)  # as the session does while it waits for the next sample
-            start = time.perf_counter_ns()
-            for other in range(1, open_epochs):
-                decoder.add(-other, position, middle)
-            decoder.add(trial, times - 1, last)
-            embedding = decoder.close(trial)
-            ours.append((time.perf_counter_ns() - start) / 1e3)
-            position += 1
-            if trial % whole_every == 0:
-                start = time.perf_counter_ns()
-                expected = window.reshape(-1) @ flat + bias
-                whole.append((time.perf_counter_ns() - start) / 1e3)
-                np.testing.assert_allclose(embedding, expected, rtol=2e-3, atol=2e-3)
-    finally:
-        gc.enable()
-    ours_us, whole_us = percentiles(ours), percentiles(whole)
-    return {
-        "channels": channels,
-        "times": times,
-        "open_epochs": open_epochs,
-        "ours_us": ours_us,
-        "whole_epoch_us": whole_us,
-        "speedup": round(whole_us["p50"] / ours_us["p50"], 1),
-        "floor_us": round(open_epochs * channels * DIMS * 4 / bandwidth * 1e6, 2),
-    }
+if __name__ == "__main__":
+    run()

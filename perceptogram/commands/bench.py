@@ -1,11 +1,15 @@
-"""``perceptogram bench``: measure, print a table, write the numbers."""
+"""``perceptogram bench``: measure, print tables, write the numbers."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import json
+import os
+import subprocess
 import sys
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +19,18 @@ from configs.errors import InputError
 
 BENCHMARKS = {
     "decode": "decode_latency",
-    "embedded": "embedded",
-    "faults": "faults",
-    "fit": "fit",
-    "interference": "interference",
-    "render": "render",
-    "session": "session",
-    "soak": "soak",
+    "end-to-end": "end_to_end",
     "throughput": "throughput",
+    "fit": "fit",
+    "render": "render",
+    "faults": "faults",
+    "maps": "maps",
+    "session": "session",
+    "embedded": "embedded",
+    "soak": "soak",
+    "interference": "interference",
+    "scaling": "scaling",
+    "multi-room": "multi_room",
 }
 
 WHICH = f"Which: {', '.join(BENCHMARKS)}, or all."
@@ -34,8 +42,11 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def bench(
         names: list[str] = typer.Argument(..., help=WHICH),
-        quick: bool = typer.Option(False, help="Smaller sizes, for a first look."),
+        quick: bool = typer.Option(False, help="Smaller sizes, for a first look; committed results stay as they are."),
         json_file: Path | None = typer.Option(None, "--json", help="Write the numbers to this file."),
+        results: Path | None = typer.Option(
+            None, help="Folder of the Markdown tables; benchmarks/results when left out, and not --quick."
+        ),
         out: Path | None = typer.Option(None, help="Folder for pictures, where the benchmark makes some."),
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
@@ -43,27 +54,62 @@ def register(app: typer.Typer) -> None:
         minutes: float = typer.Option(10.0, min=1.0, help="soak: how long."),
         seed: int = typer.Option(0, help="soak: which faults, and when."),
     ) -> None:
-        """Measure, print a table, write the numbers.
+        """Measure beside what one would use instead, print tables, write the numbers.
 
-        Example: perceptogram bench decode --json decode.json
+        Example: perceptogram bench decode throughput --json numbers.json
         """
         chosen = list(BENCHMARKS) if names == ["all"] else names
         unknown = [name for name in chosen if name not in BENCHMARKS]
         if unknown:
             msg = f"no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}, or all"
             raise InputError(msg)
-        offered: dict[str, Any] = {"quick": quick, "out": out, "generator": generator, "steps": steps, "size": size}
+        offered: dict[str, Any] = {"generator": generator, "steps": steps, "size": size}
         offered |= {"minutes": minutes, "seed": seed}
-        results = {}
-        for name in chosen:
-            run = _load(BENCHMARKS[name]).run
-            wanted = inspect.signature(run).parameters
-            results[name] = run(**{key: value for key, value in offered.items() if key in wanted})
+        if len(chosen) == 1:
+            offered |= {"quick": quick, "out": out}
+            content = _measure(chosen[0], offered, results, save=not quick or results is not None)
+        else:
+            given = [f"--{key}={value}" for key, value in offered.items()] + ["--quick"] * quick
+            given += [f"--{key}={value}" for key, value in (("results", results), ("out", out)) if value is not None]
+            content = _measure_apart(chosen, given)
         if json_file is not None:
-            content = results[chosen[0]] if len(chosen) == 1 else results
             part = json_file.with_name(json_file.name + ".part")
             part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             part.rename(json_file)
+        failed = [name for name in chosen if len(chosen) > 1 and name not in content]
+        if failed:
+            typer.echo(f"failed: {', '.join(failed)}", err=True)
+            raise typer.Exit(1)
+
+
+def _measure(name: str, offered: dict[str, Any], results: Path | None, *, save: bool) -> Any:
+    """Run one benchmark in this process, its LSL streams kept on this machine, and file its tables."""
+    from realtime import lsl_config
+
+    run = _load(BENCHMARKS[name]).run
+    wanted = inspect.signature(run).parameters
+    with tempfile.TemporaryDirectory() as folder:
+        if lsl_config.VARIABLE not in os.environ:
+            lsl_config.use(lsl_config.loopback(), Path(folder) / "lsl_api.cfg")
+        result = run(**{key: value for key, value in offered.items() if key in wanted})
+    if save:
+        harness, report = _load("harness"), _load("report")
+        today = datetime.now(UTC).date().isoformat()
+        page = report.save(name, result, report.PRINTED, harness.machine(), today, results or report.RESULTS)
+        typer.echo(f"written: {page}", err=True)
+    return result
+
+
+def _measure_apart(names: list[str], given: list[str]) -> dict[str, Any]:
+    """Run each benchmark in a process of its own: what one leaves behind must not be in the next one's way."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            file = Path(folder) / f"{name}.json"
+            subprocess.run([sys.executable, "-m", "perceptogram", "bench", name, f"--json={file}", *given], check=False)
+            if file.exists():
+                found[name] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _load(module: str) -> Any:
