@@ -73,7 +73,7 @@ def measure(truth: Truth, pipeline: Pipeline, items: Iterable[Chunk | Marker | N
         if isinstance(item, Chunk):
             chunks.append(item)
         at = max(at, item.arrived if isinstance(item, Chunk) else item.stamp if isinstance(item, Notice) else at)
-        signs = [_sign(fault, event, at) for event in _collected(pipeline.push(item), out)]
+        signs = [_sign(fault, event) for event in _collected(pipeline.push(item), out)]
         if at < truth.begins:
             jitter_before_s = pipeline.timeline.jitter_s
         elif fault.kind == "jitter" and pipeline.timeline.jitter_s > JITTERY * jitter_before_s:
@@ -116,8 +116,8 @@ def _epochs(truth: Truth, pipeline: Pipeline, out: list[Any]) -> dict[str, Any]:
     }
 
 
-def _sign(fault: FaultSpec, event: object, at: float) -> str:
-    """Return what `event`, which came out at the time `at`, says of `fault`, if anything."""
+def _sign(fault: FaultSpec, event: object) -> str:
+    """Return what `event` says of `fault`, if anything."""
     if isinstance(event, Notice):
         return f"{event.kind}: {event.text}"
     if isinstance(event, Hole) and fault.kind in ("drop", "restart", "restart-without-id"):

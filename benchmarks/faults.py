@@ -15,19 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.fault_rows import ROW, Truth, measure, pipeline_for
 from benchmarks.harness import machine, print_table
-from benchmarks.peers import SENDER, WINDOW_S, fault_at, mne_lsl, pyxdf, start_of, true_times
-from benchmarks.senders import CHANNELS, SENDERS, Sender, events, raw_stamps
-from configs.schema import Config
-from realtime.epochs import Closed, Refused, Retracted
-from realtime.pipeline import Pipeline
+from benchmarks.live_faults import LIVE_FAULTS, run_live
+from benchmarks.peers import SENDER, SYSTEMS, fault_at, mne_lsl, pyxdf, start_of
+from benchmarks.senders import SENDERS, Sender, events, raw_stamps
+from configs.errors import InputError
 from realtime.sources.base import Chunk
 from realtime.sources.faults import FaultSpec, faulty_spec, inject, parse_fault
-from realtime.timeline import Fault, Hole, TimedChunk, Timeline
+from realtime.timeline import Hole, TimedChunk, Timeline
 
 FAULTS = (
     *(f"drop:{count}" for count in (1, 2, 5, 25, 100, 250, 500)),
-    "stall:1",
     "burst:0.3",
     "jitter:0.002",
     "clock-step:0.5",
@@ -47,14 +46,13 @@ FAULTS = (
     "marker-lost:2",
     "marker-late:1",
 )
-PEER_FAULTS = ("drop:1", "drop:5", "drop:25", "drop:250", "drop:500", "burst:0.3", "clock-step:0.5", "rate:0.01")
 SIZES = (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200, 300, 400, 500)
 
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Measure every fault, holes of 1 to 500 samples and ten clean minutes of each sender (quick: fewer, shorter)."""
-    ours = [_ours(text) for text in FAULTS]
-    peers = [pyxdf(text) for text in PEER_FAULTS] + mne_lsl(PEER_FAULTS)
+    ours = [_ours(text) for text in FAULTS] + run_live()
+    peers = [pyxdf(text) for text in FAULTS] + mne_lsl([*FAULTS, *LIVE_FAULTS])
     holes = [_holes(name, sender, 1 if quick else 6) for name, sender in SENDERS.items()]
     clean = [_clean(name, sender, 60.0 if quick else 600.0) for name, sender in SENDERS.items()]
     _print(ours, peers, holes, clean)
@@ -71,79 +69,12 @@ def run(quick: bool = False) -> dict[str, Any]:
 def _ours(text: str) -> dict[str, Any]:
     """Put one fault into a minute of EEG, epoch it, and compare with the truth."""
     fault = parse_fault(fault_at(text, start_of(text)))
-    faulty = faulty_spec(SENDER.spec, (fault,))
-    first_sent = _onset_of(fault)
-    window = {"filters": {"highpass_hz": None, "lowpass_hz": None}, "window": {"stop_s": WINDOW_S}}
-    stream = {"stream": {"channels": CHANNELS}} if fault.kind in ("missing", "reordered") else {}
-    row = {"name": text, "detected": False, "delay_s": None, "count_exact": None, "stamp_error_ms": None}
-    row |= {"wrongly_accepted": 0, "accepted": 0, "refused": 0, "retracted": 0, "recovery_s": None, "by": ""}
     try:
-        pipeline = Pipeline(Config.model_validate(window | stream), faulty)
-    except ValueError as error:
-        return row | {"detected": True, "delay_s": 0.0, "recovery_s": None, "by": str(error)}
-    out, lost = [], 0
-    for item in inject(iter(events(SENDER, 60.0, markers=True)), (fault,), SENDER.spec):
-        arrived = item.arrived if isinstance(item, Chunk) else item.stamp
-        for event in pipeline.push(item):
-            out.append(event)
-            sign = _sign(fault, event)
-            if sign and not row["detected"]:
-                row |= {"detected": True, "delay_s": round(max(0.0, float(arrived - first_sent)), 3), "by": sign}
-            lost += event.lost if isinstance(event, Hole) else 0
-    out += pipeline.finish()
-    if fault.kind == "reordered":
-        row |= {"detected": True, "delay_s": 0.0, "by": "channels are picked by name"}
-    if fault.kind == "drop":
-        row["count_exact"] = lost == fault.value
-    gone = {event.trial for event in out if isinstance(event, Retracted)}
-    closed = [event.epoch for event in out if isinstance(event, Closed) and event.trial not in gone]
-    place = pipeline.channels.index(CHANNELS[0])
-    errors = []
-    for epoch in closed:
-        late = true_times(fault, epoch.samples[:, place], SENDER.start) - epoch.onset - pipeline.times_s
-        errors.append(np.abs(late).max())
-    bound = max(1 / SENDER.spec.rate_hz, 0.004) + 1e-4
-    after = [epoch.onset for epoch in closed if epoch.onset > first_sent]
-    return row | {
-        "accepted": len(closed),
-        "refused": sum(isinstance(event, Refused) for event in out),
-        "retracted": len(gone),
-        "wrongly_accepted": int(sum(error > bound for error in errors)),
-        "stamp_error_ms": _stamp_error(fault, first_sent),
-        "recovery_s": round(min(after) - first_sent, 2) if after else None,
-    }
-
-
-def _sign(fault: FaultSpec, event: object) -> str:
-    """Return what `event` says of `fault`, if anything."""
-    if isinstance(event, Hole) and fault.kind == "drop":
-        return f"hole of {event.lost}" + (", told afterwards" if event.retroactive else "")
-    if isinstance(event, Fault):
-        return f"{event.kind}: {event.text}"
-    if isinstance(event, Refused) and fault.kind in ("nan", "rate") and event.trial > 10:
-        return event.reason
-    if isinstance(event, Closed) and event.epoch.flags and fault.kind in ("railed", "flat", "unit"):
-        # The first channel, which counts the samples, is no EEG.
-        flags = [flag for flag in event.epoch.flags if not flag.endswith(CHANNELS[0])]
-        return f"flag: {flags[0]}" if flags else ""
-    return ""
-
-
-def _stamp_error(fault: FaultSpec, first_sent: float) -> float | None:
-    """Return the largest error in ms of the times of the samples sent in the five seconds after the fault was over."""
-    if fault.kind in ("missing", "reordered", "unit", "nan", "railed", "flat", "marker-lost", "marker-late"):
-        return None
-    timeline = Timeline(SENDER.spec.rate_hz)
-    worst, learned = 0.0, False
-    for item in inject(iter(events(SENDER, 60.0)), (fault,), SENDER.spec):
-        assert isinstance(item, Chunk)
-        for timed in timeline.push(item):
-            learned |= isinstance(timed, Fault | Hole) and item.arrived > first_sent
-            if isinstance(timed, TimedChunk):
-                true = true_times(fault, timed.samples[:, 0], SENDER.start)
-                recent = (true > first_sent + 1.0) & (true < first_sent + 6.0)
-                worst = max(worst, float(np.abs(timed.times - true)[recent].max(initial=0.0)))
-    return round(1e3 * worst, 2)
+        pipeline = pipeline_for(fault, faulty_spec(SENDER.spec, (fault,)))
+    except InputError as error:
+        return {"name": text} | ROW | {"detected": True, "delay_s": 0.0, "by": str(error)}
+    items = inject(iter(events(SENDER, 60.0, markers=True)), (fault,), SENDER.spec)
+    return {"name": text} | measure(Truth(fault, SENDER.start, _onset_of(fault)), pipeline, items)
 
 
 def _holes(name: str, sender: Sender, repeats: int) -> dict[str, Any]:
@@ -210,10 +141,21 @@ def _print(ours: Any, peers: Any, holes: Any, clean: Any) -> None:
     keys = ("name", "detected", "delay_s", "stamp_error_ms", "wrongly_accepted", "retracted", "refused", "recovery_s")
     title = "Faults at 20 s of a minute of 250 Hz EEG, a marker every 0.2 s, windows of 0.8 s: this project"
     print_table(title, [*keys, "by"], [[_cell(row[k]) for k in keys] + [row["by"][:40]] for row in ours])
-    keys = ("name", "system", "accepted", "wrongly_accepted", "stamp_error_ms")
-    print_table("The same faults elsewhere", keys, [[_cell(row[k]) for k in keys] for row in peers])
+    keys = ("accepted", "wrongly_accepted", "stamp_error_ms", "detected")
+    header = ["name", *(f"{short}: {key.replace('_', ' ')}" for short in ("pyxdf", "mne-lsl") for key in keys)]
+    beside = [
+        [text] + [_cell(row[key]) for row in (_of(peers, system, text) for system in SYSTEMS) for key in keys]
+        for text in dict.fromkeys(row["name"] for row in peers)
+    ]
+    print_table("The same faults elsewhere: pyxdf's default load, mne-lsl's EpochsStream with 'all'", header, beside)
     print_table("Holes of 1 to 500 samples", holes[0], [[_cell(cell) for cell in row.values()] for row in holes])
     print_table("Clean streams", clean[0], [[_cell(cell) for cell in row.values()] for row in clean])
+
+
+def _of(peers: list[dict[str, Any]], system: str, text: str) -> dict[str, Any]:
+    """Return what `system` made of the fault `text`; nothing where it cannot have it."""
+    nothing = dict.fromkeys(ROW)
+    return next((row for row in peers if row["system"] == system and row["name"] == text), nothing)
 
 
 def _cell(value: object) -> object:

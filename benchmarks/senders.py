@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from realtime.sources.base import Chunk, Marker, StreamSpec
-from realtime.sources.publish import stream_info
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,14 +98,3 @@ def events(sender: Sender, seconds: float, *, markers: bool = False, seed: int =
             out.append(Marker(onset, "picture", f"p{trial}", {"trial": trial}))
             trial += 1
     return out
-
-
-def sent_stream(spec: StreamSpec, name: str, chunks: Sequence[Chunk], done: threading.Event) -> None:
-    """Send `chunks` over LSL when they are due, and keep the stream until `done`."""
-    import pylsl
-
-    outlet = pylsl.StreamOutlet(stream_info(spec, name, name), max_buffered=60)
-    for chunk in chunks:
-        done.wait(max(0.0, chunk.arrived - pylsl.local_clock()))
-        outlet.push_chunk(chunk.samples, float(chunk.stamps[-1]))
-    done.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 VARIABLE = "LSLAPICFG"
 PORTS = 128
-"""Ports to look for streams at: of liblsl's own 32, each outlet takes two, and one that finds none free is not found."""
+"""Ports to look for streams at: liblsl's own are 32, an outlet takes two, and one that finds none free is not found."""
 
 
 def loopback(session_id: str | None = None) -> str:

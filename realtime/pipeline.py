@@ -26,6 +26,8 @@ class Sham:
 
 MARKER_LATE_S = 0.5
 """Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
+MOST_MISSING = 1000
+"""Missing markers that are still waited for: they may have been overtaken."""
 
 PipelineEvent = EpochEvent | Sham | Hole | Fault | Notice
 
@@ -69,6 +71,7 @@ class Pipeline:
         self._classes = config.markers.classes
         self._marker_offset_s = config.markers.offset_s
         self._last_trial: int | None = None
+        self._missing: set[int] = set()
         self._newest = self._told_late = -math.inf
         self.timeline = Timeline(spec.rate_hz)
         self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
@@ -139,12 +142,17 @@ class Pipeline:
             self._told_late = self._newest
             yield Fault(marker.stamp, "marker-late", f"marker {marker.kind!r} came {late:.1f} s after its samples")
         trial = marker.extra.get("trial")
-        if isinstance(trial, int):
-            # A number that falls begins a new run.
-            if self._last_trial is not None and trial > self._last_trial + 1:
-                lost = trial - self._last_trial - 1
-                yield Fault(marker.stamp, "marker-lost", f"{lost} markers lost before trial {trial}")
-            self._last_trial = trial
+        if not isinstance(trial, int):
+            return
+        if trial in self._missing:
+            self._missing.discard(trial)  # overtaken by others, not lost
+            return
+        # A number that falls begins a new run.
+        gap = range(0) if self._last_trial is None else range(self._last_trial + 1, trial)
+        self._missing = self._missing | set(gap[-MOST_MISSING:]) if trial > (self._last_trial or 0) else set()
+        if gap:
+            yield Fault(marker.stamp, "marker-lost", f"{len(gap)} markers lost before trial {trial}")
+        self._last_trial = trial
 
     def is_stimulus(self, marker: Marker) -> bool:
         """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""

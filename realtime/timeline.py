@@ -334,7 +334,7 @@ class Timeline:
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0
         # Not a number for a recording, so that nothing is decided by it.
-        change = float(latency[start:].min() - latency[:start].min()) if start else math.nan
+        change = _usual(latency[start:]) - _usual(latency[:start]) if start else math.nan
         moved = abs(level) > STEP_S and abs(change + level) < abs(change)
         if moved or lost < 0 or level > LONGEST_HOLE_S:
             self._step(at, level, keep=moved)
@@ -448,6 +448,7 @@ class Timeline:
             for run in self._held:
                 run.move(0, step)
             follow = "the new clock is followed"
+        self._fastest = math.inf
         stamp = self._jitter.time(at)
         self._report("clock-step", stamp, f"stamps moved by {step:+.3f} s; {follow}", again=True)
         self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), stamp)
@@ -491,6 +492,11 @@ class Timeline:
         self._held = self._held[len(ready) :]
         for _, group in groupby(ready, key=lambda run: id(run.chunk)):
             self._out.append(_timed(list(group)))
+
+
+def _usual(latency: NDArray[np.float64]) -> float:
+    """Return the second smallest of `latency`: what a loss cut off a packet makes its rest look early."""
+    return float(np.sort(latency)[:2][-1])
 
 
 def _timed(runs: list[_Run]) -> TimedChunk:

@@ -9,7 +9,7 @@ from configs.schema import Config
 from realtime.epochs import Closed, Refused
 from realtime.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline import Hole
+from realtime.timeline import Fault, Hole
 
 RATE = 250.0
 SPEC = StreamSpec("eeg", "EEG", "id", RATE, ("Fz", "Cz", "Pz"))
@@ -84,6 +84,21 @@ def test_lost_samples_refuse_what_they_touch(at, lost):
     for epoch in found.values():
         first = round((epoch.onset - 1000) * RATE)
         assert first + 200 <= at or first >= at + lost
+
+
+@pytest.mark.parametrize(
+    ("trials", "told"),
+    [
+        ([0, 1, 2], []),
+        ([0, 3, 4], ["2 markers lost before trial 3"]),
+        ([0, 3, 1, 4, 2, 5], ["2 markers lost before trial 3"]),
+        ([7, 8, 0, 1, 2], []),
+        ([7, 9, 0, 1, 8], ["1 markers lost before trial 9", "6 markers lost before trial 8"]),
+    ],
+)
+def test_lost_markers_are_counted_and_those_overtaken_are_not_lost(trials, told):
+    markers = [Marker(1004.0, "picture", "p", {"trial": trial}) for trial in trials]
+    assert [event.text for event in run([*markers]) if isinstance(event, Fault)] == told
 
 
 def test_notices_pass_through():

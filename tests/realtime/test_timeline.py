@@ -154,6 +154,40 @@ def test_clock_step_is_told_from_a_loss_by_the_time_of_arrival(step):
     assert np.abs(axis(out)[1] - true)[6000:].max() < 2e-3
 
 
+def sent_in_chunks(true, size=5, step_from=None, step=0.0, seed=0):
+    """Yield the chunks of an amplifier that sends every `size` samples, live; those at a loss are cut short."""
+    rng = np.random.default_rng(seed)
+    number = np.round((true - true[0]) * RATE).astype(int)
+    for part in np.split(np.arange(len(true)), np.flatnonzero(np.diff(number // size)) + 1):
+        sent = true[part[0]] + (size - 1 - number[part[0]] % size) / RATE + rng.exponential(3e-4)
+        raw = true[part] + sent - true[part[0]] - (size - 1 - number[part[0]] % size) / RATE
+        raw += step if step_from is not None and part[0] >= step_from else 0.0
+        yield Chunk(raw, np.stack([number[part]], axis=1).astype(np.float32), sent + 2e-4)
+
+
+@pytest.mark.parametrize("lost", [1, 3, 5, 6, 7, 9, 12, 60])
+@pytest.mark.parametrize("at", [3000, 3001, 3004])
+def test_a_loss_that_cuts_a_packet_short_is_no_clock_step(lost, at):
+    true = np.delete(100 + np.arange(6000) / RATE, slice(at, at + lost))
+    timeline = Timeline(RATE)
+    out = [item for chunk in sent_in_chunks(true) for item in timeline.push(chunk)]
+    assert [(hole.index, hole.lost) for hole in of(Hole, out)] == [(at + lost, lost)]
+    assert of(Fault, out) == []
+    index, times, samples = axis(out)
+    np.testing.assert_array_equal(index, samples[:, 0])
+    assert np.abs(times - 100 - samples[:, 0] / RATE).max() < 2e-3
+
+
+@pytest.mark.parametrize("step", [-0.5, 0.5])
+def test_after_a_clock_step_samples_are_not_called_late(step):
+    timeline = Timeline(RATE)
+    true = 100 + np.arange(10_000) / RATE
+    out = [item for chunk in sent_in_chunks(true, step_from=4000, step=step) for item in timeline.push(chunk)]
+    told = of(Fault, out)
+    assert "clock-step" in {fault.kind for fault in told}
+    assert {fault.kind for fault in told if fault.stamp > 100 + 18} == set()
+
+
 def test_without_times_of_arrival_a_step_back_is_followed():
     raw = 100 + np.arange(10000) / RATE
     raw[5000:] -= 0.5
