@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from calibration.confidence import calibration_error, fit_confidence, reliability_curve
+from calibration.low_level import fit_low_level
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
 from calibration.ridge import RidgeError
 from calibration.scores import rounded
@@ -137,6 +138,9 @@ def fit_trials(
     judged = (held_out.predicted, own, held_out.folds, gallery, settings.seed)
     curve = reliability_curve(*judged)
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
+    low_level = None
+    if settings.low_level_rank:
+        low_level, found["low_level"] = fit_low_level(examples, layout, config, _part(progress, "layouts"))
     bundle = Bundle(
         spec=trials.spec,
         filters=trials.filters,
@@ -168,6 +172,7 @@ def fit_trials(
         scores=found,
         provenance=_provenance(config),
         simulated=trials.simulated,
+        low_level=low_level,
     )
     return Fit(bundle, trials, examples, layout, mapping, held_out)
 

@@ -7,6 +7,7 @@ import pytest
 from realtime.bundle import Bundle, BundleError, EmbeddingSpace, load_bundle
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
+from realtime.low_level import LowLevelMap
 from realtime.sources.base import StreamSpec
 
 SPEC = StreamSpec("Amp", "EEG", "amp-1", 250.0, ("O1", "Oz", "O2"), "microvolts", "Cz")
@@ -96,3 +97,16 @@ def test_damaged_bundles_are_refused_in_one_line(bundle, tmp_path):
     (tmp_path / "b" / "decoder.safetensors").write_bytes(b"short")
     with pytest.raises(BundleError, match="damaged"):
         load_bundle(tmp_path / "b")
+
+
+def test_a_low_level_map_comes_back(bundle, tmp_path):
+    rng = np.random.default_rng(1)
+    shapes = {"weights": (10, 3, 2), "bias": (2,), "components": (2, 4, 8, 8), "mean": (4, 8, 8)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    replace(bundle, low_level=LowLevelMap(**arrays, space="sdxl")).save(tmp_path / "b")
+    found = load_bundle(tmp_path / "b").low_level
+    assert found.space == "sdxl"
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    bundle.save(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").low_level is None

@@ -75,7 +75,7 @@ class Unencoded(diffusers.StableUnCLIPImg2ImgPipeline):
         return torch.cat([torch.zeros_like(noised), noised]) if do_classifier_free_guidance else noised
 
 
-def oracle(home, settings, steps, condition):
+def oracle(home, settings, steps, condition, latents=None):
     """Return what the stock pipeline paints, float ``[h, w, 3]`` in 0 … 1."""
     family = FAMILY[settings.generator]
     unet = tiny_models.make_unet(family)
@@ -91,6 +91,7 @@ def oracle(home, settings, steps, condition):
         "width": settings.size,
         "prompt_embeds": prompt["embeddings"],
         "generator": torch.Generator().manual_seed(SEED),
+        "latents": latents,
         "output_type": "np",
     }
     given = torch.from_numpy(condition)[None]
@@ -226,6 +227,62 @@ def test_warm_start_takes_the_second_half_of_the_steps_from_the_last_picture(hou
     expected = kept.sqrt() * last + (1 - kept).sqrt() * unit
     torch.testing.assert_close(latent[:1], expected, rtol=1e-4, atol=1e-4)
     assert picture.std() > 5
+
+
+def layout(seed=5):
+    return np.random.default_rng(seed).standard_normal((4, 8, 8)).astype(np.float16)
+
+
+@pytest.mark.parametrize(("strength", "first"), [(1.0, 0), (0.5, 2), (0.1, 3)])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_layout_stands_for_the_steps_that_are_left_out(house, name, strength, first):
+    generator = prepared(at(house, name, low_level=True, low_level_strength=strength))
+    economy = Economy(RenderSettings(generator=name, steps=4), generator)
+    paint(economy, 1, embedding(1))
+    seen = []
+    generator._sampler._network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    frames = list(economy.paint(RenderRequest(2, embedding(0), SEED, 4, start=layout())))
+    assert [(step, origin) for step, _, origin in frames] == [(k + 1, Origin("layout")) for k in range(first, 4)]
+    latent, time = seen[0][:2]
+    kept = diffusers.DDPMScheduler(**BETAS).alphas_cumprod[int(time)]
+    unit = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(SEED))
+    expected = kept.sqrt() * torch.from_numpy(layout()).float() + (1 - kept).sqrt() * unit
+    torch.testing.assert_close(latent[:1], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_layout_gives_the_picture_of_the_pipeline_with_those_latents(house):
+    """With guidance: what is known of the first unconditional step from noise does not hold for another latent."""
+    settings = at(house, "unclip", low_level=True)
+    generator = prepared(settings)
+    plain = last_of(generator, embedding(), steps=6)
+    *_, ours = generator.stream_from(layout(), embedding(), SEED, 6)
+    kept = diffusers.DDPMScheduler(**BETAS).alphas_cumprod[999]
+    unit = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(SEED))
+    latents = kept.sqrt() * torch.from_numpy(layout()).float()[None] + (1 - kept).sqrt() * unit
+    assert_same(ours, oracle(house, settings, 6, embedding(), latents))
+    assert np.abs(ours.astype(int) - plain).mean() > 0.5
+    np.testing.assert_array_equal(last_of(generator, embedding(), steps=6), plain)
+
+
+def test_a_layout_of_another_size_is_refused(house):
+    generator = prepared(at(house, "sdxl-turbo", low_level=True))
+    with pytest.raises(GeneratorError, match=r"shape \[4, 16, 16\] cannot start a picture of 64 pixels"):
+        list(generator.stream_from(np.zeros((4, 16, 16), np.float16), embedding(), SEED, 1))
+
+
+@pytest.mark.parametrize("decoder", ["tiny", "full"])
+def test_the_encoder_is_that_of_the_autoencoder(house, decoder):
+    more = {"decoder": decoder} | ({"decoder_weights": None} if decoder == "full" else {})
+    encode = make_generator(at(house, "sd15-few-step", **more)).load_encoder()
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.inference_mode():
+        if decoder == "tiny":
+            expected = diffusers.AutoencoderTiny.from_pretrained(house / "taesd").encode(pixels).latents
+        else:
+            vae = diffusers.AutoencoderKL.from_pretrained(house / "sd15" / "vae")
+            expected = vae.encode(pixels).latent_dist.mean * 0.18215
+    np.testing.assert_allclose(encode(pictures), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_warm_start_only_from_a_finished_picture_and_a_close_embedding(house):

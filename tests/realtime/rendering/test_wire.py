@@ -38,6 +38,23 @@ def test_requests_keep_all_their_bits(embedding, seed, steps):
     assert asked.embedding.tobytes() == embedding.tobytes()
     assert (asked.trial, asked.seed, asked.steps) == (7, seed, steps)
     assert (job.session, job.name) == ("P01", "abc/3")
+    assert asked.start is None
+
+
+@given(st.integers(1, 16).flatmap(lambda side: hnp.arrays(np.float16, (4, side, side))))
+def test_a_layout_keeps_all_its_bits(start):
+    asked = RenderRequest(7, np.zeros(3, np.float32), 0, 1, start=start)
+    found = read_job(request_json("P01", "abc", 3, asked)).to_request().start
+    assert found.shape == start.shape
+    assert found.tobytes() == start.tobytes()
+
+
+@pytest.mark.parametrize("start", ["AA", "AAAA", "not base64!"])
+def test_a_layout_that_is_none_is_refused(start):
+    record = json.loads(request_json("P01", "abc", 3, RenderRequest(7, np.zeros(3, np.float32), 0, 1)))
+    job = read_job(json.dumps(record | {"start": start}).encode())
+    with pytest.raises(WireError, match="abc/3: the start is not a square latent"):
+        job.to_request()
 
 
 def test_pictures_say_what_they_are():
