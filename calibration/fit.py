@@ -6,7 +6,7 @@ import logging
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ import numpy as np
 
 from calibration.confidence import calibration_error, fit_confidence, reliability_curve
 from calibration.low_level import fit_low_level
+from calibration.live_patterns import make_patterns, shown_attributes
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
 from calibration.ridge import RidgeError
 from calibration.scores import rounded
@@ -96,7 +97,11 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
         logger.warning("no baseline score: %s", error)
     result = fit_trials(trials, targets, config, null, progress)
     result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
-    return result
+    if not config.display.patterns:
+        return result
+    attributes = shown_attributes(config, trials.names, _part(progress, "attributes"))
+    patterns = make_patterns(trials, result.examples, result.layout, result.held_out, attributes, config.fit)
+    return replace(result, bundle=replace(result.bundle, patterns=patterns))
 
 
 def fit_trials(

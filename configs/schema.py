@@ -254,6 +254,8 @@ class DisplaySettings(_Settings):
     fullscreen: bool = False
     size: tuple[int, int] = (1280, 720)
     frame_rate_hz: Positive = 30.0
+    patterns: bool = False
+    """Show on small heads which EEG pattern the percept stands for; a fit with this set puts the maps into the bundle."""
 
 
 class ControlSettings(_Settings):

@@ -17,6 +17,7 @@ import numpy as np
 from configs.errors import InputError
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
+from realtime.live_pattern import PatternAttribute, Patterns
 from realtime.low_level import LowLevelMap
 from realtime.sources.base import StreamSpec
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SCHEMA = 2
 LOW_LEVEL_FILE = "low_level.safetensors"
 LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
+PATTERN_FILE = "patterns.safetensors"
+PATTERN_ARRAYS = ("mean", "scale", "readout", "maps")
 
 
 class BundleError(InputError):
@@ -73,6 +76,8 @@ class Bundle:
         Marker labels that stand for sets of pictures.
     low_level
         The map from EEG to the layout of a picture, where one was fitted.
+    patterns
+        The maps behind the display's patterns, where the calibration could tell an attribute.
     fit
         How the map was fitted and validated: alpha, folds, groups, counts.
     scores
@@ -97,6 +102,7 @@ class Bundle:
     provenance: dict[str, Any] = field(default_factory=dict)
     simulated: bool = False
     low_level: LowLevelMap | None = None
+    patterns: Patterns | None = None
 
     def check_stream(
         self, spec: StreamSpec, filters: dict[str, Any], rate_hz: float, n_times: int, first_s: float
@@ -148,6 +154,10 @@ class Bundle:
         if low_level is not None:
             arrays = {name: getattr(low_level, name) for name in LOW_LEVEL_ARRAYS}
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part / LOW_LEVEL_FILE)
+        patterns = self.patterns
+        if patterns is not None:
+            arrays = {name: np.ascontiguousarray(getattr(patterns, name)) for name in PATTERN_ARRAYS}
+            save_file(arrays, part / PATTERN_FILE)
         gallery = self.gallery
         save_file(
             {"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, part / "gallery.safetensors"
@@ -163,6 +173,7 @@ class Bundle:
             "classes": self.classes,
             "confidence": None if self.confidence is None else asdict(self.confidence),
             "low_level": None if low_level is None else {"space": low_level.space},
+            "patterns": None if patterns is None else [asdict(attribute) for attribute in patterns.attributes],
             "fit": self.fit,
             "scores": self.scores,
             "provenance": self.provenance,
@@ -227,8 +238,9 @@ def load_bundle(folder: str | Path) -> Bundle:
             low_level=LowLevelMap(**load_file(folder / LOW_LEVEL_FILE), space=record["low_level"]["space"])
             if record.get("low_level")
             else None,
+            patterns=_load_patterns(folder, record.get("patterns")),
         )
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         msg = f"bundle {folder} is damaged: {type(error).__name__}: {error}; fit it again"
         raise BundleError(msg) from error
     times, channels, dims = bundle.weights.shape
@@ -237,6 +249,16 @@ def load_bundle(folder: str | Path) -> Bundle:
         msg = f"bundle {folder} is damaged: weights {bundle.weights.shape}, {expected} expected; fit it again"
         raise BundleError(msg)
     return bundle
+
+
+def _load_patterns(folder: Path, attributes: list[dict[str, Any]] | None) -> Patterns | None:
+    """Return the patterns of a bundle; one of before there were any has none."""
+    from safetensors.numpy import load_file
+
+    if attributes is None:
+        return None
+    listed = tuple(PatternAttribute(**each | {"levels": tuple(each["levels"])}) for each in attributes)
+    return Patterns(listed, **load_file(folder / PATTERN_FILE))
 
 
 def _write_json(path: Path, content: Any) -> None:
