@@ -23,7 +23,7 @@ from realtime.display import Display
 from realtime.outlets import PerceptOutlets
 from realtime.rendering.remote import RemoteRenderer
 from realtime.rendering.worker import RenderWorker
-from realtime.session import Session, SessionEvent, Tick
+from realtime.session import Session, SessionEvent
 from realtime.sources.base import Source
 from stimuli.pictures import open_pictures
 
@@ -51,7 +51,6 @@ def decode(
     live: bool,
     begin: Callable[[Session], None] | None = None,
     ended: Callable[[], bool] | None = None,
-    tell: Callable[[float], None] | None = None,
     renderer: RenderWorker | None = None,
     outlets: PerceptOutlets | None = None,
     show: Shower | None = None,
@@ -71,8 +70,6 @@ def decode(
         Called with the session when everything is ready for the first sample.
     ended
         Asked now and then whether a live stream has sent all it will; the source is closed a moment later.
-    tell
-        Told the stamp of the newest sample.
     renderer
         One that was started before; it stays running.
     outlets
@@ -125,10 +122,6 @@ def decode(
 
         screen = Screen(config, bundle, pictures, session, painter, display, source.close, tell_shown)
 
-        def watch(event: SessionEvent) -> None:
-            if tell is not None and isinstance(event, Tick):
-                tell(event.stamp)
-
         over = threading.Event()
         if ended is not None:
             # A thread of its own: a stream that has ended brings no more events to ask the question at.
@@ -137,7 +130,7 @@ def decode(
             opened.callback(over.set)
         if begin is not None:
             begin(session)
-        result = follow(session, folder, [watch, screen, steering, *observe], paint_all=True)
+        result = follow(session, folder, [screen, steering, *observe], paint_all=True)
         for trial, stamp in screen.shown.items():
             result.ledger.setdefault(trial, {})["shown"] = stamp
         summary = summarise(result, bundle)

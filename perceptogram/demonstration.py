@@ -161,11 +161,10 @@ class Demo:
                     render=True,
                     live=True,
                     ended=lambda: presenter.latest("finished") is not None or not presenter.running,
-                    tell=lambda _stamp: progress.update(task, completed=_shown(presenter)),
                     renderer=self._renderer,
                     candidates=set(fresh),
                     window=not settings.headless,
-                    observe=[begin],
+                    observe=[begin, lambda _event: progress.update(task, completed=_shown(presenter))],
                 )
             finally:
                 recorder.stop()

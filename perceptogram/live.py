@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class LiveResult:
     Attributes
     ----------
     decoded
-        Every percept by trial; retracted ones are taken out.
+        Every percept by trial, without the samples of its window; retracted ones are taken out.
     shams
         Embeddings of the windows before the stimuli, with what was shown after them.
     frames
@@ -99,7 +99,10 @@ def follow(
 def _take(result: LiveResult, event: SessionEvent, folder: SessionFolder | None, session: Session) -> None:
     match event:
         case Decoded(percept):
-            result.decoded[percept.trial] = event
+            # An hour of windows would fill the memory.
+            result.decoded[percept.trial] = replace(
+                event, epoch=replace(event.epoch, samples=event.epoch.samples[:0].copy())
+            )
             result.ledger[percept.trial] = dict(percept.ledger)
             if folder is not None:
                 folder.decoded(event, painted="requested" in percept.ledger)
@@ -160,6 +163,9 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
         "latency_us": latency_us,
         "latency_ms": latency_ms,
     }
+    drift = next((event.drift for event in reversed(result.decoded.values()) if event.drift), None)
+    if drift is not None:
+        content["drift"] = drift
     if bundle.classes:
         scores, null = _score(singles, bundle, seed), _score(result.shams, bundle, seed)
         return content | scores | {"baseline_auc": null.get("auc"), "baseline_auc_p": null.get("auc_p")}

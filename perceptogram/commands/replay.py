@@ -15,7 +15,7 @@ from perceptogram.console import console, number, print_rows, progress_bar, writ
 if TYPE_CHECKING:
     from configs.schema import Config
     from realtime.bundle import Bundle
-    from realtime.session import Session
+    from realtime.session import Session, SessionEvent
     from realtime.sources.base import Source
 
 
@@ -177,16 +177,20 @@ def _decode(
     duration_s: float | None = None,
 ) -> dict[str, Any]:
     from perceptogram.decoding import decode
+    from realtime.session import Tick
 
     with progress_bar() as progress:
         task = progress.add_task("decoding", total=duration_s or getattr(source, "duration_s", 1.0))
         start: list[float] = []
 
-        def tell(stamp: float) -> None:
-            start[:] = start or [stamp]
-            progress.update(task, completed=stamp - start[0])
+        def tell(event: SessionEvent) -> None:
+            if isinstance(event, Tick):
+                start[:] = start or [event.stamp]
+                progress.update(task, completed=event.stamp - start[0])
 
-        finished = decode(source, config, bundle, out, render=render, live=live, begin=begin, ended=ended, tell=tell)
+        finished = decode(
+            source, config, bundle, out, render=render, live=live, begin=begin, ended=ended, observe=[tell]
+        )
         return finished.summary
 
 

@@ -174,3 +174,27 @@ def test_other_filters_than_the_bundles_are_refused():
 
 def test_the_map_fits_what_the_pipeline_cuts():
     assert bundle().weights.shape == (Pipeline(CONFIG, SPEC).n_times, 3, DIMS)
+
+
+def test_slow_changes_are_followed_only_where_asked_and_told():
+    plain = of(Decoded, run(ListSource(*recording(), EVERY)))
+    assert all(event.drift is None for event in plain)
+    evidence = CONFIG.evidence.model_copy(update={"adapt": True, "adapt_trials": 10})
+    followed = of(
+        Decoded, run(ListSource(*recording(), EVERY), config=CONFIG.model_copy(update={"evidence": evidence}))
+    )
+    shifts = [event.drift["shift"] for event in followed]
+    assert all(0 < shift <= 1 for shift in shifts)
+    assert {event.drift["scale"] for event in followed} == {1.0}, "no usual length is known without a confidence model"
+    assert not np.array_equal(plain[-1].single, followed[-1].single)
+
+
+def test_each_percept_knows_when_its_marker_came():
+    times = iter(np.arange(0.0, 1e6))
+    session = Session(CONFIG, bundle(), ListSource(*recording(), EVERY), None, clock=lambda: float(next(times)))
+    ledgers = [event.percept.ledger for event in session.run() if isinstance(event, Decoded)]
+    came = [ledger["marker"] for ledger in ledgers]
+    assert came == sorted(came)
+    assert all(ledger["marker"] < ledger["embedding"] for ledger in ledgers)
+    past = Session(CONFIG, bundle(), ListSource(*recording(), EVERY), None, clock=lambda: 0.0, live=False)
+    assert all("marker" not in event.percept.ledger for event in past.run() if isinstance(event, Decoded))
