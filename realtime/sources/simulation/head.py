@@ -24,6 +24,16 @@ MONTAGES = ("colin27_1005", "standard_1005")  # The newer MNE name first; the ol
 
 
 @cache
+def standard_places() -> dict[str, NDArray[np.float64]]:
+    """Return the position in metres (right, front, up) of every electrode of the 10-05 system, by upper-case name."""
+    from mne.channels import get_builtin_montages, make_standard_montage
+
+    known = get_builtin_montages()
+    montage = make_standard_montage(next(name for name in MONTAGES if name in known))
+    return {name.upper(): place for name, place in montage.get_positions()["ch_pos"].items()}
+
+
+@cache
 def positions(channels: tuple[str, ...]) -> NDArray[np.float64]:
     """Return electrode positions in metres, ``[channels, 3]`` (right, front, up).
 
@@ -32,11 +42,7 @@ def positions(channels: tuple[str, ...]) -> NDArray[np.float64]:
     ValueError
         If a name is not in the 10-05 system.
     """
-    from mne.channels import get_builtin_montages, make_standard_montage
-
-    known = get_builtin_montages()
-    montage = make_standard_montage(next(name for name in MONTAGES if name in known))
-    places = {name.upper(): place for name, place in montage.get_positions()["ch_pos"].items()}
+    places = standard_places()
     missing = [name for name in channels if name.upper() not in places]
     if missing:
         msg = f"no 10-05 position for channel(s) {', '.join(missing)}: use names such as {', '.join(CHANNELS_64[-5:])}"

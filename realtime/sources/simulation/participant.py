@@ -36,6 +36,8 @@ class SimulationSettings:
         Of the stream.
     gain_spread, jitter_s
         Trial-to-trial variation: standard deviation of the logarithm of the size, and of the latency.
+    silent
+        Attributes that evoke nothing, such as ``"hue"``; see `evoked.Component.attribute`.
     background
         Levels of the background.
     """
@@ -47,6 +49,7 @@ class SimulationSettings:
     channels: tuple[str, ...] = CHANNELS_64
     gain_spread: float = 0.25
     jitter_s: float = 0.004
+    silent: tuple[str, ...] = ()
     background: BackgroundSettings = field(default_factory=BackgroundSettings)
 
     def __post_init__(self) -> None:
@@ -56,6 +59,10 @@ class SimulationSettings:
             raise ValueError(msg)
         if self.rate_hz < 100:
             msg = f"rate_hz ({self.rate_hz:g}) must be at least 100"
+            raise ValueError(msg)
+        known = dict.fromkeys(part.attribute for part in components(("Cz",)))
+        if unknown := [name for name in self.silent if name not in known]:
+            msg = f"silent: there is no response to {unknown[0]!r}; choose from {', '.join(known)}"
             raise ValueError(msg)
 
 
@@ -80,7 +87,9 @@ class Participant:
 
     def __init__(self, pictures: PictureSet, settings: SimulationSettings, start: float) -> None:
         self.settings = settings
-        self._evoked = EvokedResponse(components(settings.channels))
+        parts = components(settings.channels)
+        self._evoked = EvokedResponse(parts)
+        self._heard = np.array([part.attribute not in settings.silent for part in parts], dtype=np.float64)
         self._pictures = pictures
         self.start, self._n = start, 0
         self._background = Background(
@@ -125,7 +134,8 @@ class Participant:
             If the picture is not in the set.
         """
         if picture not in self._known:
-            self._known[picture] = activations(picture_features(self._pictures, picture), self.settings.seed)
+            strengths = activations(picture_features(self._pictures, picture), self.settings.seed)
+            self._known[picture] = strengths * self._heard
         return self._known[picture]
 
     def take(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -140,6 +150,36 @@ class Participant:
             if first < last:
                 samples[first:last] += self._evoked.at(stamps[first:last] - response.onset, response.strengths)
         return stamps, samples.astype(np.float32)
+
+
+def expected_response(
+    pictures: PictureSet,
+    names: Sequence[str],
+    times_s: NDArray[np.float64],
+    settings: SimulationSettings,
+    attributes: Sequence[str] | None = None,
+) -> NDArray[np.float64]:
+    """Return the ground truth: each picture's response without noise and trial-to-trial variation.
+
+    Parameters
+    ----------
+    pictures, names
+        Set and pictures.
+    times_s
+        ``[times]`` after onset.
+    settings
+        Who looks.
+    attributes
+        The response to these alone, as `evoked.Component.attribute` names them; to all when left out.
+
+    Returns
+    -------
+    float64 ``[pictures, times, channels]`` in microvolts.
+    """
+    participant = Participant(pictures, settings, start=0.0)
+    evoked = EvokedResponse(components(settings.channels))
+    chosen = np.array([attributes is None or part.attribute in attributes for part in evoked.parts], dtype=np.float64)
+    return np.stack([settings.snr * evoked.at(times_s, participant.look_up(name) * chosen) for name in names])
 
 
 def simulate_recording(
