@@ -163,7 +163,7 @@ class Control:
         """How the control channel is."""
         link, earlier = self._link, self._earlier
         return ControlStatus(
-            link.connected,
+            self._connected,
             link.text,
             earlier.sent + link.sent,
             earlier.dropped + link.dropped + self._companion.dropped,
@@ -184,7 +184,7 @@ class Control:
     def wait_connected(self, timeout_s: float) -> bool:
         """Wait for the broker and return whether it is there."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._link.connected, timeout_s)
+            return self._changed.wait_for(lambda: self._connected, timeout_s)
 
     def stop(self, timeout_s: float = FLUSH_S + 1.0) -> None:
         """Tell what waits, say that the session is offline, and end; a lost broker costs `timeout_s` at most."""
@@ -197,6 +197,11 @@ class Control:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def _connected(self) -> bool:
+        """Whether the broker is there: what a companion that died has last said of it does not count."""
+        return self._link.connected and self._companion.pid is not None
 
     def _greet(self) -> None:
         earlier, link = self._earlier, self._link

@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import paho.mqtt.client as paho
@@ -321,17 +322,17 @@ def test_killed_companion_comes_back_with_the_state(mosquitto):
     with Control(ControlSettings(url=mosquitto.url), "P01", SPACE) as control:
         control.set_state("paused", why="break")
         assert control.wait_connected(PATIENCE_S)
-        listener = Listener(mosquitto.url)
-        listener.say({"id": "1", "command": "pause"})
-        control.acknowledge(next_command(control))
-        until(listener.acks)
-        os.kill(control.pid, signal.SIGKILL)
-        until(lambda: control.status.restarts == 1 and control.status.connected)
-        until(lambda: json.loads(listener.heard("state")[-1])["state"] == "paused")
-        listener.say({"id": "1", "command": "pause"})
-        until(lambda: [ack.id for ack in listener.acks()] == ["1", "1"])
-        assert control.commands() == [], "what was done stays done"
-        listener.close()
+        with closing(Listener(mosquitto.url)) as listener:
+            listener.say({"id": "1", "command": "pause"})
+            control.acknowledge(next_command(control))
+            until(listener.acks)
+            os.kill(control.pid, signal.SIGKILL)
+            until(lambda: control.status.restarts == 1)
+            until(lambda: control.status.connected)
+            until(lambda: json.loads(listener.heard("state")[-1])["state"] == "paused")
+            listener.say({"id": "1", "command": "pause"})
+            until(lambda: [ack.id for ack in listener.acks()] == ["1", "1"])
+            assert control.commands() == [], "what was done stays done"
     with mosquitto.hear(f"{PREFIX}/state", 1) as ears:
         said, _ = ears.communicate(timeout=PATIENCE_S)
     assert json.loads(said)["state"] == "offline"
