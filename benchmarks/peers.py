@@ -51,7 +51,7 @@ def pyxdf(text: str) -> dict[str, Any]:
             if isinstance(item, Chunk):
                 writer.numbers(1, item.stamps.tolist(), item.samples)
         writer.close()
-        stream = reader.load_xdf(path, verbose="CRITICAL")[0][0]
+        stream = reader.load_xdf(path, verbose=False)[0][0]
     onsets = [item.stamp for item in items if isinstance(item, Marker)]
     segments = len(stream["info"].get("segments", [0]))
     numbers = stream["time_series"][:, spec.channels.index(CHANNELS[0])]

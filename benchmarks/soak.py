@@ -56,7 +56,9 @@ class _Seen:
     lost: int = 0
     newest: int = -1
     told_s: list[float] = field(default_factory=list)
-    done_at: float | None = None
+    awaited: tuple[str, float] | None = None
+    """Kind of the notice that is due, and since when."""
+    recordings: list[str] = field(default_factory=list)
     memory: list[tuple[float, float, float]] = field(default_factory=list)
 
 
@@ -81,7 +83,9 @@ def run(quick: bool = False, minutes: float = 10.0, seed: int = 0) -> dict[str, 
         "refused": seen.refused,
         "retracted": seen.retracted,
         "wrongly_accepted": len(seen.wrong),
+        "process_faults_reported": f"{len(seen.told_s)} of {sum(kind in TO_PROCESSES for _, kind in plan)}",
         "process_fault_to_report_max_s": round(max(seen.told_s), 3) if seen.told_s else None,
+        "recordings_opened": seen.recordings,
         "memory_mb": [round(value) for value in (seen.memory[0][1], seen.memory[-1][1])],
         "memory_slope_mb_per_min": round(slope, 3),
         "memory_slope_interval": [round(slope - interval, 3), round(slope + interval, 3)],
@@ -107,13 +111,24 @@ def _soak(seconds: float, stream_faults: list[str], process_faults: list[tuple[f
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder) / "soak.xdf", [Wanted(name=tag)])
         recorder.start()
+        source.watch = recorder.notices
         try:
             amplifier.begin()
-            return _follow(source, Pipeline(config, source.spec), recorder, amplifier, process_faults, seconds)
+            seen = _follow(source, Pipeline(config, source.spec), recorder, amplifier, process_faults, seconds)
         finally:
             source.close()
-            recorder.stop()
+            recorded = recorder.stop()
             amplifier.kill()
+        seen.recordings = [f"{file.name}: {_samples_in(file)} samples" for file in recorded.files]
+        return seen
+
+
+def _samples_in(file: Path) -> int:
+    """Return how many samples pyxdf finds in a recording; some of them were cut off by a kill."""
+    import pyxdf
+
+    streams, _ = pyxdf.load_xdf(file, dejitter_timestamps=False, verbose=False)
+    return sum(len(stream["time_stamps"]) for stream in streams)
 
 
 def _follow(
@@ -137,9 +152,8 @@ def _follow(
             next_look += 1.0
             own = psutil.Process().memory_info().rss / 1e6
             seen.memory.append((now - start, own, psutil.Process(source.reader_pid).memory_info().rss / 1e6))
-            _tell(seen, recorder.notices())
         if isinstance(event, Notice):
-            _tell(seen, [event])
+            _tell(seen, event)
         if isinstance(event, Chunk):
             numbers = event.samples[:, 0].astype(int)
             steps = np.diff(numbers, prepend=seen.newest)
@@ -157,7 +171,7 @@ def _follow(
 
 def _harm(what: str, source: LslSource, recorder: Recorder, amplifier: Amplifier, seen: _Seen) -> None:
     """Do to a process what `what` says."""
-    seen.done_at = time.monotonic()
+    seen.awaited = ("stalled" if what.startswith("stop") else "lost", time.monotonic())
     if what == "kill reader":
         os.kill(source.reader_pid, signal.SIGKILL)
     elif what == "kill recorder" and recorder.pid is not None:
@@ -167,12 +181,11 @@ def _harm(what: str, source: LslSource, recorder: Recorder, amplifier: Amplifier
         threading.Timer(STOPPED_S, os.kill, (pid, signal.SIGCONT)).start()
 
 
-def _tell(seen: _Seen, notices: Any) -> None:
-    for notice in notices:
-        seen.kinds[f"notice: {notice.kind}"] += 1
-        if seen.done_at is not None:
-            seen.told_s.append(time.monotonic() - seen.done_at)
-            seen.done_at = None
+def _tell(seen: _Seen, notice: Notice) -> None:
+    seen.kinds[f"notice: {notice.kind}"] += 1
+    if seen.awaited is not None and notice.kind == seen.awaited[0]:
+        seen.told_s.append(time.monotonic() - seen.awaited[1])
+        seen.awaited = None
 
 
 def _note(item: object, seen: _Seen, start: float, times_s: Any) -> None:
@@ -190,7 +203,7 @@ def _note(item: object, seen: _Seen, start: float, times_s: Any) -> None:
         seen.accepted += 1
         true = start + item.epoch.samples[:, 0].astype(np.float64) / RATE_HZ
         off = float(np.abs(true - item.epoch.onset - times_s).max())
-        if off > max(1 / RATE_HZ, 0.004) + 1e-3:  # half a millisecond is the clocks' and the float32 counter's
+        if off > max(1 / RATE_HZ, 0.004) + 1e-3:  # the last millisecond is the clocks' and the float32 counter's
             seen.wrong[item.trial] = off
 
 
@@ -210,7 +223,9 @@ def _at(text: str, at_s: float) -> str:
 
 
 def _cell(value: object) -> object:
-    return ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

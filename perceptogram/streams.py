@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,7 @@ from perceptogram import __version__
 from realtime.bundle import Bundle
 from realtime.outlets import EMBEDDINGS_TYPE, PERCEPTS_TYPE, PerceptOutlets
 from realtime.recorder import Recorder, Wanted
+from realtime.sources.base import Notice
 from realtime.sources.lsl import LslSource
 from stimuli.child import ChildError, ChildProcess
 from stimuli.marker_outlet import NAME
@@ -46,6 +48,8 @@ class LiveStreams:
         The EEG and the markers, while the context is open.
     outlets
         The percepts' streams, while the context is open.
+    recorder
+        Writes the streams; None where nothing is recorded. A dead one is replaced while `source` is read.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class LiveStreams:
         self._show_pictures = show_pictures
         self._headless = headless
         self._opened = ExitStack()
+        self.recorder: Recorder | None = None
         self.presenter: ChildProcess | None = None
         self._demands = 0
         self._lock = threading.Lock()  # scripts and the session's own thread may ask at once
@@ -94,9 +99,10 @@ class LiveStreams:
                     Wanted(f"{name} percepts", PERCEPTS_TYPE),
                     Wanted(f"{name} embeddings", EMBEDDINGS_TYPE),
                 ]
-                recorder = Recorder(self._record / RECORDING, wanted)
-                recorder.start()
-                opened.callback(recorder.stop)
+                self.recorder = Recorder(self._record / RECORDING, wanted)
+                self.recorder.start()
+                opened.callback(self.recorder.stop)
+                self.source.watch = self._recorder_notices
             self._opened = opened.pop_all()
         return self
 
@@ -123,6 +129,12 @@ class LiveStreams:
             self._demands += 1
             self.presenter.say(f"{SHOW}{picture}")
             return self._demands
+
+    def _recorder_notices(self) -> list[Notice]:
+        """Return what the recorder has to report, a dead one replaced."""
+        assert self.recorder is not None
+        told = [notice for notice in self.recorder.notices() if notice.kind != "recording"]
+        return [replace(notice, text=f"recorder: {notice.text}") for notice in told]
 
     def _start_presenter(self) -> ChildProcess:
         job = OnDemandJob(

@@ -7,7 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ STARTING_S = 20.0  # the same while it starts: importing takes long on a busy ma
 RESTARTED = ("restarted", "is read again, by a new process")
 RECONNECTED = ("reconnected", "was found again")
 LATE_S = 0.002
+WATCH_S = 0.25
 MERGE = 64  # chunks that wait together are handed on as one
 
 
@@ -73,11 +74,18 @@ class LslSource:
     ------
     SourceError
         If no stream agrees, several do, or the metadata leave the unit open; one line with the candidates.
+
+    Attributes
+    ----------
+    watch
+        Asked four times a second, whether samples come or not, for notices to yield among the events: whoever must not
+        die unnoticed, such as a recorder, is looked after in this way.
     """
 
     def __init__(self, stream: StreamSettings, markers: MarkerSettings | None = None) -> None:
         self._stream = stream
         self._markers = markers
+        self.watch: Callable[[], Sequence[Notice]] = tuple
         self._closed = False
         self._lock = threading.Lock()  # close() may come from another thread while a reader is being replaced
         self._waiting: Message | None = None
@@ -113,7 +121,7 @@ class LslSource:
         with self._lock:
             if self._spare is None and not self._closed:
                 self._spare = _Reader.start()
-        last_data = last_message = time.monotonic()
+        last_data = last_message = last_watch = time.monotonic()
         silent = replaced = False  # silent: it has been said that no data come
         while not self._closed:
             message = self._receive(min(0.1, self._stream.stall_s / 2))
@@ -138,6 +146,9 @@ class LslSource:
                 yield self._notice("lost", "is not read: the reading process died; starting another")
                 self._replace()
                 last_message, replaced = time.monotonic(), True
+            if now - last_watch > WATCH_S:
+                last_watch = now
+                yield from self.watch()
             if not silent and now - last_data > self._stream.stall_s:
                 silent = True
                 yield self._notice("stalled", f"has sent nothing for {now - last_data:.1f} s")
