@@ -1,4 +1,4 @@
-"""The two maps behind the display's patterns: from a decoded embedding to attributes, and from those to the electrodes."""
+"""The maps behind the display's patterns: from a decoded embedding to attributes, and from those to electrodes."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def make_patterns(
     x = (decoded - mean) * scale
     designs = [attribute.design(units.names) for attribute in attributes]
     found = read_out([x], designs, units, PERMUTATIONS, settings.seed, resamples=1)
-    told = np.flatnonzero(found.p[0] <= LEVEL_P)
-    if not len(told):
+    told = [place for place, p in enumerate(found.p[0]) if p <= LEVEL_P]
+    if not told:
         return None
     designs = [designs[place] for place in told]
     delay_s = float(trials.filters.get("delay_s") or 0.0)
@@ -118,7 +118,7 @@ def _answers(samples: Array, designs: Sequence[Array]) -> Array:
 
 
 def _ridge(x: Array, design: Array) -> Array:
-    """Return the ridge map ``[dims, columns]`` from standardised embeddings; the penalty by generalised cross-validation."""
+    """Return the ridge map ``[dims, columns]`` from standardised embeddings (generalised cross-validation)."""
     values, vectors = np.linalg.eigh(x @ x.T)
     values = np.maximum(values, 0.0)
     along = vectors.T @ (design - design.mean(axis=0))

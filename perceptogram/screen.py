@@ -58,6 +58,7 @@ class Screen:
     ) -> None:
         self._config = config
         self._channels = bundle.spec.channels
+        self._patterns = bundle.patterns if config.display.patterns else None
         self._pictures = pictures
         self._session = session
         self._renderer = renderer
@@ -72,6 +73,8 @@ class Screen:
             simulated=bundle.simulated,
             abstain_below=config.evidence.abstain_below,
             stall_s=config.stream.stall_s,
+            patterns=() if config.display.patterns else None,
+            electrodes=bundle.spec.channels,
         )
 
     def __call__(self, event: SessionEvent) -> None:
@@ -136,6 +139,7 @@ class Screen:
             confidence=percept.confidence,
             repeats=percept.repeats,
             ledger=dict(percept.ledger),
+            patterns=state.patterns if self._patterns is None else self._patterns.heads(percept.embedding),
         )
 
     def _listen(self) -> None:

@@ -248,6 +248,10 @@ def load_bundle(folder: str | Path) -> Bundle:
     if (times, channels, dims) != expected:
         msg = f"bundle {folder} is damaged: weights {bundle.weights.shape}, {expected} expected; fit it again"
         raise BundleError(msg)
+    patterns = bundle.patterns
+    if patterns is not None and (patterns.maps.shape[1], len(patterns.mean)) != (channels, dims):
+        msg = f"bundle {folder} is damaged: patterns of {patterns.maps.shape[1]} electrodes, {channels} expected"
+        raise BundleError(f"{msg}; fit it again")
     return bundle
 
 

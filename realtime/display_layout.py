@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from realtime.canvas import ACCENT, BACKGROUND, BAD, FAINT, FAIR, GOOD, LINE, MUTED, PANEL, TEXT, WARNING, Canvas
-from realtime.head import electrode_position
+from realtime.head import electrode_position, scalp_image
+from realtime.live_pattern import HeadPattern
 from realtime.rendering.frames import RenderState
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class DisplayState:
         Signal quality of each channel, 0 (bad) to 1 (good); None where it is not known.
     paused
         Whether the session is paused.
+    patterns
+        What the percept stands for at the electrodes, one head an attribute, of which the first four are shown in the
+        place of the delays; None where they are not asked for, empty where there are none.
+    electrodes
+        Names of the electrodes that the patterns are of.
     """
 
     title: str = "Perceptogram Live"
@@ -103,6 +109,8 @@ class DisplayState:
     ledger: Mapping[str, float] = field(default_factory=dict)
     quality: Mapping[str, float | None] = field(default_factory=dict)
     paused: bool = False
+    patterns: tuple[HeadPattern, ...] | None = None
+    electrodes: tuple[str, ...] = ()
 
     @property
     def abstains(self) -> bool:
@@ -133,7 +141,10 @@ def draw(state: DisplayState, size: tuple[int, int], now: float, hide_shown: boo
     _confidence(canvas, state)
     _nearest(canvas, state)
     _signal(canvas, state)
-    _delays(canvas, state)
+    if state.patterns is None:
+        _delays(canvas, state)
+    else:
+        _patterns(canvas, state, state.patterns)
     left = 32.0
     for key, action in KEYS:
         canvas.text((left, 700), key, 11.5, MUTED)
@@ -295,11 +306,7 @@ def _signal(canvas: Canvas, state: DisplayState) -> None:
     left, top, radius = 632.0, 540.0, 52.0
     _label(canvas, left, top + 12, "Signal")
     x, y = left + 196 - radius - 8, top + 80
-    for side in (-1, 1):
-        canvas.circle((x + side * radius, y), 7, LINE, 1.5)
-    canvas.lines([(x - 9, y - radius + 2), (x, y - radius - 10), (x + 9, y - radius + 2)], LINE, 1.5)
-    canvas.circle((x, y), radius, BACKGROUND)
-    canvas.circle((x, y), radius, LINE, 1.5)
+    _head(canvas, (x, y), radius)
     counts = {GOOD: 0, FAIR: 0, BAD: 0, FAINT: 0}
     few = len(state.quality) <= 10
     for name, value in state.quality.items():
@@ -314,6 +321,17 @@ def _signal(canvas: Canvas, state: DisplayState) -> None:
         baseline = top + 40 + 20 * row
         canvas.circle((left + 4, baseline - 4), 3.5, colour)
         canvas.text((left + 14, baseline), f"{counts[colour]} {word}", 12, MUTED)
+
+
+def _head(canvas: Canvas, middle: tuple[float, float], radius: float) -> None:
+    """Draw the outline of a head seen from above, nose up."""
+    x, y = middle
+    ear, nose = 0.13 * radius, 0.17 * radius
+    for side in (-1, 1):
+        canvas.circle((x + side * radius, y), ear, LINE, 1.5)
+    canvas.lines([(x - nose, y - radius + 2), (x, y - radius - 1.15 * nose), (x + nose, y - radius + 2)], LINE, 1.5)
+    canvas.circle(middle, radius, BACKGROUND)
+    canvas.circle(middle, radius, LINE, 1.5)
 
 
 def _quality_colour(value: float | None) -> str:
@@ -334,3 +352,24 @@ def _delays(canvas: Canvas, state: DisplayState) -> None:
             canvas.text((right, at), value, 13, TEXT, "right")
         else:
             canvas.text((right, at), "-", 13, FAINT, "right")
+
+
+def _patterns(canvas: Canvas, state: DisplayState, patterns: tuple[HeadPattern, ...]) -> None:
+    """Draw one small head for each attribute, and what the percept is of it."""
+    left, right, top, side = 868.0, 1248.0, 540.0, 80.0
+    _label(canvas, left, top + 12, "Patterns behind the percept")
+    if state.abstains or not patterns:
+        nothing = "none yet" if state.trial is None else "none in this bundle"
+        canvas.text((left, top + 58), "not enough evidence" if state.abstains else nothing, 14, MUTED)
+        return
+    canvas.text((right, top + 12), "blue below, orange above the mean", 11.5, FAINT, "right")
+    step = (right - left) / 4
+    for place, pattern in enumerate(patterns[:4]):
+        x, y = left + step * place + side / 2, top + 68
+        _head(canvas, (x, y), side / 2)
+        pixels = round(side) - 4
+        image = scalp_image(state.electrodes, pattern.values_uv, pattern.limit_uv, pixels)
+        box = (x - pixels / 2, y - pixels / 2, x + pixels / 2, y + pixels / 2)
+        canvas.picture(box, image, pixels / 2)
+        canvas.text((x, y + 60), canvas.fitted(pattern.says, step - 6, 13), 13, TEXT, "centre")
+        canvas.text((x, y + 77), f"{pattern.name} {1000 * pattern.latency_s:.0f} ms", 11, MUTED, "centre")

@@ -82,7 +82,7 @@ def scalp_image(
 def _interpolation(
     channels: tuple[str, ...], side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return for each pixel the electrodes' weights, how near the nearest is (0 to 1), and whether it is on the head."""
+    """Return each pixel's weights of the electrodes, how near the nearest is (0 to 1), and which lie on the head."""
     import numpy as np
 
     places = [electrode_position(name) for name in channels]
@@ -102,4 +102,4 @@ def _interpolation(
     nearest = squares.min(axis=1, keepdims=True)
     kernel = np.exp(-(squares - nearest) / (2 * (0.7 * width) ** 2))
     weights[:, known] = kernel / kernel.sum(axis=1, keepdims=True)
-    return weights, np.exp(-np.maximum(np.sqrt(nearest[:, 0]) - width, 0.0) ** 2 / (2 * width**2)), inside
+    return weights, np.exp(-(np.maximum(np.sqrt(nearest[:, 0]) - width, 0.0) ** 2) / (2 * width**2)), inside

@@ -7,6 +7,7 @@ import pytest
 from realtime.bundle import Bundle, BundleError, EmbeddingSpace, load_bundle
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
+from realtime.live_pattern import PatternAttribute, Patterns
 from realtime.low_level import LowLevelMap
 from realtime.sources.base import StreamSpec
 
@@ -110,3 +111,30 @@ def test_a_low_level_map_comes_back(bundle, tmp_path):
         np.testing.assert_array_equal(getattr(found, name), array)
     bundle.save(tmp_path / "b")
     assert load_bundle(tmp_path / "b").low_level is None
+
+
+def test_patterns_come_back_and_must_fit(bundle, tmp_path):
+    rng = np.random.default_rng(1)
+    shapes = {"mean": (4,), "scale": (4,), "readout": (4, 2), "maps": (2, 3)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    hue = PatternAttribute("hue", "circular", ("red", "yellow", "cyan", "blue"), 2, 0.12, 5.0, 0.3, 0.01)
+    patterns = Patterns((hue,), **arrays)
+    replace(bundle, patterns=patterns).save(tmp_path / "b")
+    found = load_bundle(tmp_path / "b").patterns
+    assert found.attributes == (hue,)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    replace(bundle, patterns=replace(patterns, maps=np.zeros((2, 5), np.float32))).save(tmp_path / "b")
+    with pytest.raises(BundleError, match="patterns of 5 electrodes, 3 expected"):
+        load_bundle(tmp_path / "b")
+    bundle.save(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").patterns is None
+
+
+def test_a_bundle_of_before_there_were_patterns_is_read(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    path = tmp_path / "b" / "bundle.json"
+    record = json.loads(path.read_text())
+    del record["patterns"]
+    path.write_text(json.dumps(record))
+    assert load_bundle(tmp_path / "b").patterns is None
