@@ -14,13 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from realtime.sources.base import Chunk, Notice
-from realtime.sources.metadata import SourceError
-
-if TYPE_CHECKING:
-    from configs.schema import StreamSettings
+from typing import Literal
 
 DISTRIBUTION = "perceptogram-live"
 LSL_GROUP, LSL_PORT = "239.255.172.215", 16571
@@ -65,14 +59,12 @@ class Check:
 
 def check_pylsl() -> Check:
     """Which liblsl pylsl reads streams with."""
-    return _guarded(
-        "liblsl of pylsl", _isolated(_pylsl_version), "reinstall pylsl 1.18.2 or newer, which carries liblsl"
-    )
+    return guarded("liblsl of pylsl", isolated(_pylsl_version), "reinstall pylsl 1.18.2 or newer, which carries liblsl")
 
 
 def check_mne_lsl() -> Check:
     """Which liblsl mne-lsl carries."""
-    return _guarded("liblsl of mne-lsl", _isolated(_mne_lsl_version), "reinstall mne-lsl", otherwise="warning")
+    return guarded("liblsl of mne-lsl", isolated(_mne_lsl_version), "reinstall mne-lsl", otherwise="warning")
 
 
 def check_discovery() -> Check:
@@ -80,18 +72,18 @@ def check_discovery() -> Check:
     advice = (
         "let UDP 16571-16604 and TCP 16572-16604 through the firewall, or set KnownPeers = {127.0.0.1} in lsl_api.cfg"
     )
-    return _guarded("LSL on this machine", _isolated(_see_itself), advice)
+    return guarded("LSL on this machine", isolated(_see_itself), advice)
 
 
 def check_multicast() -> Check:
     """Whether LSL's questions for streams come through the network of this machine."""
-    return _guarded("LSL on the network", _multicast, _MULTICAST_ADVICE, otherwise="warning")
+    return guarded("LSL on the network", _multicast, _MULTICAST_ADVICE, otherwise="warning")
 
 
 def check_screen() -> Check:
     """Whether a flip of the participant's screen waits for it, and how often it refreshes."""
     advice = "flips cannot be timed here: show pictures on another machine, or reinstall pygame-ce"
-    return _guarded("screen", _isolated(_see_flips), advice, otherwise="warning")
+    return guarded("screen", isolated(_see_flips), advice, otherwise="warning")
 
 
 def check_packages() -> Check:
@@ -121,7 +113,7 @@ def check_packages() -> Check:
 
 def check_gpu() -> Check:
     """Which device pictures would be painted on."""
-    return _guarded("GPU", _gpu, "reinstall torch")
+    return guarded("GPU", _gpu, "reinstall torch")
 
 
 def check_disk(folder: Path) -> Check:
@@ -169,45 +161,6 @@ def check_broker(host: str = "localhost", port: int = 1883, timeout_s: float = 2
     return Check(name, "ok", f"answers in {taken_ms:.1f} ms")
 
 
-def check_stream(settings: StreamSettings, seconds: float = 10.0) -> Check:
-    """Whether the EEG stream that `settings` ask for comes whole, on time and at its rate; takes `seconds`."""
-    from realtime.sources.lsl import LslSource
-    from realtime.timeline import Fault, Timeline
-
-    name = "EEG stream"
-    try:
-        source = LslSource(settings)
-    except SourceError as error:
-        return Check(name, "broken", str(error), "list what is there: perceptogram streams")
-    timeline = Timeline(source.spec.rate_hz)
-    faults: list[str] = []
-    ages_ms: list[float] = []
-    samples = 0
-    give_up = time.monotonic() + seconds
-    for event in source.events():
-        if isinstance(event, Chunk):
-            samples += len(event.stamps)
-            ages_ms.append((event.arrived - float(event.stamps[-1])) * 1e3)
-            faults += [item.kind for item in timeline.push(event) if isinstance(item, Fault)]
-        elif isinstance(event, Notice):
-            faults.append(event.kind)
-        if time.monotonic() >= give_up:
-            break
-    source.close()
-    spec = source.spec
-    found = f"{spec.name!r}, {len(spec.channels)} channels at {spec.rate_hz:g} Hz in {spec.unit}"
-    if not samples:
-        return Check(name, "broken", f"{found}, sends nothing", "start the amplifier's acquisition")
-    age_ms = sorted(ages_ms)[len(ages_ms) // 2]
-    told = f"{found}, measured {timeline.rate_hz_measured:.3f} Hz, {timeline.lost} of {samples + timeline.lost} samples"
-    told = f"{told} lost in {seconds:g} s, {age_ms:.1f} ms old on arrival"
-    if timeline.lost or faults:
-        listed = ", ".join(sorted(set(faults)))
-        advice = "move the receiver closer, use a cable, or close other programs"
-        return Check(name, "warning", f"{told}{'; ' if listed else ''}{listed}", advice)
-    return Check(name, "ok", told)
-
-
 def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> list[Check]:
     """Return every check, in the order in which a person would mend things."""
     return [
@@ -223,7 +176,7 @@ def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> li
     ]
 
 
-def _guarded(
+def guarded(
     name: str, look: Callable[[], Check], advice: str, otherwise: Literal["warning", "broken"] = "broken"
 ) -> Check:
     """Return what `look` finds; whatever it raises is what was found."""
@@ -233,7 +186,7 @@ def _guarded(
         return Check(name, otherwise, " ".join(f"{type(error).__name__}: {error}".split()), advice)
 
 
-def _isolated(look: Callable[[], Check]) -> Callable[[], Check]:
+def isolated(look: Callable[[], Check]) -> Callable[[], Check]:
     """Return `look` made to run in a process of its own: liblsl may abort the one it runs in."""
 
     def look_from_here() -> Check:

@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def doctor(
-        config: str | None = typer.Option(None, help="Watch the EEG stream that this YAML file or preset names, too."),
+        config: str | None = typer.Option(
+            None, help="YAML file or preset that names the EEG stream to watch; else the only one there is."
+        ),
         folder: Path = typer.Option(Path(), help="Where a session would be recorded."),
         json_file: Path | None = typer.Option(None, "--json", help="Write what was found to this file."),
     ) -> None:
@@ -26,13 +28,13 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram doctor --config my_lab.yaml
         """
         from configs.schema import load_config
-        from realtime.health import check_all, check_stream
+        from realtime.health import check_all
+        from realtime.stream_health import check_any_stream, check_stream
 
         settings = None if config is None else load_config(config)
-        with console.status("looking; the disk and LSL take a few seconds"):
+        with console.status("looking; a stream is watched for ten seconds"):
             found = check_all(folder)
-            if settings is not None:
-                found.append(check_stream(settings.stream))
+            found += check_any_stream() if settings is None else check_stream(settings.stream)
         for check in found:
             console.print(f"[{COLOURS[check.status]}]{check.status:>7}[/]  {check.name}: {check.found}")
             if check.status != "ok":
