@@ -41,6 +41,8 @@ class Amplifier:
         Time between markers, each sent twice: as a string and as a number; None for none.
     tag
         Source id of the EEG stream; the markers' end in ``-markers`` (strings) and ``-events`` (numbers).
+    pid
+        Id of the process that sends.
     """
 
     channels: int
@@ -48,6 +50,7 @@ class Amplifier:
     samples_a_push: int = 1
     onset_every_s: float | None = None
     tag: str = ""
+    pid: int = 0
 
     @property
     def spec(self) -> StreamSpec:
@@ -64,7 +67,7 @@ def sending(amplifier: Amplifier) -> Iterator[Amplifier]:
     process = context.Process(target=_send, args=(theirs, amplifier), daemon=True)
     process.start()
     try:
-        yield amplifier
+        yield replace(amplifier, pid=process.pid or 0)
     finally:
         ours.close()
         process.kill()

@@ -157,11 +157,13 @@ def receive(pipe: Connection, receiver: Receiver, amplifier: Amplifier, epochs: 
     pipe.send({"ms": delays, "core": share})
 
 
-def cpu_s() -> float:
-    """Return the processor time that this process and those below it have used, in seconds."""
+def cpu_s(without: int = 0) -> float:
+    """Return the seconds of processor time that this process and those below it have used, all but one's."""
     here = psutil.Process()
     used = 0.0
     for process in (here, *here.children(recursive=True)):
+        if process.pid == without:
+            continue
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
