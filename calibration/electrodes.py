@@ -110,12 +110,7 @@ def electrode_preference(
     """
     rate_hz = 1 / float(times_s[1] - times_s[0])
     binned = units.binned(rate_hz)
-    alone = []
-    for place in range(len(channels)):
-        if progress is not None:
-            progress(place, len(channels))
-        alone.append(binned[:, :, place])
-    found = read_out(alone, designs, units, permutations, seed)
+    found = read_out(list(binned.transpose(2, 0, 1)), designs, units, permutations, seed, progress=progress)
     together, loss, low, high = leave_one_out(binned, designs, units, seed)
     share, latency, early, late = latencies(units.samples, times_s, designs, seed)
     for values in (latency, early, late):

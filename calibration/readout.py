@@ -6,7 +6,7 @@ different folds share training pictures, so a cross-validated score varies more 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -219,6 +219,7 @@ def read_out(
     permutations: int = 200,
     seed: int = 0,
     resamples: int = 500,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Readouts:
     """Read each design from each group of features alone.
 
@@ -234,6 +235,8 @@ def read_out(
         How often the units' labels are shuffled, the same shuffles for all groups.
     seed, resamples
         Of shuffles and bootstrap.
+    progress
+        Told how many groups are done and of how many.
     """
     owners = np.repeat(np.arange(len(designs)), [design.shape[1] for design in designs])
     y = np.concatenate(designs, axis=1)
@@ -242,6 +245,8 @@ def read_out(
     null = np.empty((permutations, len(groups), len(designs)))
     at_once = max(1, _BATCH // y.shape[1])
     for place, x in enumerate(groups):
+        if progress is not None:
+            progress(place, len(groups))
         parts = products(predict(x, y, owners, units.folds), y, owners, units.folds)
         r[place] = correlation_of(parts.sum(axis=1))
         draws[:, place] = bootstrap(parts, seed, resamples)

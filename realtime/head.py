@@ -75,7 +75,8 @@ def scalp_image(
     ends = np.where(strength[:, None] < 0, colours[0], colours[2])
     pixels = colours[1] + np.abs(strength)[:, None] * (ends - colours[1])
     pixels[~inside] = (18, 20, 23)
-    return pixels.round().astype(np.uint8).reshape(side, side, 3)
+    image: NDArray[np.uint8] = pixels.round().astype(np.uint8).reshape(side, side, 3)
+    return image
 
 
 @lru_cache(maxsize=8)

@@ -96,13 +96,13 @@ class Patterns:
 
     def heads(self, embedding: NDArray[np.float32]) -> tuple[HeadPattern, ...]:
         """Return the patterns of one embedding ``[dims]``."""
-        values = ((embedding - self.mean) * self.scale) @ self.readout
+        values = (((embedding - self.mean) * self.scale) @ self.readout).astype(np.float32)
         heads, first = [], 0
         for attribute in self.attributes:
             own = slice(first, first + attribute.columns)
             first += attribute.columns
             says = _nearest_level(attribute, values[own])
-            pattern = values[own] @ self.maps[own]
+            pattern = (values[own] @ self.maps[own]).astype(np.float32)
             heads.append(HeadPattern(attribute.name, says, attribute.latency_s, pattern, attribute.limit_uv))
         return tuple(heads)
 
