@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 STOP = "stop"
+FIRST = -10
+"""Niceness of a process that must not be late."""
 Report = Callable[..., None]
 
 
@@ -178,3 +180,15 @@ def commands() -> queue.SimpleQueue[str]:
 
     threading.Thread(target=listen, name="commands", daemon=True).start()
     return heard
+
+
+def put_first() -> bool:
+    """Have this thread, and those it starts, run before other programs; return whether the system lets it.
+
+    Linux does for root, and for users who have a nice limit in ``/etc/security/limits.conf``.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
+    except (AttributeError, OSError):  # AttributeError: not a POSIX system
+        return False
+    return True

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from configs.schema import PictureSettings, StimulusSettings, load_config
-from stimuli.child import STOP, ChildProcess, Report, commands, report
+from stimuli.child import STOP, ChildProcess, Report, commands, put_first, report
 from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet
 from stimuli.pictures import open_pictures
 from stimuli.presentation import Aborted, FrameLog, Presentation, Shown, read_shown
@@ -112,11 +112,13 @@ def run_presenter(job: PresenterJob, words: queue.SimpleQueue[str], tell: Report
     pictures = open_pictures(job.pictures)
     for name in planned.pictures:
         pictures.label(name)  # Refuses a name that the set does not have, before anything is shown.
+    first = put_first()
     outlet = MarkerOutlet(job.name, job.source_id)
     screen = Screen(job.stimulus, headless=job.headless, clock=pylsl.local_clock)
     try:
         refresh = screen.refresh
         about = {"driver": screen.driver, "vsync": refresh.vsync, "refresh_hz": round(refresh.rate_hz, 3)}
+        about |= {"put_first": first}
         tell("ready", trials=len(planned.trials), duration_s=planned.duration_s, **about)
         if job.hold:
             _wait_for_begin(words)

@@ -1,9 +1,6 @@
 """One run of a plan inside this process: keys, pauses and breaks; and a real window under Xvfb."""
 
-import os
 import queue
-import shutil
-import subprocess
 
 import numpy as np
 import pylsl
@@ -142,26 +139,6 @@ def test_the_clock_is_waited_for_to_the_millisecond(screen):
         errors.append(pylsl.local_clock() - deadline)
     assert min(errors) >= 0
     assert np.median(errors) < 0.001
-
-
-@pytest.fixture
-def display(monkeypatch):
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed")
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x640x24", "-nolisten", "tcp"],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as told:
-        number = told.readline().strip()
-    monkeypatch.setenv("DISPLAY", f":{number}")
-    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
-    yield
-    server.terminate()
-    server.wait(10)
 
 
 def test_a_real_window_keeps_the_plan_and_claims_no_vsync_where_there_is_none(display):

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
+from presenter_ear import Ear
 
 from configs.schema import PictureSettings, StimulusSettings
 from stimuli.child import ChildError, ChildProcess
-from stimuli.markers import read_marker
 from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.presentation import read_shown
 from stimuli.presenter import BEGIN, MODULE, PresenterJob, start_presenter
@@ -34,26 +34,6 @@ def job(tmp_path, request):
         hold=True,
         source_id=f"markers-{tmp_path.name}",
     )
-
-
-class Ear:
-    """An inlet on a presenter's markers, open before the presenter begins."""
-
-    def __init__(self, source_id):
-        import pylsl
-
-        (info,) = pylsl.resolve_byprop("source_id", source_id, timeout=10)
-        self.type, self.inlet = info.type(), pylsl.StreamInlet(info)
-        self.inlet.open_stream(timeout=10)
-
-    def hear(self, until, count=1):
-        """Return every marker up to number `count` of the kind `until`."""
-        markers = []
-        while sum(marker.kind == until for marker in markers) < count:
-            sample, stamp = self.inlet.pull_sample(timeout=20)
-            assert sample is not None, f"no marker {until!r} after {[marker.kind for marker in markers]}"
-            markers.append(read_marker(sample[0], stamp))
-        return markers
 
 
 def test_a_run_shows_the_plan_on_time_and_stamps_each_marker_with_its_flip(job):
