@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,9 @@ from stimuli.pictures import open_pictures
 
 GENERATOR_PATIENCE_S = 120.0
 LOOK_S = 0.1
+SWITCH_S = 0.0005
+"""After which another Python thread of this process, such as a script's, makes way for the EEG; Python's own is ten
+times that."""
 LINGER_S = 1.0
 """How long a live stream is still read after its program has said that all is sent."""
 
@@ -96,6 +100,8 @@ def decode(
 
     with ExitStack() as opened:
         opened.callback(source.close)
+        opened.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_S)
         control = None
         if config.control.url is not None:
             control = opened.enter_context(Control(config.control, config.name, bundle.space))

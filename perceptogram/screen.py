@@ -84,9 +84,8 @@ class Screen:
             case Tick(stamp):
                 renderer = None if self._renderer is None else self._renderer.state
                 notice = "" if state.notice.startswith("EEG stream") and "nothing" in state.notice else state.notice
-                self._listen()
                 state = replace(
-                    state,
+                    self._listen(state),
                     data_stamp=stamp,
                     renderer=renderer,
                     notice=notice,
@@ -142,18 +141,19 @@ class Screen:
             patterns=state.patterns if self._patterns is None else self._patterns.heads(percept.embedding),
         )
 
-    def _listen(self) -> None:
-        """Take in what happened at the window."""
-        if self._display is None:
-            return
-        for event in self._display.events():
+    def _listen(self, state: DisplayState) -> DisplayState:
+        """Take in what happened at the window; return `state` with the time at which its picture was on the screen."""
+        for event in () if self._display is None else self._display.events():
             if isinstance(event, Shown) and event.step == event.of:
                 self.shown[event.trial] = event.stamp
                 self._tell_shown(event.trial, event.stamp)
+                if event.trial == state.trial:
+                    state = replace(state, ledger={**state.ledger, "shown": event.stamp})
             elif isinstance(event, Pressed) and event.action == "pause":
                 self._session.paused = not self._session.paused
             elif isinstance(event, Pressed):
                 self._close()
+        return state
 
 
 def _mean(scores: Iterable[float | None]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 import time
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NICENESS = 5
+"""Pressing pictures into JPEG must not take the processor from the EEG."""
 STATUS_S = 0.2
 FLUSH_S = 2.0
 """Time that what waits is given to reach the broker at the end."""
@@ -152,6 +155,8 @@ def run_control(
 ) -> None:
     """Serve one session until it says `STOP` or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     _Control(reports, address, topics, space).serve(inbox)
 
 
