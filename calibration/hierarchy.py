@@ -1,9 +1,10 @@
-"""When the EEG tells of a picture's pixels, of its texture and of its meaning: decoding and similarity over time."""
+"""When the EEG tells of a picture's pixels, its texture and its embedding: decoding and similarity over time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Space:
 
 
 def picture_spaces(images: Sequence[NDArray[np.uint8]], embeddings: NDArray[np.floating]) -> list[Space]:
-    """Return the three descriptions of pictures, from what is in the retina to what is in the mind.
+    """Return the three descriptions of pictures, from colours by place to what is shown.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def picture_spaces(images: Sequence[NDArray[np.uint8]], embeddings: NDArray[np.f
     return [
         Space("pixels", "8 × 8 colours", np.array([coarse_pixels(image) for image in images])),
         Space("texture", "energy by spatial frequency and orientation", np.array([texture_bands(i) for i in images])),
-        Space("meaning", "the decoder's embedding", embeddings.astype(np.float64)),
+        Space("semantic", "the decoder's embedding (holds colour too)", embeddings.astype(np.float64)),
     ]
 
 
@@ -91,7 +92,7 @@ def texture_bands(image: NDArray[np.uint8]) -> Array:
     cycles = np.hypot(down, across)
     turn = np.floor((np.arctan2(down, across) / np.pi + 0.5 / _ORIENTATIONS) % 1 * _ORIENTATIONS)
     bands = []
-    for low, high in zip(_OCTAVES, _OCTAVES[1:], strict=False):
+    for low, high in pairwise(_OCTAVES):
         if low >= min(grey.shape) / 2:
             break
         ring = (cycles >= low) & (cycles < high)

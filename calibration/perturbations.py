@@ -47,8 +47,8 @@ class Perturbations:
     middles_s
         ``[stretches]``: middle of each exchanged stretch after onset.
     pulls
-        For the embedding and each attribute ``[3, stretches]``: how far a stretch of another picture's EEG moves what is
-        decoded towards that picture, as a share of the whole way, with its 95 % interval over pictures.
+        For the embedding and each attribute ``[3, stretches]``: how far a stretch of another picture's EEG moves
+        what is decoded towards that picture, as a share of the whole way, with its 95 % interval over pictures.
     n_trials, n_pictures
         How much stands behind it.
     """
@@ -234,7 +234,7 @@ def _agreement(
 ) -> Part:
     owners = np.zeros(design.shape[1], np.int64)
     parts = products(told, design, owners, folds)[:, :, 0]
-    summed = np.stack([np.bincount(units, weights=part) for part in parts])[:, :, None]
+    summed = np.stack([np.bincount(units, weights=part).astype(np.float64) for part in parts])[:, :, None]
     low, high = interval(bootstrap(summed, seed)[:, 0])
     return Part(name, 0.0, float(correlation_of(summed.sum(axis=1))[0]), float(low), float(high))
 
