@@ -117,9 +117,9 @@ def decode(
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock, live=live)
         pictures = open_pictures(config.pictures)
-        folder = SessionFolder(out, pictures)
+        folder = SessionFolder(out, pictures, config.pictures)
         opened.callback(folder.close)
-        display = opened.enter_context(Display(config.display, out)) if window else None
+        display = opened.enter_context(Display(config.display, out, config.pictures)) if window else None
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
 
         def tell_shown(trial: int, stamp: float) -> None:

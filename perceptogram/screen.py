@@ -12,6 +12,7 @@ from configs.schema import Config
 from realtime.bundle import Bundle
 from realtime.display import Display
 from realtime.display_layout import DisplayState, Similar, draw
+from realtime.display_pictures import LookUp
 from realtime.display_window import Pressed, Shown
 from realtime.epochs import Refused, Retracted
 from realtime.evidence import Percept
@@ -19,7 +20,7 @@ from realtime.quality import signal_quality
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded, Renderer, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
-from stimuli.pictures import PictureError, PictureSet
+from stimuli.pictures import PictureSet
 
 KEPT_PERCEPTS = 32
 
@@ -32,7 +33,7 @@ class Screen:
     config, bundle
         Of the session.
     pictures
-        Looks up what was shown and the nearest pictures.
+        Whose names and labels are shown; the pictures themselves are looked up where the display is drawn.
     session
         Whose state is shown, and which the person at the screen may pause.
     renderer
@@ -118,23 +119,18 @@ class Screen:
 
     def save(self, path: Path, size: tuple[int, int] = (1280, 720)) -> None:
         """Save what a screen would show now."""
-        draw(self.state, size, self.state.data_stamp or local_clock()).save(path)
+        state = LookUp(self._pictures)(self.state)
+        draw(state, size, state.data_stamp or local_clock()).save(path)
 
     def _with(self, state: DisplayState, percept: Percept) -> DisplayState:
-        nearest = []
-        for near in percept.neighbours:
-            try:
-                nearest.append(Similar(self._pictures.image(near.name, 128), near.label, near.similarity))
-            except PictureError:
-                break  # a class stands for many pictures and has none of its own
         known = percept.picture is not None and percept.picture in self._pictures.names
         picture = percept.picture or ""
         return replace(
             state,
             trial=percept.trial,
-            shown=self._pictures.image(picture, 256) if known else None,
+            shown_name=picture,
             shown_label=self._pictures.label(picture) if known else picture,
-            nearest=tuple(nearest),
+            nearest=tuple(Similar(None, near.label, near.similarity, near.name) for near in percept.neighbours),
             confidence=percept.confidence,
             repeats=percept.repeats,
             ledger=dict(percept.ledger),

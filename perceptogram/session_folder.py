@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from realtime.contact_sheet import side_by_side
+from configs.schema import PictureSettings
+from perceptogram.picture_writer import PictureWriter
 from realtime.epochs import Refused, Retracted
 from realtime.ledger import PerceptLog
 from realtime.rendering.frames import Frame
@@ -25,14 +24,14 @@ class SessionFolder:
     ----------
     folder
         Where to write; made where it is missing.
-    pictures
-        Looks up what was shown; None where the pictures are not known.
+    pictures, settings
+        The set from which pictures were shown, for labels and for the process that saves pictures.
     """
 
-    def __init__(self, folder: Path, pictures: PictureSet | None) -> None:
+    def __init__(self, folder: Path, pictures: PictureSet, settings: PictureSettings) -> None:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        self._folder = folder
         self._pictures = pictures
+        self._writer = PictureWriter(folder, settings)
         self._log = PerceptLog(folder / "percepts.jsonl")
         self._waiting: dict[int, dict[str, Any]] = {}
 
@@ -41,8 +40,8 @@ class SessionFolder:
         percept = event.percept
         label = None
         if percept.picture is not None:
-            known = self._pictures is not None and percept.picture in self._pictures.names
-            label = self._pictures.label(percept.picture) if known and self._pictures else percept.picture
+            known = percept.picture in self._pictures.names
+            label = self._pictures.label(percept.picture) if known else percept.picture
         record = {
             "trial": percept.trial,
             "picture": percept.picture,
@@ -93,21 +92,16 @@ class SessionFolder:
         self._log.write({"trial": event.trial, "picture": event.marker.picture, what: event.reason})
 
     def close(self) -> None:
-        """Write what still waits."""
+        """Write what still waits, and wait for the pictures that are being saved."""
         for trial in list(self._waiting):
             self._write(trial)
         self._log.close()
+        self._writer.close()
 
     def _write(self, trial: int) -> None:
         self._log.write(self._waiting.pop(trial))
 
     def _save(self, frame: Frame, picture: str | None) -> str:
-        known = self._pictures is not None and picture in self._pictures.names
-        image = Image.fromarray(frame.image)
-        if known and self._pictures is not None and picture is not None:
-            image = side_by_side(self._pictures.image(picture, frame.image.shape[0]), frame.image)
         name = f"pictures/{frame.trial:04d}-{(picture or 'unknown').replace('/', '_')}.png"
-        part = self._folder / (name + ".part")
-        image.save(part, format="PNG")
-        part.rename(self._folder / name)
+        self._writer.save(name, frame.image, picture)
         return name

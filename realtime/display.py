@@ -20,7 +20,7 @@ from realtime.mailbox import Mailbox
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from configs.schema import DisplaySettings
+    from configs.schema import DisplaySettings, PictureSettings
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +42,17 @@ class Display:
         Size, full screen, frame rate.
     folder
         Where snapshots go.
+    pictures
+        The set in which the window looks up what a state only names.
     """
 
-    def __init__(self, settings: DisplaySettings, folder: Path) -> None:
+    def __init__(self, settings: DisplaySettings, folder: Path, pictures: PictureSettings | None = None) -> None:
         context = get_context("spawn")
         self._frame_s = 1 / settings.frame_rate_hz
         self._states = Mailbox(CAPACITY, context)
         self._reports, theirs = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=run_window, args=(settings, self._states, theirs, folder), name="display", daemon=True
+            target=run_window, args=(settings, self._states, theirs, folder, pictures), name="display", daemon=True
         )
         self._theirs = theirs
         self._events: deque[DisplayEvent] = deque(maxlen=KEPT_EVENTS)
@@ -138,7 +140,10 @@ def _small(state: DisplayState) -> DisplayState:
         state,
         picture=None if state.picture is None else _limited(state.picture, PICTURE_LIMIT),
         shown=None if state.shown is None else _limited(state.shown, SHOWN_LIMIT),
-        nearest=tuple(replace(near, image=_limited(near.image, NEAREST_LIMIT)) for near in state.nearest[:5]),
+        nearest=tuple(
+            near if near.image is None else replace(near, image=_limited(near.image, NEAREST_LIMIT))
+            for near in state.nearest[:5]
+        ),
         ledger=dict(state.ledger),
         quality=dict(state.quality),
     )

@@ -31,11 +31,12 @@ KEYS = (("Space", "pause"), ("F", "full screen"), ("S", "snapshot"), ("H", "hide
 
 @dataclass(frozen=True, eq=False)
 class Similar:
-    """A picture of the gallery near the percept."""
+    """A picture of the gallery near the percept; where it is only named, the window looks it up."""
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     label: str
     similarity: float
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +55,8 @@ class DisplayState:
         Reconstruction, uint8 ``[h, w, 3]``; None before the first.
     step, of
         How far the reconstruction is.
-    shown, shown_label
-        What the participant saw, where it is known.
+    shown, shown_label, shown_name
+        What the participant saw, where it is known; where it is only named, the window looks it up.
     nearest
         Nearest pictures, nearest first; the first five are shown.
     confidence
@@ -96,6 +97,7 @@ class DisplayState:
     of: int = 0
     shown: NDArray[np.uint8] | None = None
     shown_label: str = ""
+    shown_name: str = ""
     nearest: tuple[Similar, ...] = ()
     confidence: float | None = None
     abstain_below: float = 0.0
@@ -293,7 +295,8 @@ def _nearest(canvas: Canvas, state: DisplayState) -> None:
         if k >= len(state.nearest):
             continue
         near = state.nearest[k]
-        canvas.picture(box, near.image, 10)
+        if near.image is not None:
+            canvas.picture(box, near.image, 10)
         canvas.text((x, top + side + 46), canvas.fitted(near.label, side - 40, 13), 13)
         canvas.text((x + side, top + side + 46), f"{near.similarity:.2f}", 13, MUTED, "right")
         canvas.rectangle((x, top + side + 54, x + side, top + side + 58), LINE, 2)

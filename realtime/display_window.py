@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from realtime.display_layout import DisplayState, draw
+from realtime.display_pictures import LookUp
 from realtime.mailbox import Mailbox
+from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
-    from configs.schema import DisplaySettings
+    from configs.schema import DisplaySettings, PictureSettings
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +152,9 @@ class Window:
         return []
 
 
-def run_window(settings: DisplaySettings, states: Mailbox, events: Connection, folder: Path) -> None:
+def run_window(
+    settings: DisplaySettings, states: Mailbox, events: Connection, folder: Path, pictures: PictureSettings | None
+) -> None:
     """Show the newest of `states` until the window is closed or the session is gone; what happens goes to `events`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
     if hasattr(os, "nice"):
@@ -161,7 +165,8 @@ def run_window(settings: DisplaySettings, states: Mailbox, events: Connection, f
     try:
         window = Window(settings, folder)
         events.send(Opened())
-        _serve(window, 1 / settings.frame_rate_hz, states, events)
+        look_up = None if pictures is None else LookUp(open_pictures(pictures))
+        _serve(window, 1 / settings.frame_rate_hz, states, events, look_up)
         window.close()
     except pygame.error as error:
         events.send(Lost(f"no window: {error}"))
@@ -169,7 +174,7 @@ def run_window(settings: DisplaySettings, states: Mailbox, events: Connection, f
         logger.info("the session is gone; the display ends")
 
 
-def _serve(window: Window, frame_s: float, states: Mailbox, events: Connection) -> None:
+def _serve(window: Window, frame_s: float, states: Mailbox, events: Connection, look_up: LookUp | None) -> None:
     from pylsl import local_clock
 
     state, number, drawn_at = DisplayState(), 0, -REDRAW_S
@@ -182,12 +187,12 @@ def _serve(window: Window, frame_s: float, states: Mailbox, events: Connection) 
             events.send(event)
         if Pressed("close") in told:
             return
-        now = local_clock()
         if letter is not None:
             number, state = letter
-        elif not told and now - drawn_at < REDRAW_S:
+            state = state if look_up is None else look_up(state)
+        elif not told and local_clock() - drawn_at < REDRAW_S:
             continue
-        window.show(state, now)
+        window.show(state, local_clock())
         drawn_at = local_clock()
         if state.trial is not None and state.picture is not None and not state.abstains:
             if on_screen != (state.trial, state.step):

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.schema import DisplaySettings
+from configs.schema import DisplaySettings, PictureSettings
 from realtime.display import Display
 from realtime.display_layout import DisplayState, Similar, draw
+from realtime.display_pictures import LookUp
 from realtime.display_window import Lost, Opened, Pressed, Saved, Shown, Window
 from realtime.rendering.frames import RenderState
+from stimuli.pictures import open_pictures
 
 SIZE = (1280, 720)
 PATIENCE_S = 30.0
@@ -103,6 +105,30 @@ def test_any_size_and_any_text_can_be_drawn(size):
     odd = replace(STATE, title="名前 über " * 20, shown_label="x" * 300, notice="w " * 500, repeats=1000, nearest=())
     for state in (DisplayState(), STATE, odd):
         assert draw(state, size, 0.0).size == size
+
+
+def test_what_is_only_named_is_looked_up_once():
+    pictures = open_pictures(PictureSettings(), "test")
+    first, second = pictures.names[:2]
+    drawn = []
+
+    class Counting:
+        names = pictures.names
+
+        def image(self, name, side):
+            drawn.append((name, side))
+            return pictures.image(name, side)
+
+    look_up = LookUp(Counting())
+    near = (Similar(None, "a", 0.5, second), Similar(None, "a class", 0.4, "face"))
+    named = replace(STATE, shown=None, shown_name=first, nearest=near)
+    for _ in range(2):
+        state = look_up(named)
+    assert drawn == [(second, 128), (first, 256)]
+    np.testing.assert_array_equal(state.shown, pictures.image(first, 256))
+    np.testing.assert_array_equal(state.nearest[0].image, pictures.image(second, 128))
+    assert state.nearest[1].image is None
+    assert (pixels(state) != pixels(named)).any()
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+import numpy as np
+from PIL import Image
+
+from configs.schema import PictureSettings
+from perceptogram.session_folder import SessionFolder
+from realtime.epochs import Epoch, Refused
+from realtime.evidence import Percept
+from realtime.gallery import Neighbour
+from realtime.ledger import read_percepts
+from realtime.rendering.frames import Frame
+from realtime.session import Decoded
+from realtime.sources.base import Marker
+from stimuli.pictures import open_pictures
+
+SIDE = 64
+
+
+def decoded(trial, picture, drift=None):
+    epoch = Epoch(trial, Marker(1.0, "picture", picture), 1.0, np.zeros((2, 1), np.float32), (), 2.0, 2.1)
+    percept = Percept(trial, picture, np.zeros(4, np.float32), 1, 0.5, (Neighbour("x", "fish", 0.2),), two_way=0.75)
+    return Decoded(percept, percept.embedding, epoch, 12.0, 3.0, drift)
+
+
+def frame(trial, step, of):
+    return Frame(
+        trial, step, of, np.full((SIDE, SIDE, 3), 40 * step, np.uint8), {f"picture_{step}": float(step)}, trial
+    )
+
+
+def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tmp_path):
+    settings = PictureSettings()
+    pictures = open_pictures(settings)
+    known = pictures.names[0]
+    folder = SessionFolder(tmp_path, pictures, settings)
+    folder.decoded(decoded(0, known, {"shift": 0.1234567, "scale": 1.0}), painted=True)
+    folder.decoded(decoded(1, None), painted=True)
+    folder.decoded(decoded(2, known), painted=False)
+    folder.frame(frame(0, 1, 2))
+    folder.frame(frame(0, 2, 2))
+    folder.frame(frame(1, 2, 2))
+    folder.shown(1, 9.0)
+    folder.not_decoded(Refused(3, Marker(4.0, "picture", known), "hole"))
+    folder.close()
+    records = {record["trial"]: record for record in read_percepts(tmp_path / "percepts.jsonl") if "repeats" in record}
+    assert list(records) == [2, 0, 1], "a trial waits for its picture"
+    assert records[0]["drift"] == {"shift": 0.1235, "scale": 1.0}
+    assert (records[0]["two_way"], records[0]["sham_two_way"]) == (0.75, None)
+    assert records[0]["ledger"] == {"picture_1": 1.0, "picture_2": 2.0}
+    assert records[2]["file"] is None
+    with Image.open(tmp_path / records[0]["file"]) as beside:
+        assert beside.width > 1.6 * beside.height, "shown and reconstructed"
+    with Image.open(tmp_path / records[1]["file"]) as alone:
+        np.testing.assert_array_equal(np.asarray(alone), frame(1, 2, 2).image)
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
