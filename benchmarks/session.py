@@ -31,7 +31,7 @@ from perceptogram.session import Session
 from realtime import lsl_config, session
 from realtime.broker import EmbeddedBroker
 from realtime.bundle import Bundle
-from realtime.evidence import Percept
+from realtime.evidence import Evidence, Percept
 from realtime.ledger import read_percepts, trial_times
 from realtime.ledger import summary as summarise_ledger
 from realtime.sources.simulated import SimulatedStream, start_simulated
@@ -43,6 +43,8 @@ N_CALIBRATION = 450
 CANDIDATES = 20
 REPEATS = 8
 EVERY_S = 0.2
+ORDERS = 20
+"""In how many orders each picture's looks are taken, so that chance in their order weighs little."""
 SURE = 0.9
 PORT = 21883
 AT_ONCE = 3
@@ -59,6 +61,8 @@ class Looks:
         ``[looks]``: of the percept after each, and whether its nearest picture was the one shown.
     embeddings
         ``[looks, dims]``: the mean after each.
+    again
+        `confidence` and `right`, ``[orders, looks]`` each, with the same looks in other orders.
     sham
         ``[dims]``: mean of the windows before the picture's onsets.
     offline
@@ -68,6 +72,7 @@ class Looks:
     confidence: NDArray[np.float64]
     right: NDArray[np.bool_]
     embeddings: NDArray[np.float32]
+    again: tuple[NDArray[np.float64], NDArray[np.bool_]]
     sham: NDArray[np.float32]
     offline: NDArray[np.floating[Any]]
 
@@ -122,10 +127,12 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
     source = OfflineParticipant(pictures, names, EVERY_S, participant)
     only = replace(bundle, gallery=bundle.gallery.only(set(group)))
     percepts: dict[str, list[Percept]] = {name: [] for name in group}
+    singles: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
     shams: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
     for event in session.Session(config, only, source, None, lambda: 0.0, live=False).run():
         if isinstance(event, session.Decoded) and event.percept.picture is not None:
             percepts[event.percept.picture].append(event.percept)
+            singles[event.percept.picture].append(event.single)
         elif isinstance(event, session.ShamDecoded) and event.marker.picture is not None:
             shams[event.marker.picture].append(event.single)
     another_day = replace(participant, session=1000 + participant.session)
@@ -136,11 +143,24 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
             np.array([percept.confidence for percept in percepts[name]], dtype=np.float64),
             np.array([percept.neighbours[0].name == name for percept in percepts[name]]),
             np.stack([percept.embedding for percept in percepts[name]]),
+            _reordered(only, name, singles[name], rng),
             np.mean(shams[name], axis=0),
             offline[again.names == name],
         )
         for name in group
     }
+
+
+def _reordered(
+    bundle: Bundle, name: str, singles: Sequence[NDArray[np.float32]], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return confidence and rightness after each look, had the looks come in other orders."""
+    orders = []
+    for _ in range(ORDERS):
+        evidence = Evidence(bundle.gallery, bundle.confidence, neighbours=1)
+        orders.append([evidence.add(trial, name, singles[trial]) for trial in rng.permutation(len(singles)).tolist()])
+    said = np.array([[percept.confidence for percept in order] for order in orders], dtype=np.float64)
+    return said, np.array([[percept.neighbours[0].name == name for percept in order] for order in orders])
 
 
 def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) -> dict[str, Any]:
@@ -173,26 +193,29 @@ def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) 
 
 
 def stopping(looks: Sequence[Looks]) -> list[dict[str, float | None]]:
-    """Compare stopping at a confidence with a fixed number of looks that is right as often.
+    """Compare stopping at a confidence with a fixed number of looks that is right as often, over all orders of looks.
 
     Returns
     -------
     For each confidence: mean looks and accuracy of stopping there, and the looks that a fixed schedule takes to be as
     accurate, by linear interpolation between whole numbers; None where it never is within eight looks.
     """
-    fixed = np.array([[one.right[count] for one in looks] for count in range(REPEATS)]).mean(axis=1)
+    said = np.concatenate([one.again[0] for one in looks])
+    right = np.concatenate([one.again[1] for one in looks])
+    fixed = right.mean(axis=0)
     rows: list[dict[str, float | None]] = []
     for sure in (0.5, 0.7, 0.8, SURE, 0.95):
-        stops = [int(np.argmax(one.confidence >= sure)) if (one.confidence >= sure).any() else -1 for one in looks]
-        used = np.array([stop + 1 if stop >= 0 else REPEATS for stop in stops])
-        accuracy = float(np.mean([one.right[stop] for one, stop in zip(looks, stops, strict=True)]))
+        enough = said >= sure
+        enough[:, -1] = True  # there are no more looks
+        stops = enough.argmax(axis=1)
+        accuracy = float(right[np.arange(len(stops)), stops].mean())
         reached = np.flatnonzero(fixed >= accuracy)
         equal = None
         if len(reached):
             after = int(reached[0])
             before = fixed[after - 1] if after else 0.0
             equal = float(after + (accuracy - before) / (fixed[after] - before)) if after else 1.0
-        rows.append({"sure": sure, "looks": float(used.mean()), "accuracy": accuracy, "fixed_looks": equal})
+        rows.append({"sure": sure, "looks": float(stops.mean()) + 1, "accuracy": accuracy, "fixed_looks": equal})
     return rows
 
 
