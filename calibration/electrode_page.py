@@ -81,8 +81,8 @@ def _page(numbers: dict[str, Any], drawn: Sequence[Drawn], trials: Trials, note:
         f"<p>{escape(_advice(numbers['choice']))}</p>",
         _table(numbers["electrodes"]["by_attribute"]),
         '<p class="note">An electrode tells what can be read from it. Its neighbours tell it too, and an attribute '
-        "that goes with another in this set of pictures is told with it. Intervals are over pictures, the maps left as they "
-        "are; p comes from shuffled labels with every map fitted again.</p>",
+        "that goes with another in this set of pictures is told with it. Intervals are over pictures, with the maps "
+        "as they are; p comes from shuffled labels with every map fitted again.</p>",
         *(
             f'<figure><img src="{figure.image}" alt="{escape(figure.title)}. {escape(figure.caption)}"></figure>'
             for figure in drawn
@@ -103,8 +103,8 @@ def _advice(choice: dict[str, Any]) -> str:
     score = curve[size - 1]
     return (
         f"Which {size} electrodes would do: {', '.join(choice['order'][:size])}. Chosen on training pictures alone, "
-        f"{size} score {score['score']:.2f} (95 % interval {score['interval'][0]:.2f} to {score['interval'][1]:.2f}), all "
-        f"{everything['n']} score {everything['score']:.2f}; chance is 0.5."
+        f"{size} score {score['score']:.2f} (95 % interval {score['interval'][0]:.2f} to {score['interval'][1]:.2f}), "
+        f"all {everything['n']} score {everything['score']:.2f}; chance is 0.5."
     )
 
 
