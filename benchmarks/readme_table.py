@@ -1,0 +1,140 @@
+"""The README's table of measured claims, from the committed results: ``python -m benchmarks.readme_table [--check]``.
+
+It stands between two comments; everything outside them is left alone. A claim that nobody has measured is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import markdown_rows, newest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+BEGIN, END = "<!-- measured: written by benchmarks/readme_table.py -->", "<!-- /measured -->"
+
+
+def _decode(r: Mapping[str, Any]) -> tuple[str, str]:
+    what = f"last sample → embedding, 64 channels × 250 samples → 1,024, {r['epochs']:,} epochs"
+    return what, (
+        f"p50 {r['p50_us']:.0f} µs, p99 {r['p99_us']:.0f} µs; the product of the whole epoch "
+        f"{r['whole_epoch_p50_us']:,.0f} µs ({r['speedup']:.0f} ×)"
+    )
+
+
+def _end_to_end(r: Mapping[str, Any]) -> tuple[str, str]:
+    free = {row["receiver"]: row for row in r["rows"] if not row["load"]}
+    said = "; ".join(f"{name} {row['ms']['p50']:.1f} / {row['ms']['p99']:.1f}" for name, row in free.items())
+    return f"LSL push → embedding in another process, {r['channels']} channels (p50 / p99 ms)", said
+
+
+def _throughput(r: Mapping[str, Any]) -> tuple[str, str]:
+    return (
+        f"{r['channels']} channels at {r['rate_hz']:,.0f} Hz over LSL, {r['seconds']:.0f} s",
+        f"{r['lost']} samples lost, {r['core_fraction']:.2f} cores, {r['push_to_chunk_p50_ms']:.1f} ms to the session",
+    )
+
+
+def _fit(r: Mapping[str, Any]) -> tuple[str, str]:
+    trials, features, targets = r["shape"]
+    return (
+        f"ridge, {trials:,} × {features:,} → {targets:,}, {r['folds']} folds × {len(r['alphas'])} alphas",
+        f"{r['seconds']:.0f} s, {r['peak_mb'] / 1024:.1f} GB; "
+        f"GridSearchCV(Ridge) {r['sklearn_gridsearch_seconds']:.0f} s, RidgeCV {r['sklearn_ridgecv_seconds']:.0f} s",
+    )
+
+
+def _faults(r: Mapping[str, Any]) -> tuple[str, str]:
+    holes = sum(row["holes"] for row in r["holes"])
+    found = sum(row["found"] for row in r["holes"])
+    wrong = sum(row["wrongly_accepted"] for row in r["faults"])
+    return (
+        f"holes of 1 to 500 samples in {len(r['holes'])} kinds of stream",
+        f"{found} of {holes} found, {r['false_alarms']} false alarms; {wrong} epochs over a fault accepted",
+    )
+
+
+def _interference(r: Mapping[str, Any]) -> tuple[str, str]:
+    return (
+        "decode latency beside a busy renderer : beside an idle one",
+        f"p50 {r['ratio']['p50']:.2f}, p99 {r['ratio']['p99']:.2f}",
+    )
+
+
+def _multi_room(r: Mapping[str, Any]) -> tuple[str, str]:
+    row = r["rows"][0]
+    return (
+        f"{r['rooms']} sessions (simulated participants) share {row['workers']} remote workers",
+        f"{row['painted']} of {row['asked']} pictures, p50 {row['request_to_picture_ms']['p50']:.0f} ms, "
+        f"{row['messages_s']:.0f} messages/s",
+    )
+
+
+CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
+    "decode": _decode,
+    "end-to-end": _end_to_end,
+    "throughput": _throughput,
+    "faults": _faults,
+    "fit": _fit,
+    "interference": _interference,
+    "multi-room": _multi_room,
+}
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Return the table in Markdown, with under it the machines and days that the numbers come from."""
+    rows = [
+        (*claim(results[name]["result"]), f"`perceptogram bench {name}`")
+        for name, claim in CLAIMS.items()
+        if name in results
+    ]
+    pages: dict[str, str] = {}
+    for name in CLAIMS:
+        if name in results:
+            told = results[name]
+            about = f"{told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}"
+            pages[told["page"]] = f"[{about}](benchmarks/results/{told['page']})"
+    lines = markdown_rows(("measured", "result", "command"), rows)
+    lines[1] = "| --- | --- | --- |"
+    return "\n".join([*lines, "", f"Measured on {'; '.join(pages.values())}."]) if rows else "Nothing measured yet."
+
+
+def put(page: str, new: str) -> str:
+    """Return `page` with `new` between the two comments.
+
+    Raises
+    ------
+    ValueError
+        If the comments are not there, once each and in order.
+    """
+    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
+        msg = f"the table's place is not marked: write {BEGIN} and {END} on lines of their own around it"
+        raise ValueError(msg)
+    before, after = page[: page.index(BEGIN)], page[page.index(END) :]
+    return f"{before}{BEGIN}\n\n{new}\n\n{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the table, or with ``--check`` return 1 where the README's is another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where the table would change")
+    check = parser.parse_args(arguments).check
+    page = README.read_text(encoding="utf-8")
+    try:
+        new = put(page, table(newest()))
+    except ValueError as error:
+        print(f"README.md: {error}", file=sys.stderr)
+        return 2
+    if check:
+        return int(new != page)
+    part = README.with_name(README.name + ".part")
+    part.write_text(new, encoding="utf-8")
+    part.rename(README)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
