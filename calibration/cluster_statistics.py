@@ -127,7 +127,8 @@ class PartialRegression:
 
     def statistic(self) -> Array:
         """Return the statistic of the true order, ``[times, channels]``."""
-        return self._of(self._own[None])[0]
+        true: Array = self._of(self._own[None])[0]
+        return true
 
     def shuffled(self, count: int, seed: int) -> Iterator[Array]:
         """Yield the statistic of `count` shuffles, many to one matrix product."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,7 @@ class Montage:
     @classmethod
     def of(cls, channels: Sequence[str]) -> Montage:
         """Return the montage of electrodes by their names, upper or lower case alike."""
-        known = _places()
+        known = _known_names()
         return cls(tuple(channels), np.flatnonzero([name.upper() in known for name in channels]))
 
     @property
@@ -60,12 +60,11 @@ class Montage:
     def info(self) -> Any:
         """The placed electrodes as an ``mne.Info``."""
         from mne import create_info
-        from mne.channels import make_dig_montage
 
-        known = _places()
-        names = [self.channels[place] for place in self.placed]
-        info = create_info(names, 1.0, "eeg")
-        info.set_montage(make_dig_montage({name: known[name.upper()] for name in names}, coord_frame="head"))
+        from realtime.sources.simulation.head import standard_montage
+
+        info = create_info([self.channels[place] for place in self.placed], 1.0, "eeg")
+        info.set_montage(standard_montage(), match_case=False)
         return info
 
     @cached_property
@@ -73,15 +72,17 @@ class Montage:
         """Whether two electrodes are neighbours, ``[channels, channels]``; one without a place has none but itself."""
         found = np.eye(len(self.channels), dtype=np.bool_)
         if self.drawable:
+            from mne import use_log_level
             from mne.channels import find_ch_adjacency
 
-            adjacency, _ = find_ch_adjacency(self.info, "eeg", verbose="ERROR")
+            with use_log_level("ERROR"):
+                adjacency, _ = find_ch_adjacency(self.info, "eeg")
             found[np.ix_(self.placed, self.placed)] |= adjacency.toarray().astype(np.bool_)
         return found
 
 
-def _places() -> dict[str, NDArray[np.float64]]:
-    """Return the place in metres of every electrode of the 10-05 system, by its name in upper case."""
-    from realtime.sources.simulation.head import standard_places
+def _known_names() -> Container[str]:
+    """Return the names in upper case of every electrode of the 10-05 system."""
+    from realtime.sources.simulation.head import standard_montage
 
-    return standard_places()
+    return frozenset(name.upper() for name in standard_montage().ch_names)

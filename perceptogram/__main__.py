@@ -23,6 +23,7 @@ COMMANDS = (
     "export_bids",
     "fit",
     "evaluate",
+    "maps",
     "score_pictures",
     "run",
     "replay",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,13 +24,12 @@ MONTAGES = ("colin27_1005", "standard_1005")  # The newer MNE name first; the ol
 
 
 @cache
-def standard_places() -> dict[str, NDArray[np.float64]]:
-    """Return the position in metres (right, front, up) of every electrode of the 10-05 system, by upper-case name."""
+def standard_montage() -> Any:
+    """Return the 10-05 system as an ``mne.channels.DigMontage``."""
     from mne.channels import get_builtin_montages, make_standard_montage
 
     known = get_builtin_montages()
-    montage = make_standard_montage(next(name for name in MONTAGES if name in known))
-    return {name.upper(): place for name, place in montage.get_positions()["ch_pos"].items()}
+    return make_standard_montage(next(name for name in MONTAGES if name in known))
 
 
 @cache
@@ -42,7 +41,7 @@ def positions(channels: tuple[str, ...]) -> NDArray[np.float64]:
     ValueError
         If a name is not in the 10-05 system.
     """
-    places = standard_places()
+    places = {name.upper(): place for name, place in standard_montage().get_positions()["ch_pos"].items()}
     missing = [name for name in channels if name.upper() not in places]
     if missing:
         msg = f"no 10-05 position for channel(s) {', '.join(missing)}: use names such as {', '.join(CHANNELS_64[-5:])}"

@@ -1,0 +1,164 @@
+"""From a bundle and recordings to maps: trials through the live path, attributes of what was shown, and the control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.attributes import Attribute, Embed, class_attribute, measure_attributes
+from calibration.encoding import noise_ceiling
+from calibration.fit import make_examples
+from calibration.folding import subtract_baseline
+from calibration.mapping import Examples, Layout
+from calibration.maps import SPAN_S, Maps, Progress, make_maps
+from calibration.readout import Units, make_units
+from calibration.targets import Targets, cache_folder
+from calibration.trials import FitError, Trials, before_onset, read_trials
+from configs.schema import Config
+from realtime.bundle import Bundle
+
+Array = NDArray[np.float64]
+
+
+def map_recordings(
+    bundle: Bundle,
+    recordings: Sequence[str | Path],
+    config: Config,
+    columns: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Maps, dict[str, float]]:
+    """Return the maps of recordings, and for each attribute the cluster p of the time before onset, as a control.
+
+    Raises
+    ------
+    BundleError
+        If the recordings' stream, filters or window do not fit the bundle.
+    FitError
+        If the recordings hold too few usable trials, or pictures that the bundle does not know.
+    """
+    config = bundle.with_offset(config)
+    trials = read_trials(recordings, config, _part(progress, "reading"))
+    bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
+    targets = Targets(bundle.gallery, bundle.space)
+    attributes = attributes_of(trials.names, config, bundle, columns, progress)
+    found = map_trials(trials, targets, attributes, config, progress)
+    try:
+        earlier = read_trials(recordings, before_onset(config))
+    except FitError:
+        return found, {}
+    earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
+    return found, control_p(earlier, targets, attributes, config, progress)
+
+
+def attributes_of(
+    names: NDArray[np.str_],
+    config: Config,
+    bundle: Bundle,
+    columns: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Attribute]:
+    """Return the attributes of what was shown; where another program showed classes, the class alone."""
+    if config.markers.classes:
+        return [class_attribute(list(config.markers.classes.values()))]
+    from stimuli.pictures import open_pictures
+
+    pictures = open_pictures(config.pictures, "all")
+    return measure_attributes(
+        pictures, names, _embedder(bundle), columns, config.fit.seed, _part(progress, "measuring pictures")
+    )
+
+
+def map_trials(
+    trials: Trials,
+    targets: Targets,
+    attributes: Sequence[Attribute],
+    config: Config,
+    progress: Progress | None = None,
+) -> Maps:
+    """Return the maps of trials over `calibration.maps.SPAN_S`; parameters are those of `calibration.fit.fit_trials`.
+
+    Raises
+    ------
+    FitError
+        If there are too few trials.
+    """
+    units, times_s, examples, layout = units_of(trials, targets, config, SPAN_S)
+    embeddings = targets.of(units.names)
+    maps = make_maps(units, times_s, trials.spec.channels, attributes, embeddings, config.fit, progress)
+    inside = _inside(trials, SPAN_S)
+    taught = examples.take(examples.teaches)
+    ceiling = None
+    if units.what == "pictures":
+        single = subtract_baseline(taught.samples, layout.baseline, 0)[:, inside]
+        ceiling = noise_ceiling(single, taught.names)
+    return replace(maps, ceiling=ceiling, simulated=trials.simulated)
+
+
+def control_p(
+    earlier: Trials,
+    targets: Targets,
+    attributes: Sequence[Attribute],
+    config: Config,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Return each attribute's cluster p on windows that end at onset; empty where there are too few."""
+    try:
+        units, times_s, _, _ = units_of(earlier, targets, before_onset(config), None)
+    except FitError:
+        return {}
+    found = make_maps(units, times_s, earlier.spec.channels, attributes, None, config.fit, progress)
+    return {each.attribute.name: round(each.test.p, 5) for each in found.attributes}
+
+
+def units_of(
+    trials: Trials, targets: Targets, config: Config, span_s: tuple[float, float] | None
+) -> tuple[Units, Array, Examples, Layout]:
+    """Return units cut to a span after onset, their times less the filters' delay, and what they were made of.
+
+    Raises
+    ------
+    FitError
+        If there are fewer than 20 units or fewer than two names.
+    """
+    examples = make_examples(trials, targets, config)
+    layout = Layout.of(trials.times_s, config.window.start_s, config.window.baseline_s)
+    if len(np.unique(trials.names)) < 2 or examples.teaches.sum() < 20:
+        msg = f"{int(examples.teaches.sum())} usable trials of {len(np.unique(trials.names))} names: too few for maps"
+        raise FitError(msg)
+    units = make_units(examples, layout, config.fit, whole=True)
+    inside = np.ones(len(trials.times_s), np.bool_) if span_s is None else _inside(trials, span_s)
+    times_s = trials.times_s - _delay(trials)
+    return replace(units, samples=units.samples[:, inside]), times_s[inside], examples, layout
+
+
+def _inside(trials: Trials, span_s: tuple[float, float]) -> NDArray[np.bool_]:
+    times_s = trials.times_s - _delay(trials)
+    half = 0.5 / trials.rate_hz
+    inside: NDArray[np.bool_] = (times_s >= span_s[0] - half) & (times_s <= span_s[1] + half)
+    return inside
+
+
+def _delay(trials: Trials) -> float:
+    return float(trials.filters.get("delay_s") or 0.0)
+
+
+def _embedder(bundle: Bundle) -> Embed:
+    """Return what embeds pictures in the bundle's space; the encoder is loaded only when it is needed."""
+
+    def embed(images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
+        from calibration.embeddings import load_encoder
+
+        encoder = load_encoder(bundle.space.model, bundle.space.pretrained)
+        return encoder.embed_images_cached(images, cache_folder())
+
+    return embed
+
+
+def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else partial(progress, what)

@@ -1,0 +1,70 @@
+"""``perceptogram maps``: which electrodes, and when, carried what the pictures differ in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from perceptogram.commands.fit import teller
+from perceptogram.console import console, number, print_rows, progress_bar, write_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+
+    @app.command()
+    def maps(
+        bundle: Path = typer.Argument(..., help="Calibration bundle."),
+        recordings: list[Path] = typer.Argument(..., help="Recordings, those that it was fitted on or others."),
+        config: str = typer.Option(..., help="YAML file or preset that says what was shown."),
+        out: Path | None = typer.Option(None, help="Folder of figures and maps.html; BUNDLE/maps when left out."),
+        json_file: Path | None = typer.Option(None, "--json", help="Write the numbers to this file."),
+        columns: list[str] | None = typer.Option(
+            None, "--column", help="Column of the manifest to map; again for more. All that can serve when left out."
+        ),
+        permutations: int = typer.Option(1000, min=20, help="Permutations of the cluster test."),
+        figures: bool = typer.Option(True, help="Draw the figures; without, the numbers alone."),
+    ) -> None:
+        """Map semantic class, hue, texture, brightness, contrast and the manifest's columns onto electrodes and time.
+
+        Example: perceptogram maps bundle run1.csv run2.csv run3.csv --config muse_n170 --out maps --json maps.json
+        """
+        from calibration.map_recordings import map_recordings
+        from calibration.maps_figures import explained, save, save_figures
+        from calibration.maps_page import write_page
+        from configs.schema import load_config
+        from realtime.bundle import load_bundle
+
+        settings = load_config(config)
+        settings = settings.model_copy(update={"fit": settings.fit.model_copy(update={"permutations": permutations})})
+        folder = bundle / "maps" if out is None else out
+        with progress_bar() as progress:
+            tell = teller(progress)
+            found, control = map_recordings(load_bundle(bundle), recordings, settings, columns, tell)
+            numbers = found.numbers()
+            for name, row in numbers.items():
+                row["before_onset_cluster_p"] = control.get(name)
+            if figures:
+                drawn = {}
+                for done, each in enumerate(found.attributes):
+                    tell(f"drawing {each.attribute.name}", done, len(found.attributes))
+                    drawn[each.attribute.name] = save_figures(each, found, folder)
+                overview = None if found.model is None else save(explained(found), folder / "explained")
+                write_page(found, drawn, overview, folder / "maps.html")
+        if json_file is not None:
+            write_json(json_file, numbers)
+        for line in (found.montage.cannot_draw, *found.left_out):
+            if line is not None:
+                typer.echo(line, err=True)
+        print_rows(
+            f"maps of {found.n_units} {found.units}{' (simulated EEG)' if found.simulated else ''}",
+            {
+                name: f"peak {number(row['peak_latency_ms'], 0)} ms at {', '.join(row['peak_channels'] or ['n/a'])}, "
+                f"cluster p {number(row['cluster_p'], 3)} (before onset {number(row['before_onset_cluster_p'], 3)}), "
+                f"variance explained {number(row['variance_explained'], 3)}"
+                for name, row in numbers.items()
+            },
+        )
+        if figures:
+            console.print(f"open {folder / 'maps.html'}")
