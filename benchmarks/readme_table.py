@@ -1,6 +1,6 @@
-"""The README's table of measured claims, from the committed results: ``python -m benchmarks.readme_table [--check]``.
+"""Measured tables in README.md and docs/scaling.md, from the results: ``python -m benchmarks.readme_table [--check]``.
 
-It stands between two comments; everything outside them is left alone. A claim that nobody has measured is left out.
+They stand between two comments; everything outside them is left alone. A claim that nobody has measured is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.report import markdown_rows, newest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+HOUSE = Path(__file__).resolve().parents[1]
+README, SCALING = HOUSE / "README.md", HOUSE / "docs" / "scaling.md"
 BEGIN, END = "<!-- measured: written by benchmarks/readme_table.py -->", "<!-- /measured -->"
 
 
@@ -102,6 +103,20 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Measured on {'; '.join(pages.values())}."]) if rows else "Nothing measured yet."
 
 
+def rooms(results: Mapping[str, Any]) -> str:
+    """Return the tables of the eight sessions as they were printed, and where and when that was."""
+    if "multi-room" not in results:
+        return "Not yet measured here: `perceptogram bench multi-room`."
+    told = results["multi-room"]
+    lines = [f"{told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}:"]
+    for one in told["tables"]:
+        lines += ["", f"{one['title']}:", "", *markdown_rows(one["header"], one["rows"])]
+    return "\n".join(lines)
+
+
+PAGES: dict[Path, Callable[[Mapping[str, Any]], str]] = {README: table, SCALING: rooms}
+
+
 def put(page: str, new: str) -> str:
     """Return `page` with `new` between the two comments.
 
@@ -118,22 +133,26 @@ def put(page: str, new: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the table, or with ``--check`` return 1 where the README's is another."""
+    """Write the tables, or with ``--check`` return 1 where a page's is another; 2 where a page has no place for one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail where the table would change")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a table would change")
     check = parser.parse_args(arguments).check
-    page = README.read_text(encoding="utf-8")
-    try:
-        new = put(page, table(newest()))
-    except ValueError as error:
-        print(f"README.md: {error}", file=sys.stderr)
-        return 2
-    if check:
-        return int(new != page)
-    part = README.with_name(README.name + ".part")
-    part.write_text(new, encoding="utf-8")
-    part.rename(README)
-    return 0
+    results, status = newest(), 0
+    for file, made in PAGES.items():
+        page = file.read_text(encoding="utf-8")
+        try:
+            new = put(page, made(results))
+        except ValueError as error:
+            print(f"{file.name}: {error}", file=sys.stderr)
+            status = 2
+            continue
+        if check:
+            status = status or int(new != page)
+        elif new != page:
+            part = file.with_name(file.name + ".part")
+            part.write_text(new, encoding="utf-8")
+            part.rename(file)
+    return status
 
 
 if __name__ == "__main__":
