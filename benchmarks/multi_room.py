@@ -249,7 +249,7 @@ def mosquitto(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     InputError
         If it is not installed, or does not listen.
     """
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    program = broker_program()
     if program is None:
         msg = "mosquitto is not installed: apt-get install mosquitto"
         raise InputError(msg)
@@ -269,6 +269,11 @@ def mosquitto(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
             yield f"mqtt://127.0.0.1:{port}", psutil.Process(process.pid)
         finally:
             process.kill()
+
+
+def broker_program() -> str | None:
+    """Return where mosquitto is, which is often outside a user's path; None where it is not installed."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
 def _listens(port: int) -> bool:
