@@ -84,7 +84,7 @@ def measure(truth: Truth, pipeline: Pipeline, items: Iterable[Chunk | Marker | N
     out += pipeline.finish()
     if fault.kind == "reordered":
         row |= {"detected": True, "delay_s": 0.0, "by": "channels are picked by name"}
-    missing = _missing(chunks)
+    missing = _missing(chunks) if fault.kind not in UNTIMED else 0
     if missing:
         row["count_exact"] = sum(event.lost for event in out if isinstance(event, Hole)) == missing
     return row | _epochs(truth, pipeline, out) | {"stamp_error_ms": _stamp_error(truth, chunks)}

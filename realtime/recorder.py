@@ -146,7 +146,8 @@ class Recorder:
             self._process.kill()
             self._process.join()
             self._process = None
-        return Recorded(tuple(self._files), self._samples)
+        # One that had only just been replaced may not have begun its file.
+        return Recorded(tuple(file for file in self._files if file.exists()), self._samples)
 
     def _launch(self) -> None:
         part = len(self._files) + 1
