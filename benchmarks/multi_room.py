@@ -47,7 +47,7 @@ CHANNELS = (
     "Fz", "Cz", "Pz", "Oz", "O1", "O2", "PO3", "PO4", "PO7", "PO8", "P3", "P4", "P7", "P8", "C3", "C4",
 )  # fmt: skip
 N_CALIBRATION = 150
-READY_S = 180.0
+READY_S = 300.0
 
 
 def run(quick: bool = False, rooms: int = ROOMS) -> dict[str, Any]:
