@@ -93,8 +93,11 @@ def _measure(name: str, offered: dict[str, Any], results: Path | None, *, save: 
         if lsl_config.VARIABLE not in os.environ:
             lsl_config.use(lsl_config.loopback(), Path(folder) / "lsl_api.cfg")
         result = run(**{key: value for key, value in offered.items() if key in wanted})
+    harness, report = _load("harness"), _load("report")
+    if not report.PRINTED:
+        figures = [(key, value) for key, value in result.items() if isinstance(value, int | float | str)]
+        harness.print_table(name, ("figure", "value"), figures)
     if save:
-        harness, report = _load("harness"), _load("report")
         today = datetime.now(UTC).date().isoformat()
         page = report.save(name, result, report.PRINTED, harness.machine(), today, results or report.RESULTS)
         typer.echo(f"written: {page}", err=True)

@@ -41,6 +41,15 @@ def test_a_full_run_is_filed_and_a_quick_one_is_not(one):
     assert json.loads(numbers.read_text())["decode"]["result"] == {"quick": False, "seed": 3}
 
 
+def test_a_benchmark_without_a_table_has_its_figures_printed(one, monkeypatch):
+    modules = {"harness": harness, "report": report}
+    told = SimpleNamespace(run=lambda: {"accuracy": 0.5, "curve": [1, 2]})
+    monkeypatch.setattr(bench, "_load", lambda name: modules.get(name, told))
+    done = _bench("embedded", "--quick")
+    assert "accuracy" in done.output
+    assert "curve" not in done.output
+
+
 def test_several_run_apart_and_one_that_fails_is_named(one, monkeypatch):
     def run(command, check):
         name = command[4]
