@@ -4,8 +4,9 @@ Ours is timed as it is met live: between two samples the session does other work
 the weights of the next sample ahead; a second figure is without that. The others can only begin when the whole window
 is there. All get the same windows and the same map, and must give the same embedding.
 
-What ours takes above the product alone is the price of calls in Python and numpy, some 7 µs. A kernel in C or numba has
-a call of its own to pay, so at 64 × 250 it could not halve the time, and there is none.
+What ours takes above the product alone is the price of calls in Python and numpy, some 7 µs. A kernel in C (cffi, -O3,
+vectorised) in place of product and sum was tried: 12.9 against 15.1 µs at 64 × 250, in turns. To be worth a compiler
+it would have had to halve the time, so there is none.
 """
 
 from __future__ import annotations
