@@ -146,7 +146,7 @@ def _send(sender: Sender, fault: FaultSpec, name: str, n_markers: int, done: thr
 
 def _judge_epochs(fault: FaultSpec, epochs: Any, onsets: Sequence[float], start: float) -> dict[str, Any]:
     """Compare the epochs that a peer cut with the truth: the first channel carries the sample's number."""
-    data, codes = epochs.get_data(picks=[CHANNELS[0]])[:, :, 0], epochs.events
+    data, codes = epochs.get_data(picks=[CHANNELS[0]])[:, 0], epochs.events
     rate = SENDER.spec.rate_hz
     found = {}
     for numbers, code in zip(data, codes, strict=True):
