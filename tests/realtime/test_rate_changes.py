@@ -15,7 +15,7 @@ from realtime.timeline import Fault
 NO_FILTERS = {"filters": {"highpass_hz": None, "lowpass_hz": None}, "window": {"stop_s": 0.8}}
 
 
-def epochs_of(sender, change, at_s, seed, seconds=32.0):
+def epochs_of(sender, change, at_s, seed, seconds=28.0):
     """Return the epochs that stand in the end with the largest distance of each from the truth, and the faults."""
     rate = sender.spec.rate_hz
     pipeline = Pipeline(Config.model_validate(NO_FILTERS), sender.spec)
@@ -34,7 +34,7 @@ def epochs_of(sender, change, at_s, seed, seconds=32.0):
     return errors, [event for event in out if isinstance(event, Fault)]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.sampled_from(sorted(SENDERS)),
     st.floats(0.005, 0.02),

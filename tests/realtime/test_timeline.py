@@ -165,10 +165,10 @@ def sent_in_chunks(true, size=5, step_from=None, step=0.0, seed=0):
         yield Chunk(raw, np.stack([number[part]], axis=1).astype(np.float32), sent + 2e-4)
 
 
-@pytest.mark.parametrize("lost", [1, 3, 5, 6, 7, 9, 12, 60])
-@pytest.mark.parametrize("at", [3000, 3001, 3004])
+@pytest.mark.parametrize("lost", [1, 5, 6, 9, 60])
+@pytest.mark.parametrize("at", [2000, 2004])
 def test_a_loss_that_cuts_a_packet_short_is_no_clock_step(lost, at):
-    true = np.delete(100 + np.arange(6000) / RATE, slice(at, at + lost))
+    true = np.delete(100 + np.arange(3500) / RATE, slice(at, at + lost))
     timeline = Timeline(RATE)
     out = [item for chunk in sent_in_chunks(true) for item in timeline.push(chunk)]
     assert [(hole.index, hole.lost) for hole in of(Hole, out)] == [(at + lost, lost)]
