@@ -20,6 +20,8 @@ from benchmarks.harness import fitted_power, interleaved, machine, one_thread, p
 from benchmarks.report import RESULTS
 from configs.schema import Config, RenderSettings
 from realtime.decoder import LinearDecoder
+from realtime.epochs import Closed
+from realtime.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, StreamSpec
 from realtime.xdf import XdfWriter
 
@@ -28,6 +30,8 @@ RATE_HZ = 250.0
 CHANNELS = 64
 READY_S = 120.0
 ALPHAS = tuple(10.0**k for k in range(10))
+PRODUCT = 1 << 16
+"""Channels × dims from which on the product takes longer than the calls around it."""
 INK, SECOND = "#1f6f8b", "#b5654a"
 
 
@@ -40,13 +44,13 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
             **_memory((1, 2, 4) if quick else (1, 2, 4, 8, 16)),
         }
     curves["renderers"] = _renderers((1, 2) if quick else (1, 2, 3, 4), 2.0 if quick else 10.0)
-    exponents = {name: round(fitted_power(curve["x"], curve["y"]), 2) for name, curve in curves.items()}
+    exponents = {name: round(fitted_power(*_fitted(name, curve)), 2) for name, curve in curves.items()}
     folder = out or RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     if not quick or out is not None:
         _draw(curves, exponents, folder / "scaling.png")
     print_table(
-        "how it grows: value ~ size ^ exponent, fitted to all points",
+        f"how it grows: value ~ size ^ exponent, fitted to all points (decoding: from {PRODUCT:,} on)",
         ("curve", "sizes", "values", "exponent"),
         [
             (
@@ -66,10 +70,17 @@ ABOUT = {
     "fit trials": "ridge fit (s) by trials, 200 features",
     "fit features": "ridge fit (s) by features, 2,000 trials",
     "live path": "live path's memory (MB) by minutes of EEG",
-    "trials": "calibration's trials (MB) by minutes of EEG",
+    "trials": "trials handed out (MB) by minutes of EEG",
     "file": "recording on disk (MB) by minutes of EEG",
     "renderers": "pictures a second by renderer processes",
 }
+
+
+def _fitted(name: str, curve: Curve) -> tuple[list[float], list[float]]:
+    """Return the points that the power law is fitted to: of decoding, those where the product outweighs the calls."""
+    least = PRODUCT if name == "decode" else 0
+    chosen = [(x, y) for x, y in zip(curve["x"], curve["y"], strict=True) if x >= least]
+    return [x for x, _ in chosen], [y for _, y in chosen]
 
 
 def _decode(quick: bool) -> Curve:
@@ -120,9 +131,7 @@ def _fit(quick: bool) -> dict[str, Curve]:
 
 
 def _memory(minutes: Sequence[int]) -> dict[str, Curve]:
-    """Push noise and markers through calibration's own collector and a recording, and weigh what is kept."""
-    from perceptogram.collecting import Collector
-
+    """Push noise and markers through the live path and into a recording; weigh what it keeps and what it hands out."""
     spec = StreamSpec("scaling", "EEG", "scaling", RATE_HZ, tuple(f"E{k}" for k in range(CHANNELS)))
     live, kept, file = ({"x": [float(m) for m in minutes], "y": []} for _ in range(3))
     size = int(RATE_HZ)
@@ -134,19 +143,17 @@ def _memory(minutes: Sequence[int]) -> dict[str, Curve]:
         tracemalloc.start()
         try:
             before = tracemalloc.get_traced_memory()[0]
-            collector = Collector(Config(), spec)
+            pipeline, trials = Pipeline(Config(), spec), 0
             for second in range(60 * max(minutes)):
                 stamps = 1000.0 + second + np.arange(size) / RATE_HZ
-                for onset in range(5):
-                    stamp = float(stamps[0]) + 0.2 * onset
-                    list(collector.push(Marker(stamp, "picture", f"p{second}", {})))
-                list(collector.push(Chunk(stamps, samples, float(stamps[-1]))))
+                shown = [Marker(float(stamps[0]) + 0.2 * k, "picture", f"p{second}", {}) for k in range(5)]
+                for item in (*shown, Chunk(stamps, samples, float(stamps[-1]))):
+                    for event in pipeline.push(item):
+                        trials += event.epoch.samples.nbytes if isinstance(event, Closed) else 0
                 writer.numbers(1, stamps.tolist(), samples)
                 if (second + 1) / 60 in minutes:
                     writer.sync()
-                    whole = tracemalloc.get_traced_memory()[0] - before
-                    trials = sum(epoch.samples.nbytes for epoch in collector._closed.values())
-                    live["y"].append((whole - trials) / 2**20)
+                    live["y"].append((tracemalloc.get_traced_memory()[0] - before) / 2**20)
                     kept["y"].append(trials / 2**20)
                     file["y"].append(path.stat().st_size / 2**20)
         finally:
@@ -209,17 +216,18 @@ def _draw(curves: dict[str, Curve], exponents: dict[str, float], file: Path) -> 
 
     def line(place: int, name: str, colour: str, label: str) -> None:
         curve, power = curves[name], exponents[name]
-        x, y = np.asarray(curve["x"]), np.asarray(curve["y"])
+        x, y = (np.asarray(values) for values in _fitted(name, curve))
         through = np.exp(np.mean(np.log(y) - power * np.log(x)))
-        order = np.argsort(x)
-        axes[place].loglog(x, y, "o", color=colour, markersize=5, label=f"{label}: exponent {power:.2f}")
-        axes[place].loglog(x[order], through * x[order] ** power, "-", color=colour, linewidth=1, alpha=0.7)
+        ends = np.array([x.min(), x.max()])
+        axes[place].loglog(curve["x"], curve["y"], "o", color=colour, markersize=5)
+        told = f"{label}: exponent {power:.2f}"
+        axes[place].loglog(ends, through * ends**power, "-", color=colour, linewidth=1, alpha=0.7, label=told)
 
-    line(0, "decode", INK, "a window of four samples")
+    line(0, "decode", INK, f"a window of four samples, from {PRODUCT:,} on")
     line(1, "fit trials", INK, "trials (200 features)")
     line(1, "fit features", SECOND, "features (2,000 trials)")
     line(2, "live path", INK, "live path")
-    line(2, "trials", SECOND, "calibration's trials")
+    line(2, "trials", SECOND, "the trials handed out")
     line(2, "file", "#8a949e", "recording on disk")
     line(3, "renderers", INK, "embedded generator, 1 step, 1 thread each")
     for axis, title, xlabel, ylabel in zip(
