@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from calibration.confidence import calibration_error, fit_confidence, reliability_curve
-from calibration.low_level import fit_low_level
 from calibration.live_patterns import make_patterns, shown_attributes
+from calibration.low_level import fit_low_level
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
 from calibration.ridge import RidgeError
 from calibration.scores import rounded

@@ -255,7 +255,7 @@ class DisplaySettings(_Settings):
     size: tuple[int, int] = (1280, 720)
     frame_rate_hz: Positive = 30.0
     patterns: bool = False
-    """Show on small heads which EEG pattern the percept stands for; a fit with this set puts the maps into the bundle."""
+    """Show on small heads which EEG pattern the percept stands for; a fit with this set puts the maps in the bundle."""
 
 
 class ControlSettings(_Settings):

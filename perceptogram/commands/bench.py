@@ -24,7 +24,6 @@ BENCHMARKS = {
     "fit": "fit",
     "render": "render",
     "faults": "faults",
-    "maps": "maps",
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",
