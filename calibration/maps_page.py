@@ -22,7 +22,7 @@ tr + tr { border-top: 1px solid #e4e8eb; }
 
 _ABOUT = {
     "heads": "Head maps every 20 ms of the EEG as measured.",
-    "filtered": "The same of the latent-filtered EEG: EEG → decoder → embedding → forward model → EEG, each step fitted "
+    "filtered": "The same of the latent-filtered EEG: EEG → decoder → embedding → forward model → EEG, each fitted "
     "on other pictures. It shows what the decoder can use; full colour is still where the measured EEG is significant.",
     "winner": "Winner map: which level is the most negative at an electrode; small grey dots where nothing is certain.",
     "views": "Three views of the peak. Haufe's pattern is how the EEG varies with what the decoder reads.",
