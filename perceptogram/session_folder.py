@@ -9,6 +9,7 @@ from configs.schema import PictureSettings
 from perceptogram.picture_writer import PictureWriter
 from realtime.epochs import Refused, Retracted
 from realtime.ledger import PerceptLog
+from realtime.rendering.dispatch import BACKLOG
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded
 from stimuli.pictures import PictureSet
@@ -17,8 +18,8 @@ from stimuli.pictures import PictureSet
 class SessionFolder:
     """Writes ``percepts.jsonl`` and ``pictures/`` while the session runs.
 
-    A trial's line waits until its final picture is painted or a later trial has taken its place, so that it carries
-    every stage's time; `close` writes what still waits.
+    A trial's line waits until its final picture is painted, so that it carries every stage's time, but not for longer
+    than `BACKLOG` later trials: then its picture was given up. `close` writes what still waits.
 
     Parameters
     ----------
@@ -65,11 +66,13 @@ class SessionFolder:
         if event.drift is not None:
             record["drift"] = {name: round(value, 4) for name, value in event.drift.items()}
         self._waiting[percept.trial] = record
+        while len(self._waiting) > BACKLOG:
+            self._write(next(iter(self._waiting)))
         if not painted:
             self._write(percept.trial)
 
     def frame(self, frame: Frame) -> None:
-        """Note a frame; a final one is saved beside what was shown, and ends the waiting of all trials before it."""
+        """Note a frame; a final one is saved beside what was shown. Several workers may end in another order."""
         record = self._waiting.get(frame.trial)
         if record is None:
             return
@@ -77,8 +80,7 @@ class SessionFolder:
         if not frame.final:
             return
         record["file"] = self._save(frame, record["picture"])
-        for trial in [trial for trial in self._waiting if trial <= frame.trial]:
-            self._write(trial)
+        self._write(frame.trial)
 
     def shown(self, trial: int, stamp: float) -> None:
         """Note when a trial's final picture was on the screen: after its record, which does not wait for that."""

@@ -7,6 +7,7 @@ from realtime.epochs import Epoch, Refused
 from realtime.evidence import Percept
 from realtime.gallery import Neighbour
 from realtime.ledger import read_percepts
+from realtime.rendering.dispatch import BACKLOG
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded
 from realtime.sources.base import Marker
@@ -52,3 +53,20 @@ def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tm
     with Image.open(tmp_path / records[1]["file"]) as alone:
         np.testing.assert_array_equal(np.asarray(alone), frame(1, 2, 2).image)
     assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_pictures_of_several_workers_may_come_in_any_order(tmp_path):
+    settings = PictureSettings()
+    folder = SessionFolder(tmp_path, open_pictures(settings), settings)
+    for trial in range(BACKLOG):
+        folder.decoded(decoded(trial, None), painted=True)
+    for trial in reversed(range(BACKLOG)):
+        folder.frame(frame(trial, 1, 1))
+    for trial in range(BACKLOG, 3 * BACKLOG):
+        folder.decoded(decoded(trial, None), painted=True)
+    written = read_percepts(tmp_path / "percepts.jsonl")
+    assert len(written) == 2 * BACKLOG, "what was given up for newer trials does not wait for ever"
+    folder.close()
+    records = read_percepts(tmp_path / "percepts.jsonl")
+    assert len(records) == 3 * BACKLOG
+    assert {record["trial"] for record in records if record["file"]} == set(range(BACKLOG))
