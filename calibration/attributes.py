@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from configs.errors import InputError
 
 if TYPE_CHECKING:
+    from configs.schema import Config
     from stimuli.pictures import PictureSet
 
 Array = NDArray[np.float64]
@@ -98,6 +99,24 @@ def class_attribute(classes: Sequence[str]) -> Attribute:
     """Return the class of trials that are named by their class, as where another program showed the pictures."""
     levels = tuple(dict.fromkeys(classes))
     return Attribute("class", "categorical", np.arange(len(levels)), levels, levels)
+
+
+def shown_attributes(
+    config: Config,
+    names: Iterable[str],
+    embed: Embed | None = None,
+    columns: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Attribute]:
+    """Return what the pictures `names` differ in; their class alone where markers tell no more than that.
+
+    Parameters are those of `measure_attributes`; the picture set and the seed are the configuration's.
+    """
+    if config.markers.classes:
+        return [class_attribute(list(config.markers.classes.values()))]
+    from stimuli.pictures import open_pictures
+
+    return measure_attributes(open_pictures(config.pictures), names, embed, columns, config.fit.seed, progress)
 
 
 def measure_attributes(

@@ -55,7 +55,7 @@ def write_electrode_page(
     """
     examples = make_examples(trials, targets, config)
     layout = Layout.of(trials.times_s, config.window.start_s, config.window.baseline_s)
-    times_s = trials.times_s - float(trials.filters.get("delay_s") or 0.0)
+    times_s = trials.times_s - trials.delay_s
     channels = trials.spec.channels
     about = f"{'simulated EEG, ' if trials.simulated else ''}{len(channels)} electrodes, {trials.rate_hz:g} Hz"
     pictures: PictureSet | None = None if config.markers.classes else open_pictures(config.pictures)

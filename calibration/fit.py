@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from calibration.attributes import shown_attributes
 from calibration.confidence import calibration_error, fit_confidence, reliability_curve
-from calibration.live_patterns import make_patterns, shown_attributes
+from calibration.live_patterns import make_patterns
 from calibration.low_level import fit_low_level
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
 from calibration.ridge import RidgeError
@@ -99,7 +100,7 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
     result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
     if not config.display.patterns:
         return result
-    attributes = shown_attributes(config, trials.names, _part(progress, "attributes"))
+    attributes = shown_attributes(config, trials.names, progress=_part(progress, "attributes"))
     patterns = make_patterns(trials, result.examples, result.layout, result.held_out, attributes, config.fit)
     return replace(result, bundle=replace(result.bundle, patterns=patterns))
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.attributes import Attribute, class_attribute, measure_attributes
+from calibration.attributes import Attribute
 from calibration.electrodes import LEVEL_P, explained, kernel_alpha
 from calibration.mapping import Examples, HeldOut, Layout
 from calibration.readout import make_units, read_out
 from calibration.trials import Trials
-from configs.schema import Config, FitSettings
+from configs.schema import FitSettings
 from realtime.live_pattern import PatternAttribute, Patterns
 
 Array = NDArray[np.float64]
 
 PERMUTATIONS = 200
-
-
-def shown_attributes(
-    config: Config, names: NDArray[np.str_], progress: Callable[[int, int], None] | None = None
-) -> list[Attribute]:
-    """Return what the pictures `names` differ in; their class alone where markers tell no more than that."""
-    from stimuli.pictures import open_pictures
-
-    classes = tuple(dict.fromkeys(config.markers.classes.values()))
-    if classes:
-        return [class_attribute(classes)]
-    return measure_attributes(open_pictures(config.pictures), names, progress=progress)
 
 
 def make_patterns(
@@ -67,8 +55,7 @@ def make_patterns(
     if not told:
         return None
     designs = [designs[place] for place in told]
-    delay_s = float(trials.filters.get("delay_s") or 0.0)
-    times_s = trials.times_s[layout.start :] - delay_s
+    times_s = trials.times_s[layout.start :] - trials.delay_s
     moments = [_moment(units.samples, design) for design in designs]
     answers = _answers(units.samples, designs)
     readout = np.concatenate([_ridge(x, design) for design in designs], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.attributes import Attribute, Embed, class_attribute, measure_attributes
+from calibration.attributes import Attribute, Embed, shown_attributes
 from calibration.encoding import noise_ceiling
 from calibration.fit import make_examples
 from calibration.folding import subtract_baseline
@@ -26,14 +26,43 @@ from realtime.bundle import Bundle
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """What was recorded, and its maps.
+
+    Attributes
+    ----------
+    maps
+        One map an attribute.
+    before_onset_p
+        Each attribute's cluster p in the time before onset, as a control; empty where there is too little of it.
+    trials, targets, attributes, config
+        What the maps were made from; the settings are those that the bundle was fitted with.
+    """
+
+    maps: Maps
+    before_onset_p: dict[str, float]
+    trials: Trials
+    targets: Targets
+    attributes: tuple[Attribute, ...]
+    config: Config
+
+    def numbers(self) -> dict[str, dict[str, Any]]:
+        """Return the headline numbers of each attribute, the control beside them."""
+        return {
+            name: row | {"before_onset_cluster_p": self.before_onset_p.get(name)}
+            for name, row in self.maps.numbers().items()
+        }
+
+
 def map_recordings(
     bundle: Bundle,
     recordings: Sequence[str | Path],
     config: Config,
     columns: Sequence[str] | None = None,
     progress: Progress | None = None,
-) -> tuple[Maps, dict[str, float]]:
-    """Return the maps of recordings, and for each attribute the cluster p of the time before onset, as a control.
+) -> Mapped:
+    """Return the maps of recordings, and what they were made from.
 
     Raises
     ------
@@ -46,32 +75,17 @@ def map_recordings(
     trials = read_trials(recordings, config, _part(progress, "reading"))
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     targets = Targets(bundle.gallery, bundle.space)
-    attributes = attributes_of(trials.names, config, bundle, columns, progress)
+    measuring = _part(progress, "measuring pictures")
+    attributes = tuple(shown_attributes(config, trials.names, _embedder(bundle), columns, measuring))
     found = map_trials(trials, targets, attributes, config, progress)
     try:
         earlier = read_trials(recordings, before_onset(config))
     except FitError:
-        return found, {}
-    earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
-    return found, control_p(earlier, targets, attributes, config, progress)
-
-
-def attributes_of(
-    names: NDArray[np.str_],
-    config: Config,
-    bundle: Bundle,
-    columns: Sequence[str] | None = None,
-    progress: Progress | None = None,
-) -> list[Attribute]:
-    """Return the attributes of what was shown; where another program showed classes, the class alone."""
-    if config.markers.classes:
-        return [class_attribute(list(config.markers.classes.values()))]
-    from stimuli.pictures import open_pictures
-
-    pictures = open_pictures(config.pictures, "all")
-    return measure_attributes(
-        pictures, names, _embedder(bundle), columns, config.fit.seed, _part(progress, "measuring pictures")
-    )
+        control = {}
+    else:
+        earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
+        control = control_p(earlier, targets, attributes, config, progress)
+    return Mapped(found, control, trials, targets, attributes, config)
 
 
 def map_trials(
@@ -133,19 +147,15 @@ def units_of(
         raise FitError(msg)
     units = make_units(examples, layout, config.fit, whole=True)
     inside = np.ones(len(trials.times_s), np.bool_) if span_s is None else _inside(trials, span_s)
-    times_s = trials.times_s - _delay(trials)
+    times_s = trials.times_s - trials.delay_s
     return replace(units, samples=units.samples[:, inside]), times_s[inside], examples, layout
 
 
 def _inside(trials: Trials, span_s: tuple[float, float]) -> NDArray[np.bool_]:
-    times_s = trials.times_s - _delay(trials)
+    times_s = trials.times_s - trials.delay_s
     half = 0.5 / trials.rate_hz
     inside: NDArray[np.bool_] = (times_s >= span_s[0] - half) & (times_s <= span_s[1] + half)
     return inside
-
-
-def _delay(trials: Trials) -> float:
-    return float(trials.filters.get("delay_s") or 0.0)
 
 
 def _embedder(bundle: Bundle) -> Embed:

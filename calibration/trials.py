@@ -87,6 +87,11 @@ class Trials:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def delay_s(self) -> float:
+        """Time by which the filters hold the EEG back."""
+        return float(self.filters.get("delay_s") or 0.0)
+
     def take(self, which: NDArray[Any]) -> Trials:
         """Return the trials that an index or a mask names."""
         kept = np.arange(len(self))[which]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LatentSpace = Literal["sd", "sdxl"]
 LATENT_SPACES: dict[str, LatentSpace] = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd", "unclip": "sd"}
 """Whose autoencoder a generator uses; latents of one are noise to the other."""
-PIXELS_PER_VALUE = 8
+PIXELS_PER_LATENT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class LowLevelMap:
     @property
     def size(self) -> int:
         """Width and height of the pictures in pixels."""
-        return int(self.mean.shape[-1]) * PIXELS_PER_VALUE
+        return int(self.mean.shape[-1]) * PIXELS_PER_LATENT
 
     def latent(self, coordinates: NDArray[np.float32]) -> NDArray[np.float16]:
         """Return the latent ``[4, h, w]`` at `coordinates` ``[rank]``; half precision is what generators paint in."""

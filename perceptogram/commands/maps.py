@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram maps bundle run1.csv run2.csv run3.csv --config muse_n170 --out maps --json maps.json
         """
+        from calibration.electrode_page import write_electrode_page
         from calibration.map_recordings import map_recordings
         from calibration.maps_figures import explained, save, save_figures
         from calibration.maps_page import write_page
@@ -41,10 +42,8 @@ def register(app: typer.Typer) -> None:
         folder = bundle / "maps" if out is None else out
         with progress_bar() as progress:
             tell = teller(progress)
-            found, control = map_recordings(load_bundle(bundle), recordings, settings, columns, tell)
-            numbers = found.numbers()
-            for name, row in numbers.items():
-                row["before_onset_cluster_p"] = control.get(name)
+            mapped = map_recordings(load_bundle(bundle), recordings, settings, columns, tell)
+            found, numbers = mapped.maps, mapped.numbers()
             if figures:
                 drawn = {}
                 for done, each in enumerate(found.attributes):
@@ -52,6 +51,7 @@ def register(app: typer.Typer) -> None:
                     drawn[each.attribute.name] = save_figures(each, found, folder)
                 overview = None if found.model is None else save(explained(found), folder / "explained")
                 write_page(found, drawn, overview, folder / "maps.html")
+                write_electrode_page(mapped.trials, mapped.targets, mapped.attributes, mapped.config, folder, tell)
         if json_file is not None:
             write_json(json_file, numbers)
         for line in (found.montage.cannot_draw, *found.left_out):
@@ -67,4 +67,4 @@ def register(app: typer.Typer) -> None:
             },
         )
         if figures:
-            console.print(f"open {folder / 'maps.html'}")
+            console.print(f"open {folder / 'maps.html'} and {folder / 'electrodes.html'}")

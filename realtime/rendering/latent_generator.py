@@ -14,9 +14,10 @@ from torch import Tensor
 
 from configs.torchvision_shim import load_torchvision
 from realtime.bundle import EmbeddingSpace
+from realtime.low_level import PIXELS_PER_LATENT
 from realtime.rendering.generator import GeneratorError
 from realtime.rendering.parts import Parts, decoder_of, encoder_of, load_autoencoder, load_prompt, load_unet
-from realtime.rendering.sampler import LATENT_CHANNELS, PIXELS_PER_LATENT, Condition, LatentSampler
+from realtime.rendering.sampler import LATENT_CHANNELS, Condition, LatentSampler
 from realtime.rendering.schedules import Prediction, SamplerName, make_schedule
 from realtime.rendering.weights import Weights, locate
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from realtime.low_level import PIXELS_PER_LATENT
 from realtime.rendering.graphs import Recorder
 from realtime.rendering.schedules import signal_fractions
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from realtime.rendering.schedules import Schedule
 
 LATENT_CHANNELS = 4
-PIXELS_PER_LATENT = 8
 
 
 class Condition(Protocol):
@@ -149,8 +149,6 @@ class LatentSampler:
         if self._drawn != (steps, seed):
             self._draw(program, seed)
             self._drawn = (steps, seed)
-        if self._guidance is not None:
-            self._know_unconditional(program, seed)
         noise = program.noise[0]
         if start is not None:
             self._picture.copy_(torch.from_numpy(start))
@@ -159,12 +157,11 @@ class LatentSampler:
             unit = noise / program.schedule.start
             self._latent.copy_(math.sqrt(kept) * self._picture + math.sqrt(1 - kept) * unit)
             self._before.copy_(self._picture)
-            if not first and self._start_unconditional is not None:
-                # what is known of a seed's noise does not hold for a latent that the EEG has touched
-                self._start_unconditional()
-                self._unconditional_of = None
         else:
             self._latent.copy_(noise)
+        if self._guidance is not None and not first:
+            # what is known of a seed's noise does not hold for a latent that the EEG has touched
+            self._know_unconditional(program, seed if start is None else None)
         self._embedding.copy_(torch.from_numpy(embedding))
         self.write()
         return program
@@ -208,16 +205,15 @@ class LatentSampler:
         program.noise.copy_(noise)
         self.condition.draw(generators)
 
-    def _know_unconditional(self, program: _Program, seed: int) -> None:
-        """Predict once a seed what the first step says without a condition: it depends on nothing that is live."""
-        known = (seed, program.schedule.steps[0].timestep)
-        if self._unconditional_of == known:
+    def _know_unconditional(self, program: _Program, seed: int | None) -> None:
+        """Predict what the first step says of the latent without a condition; once a seed, where it is pure noise."""
+        known = None if seed is None else (seed, program.schedule.steps[0].timestep)
+        if known is not None and self._unconditional_of == known:
             return
         if self._start_unconditional is None:
             self._first_time = program.times[:1].clone()
             self._start_unconditional = self._recorded(self._predict_unconditional)
         self._first_time.copy_(program.times[:1])
-        self._latent.copy_(program.noise[0])
         self._start_unconditional()
         self._unconditional_of = known
 

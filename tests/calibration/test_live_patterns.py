@@ -3,9 +3,9 @@ import pytest
 from calibration_examples import make_trials
 from simulated_epochs import CHANNELS, RATE_HZ, TIMES_S, latency_s, make_examples
 
-from calibration.attributes import Attribute, measure_attributes
+from calibration.attributes import Attribute, measure_attributes, shown_attributes
 from calibration.fit import fit_trials
-from calibration.live_patterns import make_patterns, shown_attributes
+from calibration.live_patterns import make_patterns
 from calibration.mapping import HeldOut
 from calibration.targets import given_targets
 from calibration.trials import Trials

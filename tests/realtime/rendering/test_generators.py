@@ -264,6 +264,27 @@ def test_a_layout_gives_the_picture_of_the_pipeline_with_those_latents(house):
     np.testing.assert_array_equal(last_of(generator, embedding(), steps=6), plain)
 
 
+def test_the_network_is_called_no_more_often_than_there_is_something_new_to_predict(house):
+    generator = prepared(at(house, "unclip", low_level=True))
+    list(generator.stream(embedding(), SEED, 3))
+    seen = []
+    generator._sampler._network.register_forward_pre_hook(lambda _, inputs: seen.append(float(inputs[1])))
+
+    def times(frames):
+        seen.clear()
+        assert len(list(frames)) == 3
+        return list(seen)
+
+    known = times(generator.stream(embedding(1), SEED, 3))
+    assert len(known) == 3, "what the first step says without a condition is known of a seed"
+    for frames in (
+        generator.stream(embedding(1), SEED + 1, 3),
+        generator.stream_from(layout(), embedding(1), SEED + 1, 3),
+        generator.stream_from(layout(6), embedding(1), SEED + 1, 3),
+    ):
+        assert times(frames) == [known[0], *known]
+
+
 def test_a_layout_of_another_size_is_refused(house):
     generator = prepared(at(house, "sdxl-turbo", low_level=True))
     with pytest.raises(GeneratorError, match=r"shape \[4, 16, 16\] cannot start a picture of 64 pixels"):
