@@ -22,6 +22,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m benchmarks.readme_table --check
 
 guard: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.guard

@@ -146,9 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{file.name}: {error}", file=sys.stderr)
             status = 2
             continue
-        if check:
-            status = status or int(new != page)
-        elif new != page:
+        if check and new != page:
+            print(f"{file.name}: its measured table is not of the results: python -m benchmarks.readme_table makes it")
+            status = status or 1
+        elif not check and new != page:
             part = file.with_name(file.name + ".part")
             part.write_text(new, encoding="utf-8")
             part.rename(file)

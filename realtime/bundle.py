@@ -150,14 +150,13 @@ class Bundle:
             {"weights": np.ascontiguousarray(self.weights), "bias": self.bias, "mean_input": self.mean_input},
             part / "decoder.safetensors",
         )
-        low_level = self.low_level
-        if low_level is not None:
-            arrays = {name: getattr(low_level, name) for name in LOW_LEVEL_ARRAYS}
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part / LOW_LEVEL_FILE)
-        patterns = self.patterns
-        if patterns is not None:
-            arrays = {name: np.ascontiguousarray(getattr(patterns, name)) for name in PATTERN_ARRAYS}
-            save_file(arrays, part / PATTERN_FILE)
+        low_level, patterns = self.low_level, self.patterns
+        for file, part_of_it, names in (
+            (LOW_LEVEL_FILE, low_level, LOW_LEVEL_ARRAYS),
+            (PATTERN_FILE, patterns, PATTERN_ARRAYS),
+        ):
+            if part_of_it is not None:
+                save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, part / file)
         gallery = self.gallery
         save_file(
             {"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, part / "gallery.safetensors"
@@ -234,10 +233,7 @@ def load_bundle(folder: str | Path) -> Bundle:
             scores=record["scores"],
             provenance=record["provenance"],
             simulated=record["simulated"],
-            # a bundle of before there were low-level maps has none
-            low_level=LowLevelMap(**load_file(folder / LOW_LEVEL_FILE), space=record["low_level"]["space"])
-            if record.get("low_level")
-            else None,
+            low_level=_load_low_level(folder, record.get("low_level")),
             patterns=_load_patterns(folder, record.get("patterns")),
         )
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
@@ -253,6 +249,13 @@ def load_bundle(folder: str | Path) -> Bundle:
         msg = f"bundle {folder} is damaged: patterns of {patterns.maps.shape[1]} electrodes, {channels} expected"
         raise BundleError(f"{msg}; fit it again")
     return bundle
+
+
+def _load_low_level(folder: Path, told: dict[str, Any] | None) -> LowLevelMap | None:
+    """Return the low-level map of a bundle; one of before there were any has none."""
+    from safetensors.numpy import load_file
+
+    return None if told is None else LowLevelMap(**load_file(folder / LOW_LEVEL_FILE), space=told["space"])
 
 
 def _load_patterns(folder: Path, attributes: list[dict[str, Any]] | None) -> Patterns | None:

@@ -83,7 +83,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _measure(name: str, offered: dict[str, Any], results: Path | None, *, save: bool) -> Any:
-    """Run one benchmark in this process, its LSL streams kept on this machine, and file its tables."""
+    """Run one benchmark in this process, its LSL streams kept on this machine; file its tables, README's too."""
     from realtime import lsl_config
 
     run = _load(BENCHMARKS[name]).run
@@ -100,6 +100,8 @@ def _measure(name: str, offered: dict[str, Any], results: Path | None, *, save: 
         today = datetime.now(UTC).date().isoformat()
         page = report.save(name, result, report.PRINTED, harness.machine(), today, results or report.RESULTS)
         typer.echo(f"written: {page}", err=True)
+        if results is None:
+            _load("readme_table").main([])
     return result
 
 
