@@ -72,6 +72,7 @@ class Pipeline:
         self._marker_offset_s = config.markers.offset_s
         self._last_trial: int | None = None
         self._missing: set[int] = set()
+        self._waiting: list[Chunk] = []
         self._newest = self._told_late = -math.inf
         self.timeline = Timeline(spec.rate_hz)
         self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
@@ -111,23 +112,38 @@ class Pipeline:
             if self.is_stimulus(item):
                 yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
-            samples = item.samples if self._picks is None else item.samples[:, self._picks]
-            for timed in self.timeline.push(replace(item, samples=samples)):
-                if isinstance(timed, Fault):
-                    yield timed
-                elif isinstance(timed, Hole):
-                    yield timed
-                    self._filters.hole(timed)
-                    yield from self._cut(timed)
-                else:
-                    self._newest = float(timed.times[-1])
-                    yield from self._cut(self._filters.push(timed))
+            self._waiting.append(item)
+            if self._is_enough(sum(len(chunk.stamps) for chunk in self._waiting)):
+                yield from self._take()
 
     def finish(self) -> Iterator[PipelineEvent]:
-        """Yield the refusals of what is still open when the source has ended."""
+        """Yield what waited, and the refusals of what is still open, when the source has ended."""
+        yield from self._take()
         yield from self._epochs.finish()
         if self._shams is not None:
             yield from map(Sham, self._shams.finish())
+
+    def _is_enough(self, samples: int) -> bool:
+        """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""
+        return samples > -self.timeline.next_index % self._filters.factor
+
+    def _take(self) -> Iterator[PipelineEvent]:
+        """Yield what follows from the samples that wait."""
+        if not self._waiting:
+            return
+        chunk, self._waiting = Chunk.joined(self._waiting), []
+        if self._picks is not None:
+            chunk = replace(chunk, samples=chunk.samples[:, self._picks])
+        for timed in self.timeline.push(chunk):
+            if isinstance(timed, Fault):
+                yield timed
+            elif isinstance(timed, Hole):
+                yield timed
+                self._filters.hole(timed)
+                yield from self._cut(timed)
+            else:
+                self._newest = float(timed.times[-1])
+                yield from self._cut(self._filters.push(timed))
 
     def _cut(self, item: TimedChunk | Hole | Marker) -> Iterator[EpochEvent | Sham]:
         """Yield the epochs' events first: the sham windows must not delay them."""

@@ -188,6 +188,11 @@ class Timeline:
         self._out: list[TimedChunk | Hole | Fault] = []
 
     @property
+    def next_index(self) -> int:
+        """Grid position of the sample that will be pushed next, unless samples are lost before it."""
+        return self._next
+
+    @property
     def rate_hz_measured(self) -> float:
         """Sampling rate by the stamps."""
         return 1 / self._jitter.period

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,6 +71,16 @@ class Chunk:
     stamps: NDArray[np.float64]
     samples: NDArray[np.float32]
     arrived: float
+
+    @staticmethod
+    def joined(chunks: Sequence[Chunk]) -> Chunk:
+        """Return `chunks`, one at least, which follow one another, as one that arrived with the last of them."""
+        import numpy as np
+
+        if len(chunks) == 1:
+            return chunks[0]
+        stamps = np.concatenate([chunk.stamps for chunk in chunks])
+        return Chunk(stamps, np.concatenate([chunk.samples for chunk in chunks]), chunks[-1].arrived)
 
 
 @dataclass(frozen=True)

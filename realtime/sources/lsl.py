@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.discovery import find_streams
@@ -186,10 +184,7 @@ class LslSource:
                 self._waiting = message
                 break
             chunks.append(message)
-        if len(chunks) == 1:
-            return chunk
-        stamps = np.concatenate([part.stamps for part in chunks])
-        return Chunk(stamps, np.concatenate([part.samples for part in chunks]), chunks[-1].arrived)
+        return Chunk.joined(chunks)
 
     def _gone(self, silent_s: float, allowed_s: float) -> bool:
         return not self._closed and (not self._reader.process.is_alive() or silent_s > allowed_s)
