@@ -104,3 +104,30 @@ def test_lost_markers_are_counted_and_those_overtaken_are_not_lost(trials, told)
 def test_notices_pass_through():
     notice = Notice(1.0, "stalled", "no data for 0.5 s")
     assert run([notice]) == [notice]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(0, 1))
+def test_decimation_delays_nothing_and_is_the_same_however_samples_come(sizes, lossy):
+    config = Config.model_validate({"filters": {"lowpass_hz": 20.0, "rate_hz": 50.0}})
+    edges = np.minimum(np.cumsum([0, *itertools.islice(itertools.cycle(sizes), N)]), N)
+    parts = [slice(a, b) for a, b in itertools.pairwise(edges.tolist()) if a < b]
+    keep = np.ones(N, bool)
+    keep[1003 : 1003 + 7 * lossy] = False
+    data = [Chunk(STAMPS[p][keep[p]], SAMPLES[p][keep[p]], STAMPS[p][keep[p]][-1]) for p in parts if keep[p].any()]
+    whole = [Chunk(STAMPS[keep], SAMPLES[keep], STAMPS[-1])]
+    came, expected = epochs(run([*MARKERS, *data], config)), epochs(run([*MARKERS, *whole], config))
+    assert came.keys() == expected.keys()
+    for name, epoch in came.items():
+        np.testing.assert_array_equal(epoch.samples, expected[name].samples)
+
+    pipeline = Pipeline(config, SPEC)
+    handed, pushed, newest = [], 0, 0
+    take = pipeline.timeline.push
+    pipeline.timeline.push = lambda chunk: (handed.append(len(chunk.stamps)), take(chunk))[1]
+    for chunk in data:
+        list(pipeline.push(chunk))
+        pushed += len(chunk.stamps)
+        newest = pipeline.timeline.next_index
+        assert pushed - sum(handed) <= -newest % 5, "the next sample that is kept has not waited"
+    assert len(handed) <= len(data)
