@@ -17,6 +17,7 @@ import numpy as np
 
 from calibration.attributes import shown_attributes
 from calibration.confidence import calibration_error, fit_confidence, reliability_curve
+from calibration.label_null import null_of_cross_validation
 from calibration.live_patterns import make_patterns
 from calibration.low_level import fit_low_level
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
@@ -137,7 +138,12 @@ def fit_trials(
     held_out = cross_validate(examples, layout, config.fit, _part(progress, "cross-validate"))
     mapping = fit_map(examples, layout, config.fit)
     gallery, settings = targets.gallery, config.fit
-    found = summarise(held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed)
+    chance = None
+    if len(gallery.names) == 2 and settings.permutations:
+        chance = null_of_cross_validation(examples, trials.names == gallery.names[1], layout, settings)
+    found = summarise(
+        held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed, chance
+    )
     found |= baseline_scores(null, targets, config, _part(progress, "baseline")) if null is not None else {}
     found |= counts(trials)
     own = np.array([gallery.names.index(str(name)) for name in trials.names])

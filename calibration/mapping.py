@@ -94,6 +94,46 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """How epochs become features; estimated from training trials, without a look at what was shown in them.
+
+    Attributes
+    ----------
+    layout
+        Where window and baseline lie.
+    whitening
+        ``[channels, channels]``.
+    mean, std
+        ``[window times, channels]`` of the whitened training window.
+    """
+
+    layout: Layout
+    whitening: Array
+    mean: Array
+    std: Array
+
+    def apply(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features ``[trials, window times × channels]`` of epochs ``[trials, times, channels]``."""
+        window = subtract_baseline(samples, self.layout.baseline, self.layout.start)
+        return self.standardise(window @ self.whitening.astype(np.float32))
+
+    def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features of whitened windows."""
+        return ((whitened - self.mean) / self.std).astype(np.float32).reshape(len(whitened), -1)
+
+
+def scale(samples: NDArray[np.float32], layout: Layout, whiten: bool) -> tuple[Scaling, NDArray[np.float32]]:
+    """Return the scaling estimated from training epochs ``[trials, times, channels]``, and their features."""
+    window = subtract_baseline(samples, layout.baseline, layout.start)
+    whitening = whitening_matrix(noise_covariance(window)) if whiten else np.eye(window.shape[2])
+    window = window @ whitening.astype(np.float32)
+    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
+    std = np.where(std > 1e-9 * max(float(std.max()), 1e-30), std, 1.0)
+    scaling = Scaling(layout, whitening, mean, std)
+    return scaling, scaling.standardise(window)
+
+
+@dataclass(frozen=True)
 class Mapping:
     """A fitted map: as it runs, as a chain of steps, and how its ridge part was chosen."""
 
@@ -143,21 +183,15 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     if settings.average_repeats:
         examples = examples.averaged()
     targets = examples.targets
-    window = subtract_baseline(examples.samples, layout.baseline, layout.start)
-    n, times, channels = window.shape
-    whitening = whitening_matrix(noise_covariance(window)) if settings.whiten else np.eye(channels)
-    window = window @ whitening.astype(np.float32)
-    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
-    std = np.where(std > 1e-9 * max(float(std.max()), 1e-30), std, 1.0)
-    window = ((window - mean) / std).astype(np.float32)
+    scaling, features = scale(examples.samples, layout, settings.whiten)
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
-    ridge = fit_ridge(window.reshape(n, times * channels), targets, folds, settings.alphas)
+    ridge = fit_ridge(features, targets, folds, settings.alphas)
     chain = Chain(
         baseline=layout.baseline,
         start=layout.start,
-        whitening=whitening,
-        mean=mean,
-        std=std,
+        whitening=scaling.whitening,
+        mean=scaling.mean,
+        std=scaling.std,
         weights=ridge.weights,
         intercept=ridge.intercept,
         predicted_mean=ridge.held_out.mean(axis=0),

@@ -145,6 +145,16 @@ class AlphaPath:
         weights = self._vectors @ (self._cross / (self._values + alpha)[:, None])
         return weights, self._train.mean_y - self._train.mean_x @ weights
 
+    def rotated(self, x: Samples) -> Array:
+        """Return trials ``[n, features]`` in the coordinates of the decomposition, for `predict`."""
+        along: Array = (x - self._train.mean_x) @ self._vectors
+        return along
+
+    def predict(self, along: Array, alpha: float | Array) -> Array:
+        """Return predictions ``[n, targets]`` of `rotated` trials, at one alpha or at one a target ``[targets]``."""
+        predicted: Array = along @ (self._cross / (self._values[:, None] + alpha)) + self._train.mean_y
+        return predicted
+
     def errors(self, test: Moments, alphas: Array, scale: Array) -> Array:
         """Return for each alpha the squared error on the trials of `test`, each target's weighted by ``scale²``.
 

@@ -127,23 +127,32 @@ def auc(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> float:
 
     NaN where no fold holds both.
     """
-    wins, pairs = _pair_wins(evidence, positive[None], folds)
+    wins, pairs = _pair_wins(evidence[None], positive[None], folds)
     return float(wins[0] / pairs[0]) if pairs[0] else float("nan")
 
 
 def null_of_auc(evidence: Array, positive: NDArray[np.bool_], folds: Index, permutations: int, seed: int) -> Array:
-    """Return AUCs ``[permutations]`` with the trials' labels shuffled within each fold."""
+    """Return AUCs ``[permutations]`` with the trials' labels shuffled within each fold.
+
+    For the evidence of a map that never saw these labels. A cross-validated AUC has the null of
+    `calibration.label_null`.
+    """
     rng = np.random.default_rng(seed)
     shuffled = np.broadcast_to(positive, (permutations, len(positive))).copy()
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
         shuffled[:, rows] = rng.permuted(shuffled[:, rows], axis=1)
-    wins, pairs = _pair_wins(evidence, shuffled, folds)
+    return auc_of_each(evidence[None], shuffled, folds)
+
+
+def auc_of_each(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> Array:
+    """Return the AUC of each labelling, from labels and evidence ``[labellings, trials]`` (or one evidence for all)."""
+    wins, pairs = _pair_wins(evidence, positive, folds)
     return wins / np.maximum(pairs, 1)
 
 
 def _pair_wins(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> tuple[Array, Array]:
-    """Return won and compared pairs for each labelling ``[labellings, trials]`` (Mann-Whitney U within folds)."""
+    """Return won and compared pairs of each labelling (Mann-Whitney U within folds)."""
     from scipy.stats import rankdata
 
     wins, pairs = np.zeros(len(positive)), np.zeros(len(positive))
@@ -151,7 +160,7 @@ def _pair_wins(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> tu
         rows = folds == fold
         chosen = positive[:, rows]
         ones = chosen.sum(axis=1).astype(np.float64)
-        wins += chosen @ rankdata(evidence[rows]) - ones * (ones + 1) / 2
+        wins += np.sum(chosen * rankdata(evidence[:, rows], axis=1), axis=1) - ones * (ones + 1) / 2
         pairs += ones * (np.count_nonzero(rows) - ones)
     return wins, pairs
 

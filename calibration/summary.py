@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calibration import scores
 from calibration.confidence import REPEATS
-from calibration.scores import Index
+from calibration.scores import Array, Index
 from realtime.gallery import Gallery
 
 _FEWEST = 10
@@ -23,6 +23,7 @@ def summarise(
     gallery: Gallery,
     permutations: int = 1000,
     seed: int = 0,
+    null: Array | None = None,
 ) -> dict[str, Any]:
     """Return the scores of held-out predictions, ready to be written as JSON.
 
@@ -40,12 +41,16 @@ def summarise(
         Size of the null; 0 leaves the p-value out.
     seed
         Of permutations, resampling and the choice of repeats.
+    null
+        AUCs without any information, from `calibration.label_null` where `predicted` was cross-validated; when left
+        out, labels are shuffled in `predicted`, as is right for a map that was fitted on other trials.
     """
     places = {name: place for place, name in enumerate(gallery.names)}
     own = np.array([places[str(name)] for name in names], dtype=np.int64)
-    summary = _two_class if len(gallery.names) == 2 else _many
-    found: dict[str, Any] = scores.rounded(summary(predicted, own, folds, gallery, permutations, seed))
-    return found
+    arguments = (predicted, own, folds, gallery, permutations, seed)
+    found: dict[str, Any] = _two_class(*arguments, null) if len(gallery.names) == 2 else _many(*arguments)
+    rounded: dict[str, Any] = scores.rounded(found)
+    return rounded
 
 
 def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
@@ -55,7 +60,13 @@ def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
 
 
 def _two_class(
-    predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery, permutations: int, seed: int
+    predicted: NDArray[np.floating[Any]],
+    own: Index,
+    folds: Index,
+    gallery: Gallery,
+    permutations: int,
+    seed: int,
+    null: Array | None,
 ) -> dict[str, Any]:
     evidence, positive = scores.class_evidence(predicted, gallery), own == 1
     observed = scores.auc(evidence, positive, folds)
@@ -70,8 +81,9 @@ def _two_class(
         "classes": list(gallery.names),
         "n_by_class": [int(np.count_nonzero(own == entry)) for entry in (0, 1)],
     }
-    if permutations:
-        null = scores.null_of_auc(evidence, positive, folds, permutations, seed)
+    if permutations and np.isfinite(observed):
+        if null is None:
+            null = scores.null_of_auc(evidence, positive, folds, permutations, seed)
         found["auc_p"] = scores.permutation_p(observed, null)
     found["by_repeats"] = {}
     for repeats in REPEATS:

@@ -1,0 +1,75 @@
+"""The null of a cross-validated AUC is what the whole cross-validation gives with labels exchanged before it."""
+
+import numpy as np
+import pytest
+
+from calibration.label_null import held_out_evidence, null_of_cross_validation, predict_each
+from calibration.mapping import Examples, Layout, cross_validate
+from calibration.readout import shuffles
+from calibration.ridge import fit_ridge
+from calibration.scores import auc, null_of_auc, permutation_p
+from configs.schema import FitSettings
+
+
+def no_signal(seed, n=60, recordings=3, times=6, channels=3):
+    rng = np.random.default_rng(seed)
+    positive = rng.integers(0, 2, n) == 1
+    samples = rng.standard_normal((n, times, channels)).astype(np.float32)
+    groups = np.arange(n) * recordings // n
+    examples = Examples(samples, positive[:, None].astype(np.float64), groups, positive, np.ones(n, bool))
+    return examples, positive, Layout(0, np.zeros(times))
+
+
+@pytest.mark.parametrize("recordings", [1, 3])
+@pytest.mark.parametrize("average", [False, True])
+def test_it_equals_fitting_every_map_anew(recordings, average):
+    examples, positive, layout = no_signal(5, recordings=recordings)
+    settings = FitSettings(permutations=7, average_repeats=average)
+    null = null_of_cross_validation(examples, positive, layout, settings)
+    anew = []
+    for order in shuffles(examples.split_groups(settings.folds), 7, settings.seed):
+        labels = positive[order]
+        shuffled = Examples(
+            examples.samples, labels[:, None].astype(np.float64), examples.groups, labels, examples.teaches
+        )
+        held_out = cross_validate(shuffled, layout, settings)
+        anew.append(auc(held_out.predicted[:, 0], labels, held_out.folds))
+    # predictions are single precision there: a pair that is nearly tied may fall to either side
+    np.testing.assert_allclose(null, anew, atol=4e-3)
+
+
+@pytest.mark.parametrize("shape", [(40, 9), (24, 50)])
+def test_each_column_is_predicted_by_the_map_that_it_would_have_alone(shape):
+    rng = np.random.default_rng(1)
+    x, unseen, y = rng.standard_normal(shape), rng.standard_normal((11, shape[1])), rng.standard_normal((shape[0], 4))
+    folds = np.arange(shape[0]) % 4
+    alphas = FitSettings().alphas
+    together = predict_each(x, y, folds, unseen, alphas)
+    for column in range(4):
+        alone = fit_ridge(x, y[:, [column]], folds, alphas)
+        expected = unseen @ alone.weights[:, 0] + alone.intercept[0]
+        np.testing.assert_allclose(together[:, column], expected, atol=1e-8)
+
+
+def test_evidence_has_a_row_for_each_labelling():
+    examples, positive, layout = no_signal(2)
+    evidence = held_out_evidence(examples, np.stack([positive, ~positive]), layout, FitSettings())
+    np.testing.assert_allclose(evidence[0], 1 - evidence[1], atol=1e-8)
+
+
+def test_without_signal_p_is_as_often_small_as_it_says():
+    """By Kolmogorov and Smirnov, p is uniform; shuffling behind cross-validation fails the same test."""
+    from scipy.stats import kstest
+
+    settings = FitSettings(permutations=99, alphas=(100.0,))
+    before, behind = [], []
+    for seed in range(250):
+        examples, positive, layout = no_signal(seed, n=40, recordings=2)
+        held_out = cross_validate(examples, layout, settings)
+        observed = auc(held_out.predicted[:, 0], positive, held_out.folds)
+        before.append(permutation_p(observed, null_of_cross_validation(examples, positive, layout, settings)))
+        behind.append(permutation_p(observed, null_of_auc(held_out.predicted[:, 0], positive, held_out.folds, 99, 0)))
+    assert kstest(before, "uniform").pvalue > 0.01
+    assert np.mean(np.array(behind) <= 0.05) > np.mean(np.array(before) <= 0.05)
+    assert np.mean(np.array(before) <= 0.05) < 0.09
+    print(np.mean(np.array(behind) <= 0.05), np.mean(np.array(before) <= 0.05), kstest(behind, "uniform").pvalue)
