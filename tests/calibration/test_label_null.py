@@ -58,7 +58,7 @@ def test_evidence_has_a_row_for_each_labelling():
 
 
 def test_without_signal_p_is_as_often_small_as_it_says():
-    """By Kolmogorov and Smirnov, p is uniform; shuffling behind cross-validation fails the same test."""
+    """p is uniform (Kolmogorov-Smirnov); shuffled behind cross-validation it is small too often."""
     from scipy.stats import kstest
 
     settings = FitSettings(permutations=99, alphas=(100.0,))
@@ -72,4 +72,3 @@ def test_without_signal_p_is_as_often_small_as_it_says():
     assert kstest(before, "uniform").pvalue > 0.01
     assert np.mean(np.array(behind) <= 0.05) > np.mean(np.array(before) <= 0.05)
     assert np.mean(np.array(before) <= 0.05) < 0.09
-    print(np.mean(np.array(behind) <= 0.05), np.mean(np.array(before) <= 0.05), kstest(behind, "uniform").pvalue)
