@@ -9,11 +9,12 @@ from typing import Any
 
 from calibration.attributes import Attribute
 from calibration.drawn import Drawn
-from calibration.electrode_report import Progress, electrode_report
+from calibration.electrode_report import electrode_report
 from calibration.fit import make_examples
 from calibration.hierarchy_report import hierarchy_report
 from calibration.mapping import Layout
 from calibration.montage import Montage
+from calibration.progress import Progress
 from calibration.targets import Targets
 from calibration.trials import Trials
 from configs.schema import Config

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ from calibration.electrode_choice import Choice, choose_electrodes
 from calibration.electrode_figures import electrode_figures
 from calibration.electrodes import LEVEL_P, Preference, electrode_preference
 from calibration.mapping import Examples, Layout
+from calibration.progress import Progress, part_of
 from calibration.readout import make_units
 from calibration.scores import rounded
 from configs.schema import FitSettings
 from realtime.gallery import Gallery
-
-Progress = Callable[[str, int, int], None]
 
 
 def electrode_report(
@@ -55,10 +53,6 @@ def electrode_report(
     progress
         Told what is being done, how many parts are done, and of how many.
     """
-
-    def tell(what: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else partial(progress, what)
-
     units = make_units(examples, layout, settings)
     window_s = times_s[layout.start :]
     found = electrode_preference(
@@ -69,10 +63,12 @@ def electrode_report(
         [attribute.design(units.names) for attribute in attributes],
         min(settings.permutations, 200),
         settings.seed,
-        tell("electrodes one by one"),
+        part_of(progress, "electrodes one by one"),
     )
     rate_hz = 1 / float(window_s[1] - window_s[0])
-    choice = choose_electrodes(units, rate_hz, channels, gallery, settings.seed, progress=tell("choosing electrodes"))
+    choice = choose_electrodes(
+        units, rate_hz, channels, gallery, settings.seed, progress=part_of(progress, "choosing electrodes")
+    )
     numbers = rounded({"n_units": len(units), "unit": units.what, "n_trials": units.n_trials})
     numbers |= {"electrodes": preference_numbers(found), "choice": choice_numbers(choice)}
     return numbers, electrode_figures(found, choice, about)

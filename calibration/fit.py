@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from calibration.label_null import null_of_cross_validation
 from calibration.live_patterns import make_patterns
 from calibration.low_level import fit_low_level
 from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
+from calibration.progress import Progress, part_of
 from calibration.ridge import RidgeError
 from calibration.scores import rounded
 from calibration.summary import headline, summarise
@@ -28,8 +28,6 @@ from calibration.targets import Targets, make_targets
 from calibration.trials import FitError, Trials, before_onset, check_channels, read_trials
 from configs.schema import Config
 from realtime.bundle import Bundle
-
-Progress = Callable[[str, int, int], None]
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +86,7 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
     FitError
         If the recordings do not hold what a map can be learned from.
     """
-    trials = read_trials(recordings, config, _part(progress, "read"))
+    trials = read_trials(recordings, config, part_of(progress, "read"))
     targets = make_targets(config, trials.names)
     null: Trials | None = None
     try:
@@ -101,7 +99,7 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
     result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
     if not config.display.patterns:
         return result
-    attributes = shown_attributes(config, trials.names, progress=_part(progress, "attributes"))
+    attributes = shown_attributes(config, trials.names, progress=part_of(progress, "attributes"))
     patterns = make_patterns(trials, result.examples, result.layout, result.held_out, attributes, config.fit)
     return replace(result, bundle=replace(result.bundle, patterns=patterns))
 
@@ -135,7 +133,7 @@ def fit_trials(
     examples = make_examples(trials, targets, config)
     window = config.window
     layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
-    held_out = cross_validate(examples, layout, config.fit, _part(progress, "cross-validate"))
+    held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"))
     mapping = fit_map(examples, layout, config.fit)
     gallery, settings = targets.gallery, config.fit
     chance = None
@@ -144,7 +142,7 @@ def fit_trials(
     found = summarise(
         held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed, chance
     )
-    found |= baseline_scores(null, targets, config, _part(progress, "baseline")) if null is not None else {}
+    found |= baseline_scores(null, targets, config, part_of(progress, "baseline")) if null is not None else {}
     found |= counts(trials)
     own = np.array([gallery.names.index(str(name)) for name in trials.names])
     judged = (held_out.predicted, own, held_out.folds, gallery, settings.seed)
@@ -152,7 +150,7 @@ def fit_trials(
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
     low_level = None
     if settings.low_level_rank:
-        low_level, found["low_level"] = fit_low_level(examples, layout, config, _part(progress, "layouts"))
+        low_level, found["low_level"] = fit_low_level(examples, layout, config, part_of(progress, "layouts"))
     bundle = Bundle(
         spec=trials.spec,
         filters=trials.filters,
@@ -294,7 +292,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
-
-
-def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else partial(progress, what)

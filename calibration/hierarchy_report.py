@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,12 @@ from calibration.hierarchy import (
 )
 from calibration.mapping import Examples, Layout
 from calibration.perturbations import Perturbations, Saliency, perturb
+from calibration.progress import Progress, part_of
 from calibration.readout import make_units
 from calibration.scores import rounded
 from configs.schema import FitSettings
 from realtime.gallery import Gallery
 from stimuli.pictures import PictureSet
-
-Progress = Callable[[str, int, int], None]
 
 
 def hierarchy_report(
@@ -53,14 +51,12 @@ def hierarchy_report(
     pictures
         Where pictures are looked up; without them, as where only classes are known, pixels and texture are left out.
     """
-
-    def tell(what: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else partial(progress, what)
-
     units = make_units(examples, layout, settings, whole=True)
     permutations = min(settings.permutations, 200)
     spaces = _spaces(units.names, gallery, pictures)
-    courses = decoding_over_time(units, times_s, spaces, permutations, settings.seed, tell("decoding over time"))
+    courses = decoding_over_time(
+        units, times_s, spaces, permutations, settings.seed, part_of(progress, "decoding over time")
+    )
     if progress is not None:
         progress("similarity over time", 0, 1)
     alike = similarity_over_time(units, times_s, spaces, permutations, settings.seed)
@@ -73,7 +69,7 @@ def hierarchy_report(
         [attribute.name for attribute in attributes],
         [attribute.design(examples.names) for attribute in attributes],
         settings,
-        tell("tampered EEG"),
+        part_of(progress, "tampered EEG"),
     )
     middles = bin_times(times_s)
     n = f"n = {len(units)} {units.what}" + (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from calibration.encoding import noise_ceiling
 from calibration.fit import make_examples
 from calibration.folding import subtract_baseline
 from calibration.mapping import Examples, Layout
-from calibration.maps import SPAN_S, Maps, Progress, make_maps
+from calibration.maps import SPAN_S, Maps, make_maps
+from calibration.progress import Progress, part_of
 from calibration.readout import Units, make_units
 from calibration.targets import Targets, cache_folder
 from calibration.trials import FitError, Trials, before_onset, read_trials
@@ -72,10 +72,10 @@ def map_recordings(
         If the recordings hold too few usable trials, or pictures that the bundle does not know.
     """
     config = bundle.with_offset(config)
-    trials = read_trials(recordings, config, _part(progress, "reading"))
+    trials = read_trials(recordings, config, part_of(progress, "reading"))
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     targets = Targets(bundle.gallery, bundle.space)
-    measuring = _part(progress, "measuring pictures")
+    measuring = part_of(progress, "measuring pictures")
     attributes = tuple(shown_attributes(config, trials.names, _embedder(bundle), columns, measuring))
     found = map_trials(trials, targets, attributes, config, progress)
     try:
@@ -104,7 +104,8 @@ def map_trials(
     """
     units, times_s, examples, layout = units_of(trials, targets, config, SPAN_S)
     embeddings = targets.of(units.names)
-    maps = make_maps(units, times_s, trials.spec.channels, attributes, embeddings, config.fit, progress)
+    concepts = concepts_of(units.names, targets)
+    maps = make_maps(units, times_s, trials.spec.channels, attributes, embeddings, config.fit, progress, concepts)
     inside = _inside(trials, SPAN_S)
     taught = examples.take(examples.teaches)
     ceiling = None
@@ -126,7 +127,8 @@ def control_p(
         units, times_s, _, _ = units_of(earlier, targets, before_onset(config), None)
     except FitError:
         return {}
-    found = make_maps(units, times_s, earlier.spec.channels, attributes, None, config.fit, progress)
+    concepts = concepts_of(units.names, targets)
+    found = make_maps(units, times_s, earlier.spec.channels, attributes, None, config.fit, progress, concepts)
     return {each.attribute.name: round(each.test.p, 5) for each in found.attributes}
 
 
@@ -151,6 +153,12 @@ def units_of(
     return replace(units, samples=units.samples[:, inside]), times_s[inside], examples, layout
 
 
+def concepts_of(names: NDArray[np.str_], targets: Targets) -> NDArray[np.str_]:
+    """Return what each picture shows, ``[names]``."""
+    labels = dict(zip(targets.gallery.names, targets.gallery.labels, strict=True))
+    return np.array([labels[str(name)] for name in names])
+
+
 def _inside(trials: Trials, span_s: tuple[float, float]) -> NDArray[np.bool_]:
     times_s = trials.times_s - trials.delay_s
     half = 0.5 / trials.rate_hz
@@ -168,7 +176,3 @@ def _embedder(bundle: Bundle) -> Embed:
         return encoder.embed_images_cached(images, cache_folder())
 
     return embed
-
-
-def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else partial(progress, what)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,22 @@ from numpy.typing import NDArray
 
 from calibration.attributes import Attribute
 from calibration.cluster_statistics import LEVEL_P, ClusterTest, PartialRegression, cluster_test
-from calibration.encoding import ForwardModel, forward_model, patterns
+from calibration.encoding import ForwardModel, forward_model, mean_std, patterns
 from calibration.mapping import Examples, Layout, cross_validate
 from calibration.montage import Montage
+from calibration.progress import Part, Progress, part_of
 from calibration.readout import Units
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 
 SPAN_S = (0.0, 0.6)
 """Time after onset that is mapped."""
 PEAK_CHANNELS = 3
+FEWEST_OF_A_CONCEPT = 3
+"""Pictures of a concept, on average, from which on they can be compared with one another."""
+WITHIN = 0.05
+"""Share of an attribute's variance within concepts from which on it is mapped there."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class AttributeMap:
         Sample and electrodes where the levels differ most, among the significant ones where there are any.
     variance_explained
         Share of variance of held-out units that the attribute predicts at the peak.
+    within_concepts
+        Whether pictures of the same concept were compared.
     """
 
     attribute: Attribute
@@ -58,6 +63,7 @@ class AttributeMap:
     test: ClusterTest
     peak: tuple[int, tuple[int, ...]]
     variance_explained: float
+    within_concepts: bool = False
 
     @property
     def significant(self) -> bool:
@@ -115,6 +121,7 @@ class Maps:
             "variance_explained": round(found.variance_explained, 4),
             "statistic": found.test.name,
             "levels": list(found.attribute.levels),
+            "within_concepts": found.within_concepts,
         }
 
 
@@ -142,8 +149,12 @@ def make_maps(
     embeddings: NDArray[np.floating[Any]] | None = None,
     settings: FitSettings | None = None,
     progress: Progress | None = None,
+    concepts: NDArray[np.str_] | None = None,
 ) -> Maps:
-    """Map every attribute.
+    """Map every attribute, each adjusted for the others and, where it varies within concepts, for the concept.
+
+    Pictures of one concept evoke more in common than their attributes tell, and few concepts are easily all striped or
+    all dark: between concepts, what a concept evokes would pass for its texture's effect.
 
     Parameters
     ----------
@@ -154,33 +165,39 @@ def make_maps(
     channels
         Names of the electrodes.
     attributes
-        What is mapped; each is adjusted for the others.
+        What is mapped.
     embeddings
         ``[units, dims]`` of what was shown, for forward model, latent-filtered EEG and the decoder's patterns.
     settings
         Alphas, folds, whitening, permutations and seed.
     progress
         Told what is being done, how many parts of it are done, and of how many.
+    concepts
+        ``[units]``: what each unit's picture shows; None where nobody knows.
     """
     settings = settings or FitSettings()
     montage, names = Montage.of(channels), units.names
     designs = [_full_rank(attribute.design(names)) for attribute in attributes]
+    shown = _concept_columns(concepts)
     model, decoded = None, None
     if embeddings is not None:
-        decoded = decode_held_out(units, embeddings, settings, _part(progress, "decoding what was held out"))
+        decoded = decode_held_out(units, embeddings, settings, part_of(progress, "decoding what was held out"))
         if progress is not None:
             progress("forward model", 0, 1)
         model = forward_model(embeddings, units.samples, units.folds, settings.alphas, decoded)
     found, left_out = [], []
     for place, attribute in enumerate(attributes):
         others = np.concatenate([np.zeros((len(units), 0)), *designs[:place], *designs[place + 1 :]], axis=1)
-        tell = _part(progress, f"shuffling {attribute.name}")
+        within = varies_within(designs[place], shown)
+        if within:
+            others = np.concatenate([others, shown], axis=1)
+        tell = part_of(progress, f"shuffling {attribute.name}")
         try:
-            mapped = _map(units, attribute, others, montage, settings, tell)
+            mapped = replace(_map(units, attribute, others, montage, settings, tell), within_concepts=within)
         except ValueError as error:
             left_out.append(f"no map of {attribute.name}: {error}")
             continue
-        if model is not None and model.filtered is not None and decoded is not None:
+        if model is not None and model.filtered is not None and decoded is not None and embeddings is not None:
             mapped = _seen_by_decoder(mapped, units, model.filtered, decoded, embeddings, others)
         found.append(mapped)
     return Maps(tuple(found), times_s, montage, units.what, len(units), units.n_trials, model, left_out=tuple(left_out))
@@ -190,7 +207,7 @@ def decode_held_out(
     units: Units,
     embeddings: NDArray[np.floating[Any]],
     settings: FitSettings,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Part | None = None,
 ) -> NDArray[np.float32]:
     """Return the embedding decoded from each unit by a map, whitening and all, that never saw its fold."""
     samples = units.samples.astype(np.float32)
@@ -206,7 +223,7 @@ def _map(
     others: Array,
     montage: Montage,
     settings: FitSettings,
-    progress: Callable[[int, int], None] | None,
+    progress: Part | None,
 ) -> AttributeMap:
     regression = PartialRegression(units.samples, attribute.design(units.names), others, units.blocks)
     test = cluster_test(regression, montage.neighbours, max(settings.permutations, 20), settings.seed, progress)
@@ -233,7 +250,7 @@ def _seen_by_decoder(
     units: Units,
     filtered: NDArray[np.float32],
     decoded: NDArray[np.float32],
-    embeddings: NDArray[np.floating[Any]] | None,
+    embeddings: NDArray[np.floating[Any]],
     others: Array,
 ) -> AttributeMap:
     """Return the map with the patterns of what the decoder reads.
@@ -243,10 +260,7 @@ def _seen_by_decoder(
     attribute, design = mapped.attribute, mapped.attribute.design(units.names)
     rows = level_rows(attribute, units.names)
     slopes = PartialRegression(filtered, design, others, units.blocks).slopes()
-    if embeddings is None:
-        return mapped
-    mean, std = embeddings.mean(axis=0, dtype=np.float64), embeddings.std(axis=0, dtype=np.float64)
-    std = np.where(std > 1e-12, std, 1.0)
+    mean, std = mean_std(embeddings)
     true, seen = (embeddings - mean) / std, (decoded - mean) / std
     gram = true.T @ true
     gram.flat[:: len(gram) + 1] += 0.1 * len(true)  # a tenth of a dimension's variance: enough for a stable solution
@@ -255,11 +269,26 @@ def _seen_by_decoder(
     return replace(mapped, filtered=np.tensordot(rows, slopes, axes=1), decoder=haufe)
 
 
+def _concept_columns(concepts: NDArray[np.str_] | None) -> Array:
+    """Return a column for each concept, centred; none where there are hardly fewer concepts than units, or one only."""
+    if concepts is None:
+        return np.zeros((0, 0))
+    found = np.unique(concepts)
+    if not 1 < len(found) <= len(concepts) // FEWEST_OF_A_CONCEPT:
+        return np.zeros((len(concepts), 0))
+    columns: Array = (concepts[:, None] == found).astype(np.float64)
+    return _full_rank(columns - columns.mean(axis=0))
+
+
+def varies_within(design: Array, concepts: Array) -> bool:
+    """Return whether more than a twentieth of the variance of a centred design lies within concepts."""
+    if not concepts.size:
+        return False
+    left = design - concepts @ np.linalg.lstsq(concepts, design, rcond=None)[0]
+    return float(np.sum(left**2)) > WITHIN * float(np.sum(design**2))
+
+
 def _full_rank(design: Array) -> Array:
     """Return the columns without the last one where categories sum to a constant."""
     rank = int(np.linalg.matrix_rank(design))
     return design[:, :rank]
-
-
-def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else partial(progress, what)

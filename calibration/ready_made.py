@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.fit import Progress, fit_trials
+from calibration.fit import fit_trials
+from calibration.progress import Progress
 from calibration.targets import Targets, given_targets
 from calibration.trials import FitError, Trials
 from configs.schema import Config

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from calibration import figures, scores
 from calibration.breakdown import by_channel, by_time
-from calibration.fit import Fit, Progress
+from calibration.fit import Fit
 from calibration.learning import learning_curve, trials_to_reach
+from calibration.progress import Progress
 from configs.schema import Config
 from realtime.gallery import similarity
 

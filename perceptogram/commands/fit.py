@@ -12,7 +12,7 @@ from configs.errors import InputError
 from perceptogram.console import console, number, print_rows, progress_bar
 
 if TYPE_CHECKING:
-    from calibration.fit import Progress as Tell
+    from calibration.progress import Progress as Tell
 
 
 def register(app: typer.Typer) -> None:

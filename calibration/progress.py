@@ -1,0 +1,16 @@
+"""Telling how far a long computation has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+Part = Callable[[int, int], None]
+"""Told how many steps of one part are done, and of how many."""
+Progress = Callable[[str, int, int], None]
+"""The same of several parts: told first which one it is."""
+
+
+def part_of(progress: Progress | None, what: str) -> Part | None:
+    """Return what the part called `what` tells; None where nobody listens."""
+    return None if progress is None else partial(progress, what)
