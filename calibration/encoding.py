@@ -80,8 +80,7 @@ def forward_model(
         If there are fewer than two folds, or values are not finite.
     """
     shape = samples.shape[1:]
-    mean, std = embeddings.mean(axis=0, dtype=np.float64), embeddings.std(axis=0, dtype=np.float64)
-    std = np.where(std > 1e-12, std, 1.0)
+    mean, std = mean_std(embeddings)
     x, y = (embeddings - mean) / std, samples.reshape(len(samples), -1)
     ridge = fit_ridge(x, y, folds, alphas)
     explained = share_explained(y, ridge.held_out, folds).reshape(shape)
@@ -95,6 +94,12 @@ def forward_model(
             filtered[test] = (seen[test] - seen[test].mean(axis=0)) @ weights
         filtered = filtered.reshape(-1, *shape)
     return ForwardModel(ridge.weights.reshape(-1, *shape), explained, ridge.alpha, filtered)
+
+
+def mean_std(rows: Samples) -> tuple[Array, Array]:
+    """Return each column's mean and standard deviation in double precision; 1 where it does not vary."""
+    std = rows.std(axis=0, dtype=np.float64)
+    return rows.mean(axis=0, dtype=np.float64), np.where(std > 1e-12, std, 1.0)
 
 
 def share_explained(true: Samples, predicted: Samples, folds: NDArray[np.int64]) -> Array:
