@@ -131,6 +131,7 @@ def measure_attributes(
 
     The class is the set's label where there are few, else its superclass where it tells one, else a Ward cluster of the
     grey pictures' embeddings: without colour, as in Fei et al. (arXiv 2404.01250), so that class is not hue again.
+    Where concepts have several pictures each, concepts are clustered, by the mean over their pictures.
 
     Parameters
     ----------
@@ -141,7 +142,8 @@ def measure_attributes(
     embed
         Turns RGB pictures into embeddings ``[n, dims]``; without it there are no clusters.
     columns
-        Columns of the manifest to use; all that can serve when left out.
+        Columns of the manifest to use, in place of what is measured under the same name; all others that can serve
+        when left out.
     seed
         Of the sample on which the number of clusters is chosen.
     progress
@@ -173,7 +175,8 @@ def measure_attributes(
         if column is None and columns is not None:
             msg = f"column {key!r} cannot serve: it must be given for every picture shown, and vary"
             raise InputError(msg)
-        found.append(column)
+        # What was asked for takes the place of what is measured under its name.
+        found = [each for each in found if each is None or column is None or each.name != column.name] + [column]
     return [attribute for attribute in found if attribute is not None and len(np.unique(attribute.values)) > 1]
 
 
@@ -277,7 +280,13 @@ def _class(
     from realtime.sources.simulation.features import LUMINANCE
 
     grey = [np.repeat((image @ LUMINANCE)[..., None], 3, axis=2).round().astype(np.uint8) for image in images]
-    clusters = ward_clusters(embed(grey), seed)
+    embeddings = embed(grey)
+    concepts, places = np.unique(labels, return_inverse=True)
+    if 2 * FEWEST_OF_A_LEVEL <= len(concepts) <= len(shown) // 2:
+        means = np.array([embeddings[places == place].mean(axis=0) for place in range(len(concepts))])
+        clusters = ward_clusters(means, seed)[places]
+    else:
+        clusters = ward_clusters(embeddings, seed)
     names = tuple(_cluster_name(number, clusters, labels) for number in range(int(clusters.max()) + 1))
     return Attribute("class", "categorical", clusters, shown, names)
 

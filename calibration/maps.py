@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.attributes import Attribute
-from calibration.cluster_statistics import LEVEL_P, ClusterTest, PartialRegression, cluster_test
+from calibration.cluster_statistics import LEVEL_P, ClusterTest, cluster_test
+from calibration.comparison import Comparison, compare
 from calibration.encoding import ForwardModel, forward_model, mean_std, patterns
 from calibration.mapping import Examples, Layout, cross_validate
 from calibration.montage import Montage
@@ -23,10 +24,6 @@ Array = NDArray[np.float64]
 SPAN_S = (0.0, 0.6)
 """Time after onset that is mapped."""
 PEAK_CHANNELS = 3
-FEWEST_OF_A_CONCEPT = 3
-"""Pictures of a concept, on average, from which on they can be compared with one another."""
-WITHIN = 0.05
-"""Share of an attribute's variance within concepts from which on it is mapped there."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,9 @@ class AttributeMap:
     peak
         Sample and electrodes where the levels differ most, among the significant ones where there are any.
     variance_explained
-        Share of variance of held-out units that the attribute predicts at the peak.
-    within_concepts
-        Whether pictures of the same concept were compared.
+        Share of variance of held-out units that the attribute predicts at the peak, what others explain taken out.
+    compared
+        What was compared, in words.
     """
 
     attribute: Attribute
@@ -63,7 +60,7 @@ class AttributeMap:
     test: ClusterTest
     peak: tuple[int, tuple[int, ...]]
     variance_explained: float
-    within_concepts: bool = False
+    compared: str = "pictures"
 
     @property
     def significant(self) -> bool:
@@ -121,7 +118,7 @@ class Maps:
             "variance_explained": round(found.variance_explained, 4),
             "statistic": found.test.name,
             "levels": list(found.attribute.levels),
-            "within_concepts": found.within_concepts,
+            "compared": found.compared,
         }
 
 
@@ -151,10 +148,7 @@ def make_maps(
     progress: Progress | None = None,
     concepts: NDArray[np.str_] | None = None,
 ) -> Maps:
-    """Map every attribute, each adjusted for the others and, where it varies within concepts, for the concept.
-
-    Pictures of one concept evoke more in common than their attributes tell, and few concepts are easily all striped or
-    all dark: between concepts, what a concept evokes would pass for its texture's effect.
+    """Map every attribute, each adjusted for the others, as `calibration.comparison` compares it.
 
     Parameters
     ----------
@@ -176,9 +170,7 @@ def make_maps(
         ``[units]``: what each unit's picture shows; None where nobody knows.
     """
     settings = settings or FitSettings()
-    montage, names = Montage.of(channels), units.names
-    designs = [_full_rank(attribute.design(names)) for attribute in attributes]
-    shown = _concept_columns(concepts)
+    montage = Montage.of(channels)
     model, decoded = None, None
     if embeddings is not None:
         decoded = decode_held_out(units, embeddings, settings, part_of(progress, "decoding what was held out"))
@@ -186,19 +178,17 @@ def make_maps(
             progress("forward model", 0, 1)
         model = forward_model(embeddings, units.samples, units.folds, settings.alphas, decoded)
     found, left_out = [], []
-    for place, attribute in enumerate(attributes):
-        others = np.concatenate([np.zeros((len(units), 0)), *designs[:place], *designs[place + 1 :]], axis=1)
-        within = varies_within(designs[place], shown)
-        if within:
-            others = np.concatenate([others, shown], axis=1)
+    for attribute in attributes:
+        rest = [other for other in attributes if other is not attribute]
+        comparison = compare(units, attribute, rest, concepts)
         tell = part_of(progress, f"shuffling {attribute.name}")
         try:
-            mapped = replace(_map(units, attribute, others, montage, settings, tell), within_concepts=within)
+            mapped = _map(units, attribute, comparison, montage, settings, tell)
         except ValueError as error:
             left_out.append(f"no map of {attribute.name}: {error}")
             continue
         if model is not None and model.filtered is not None and decoded is not None and embeddings is not None:
-            mapped = _seen_by_decoder(mapped, units, model.filtered, decoded, embeddings, others)
+            mapped = _seen_by_decoder(mapped, units, model.filtered, decoded, embeddings, comparison)
         found.append(mapped)
     return Maps(tuple(found), times_s, montage, units.what, len(units), units.n_trials, model, left_out=tuple(left_out))
 
@@ -220,20 +210,20 @@ def decode_held_out(
 def _map(
     units: Units,
     attribute: Attribute,
-    others: Array,
+    comparison: Comparison,
     montage: Montage,
     settings: FitSettings,
     progress: Part | None,
 ) -> AttributeMap:
-    regression = PartialRegression(units.samples, attribute.design(units.names), others, units.blocks)
+    regression = comparison.regression(units.samples)
     test = cluster_test(regression, montage.neighbours, max(settings.permutations, 20), settings.seed, progress)
     measured = np.tensordot(level_rows(attribute, units.names), regression.slopes(), axes=1)
     peak = find_peak(measured, test.significant)
     counts: tuple[int, ...] = ()
     if attribute.kind == "categorical":
         counts = tuple(np.bincount(attribute.of(units.names), minlength=len(attribute.levels)).tolist())
-    share = regression.share_explained(units.folds, peak[0], peak[1][0])
-    return AttributeMap(attribute, counts, measured, None, None, test, peak, share)
+    share = comparison.share_explained(units.samples, peak[0], peak[1][0])
+    return AttributeMap(attribute, counts, measured, None, None, test, peak, share, comparison.what)
 
 
 def find_peak(measured: Array, significant: NDArray[np.bool_]) -> tuple[int, tuple[int, ...]]:
@@ -251,7 +241,7 @@ def _seen_by_decoder(
     filtered: NDArray[np.float32],
     decoded: NDArray[np.float32],
     embeddings: NDArray[np.floating[Any]],
-    others: Array,
+    comparison: Comparison,
 ) -> AttributeMap:
     """Return the map with the patterns of what the decoder reads.
 
@@ -259,7 +249,7 @@ def _seen_by_decoder(
     """
     attribute, design = mapped.attribute, mapped.attribute.design(units.names)
     rows = level_rows(attribute, units.names)
-    slopes = PartialRegression(filtered, design, others, units.blocks).slopes()
+    slopes = comparison.regression(filtered).slopes()
     mean, std = mean_std(embeddings)
     true, seen = (embeddings - mean) / std, (decoded - mean) / std
     gram = true.T @ true
@@ -267,28 +257,3 @@ def _seen_by_decoder(
     read = seen @ np.linalg.solve(gram, true.T @ design)
     haufe = np.tensordot(rows, patterns(units.samples, read), axes=1)
     return replace(mapped, filtered=np.tensordot(rows, slopes, axes=1), decoder=haufe)
-
-
-def _concept_columns(concepts: NDArray[np.str_] | None) -> Array:
-    """Return a column for each concept, centred; none where there are hardly fewer concepts than units, or one only."""
-    if concepts is None:
-        return np.zeros((0, 0))
-    found = np.unique(concepts)
-    if not 1 < len(found) <= len(concepts) // FEWEST_OF_A_CONCEPT:
-        return np.zeros((len(concepts), 0))
-    columns: Array = (concepts[:, None] == found).astype(np.float64)
-    return _full_rank(columns - columns.mean(axis=0))
-
-
-def varies_within(design: Array, concepts: Array) -> bool:
-    """Return whether more than a twentieth of the variance of a centred design lies within concepts."""
-    if not concepts.size:
-        return False
-    left = design - concepts @ np.linalg.lstsq(concepts, design, rcond=None)[0]
-    return float(np.sum(left**2)) > WITHIN * float(np.sum(design**2))
-
-
-def _full_rank(design: Array) -> Array:
-    """Return the columns without the last one where categories sum to a constant."""
-    rank = int(np.linalg.matrix_rank(design))
-    return design[:, :rank]
