@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import markdown_rows, newest
+from configs.files import write_whole
 
 HOUSE = Path(__file__).resolve().parents[1]
 README, SCALING = HOUSE / "README.md", HOUSE / "docs" / "scaling.md"
@@ -150,9 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{file.name}: its measured table is not of the results: python -m benchmarks.readme_table makes it")
             status = status or 1
         elif not check and new != page:
-            part = file.with_name(file.name + ".part")
-            part.write_text(new, encoding="utf-8")
-            part.rename(file)
+            write_whole(file, new)
     return status
 
 

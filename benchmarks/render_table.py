@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.files import write_whole
+
 RESULTS = Path(__file__).parent / "results"
 GPU_COLUMNS = (
     "generator, steps, size, device, p50, p95, p99, per step, decode, copy, stock p50, speed-up, floor, aim (H100)"
@@ -108,10 +110,7 @@ def _rows(header: str, rows: Iterable[Sequence[object]]) -> list[str]:
 def main() -> None:
     """Write the page."""
     results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("render-*.json"))]
-    RESULTS.mkdir(exist_ok=True)
-    part = RESULTS / "render.md.part"
-    part.write_text(table(results), encoding="utf-8")
-    part.rename(RESULTS / "render.md")
+    write_whole(RESULTS / "render.md", table(results))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.files import write_whole
+
 RESULTS = Path(__file__).parent / "results"
 DATED = "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]-*.json"
 
@@ -49,9 +51,9 @@ def save(
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     content[name] = {"machine": dict(machine), "tables": [asdict(table) for table in tables], "result": dict(result)}
     content = dict(sorted(content.items()))
-    _write(file, json.dumps(content, indent=1) + "\n")
+    write_whole(file, json.dumps(content, indent=1) + "\n")
     page = file.with_suffix(".md")
-    _write(page, markdown(content, date))
+    write_whole(page, markdown(content, date))
     return page
 
 
@@ -90,9 +92,3 @@ def newest(folder: Path = RESULTS) -> dict[str, Any]:
 
 def _cell(value: object) -> str:
     return " ".join(str(value).split()).replace("|", "\\|")
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.rename(file)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibration.figures import STYLE
+from configs.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5d5d5d")
-"""Okabe & Ito's, which colour-blind readers can tell apart."""
-DIVERGING = "PuOr_r"
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5d5d5d",
+    "#b8a800", "#7f3c8d", "#80ba5a", "#8c564b", "#9a9a9a",
+)  # fmt: skip
+"""The first six are those of Okabe & Ito, which colour-blind readers can tell apart; there are no twelve such."""
+DIVERGING = "RdBu_r"
+"""From blue over white to red, which colour-blind readers can tell apart as well."""
 
 
 @dataclass
@@ -40,34 +45,35 @@ class Drawn:
     png: bytes = b""
     svg: bytes = b""
 
-    @property
-    def image(self) -> str:
-        """The PNG as text that stands in a page itself."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
-
     def save(self, folder: Path) -> None:
         """Write ``name.png`` and ``name.svg`` into `folder`, each whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix, content in ((".png", self.png), (".svg", self.svg)):
-            part = folder / f"{self.name}{suffix}.part"
-            part.write_bytes(content)
-            part.replace(folder / f"{self.name}{suffix}")
+        write_whole(folder / f"{self.name}.png", self.png)
+        write_whole(folder / f"{self.name}.svg", self.svg)
 
 
 @contextmanager
-def drawing(name: str, title: str, caption: str, width: float, height: float) -> Iterator[tuple[Figure, Drawn]]:
-    """Yield a figure of `width` × `height` inches and what it becomes; the caption is written under it."""
+def drawing(
+    name: str, title: str, caption: str, width: float, height: float, placed: bool = False
+) -> Iterator[tuple[Figure, Drawn]]:
+    """Yield a figure of `width` × `height` inches and what it becomes; title and caption are written on it.
+
+    With `placed`, axes stay where they are put: half an inch at the top is the title's, and as much as
+    `caption_height` says at the foot is the caption's. Without, they are laid out around both.
+    """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with rc_context(STYLE | {"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=None if placed else "constrained")
         FigureCanvasAgg(figure)
         made = Drawn(name, title, caption)
         yield figure, made
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        figure.supxlabel(_wrapped(caption, width), x=0.01, ha="left", fontsize=7.5, color="#5a6672")
+        top: Any = {"y": 1 - 0.1 / height, "va": "top"} if placed else {}
+        foot: Any = {"y": 0.08 / height, "va": "bottom"} if placed else {}
+        left = 0.1 / width
+        figure.suptitle(title, x=left, ha="left", fontsize=11, fontweight="bold", **top)
+        figure.supxlabel("\n".join(_lines(caption, width)), x=left, ha="left", fontsize=7.5, color="#5a6672", **foot)
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=160)
         figure.set_layout_engine("none")  # laid out once; a second time takes as long as drawing
@@ -75,7 +81,10 @@ def drawing(name: str, title: str, caption: str, width: float, height: float) ->
         made.png, made.svg = png.getvalue(), svg.getvalue()
 
 
-def _wrapped(text: str, width: float) -> str:
-    import textwrap
+def caption_height(caption: str, width: float) -> float:
+    """Return how many inches a caption takes at the foot of a figure `width` inches wide."""
+    return 0.16 + 0.125 * len(_lines(caption, width))
 
-    return "\n".join(textwrap.wrap(text, int(width * 17)))
+
+def _lines(text: str, width: float) -> list[str]:
+    return textwrap.wrap(text, int(width * 17))

@@ -14,21 +14,15 @@ from calibration.fit import make_examples
 from calibration.hierarchy_report import hierarchy_report
 from calibration.mapping import Layout
 from calibration.montage import Montage
+from calibration.page import figure, p_value, page, table
 from calibration.progress import Progress
 from calibration.targets import Targets
 from calibration.trials import Trials
+from configs.files import write_whole
 from configs.schema import Config
 from stimuli.pictures import PictureSet, open_pictures
 
 PAGE = "electrodes.html"
-_STYLE = """
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; color: #1d2733;
-  font: 15px/1.5 "DejaVu Sans", Verdana, sans-serif; }
-h1 { font-size: 1.55rem; } figure { margin: 2rem 0; } figure img { max-width: 100%; }
-table { border-collapse: collapse; } td, th { padding: .18rem 1.1rem .18rem 0; text-align: left; }
-tr + tr { border-top: 1px solid #e4e8eb; } .simulated { background: #f6e3c5; padding: .4rem .9rem; }
-.note { color: #5a6672; }
-"""
 
 
 def write_electrode_page(
@@ -64,34 +58,30 @@ def write_electrode_page(
     numbers, figures = electrode_report(*what, about=about, progress=progress)
     more, others = hierarchy_report(*what, pictures=pictures, about=about, progress=progress)
     drawn = figures + others
-    for figure in drawn:
-        figure.save(folder)
-    path = folder / PAGE
-    part = path.with_name(f"{PAGE}.part")
-    part.write_text(_page(numbers, drawn, trials, Montage.of(channels).cannot_draw), encoding="utf-8")
-    part.replace(path)
+    for one in drawn:
+        one.save(folder)
+    write_whole(folder / PAGE, _page(numbers, drawn, trials, Montage.of(channels).cannot_draw))
     return numbers | {"hierarchy": more}
 
 
 def _page(numbers: dict[str, Any], drawn: Sequence[Drawn], trials: Trials, note: str | None) -> str:
-    simulated = '<p class="simulated">The participant was simulated: no person\'s EEG is on this page.</p>'
     body = [
-        "<h1>What each electrode tells, and when</h1>",
-        simulated if trials.simulated else "",
+        f"<header><h1>What each electrode tells, and when</h1><p>{escape(_about(numbers, trials))}</p></header>",
         "" if note is None else f'<p class="note">{escape(note)}</p>',
         f"<p>{escape(_advice(numbers['choice']))}</p>",
-        _table(numbers["electrodes"]["by_attribute"]),
+        _summary(numbers["electrodes"]["by_attribute"]),
         '<p class="note">An electrode tells what can be read from it. Its neighbours tell it too, and an attribute '
         "that goes with another in this set of pictures is told with it. Intervals are over pictures, with the maps "
         "as they are; p comes from shuffled labels with every map fitted again.</p>",
-        *(
-            f'<figure><img src="{figure.image}" alt="{escape(figure.title)}. {escape(figure.caption)}"></figure>'
-            for figure in drawn
-        ),
+        *(figure(one.png, f"{one.title}. {one.caption}", caption=False) for one in drawn),
     ]
+    return page("Electrodes", body, trials.simulated)
+
+
+def _about(numbers: dict[str, Any], trials: Trials) -> str:
+    made = f" of {numbers['n_trials']} trials" if numbers["unit"] == "pictures" else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Electrodes</title>'
-        f"<style>{_STYLE}</style></head>\n<body>\n{chr(10).join(body)}\n</body></html>\n"
+        f"{numbers['n_units']} {numbers['unit']}{made}, {len(trials.spec.channels)} electrodes, {trials.rate_hz:g} Hz"
     )
 
 
@@ -109,11 +99,18 @@ def _advice(choice: dict[str, Any]) -> str:
     )
 
 
-def _table(rows: dict[str, dict[str, Any]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("attribute", "all electrodes, r", "told best by", "electrodes", "p"))
-    lines = [f"<tr>{head}</tr>"]
-    for name, row in rows.items():
-        best = ", ".join(row["best"]) if row["electrodes_that_tell"] else "n/a"
-        cells = (name, f"{row['all_electrodes_r']:.2f}", best, str(row["electrodes_that_tell"]), f"{row['p']:.3g}")
-        lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table>{''.join(lines)}</table>"
+def _summary(rows: dict[str, dict[str, Any]]) -> str:
+    head = ("attribute", "all electrodes, r", "told best by", "electrodes that tell it", "p")
+    return table(
+        head,
+        [
+            (
+                name,
+                row["all_electrodes_r"],
+                ", ".join(row["best"]) if row["electrodes_that_tell"] else "n/a",
+                row["electrodes_that_tell"],
+                p_value(row["p"]),
+            )
+            for name, row in rows.items()
+        ],
+    )

@@ -1,8 +1,7 @@
-"""The report's figures, each a PNG image as text that stands in the page itself."""
+"""The report's figures, each a PNG image."""
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,11 +30,11 @@ STYLE: Any = {
 
 
 class Canvas:
-    """One figure under construction; `image` is its PNG once the block that made it has ended."""
+    """One figure under construction; `png` is its image once the block that made it has ended."""
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
-        self.image = ""
+        self.png = b""
 
 
 @contextmanager
@@ -52,22 +51,18 @@ def _canvas(width: float = 4.8, height: float = 2.6) -> Iterator[Canvas]:
         yield canvas
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
-        canvas.image = _data_uri(buffer.getvalue())
+        canvas.png = buffer.getvalue()
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-def picture(image: NDArray[np.uint8], size: int = 96) -> str:
-    """Return an RGB picture ``[height, width, 3]`` shrunk to `size` pixels, as text."""
+def picture(image: NDArray[np.uint8], size: int = 96) -> bytes:
+    """Return an RGB picture ``[height, width, 3]`` shrunk to `size` pixels."""
     from PIL import Image
 
     shrunk = Image.fromarray(image)
     shrunk.thumbnail((size, size))
     buffer = io.BytesIO()
     shrunk.save(buffer, format="PNG")
-    return _data_uri(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _chance(axes: Axes, level: float = 0.5) -> None:
@@ -75,7 +70,7 @@ def _chance(axes: Axes, level: float = 0.5) -> None:
     axes.annotate("chance", (1.01, level), xycoords=("axes fraction", "data"), color=CHANCE, va="center")
 
 
-def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, float]], label: str) -> str:
+def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, float]], label: str) -> bytes:
     """Draw scores as dots with intervals; each row is a name, the score, its interval and its chance level."""
     with _canvas(width=6.4, height=0.7 + 0.38 * len(rows)) as canvas:
         axes = canvas.axes
@@ -88,10 +83,10 @@ def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, 
             axes.annotate(f"{value:.3f}", (value, place), (0, 7), textcoords="offset points", ha="center", color=colour)
         axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)])
         axes.set(xlabel=label, xlim=(0, 1), ylim=(-0.6, len(rows) - 0.3))
-    return canvas.image
+    return canvas.png
 
 
-def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> str:
+def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> bytes:
     """Draw scores along the window; each dot stands at the middle of its stretch."""
     with _canvas() as canvas:
         axes = canvas.axes
@@ -102,10 +97,10 @@ def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> str
             axes.axvline(1e3 * mark_s, color=CHANCE, linewidth=1)
         _chance(axes)
         axes.set(xlabel="middle of the stretch, ms after onset", ylabel=label)
-    return canvas.image
+    return canvas.png
 
 
-def bars(parts: Sequence[Part], label: str) -> str:
+def bars(parts: Sequence[Part], label: str) -> bytes:
     """Draw one bar an electrode, best first."""
     ranked = sorted(parts, key=lambda part: -part.score)
     with _canvas(width=max(4.8, 0.17 * len(ranked))) as canvas:
@@ -118,10 +113,10 @@ def bars(parts: Sequence[Part], label: str) -> str:
         axes.set_xticks(places, [part.name for part in ranked], rotation=90 if len(ranked) > 12 else 0)
         _chance(axes)
         axes.set(ylabel=label)
-    return canvas.image
+    return canvas.png
 
 
-def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_fold: Sequence[float]) -> str:
+def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_fold: Sequence[float]) -> bytes:
     """Draw the held-out error along alpha, the chosen one marked, and what each fold chose for itself."""
     with _canvas() as canvas:
         axes = canvas.axes
@@ -133,10 +128,10 @@ def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_f
         axes.axhline(1.0, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate("the mean", (1.01, 1), xycoords=("axes fraction", "data"), color=CHANCE, va="center")
         axes.set(xlabel="alpha", ylabel="held-out squared error\n(share of variance)")
-    return canvas.image
+    return canvas.png
 
 
-def learning(points: Sequence[Point], label: str) -> str:
+def learning(points: Sequence[Point], label: str) -> bytes:
     """Draw the score against the number of trials learned from."""
     with _canvas() as canvas:
         axes = canvas.axes
@@ -145,10 +140,10 @@ def learning(points: Sequence[Point], label: str) -> str:
         axes.plot(n, [point.score for point in points], "o-", color=SIGNAL)
         _chance(axes)
         axes.set(xlabel="trials learned from", ylabel=label, xlim=(0, None))
-    return canvas.image
+    return canvas.png
 
 
-def reliability(points: Sequence[tuple[float, float, int]]) -> str:
+def reliability(points: Sequence[tuple[float, float, int]]) -> bytes:
     """Draw the share that was right against the confidence that was told."""
     with _canvas(width=3.6, height=3.2) as canvas:
         axes = canvas.axes
@@ -157,10 +152,10 @@ def reliability(points: Sequence[tuple[float, float, int]]) -> str:
         axes.plot(said, right, color=SIGNAL, linewidth=1)
         axes.scatter(said, right, 12 + 140 * n / n.max(), color=SIGNAL, zorder=3)
         axes.set(xlabel="confidence told", ylabel="share right", xlim=(0, 1), ylim=(-0.02, 1.02), aspect="equal")
-    return canvas.image
+    return canvas.png
 
 
-def evidence(values: NDArray[np.float64], positive: NDArray[np.bool_], names: Sequence[str]) -> str:
+def evidence(values: NDArray[np.float64], positive: NDArray[np.bool_], names: Sequence[str]) -> bytes:
     """Draw how the held-out evidence of two classes is spread."""
     with _canvas() as canvas:
         axes = canvas.axes
@@ -170,4 +165,4 @@ def evidence(values: NDArray[np.float64], positive: NDArray[np.bool_], names: Se
             axes.hist(values[chosen], edges.tolist(), density=True, color=colour, alpha=0.5, label=name)
         axes.legend(frameon=False)
         axes.set(xlabel=f"evidence for {names[1]} over {names[0]} (arbitrary units)", yticks=[])
-    return canvas.image
+    return canvas.png

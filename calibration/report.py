@@ -16,7 +16,9 @@ from calibration import figures, scores
 from calibration.breakdown import by_channel, by_time
 from calibration.fit import Fit
 from calibration.learning import learning_curve, trials_to_reach
+from calibration.page import data_uri, figure, p_value, page, table
 from calibration.progress import Progress
+from configs.files import write_whole
 from configs.schema import Config
 from realtime.gallery import similarity
 
@@ -27,17 +29,9 @@ _EXAMPLES = 4
 _NEIGHBOURS = 6
 _NAMES = {"auc": "AUC", "two_way": "2-way identification"}
 
-_CSS = """
-:root { color: #1d2733; background: #fff; font: 15px/1.5 "DejaVu Sans", Verdana, sans-serif; }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
-h1 { font-size: 1.55rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .5rem; }
-header p, figcaption, .note { color: #5a6672; margin: .2rem 0; } .note { max-width: 46rem; }
-.headline { font-size: 1.15rem; border-left: .3rem solid #1f6f8b; padding: .3rem .9rem; margin: 1.2rem 0; }
-.simulated { background: #f6e3c5; padding: .4rem .9rem; }
+_STYLE = """
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1.2rem; align-items: start; }
-figure { margin: 0; } figure img { width: 100%; max-width: 44rem; } figcaption { font-size: .85rem; }
-table { border-collapse: collapse; } td, th { padding: .18rem .9rem .18rem 0; text-align: left; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } tr + tr { border-top: 1px solid #e4e8eb; }
+figure img { max-width: min(100%, 44rem); } .pair img { width: 100%; }
 .row { display: flex; gap: .5rem; align-items: flex-start; margin: .5rem 0; }
 .row div { width: 96px; font-size: .72rem; line-height: 1.25; text-align: center; overflow-wrap: anywhere; }
 .row div:first-child { padding-right: .9rem; border-right: 1px solid #8a949e; margin-right: .5rem; }
@@ -63,10 +57,7 @@ def write_report(
     progress
         Told what is being done, how many parts of it are done, and of how many.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(render(result, config, images, progress), encoding="utf-8")
-    part.replace(path)
+    write_whole(Path(path), render(result, config, images, progress))
 
 
 def render(result: Fit, config: Config, images: Images | None = None, progress: Progress | None = None) -> str:
@@ -88,20 +79,20 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         _header(result, about),
         _headline(found, kind, label),
         "<h2>Scores against chance</h2>",
-        _figure(figures.against_chance(_score_rows(found, kind), "held-out score"), _score_note(result, kind)),
+        figure(figures.against_chance(_score_rows(found, kind), "held-out score"), _score_note(result, kind)),
         f'<div class="pair"><div>{_repeats(found, kind)}</div><div>{_belief(found)}</div></div>',
         '<div class="pair"><div><h2>When</h2>',
-        _figure(
+        figure(
             figures.curve(times, label, bundle.filters.get("delay_s")),
             "Maps that see only 100 ms each. The grey line marks the filters' delay: what the electrodes hold at onset "
             "arrives that much later.",
         ),
         "</div><div><h2>Where</h2>",
-        _figure(figures.bars(channels, label), "Maps that see only one electrode, over the whole window."),
+        figure(figures.bars(channels, label), "Maps that see only one electrode, over the whole window."),
         '</div></div><div class="pair"><div><h2>Learning curve</h2>',
-        _figure(figures.learning(curve, label), _outlook(curve)),
+        figure(figures.learning(curve, label), _outlook(curve)),
         "</div><div><h2>Choice of alpha</h2>",
-        _figure(
+        figure(
             figures.alphas(
                 bundle.fit["alphas"], bundle.fit["errors"], bundle.fit["alpha"], bundle.fit["alpha_by_fold"]
             ),
@@ -113,38 +104,15 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         _limits(result, kind),
         _facts(result),
     ]
-    body = "\n".join(sections)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(about)}</title>'
-        f"<style>{_CSS}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
-
-
-def _figure(image: str, caption: str) -> str:
-    return f'<figure><img src="{image}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return an HTML table; numbers are set to the right."""
-
-    def cell(value: Any, tag: str) -> str:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        text = f"{value:.3f}" if isinstance(value, float) else str(value)
-        return f"<{tag}{' class=n' if number else ''}>{escape(text)}</{tag}>"
-
-    lines = ["<tr>" + "".join(cell(name, "th") for name in head) + "</tr>"] if head else []
-    lines += ["<tr>" + "".join(cell(value, "td") for value in row) + "</tr>" for row in rows]
-    return "<table>" + "".join(lines) + "</table>"
+    return page(about, sections, bundle.simulated, _STYLE)
 
 
 def _header(result: Fit, about: str) -> str:
     made = result.bundle.provenance
-    simulated = '<p class="simulated">The participant was simulated: no person\'s EEG is in this report.</p>'
     recordings = ", ".join(made.get("recordings", ())) or "trials given as arrays"
     return (
         f"<header><h1>Calibration report</h1><p>{escape(about)}</p>"
-        f"<p>{escape(recordings)} · {escape(made['created'])} · {escape(made['software'])}</p>"
-        f"{simulated if result.bundle.simulated else ''}</header>"
+        f"<p>{escape(recordings)} · {escape(made['created'])} · {escape(made['software'])}</p></header>"
     )
 
 
@@ -154,7 +122,7 @@ def _headline(found: dict[str, Any], kind: str, label: str) -> str:
         return '<p class="headline">The held-out pictures all have one label: there is nothing to identify.</p>'
     low, high = found[f"{kind}_interval"]
     verdict = "above chance" if low > 0.5 and (p is None or p < 0.05) else "not distinguishable from chance"
-    tail = "" if p is None else f", permutation p = {p:.3g}"
+    tail = "" if p is None else f", permutation p {p_value(p)}"
     return (
         f'<p class="headline"><b>{label} {value:.3f}</b> (95 % interval {low:.3f} to {high:.3f}{tail}); '
         f"chance is 0.5: <b>{verdict}</b>.</p>"
@@ -186,17 +154,17 @@ def _score_note(result: Fit, kind: str) -> str:
 
 
 def _repeats(found: dict[str, Any], kind: str) -> str:
-    table = found["by_repeats"]
-    if not table:
+    repeats = found["by_repeats"]
+    if not repeats:
         return _ceiling(found)
     if kind == "auc":
-        body = _table(("repeats averaged", "AUC"), [(int(count), value) for count, value in table.items()])
+        body = table(("repeats averaged", "AUC"), [(int(count), value) for count, value in repeats.items()])
     else:
-        body = _table(
+        body = table(
             ("repeats averaged", "2-way", "top-1", "top-5", "of", "predictions"),
             [
                 (int(count), row["two_way"], row["top1"], row["top5"], round(row["n_way"]), row["n"])
-                for count, row in table.items()
+                for count, row in repeats.items()
             ],
         )
     return f"<h2>When repeats add up</h2>{body}{_ceiling(found)}"
@@ -226,7 +194,7 @@ def _belief(found: dict[str, Any]) -> str:
         "Each fold is judged by a model of confidence that was fitted on the others; dot size goes with the number of "
         "predictions. On the diagonal, what is said with 70 % confidence is right in 70 %."
     )
-    return f"<h2>Is the confidence true?</h2>{_figure(figures.reliability(curve), caption)}"
+    return f"<h2>Is the confidence true?</h2>{figure(figures.reliability(curve), caption)}"
 
 
 def _outlook(curve: Sequence[Any]) -> str:
@@ -247,7 +215,7 @@ def _examples(result: Fit, kind: str, images: Images | None) -> str:
     if kind == "auc":
         evidence = scores.class_evidence(predicted, gallery)
         caption = "Held-out single trials. The overlap is what one trial leaves open."
-        return f"<h2>The two classes</h2>{_figure(figures.evidence(evidence, own == 1, gallery.names), caption)}"
+        return f"<h2>The two classes</h2>{figure(figures.evidence(evidence, own == 1, gallery.names), caption)}"
     rows = []
     for place in np.unique(own):
         trials = np.flatnonzero(own == place)
@@ -281,7 +249,7 @@ def _examples(result: Fit, kind: str, images: Images | None) -> str:
 
 
 def _thumb(name: str, text: str, images: Images | None, hit: bool = False) -> str:
-    image = "" if images is None else f'<img src="{figures.picture(images(name))}" alt="{escape(name)}">'
+    image = "" if images is None else f'<img src="{data_uri(figures.picture(images(name)))}" alt="{escape(name)}">'
     return f'<div class="{"hit" if hit else ""}">{image}{escape(name)}<br>{escape(text)}</div>'
 
 
@@ -296,7 +264,7 @@ def _trials(result: Fit) -> str:
     ]
     rows += [(f"refused: {reason}", count) for reason, count in found["refused_because"].items()]
     rows += [(f"flag: {flag}", count) for flag, count in flags.most_common(12)]
-    return f"<h2>Trials</h2>{_table((), rows)}"
+    return f"<h2>Trials</h2>{table((), rows)}"
 
 
 def _limits(result: Fit, kind: str) -> str:
@@ -335,4 +303,4 @@ def _facts(result: Fit) -> str:
         ("whitening", "yes" if bundle.fit["whiten"] else "no"),
         ("commit", bundle.provenance["commit"] or "unknown"),
     ]
-    return f"<h2>How it was made</h2>{_table((), rows)}"
+    return f"<h2>How it was made</h2>{table((), rows)}"

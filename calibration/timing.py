@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.trials import FitError
+from configs.files import write_whole
 from realtime.sources.base import Chunk, Marker, Notice
 from realtime.timeline import TimedChunk, Timeline
 
@@ -149,9 +150,7 @@ def measure_timing(
 
 def write_timing(timing: Timing, path: Path) -> None:
     """Write `timing` as JSON, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(asdict(timing), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(asdict(timing), indent=1, allow_nan=False) + "\n")
 
 
 def read_timing(path: Path) -> Timing:

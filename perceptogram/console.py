@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from configs.files import write_whole
+
 console = Console(highlight=False)
 
 
@@ -43,7 +45,4 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.rename(path)
+    write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")

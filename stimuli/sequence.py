@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from configs.errors import InputError
+from configs.files import write_whole
 
 if TYPE_CHECKING:
     from configs.schema import StimulusSettings
@@ -146,9 +147,7 @@ def save_plan(planned: Plan, path: Path) -> None:
     """Write a plan as JSON lines: times and seed, then one trial a line. The file appears whole or not at all."""
     head = {key: value for key, value in asdict(planned).items() if key != "trials"}
     lines = [json.dumps({"schema": SCHEMA} | head), *(json.dumps(asdict(trial)) for trial in planned.trials)]
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, "\n".join(lines) + "\n")
 
 
 def load_plan(path: Path) -> Plan:

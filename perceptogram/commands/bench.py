@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from configs.errors import InputError
+from configs.files import write_whole
 
 BENCHMARKS = {
     "decode": "decode_latency",
@@ -73,9 +74,7 @@ def register(app: typer.Typer) -> None:
             given += [f"--{key}={value}" for key, value in (("results", results), ("out", out)) if value is not None]
             content = _measure_apart(chosen, given)
         if json_file is not None:
-            part = json_file.with_name(json_file.name + ".part")
-            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            part.rename(json_file)
+            write_whole(json_file, json.dumps(content, indent=1) + "\n")
         failed = [name for name in chosen if len(chosen) > 1 and name not in content]
         if failed:
             typer.echo(f"failed: {', '.join(failed)}", err=True)

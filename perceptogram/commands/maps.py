@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
         """
         from calibration.electrode_page import write_electrode_page
         from calibration.map_recordings import map_recordings
-        from calibration.maps_figures import explained, save, save_figures
-        from calibration.maps_page import write_page
+        from calibration.maps_page import write_maps_page
+        from calibration.page import p_value
         from configs.schema import load_config
         from realtime.bundle import load_bundle
 
@@ -45,12 +45,7 @@ def register(app: typer.Typer) -> None:
             mapped = map_recordings(load_bundle(bundle), recordings, settings, columns, tell)
             found, numbers = mapped.maps, mapped.numbers()
             if figures:
-                drawn = {}
-                for done, each in enumerate(found.attributes):
-                    tell(f"drawing {each.attribute.name}", done, len(found.attributes))
-                    drawn[each.attribute.name] = save_figures(each, found, folder)
-                overview = None if found.model is None else save(explained(found), folder / "explained")
-                write_page(found, drawn, overview, folder / "maps.html")
+                write_maps_page(found, numbers, folder, tell)
                 write_electrode_page(mapped.trials, mapped.targets, mapped.attributes, mapped.config, folder, tell)
         if json_file is not None:
             write_json(json_file, numbers)
@@ -61,7 +56,7 @@ def register(app: typer.Typer) -> None:
             f"maps of {found.n_units} {found.units}{' (simulated EEG)' if found.simulated else ''}",
             {
                 name: f"peak {number(row['peak_latency_ms'], 0)} ms at {', '.join(row['peak_channels'] or ['n/a'])}, "
-                f"cluster p {number(row['cluster_p'], 3)} (before onset {number(row['before_onset_cluster_p'], 3)}), "
+                f"cluster p {p_value(row['cluster_p'])} (before onset {p_value(row['before_onset_cluster_p'])}), "
                 f"variance explained {number(row['variance_explained'], 3)}"
                 for name, row in numbers.items()
             },
