@@ -41,7 +41,7 @@ class ConfidenceModel:
         Parameters
         ----------
         projections
-            ``[candidates]``, from `realtime.gallery.Gallery.projections`.
+            ``[candidates]``, the reach of a `realtime.gallery.Comparison`.
         repeats
             How many trials stand behind the embedding; a fraction where they were weighted.
 
@@ -186,19 +186,22 @@ class Evidence:
             kept.weights.append(weight)
             whole, repeats, effective = kept.mean, len(kept.weights), kept.effective
         mean, low_level = whole[: self._dims], whole[self._dims :]
-        confidence = self.confidence(mean, effective)
+        compared = self._gallery.compare(mean)
+        confidence = None
+        if self._confidence is not None:
+            confidence = float(self._confidence.posterior(compared.reach, effective).max())
         return Percept(
             trial,
             picture,
             mean,
             repeats,
             confidence,
-            self._gallery.rank(mean, self._neighbours),
+            compared.rank(self._neighbours),
             flags,
             ledger if ledger is not None else {},
             weight,
             confidence is not None and confidence >= self._decide_above,
-            self._gallery.two_way(mean, picture),
+            compared.two_way(picture),
             low_level=low_level if len(low_level) else None,
         )
 
@@ -211,12 +214,6 @@ class Evidence:
             kept.weights.remove(weight)
             if not kept.weights:
                 del self._sums[key]
-
-    def confidence(self, embedding: NDArray[np.float32], repeats: float) -> float | None:
-        """Return the probability that the picture nearest to `embedding` is the right one."""
-        if self._confidence is None:
-            return None
-        return float(self._confidence.posterior(self._gallery.projections(embedding), repeats).max())
 
     def _weight(self, embedding: NDArray[np.float32]) -> float:
         if self._confidence is None:

@@ -85,6 +85,47 @@ class Neighbour:
     similarity: float
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One embedding beside all pictures of a gallery: computed once, whatever is then asked of it.
+
+    Attributes
+    ----------
+    gallery
+        The pictures.
+    reach
+        float64 ``[pictures]``: how far the embedding reaches towards each; see `project`.
+    length
+        Of the embedding, in standard deviations of the gallery.
+    """
+
+    gallery: Gallery
+    reach: NDArray[np.float64]
+    length: float
+
+    @property
+    def similarities(self) -> NDArray[np.float32]:
+        """The similarity ``[pictures]`` to every picture."""
+        return (self.reach / self.length if self.length > 0 else np.zeros_like(self.reach)).astype(np.float32)
+
+    def two_way(self, name: str | None) -> float | None:
+        """Return the share of the other pictures that the embedding is less like than picture `name`.
+
+        Chance is 0.5, equal likeness counts half. None where the gallery has no such picture, or no other.
+        """
+        own = self.gallery.numbers.get(name)
+        if own is None or len(self.reach) < 2:
+            return None
+        others = np.delete(self.reach, own)
+        return float(np.mean((self.reach[own] > others) + 0.5 * (self.reach[own] == others)))
+
+    def rank(self, count: int) -> tuple[Neighbour, ...]:
+        """Return the `count` nearest pictures, nearest first."""
+        names, labels, scores = self.gallery.names, self.gallery.labels, self.similarities
+        order = np.argsort(-scores, kind="stable")[:count]
+        return tuple(Neighbour(names[i], labels[i], float(scores[i])) for i in order)
+
+
 @dataclass(frozen=True)
 class Gallery:
     """The pictures that an embedding is compared with.
@@ -113,43 +154,36 @@ class Gallery:
             )
             raise ValueError(msg)
 
+    def compare(self, embedding: NDArray[np.floating[Any]]) -> Comparison:
+        """Return how one embedding ``[dims]`` lies to all pictures."""
+        row = _standardised(embedding, self.mean, self.std)
+        return Comparison(self, self._directions @ row, float(np.linalg.norm(row)))
+
     def similarities(self, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Return the similarity ``[pictures]`` of one embedding ``[dims]`` to every picture."""
-        length = self.length(embedding)
-        along = self.projections(embedding)
-        return (along / length if length > 0 else np.zeros_like(along)).astype(np.float32)
-
-    def projections(self, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return how far one embedding ``[dims]`` reaches towards every picture ``[pictures]``; see `project`."""
-        row: NDArray[np.float64] = self._directions @ _standardised(embedding, self.mean, self.std)
-        return row
-
-    @cached_property
-    def _directions(self) -> NDArray[np.floating[Any]]:
-        """The pictures' directions ``[pictures, dims]``: made once, as a session asks after every trial."""
-        return _unit(_standardised(self.embeddings, self.mean, self.std))
+        return self.compare(embedding).similarities
 
     def two_way(self, embedding: NDArray[np.floating[Any]], name: str | None) -> float | None:
-        """Return the share of the other pictures that one embedding ``[dims]`` is less like than picture `name`.
+        """Return `Comparison.two_way` of one embedding ``[dims]``."""
+        return self.compare(embedding).two_way(name)
 
-        Chance is 0.5, equal likeness counts half. None where the gallery has no such picture, or no other.
-        """
-        if name not in self.names or len(self.names) < 2:
-            return None
-        reach = self.projections(embedding)
-        own = self.names.index(name)
-        others = np.delete(reach, own)
-        return float(np.mean((reach[own] > others) + 0.5 * (reach[own] == others)))
+    def rank(self, embedding: NDArray[np.floating[Any]], count: int) -> tuple[Neighbour, ...]:
+        """Return `Comparison.rank` of one embedding ``[dims]``."""
+        return self.compare(embedding).rank(count)
 
     def length(self, embedding: NDArray[np.floating[Any]]) -> float:
         """Return the length of one embedding ``[dims]`` in standard deviations of the gallery."""
         return float(np.linalg.norm(_standardised(embedding, self.mean, self.std)))
 
-    def rank(self, embedding: NDArray[np.floating[Any]], count: int) -> tuple[Neighbour, ...]:
-        """Return the `count` nearest pictures to one embedding ``[dims]``, nearest first."""
-        scores = self.similarities(embedding)
-        order = np.argsort(-scores, kind="stable")[:count]
-        return tuple(Neighbour(self.names[i], self.labels[i], float(scores[i])) for i in order)
+    @cached_property
+    def numbers(self) -> dict[str | None, int]:
+        """Each picture's place in the gallery, by its name."""
+        return {name: number for number, name in enumerate(self.names)}
+
+    @cached_property
+    def _directions(self) -> NDArray[np.floating[Any]]:
+        """The pictures' directions ``[pictures, dims]``: made once, as a session asks after every trial."""
+        return _unit(_standardised(self.embeddings, self.mean, self.std))
 
     def only(self, names: set[str]) -> Gallery:
         """Return the gallery reduced to some of its pictures, compared on the same scale.

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.evidence import ConfidenceModel, Evidence
-from realtime.gallery import Gallery
+from realtime.gallery import Gallery, project, similarity
 
 MODEL = ConfidenceModel(gain=0.2, shared=0.1, length=30.0)
 
@@ -28,6 +28,27 @@ def test_repeats_add_up_to_the_right_picture():
     assert percepts[-1].confidence > percepts[0].confidence
     assert percepts[-1].decided
     assert not percepts[0].decided
+
+
+def test_a_trial_is_compared_with_the_gallery_once_and_all_is_said_of_that(monkeypatch):
+    gallery, rng = _setting()
+    embedding = rng.standard_normal(32).astype(np.float32)
+    compare, compared = Gallery.compare, []
+
+    def count(self, embedding):
+        compared.append(compare(self, embedding))
+        return compared[-1]
+
+    monkeypatch.setattr(Gallery, "compare", count)
+    percept = Evidence(gallery, MODEL, neighbours=3).add(0, "p4", embedding)
+    assert len(compared) == 1
+    along = project(embedding[None], gallery.embeddings, gallery.mean, gallery.std)[0]
+    assert percept.confidence == pytest.approx(MODEL.posterior(along, 1).max())
+    assert percept.two_way == np.mean(np.delete(along, 4) < along[4])
+    nearest = np.argsort(-along)[:3]
+    assert [near.name for near in percept.neighbours] == [f"p{k}" for k in nearest]
+    found = similarity(embedding[None], gallery.embeddings, gallery.mean, gallery.std)[0, nearest]
+    assert [near.similarity for near in percept.neighbours] == pytest.approx(found, rel=1e-5)
 
 
 def test_unknown_pictures_stand_alone():
