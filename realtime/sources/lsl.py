@@ -89,12 +89,14 @@ class LslSource:
         self._waiting: Message | None = None
         self._reader = _Reader.start()
         self._reader.tell(Request(stream, markers))
-        self._spare: _Reader | None = None  # has loaded everything: a replacement then takes no second
+        self._spare: _Reader | None = None
         try:
             self.spec: StreamSpec = self._wait_open()
         except BaseException:
             self._reader.stop()
             raise
+        # A replacement that has loaded everything takes no second; it loads now, before there is anything to delay.
+        self._spare = _Reader.start()
 
     @property
     def reader_pid(self) -> int:
@@ -116,9 +118,6 @@ class LslSource:
         What was sent before the first call is dropped: it would be stale.
         """
         self._reader.tell(Begin())
-        with self._lock:
-            if self._spare is None and not self._closed:
-                self._spare = _Reader.start()
         last_data = last_message = last_watch = time.monotonic()
         silent = replaced = False  # silent: it has been said that no data come
         while not self._closed:
