@@ -338,8 +338,10 @@ class Timeline:
             return
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0
-        # Not a number for a recording, so that nothing is decided by it.
-        change = _usual(latency[start:]) - _usual(latency[:start]) if start else math.nan
+        # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
+        # side then has whole packets, of which the last sample is the newest.
+        before = model.last(2 * n)[2][:-n]
+        change = _usual(latency[start:]) - _usual(before) if start else math.nan
         moved = abs(level) > STEP_S and abs(change + level) < abs(change)
         if moved or lost < 0 or level > LONGEST_HOLE_S:
             self._step(at, level, keep=moved)

@@ -178,6 +178,25 @@ def test_a_loss_that_cuts_a_packet_short_is_no_clock_step(lost, at):
     assert np.abs(times - 100 - samples[:, 0] / RATE).max() < 2e-3
 
 
+@pytest.mark.parametrize("size", [12, 20, 32])
+@pytest.mark.parametrize("lost", [7, 24])
+@pytest.mark.parametrize("at", [2000, 2004, 2008])
+def test_a_loss_that_cuts_two_packets_is_no_clock_step(size, lost, at):
+    rng = np.random.default_rng(0)
+    true = 100 + np.arange(3500) / RATE
+    raw = true + rng.normal(0, 5e-4, len(true))
+    timeline, out = Timeline(RATE), []
+    for packet in np.split(np.arange(len(true)), np.arange(size, len(true), size)):
+        kept = packet[(packet < at) | (packet >= at + lost)]
+        if len(kept):
+            sent = true[packet[-1]] + rng.exponential(3e-4)
+            out += timeline.push(Chunk(raw[kept], kept[:, None].astype(np.float32), sent + 1e-3))
+    assert [(hole.index, hole.lost) for hole in of(Hole, out)] == [(at + lost, lost)]
+    assert of(Fault, out) == []
+    index, _, samples = axis(out)
+    np.testing.assert_array_equal(index, samples[:, 0])
+
+
 @pytest.mark.parametrize("step", [-0.5, 0.5])
 def test_after_a_clock_step_samples_are_not_called_late(step):
     timeline = Timeline(RATE)
