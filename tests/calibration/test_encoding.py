@@ -35,7 +35,7 @@ def test_the_forward_model_recovers_what_embeddings_evoke_in_microvolts():
 
 
 def test_what_was_decoded_perfectly_is_filtered_to_the_held_out_prediction():
-    embeddings, samples, truth, folds = made(n=400, noise=0.0)
+    embeddings, samples, _, folds = made(n=400, noise=0.0)
     filtered = forward_model(embeddings, samples, folds, (1e-6,), embeddings).filtered
     assert filtered is not None
     for fold in range(4):

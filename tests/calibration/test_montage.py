@@ -39,7 +39,7 @@ def test_unknown_names_are_told_and_left_alone():
 
 @pytest.mark.parametrize("placed", range(FEWEST_TO_DRAW))
 def test_too_few_places_are_one_line(placed):
-    channels = ("Oz", "Pz")[:placed] + ("A1x", "B2y", "C3z")
+    channels = (*("Oz", "Pz")[:placed], "A1x", "B2y", "C3z")
     montage = Montage.of(channels)
     assert not montage.drawable
     assert f"{placed} of {len(channels)} electrodes have a place" in montage.cannot_draw
