@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibration.figures import STYLE
 from configs.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+INK, SIGNAL, NULL, CHANCE = "#1d2733", "#1f6f8b", "#b5654a", "#8a949e"
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5d5d5d",
     "#b8a800", "#7f3c8d", "#80ba5a", "#8c564b", "#9a9a9a",
@@ -23,6 +33,7 @@ COLOURS = (
 """The first six are those of Okabe & Ito, which colour-blind readers can tell apart; there are no twelve such."""
 DIVERGING = "RdBu_r"
 """From blue over white to red, which colour-blind readers can tell apart as well."""
+SEQUENTIAL = "Blues"
 
 
 @dataclass

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.drawn import COLOURS, Drawn, drawing
+from calibration.drawn import CHANCE, COLOURS, INK, Drawn, drawing
 from calibration.electrode_choice import Choice
 from calibration.electrodes import LEVEL_P, Preference
-from calibration.figures import CHANCE, INK
+from calibration.head_maps import scores_on_the_head
 from calibration.montage import Montage
 from realtime.head import electrode_position
 
@@ -44,8 +44,6 @@ def _n(found: Preference) -> str:
 
 def alone_on_the_head(found: Preference, montage: Montage, about: str) -> Drawn:
     """Draw how well each electrode alone tells each attribute."""
-    from mne.viz import plot_topomap
-
     columns = min(4, len(found.attributes))
     rows = -(-len(found.attributes) // columns)
     caption = (
@@ -65,12 +63,7 @@ def alone_on_the_head(found: Preference, montage: Montage, about: str) -> Drawn:
             if place >= len(found.attributes):
                 axes.axis("off")
                 continue
-            image, _ = plot_topomap(
-                np.maximum(found.alone[montage.placed, place], 0.0), montage.info, axes=axes, show=False,
-                cmap="Blues", vlim=(0, top), contours=0, sensors=False,
-                mask=found.p[montage.placed, place] <= LEVEL_P,
-                mask_params={"marker": "o", "markerfacecolor": "none", "markeredgecolor": COLOURS[1], "markersize": 4},
-            )  # fmt: skip
+            image = scores_on_the_head(axes, found.alone[:, place], montage, found.p[:, place] <= LEVEL_P, (0.0, top))
             axes.set_title(f"{found.attributes[place]}\nall: {found.together[place]:.2f}", fontsize=9)
         figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.6, label="correlation")
     return made
@@ -96,11 +89,11 @@ def preference_on_the_head(found: Preference, about: str) -> Drawn:
             column = None if preferred is None else found.attributes.index(preferred)
             colour = "#d5d9dd" if column is None else COLOURS[column % len(COLOURS)]
             share = 0.0 if column is None else float(found.explained[row, column]) / largest
-            axes.scatter(*place, 90 + 320 * share, color=colour, linewidths=0)
+            axes.scatter(*place, 90 + 320 * share, color=colour, alpha=0.6, linewidths=0)
             axes.annotate(name, place, ha="center", va="center", fontsize=6, color=INK)
         for column, name in enumerate(found.attributes):
             count = found.preferred.count(name)
-            axes.scatter([], [], 90, color=COLOURS[column % len(COLOURS)], label=f"{name} ({count})")
+            axes.scatter([], [], 90, color=COLOURS[column % len(COLOURS)], alpha=0.6, label=f"{name} ({count})")
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="prefers (electrodes)")
         axes.set(aspect="equal")
         axes.axis("off")
@@ -148,6 +141,7 @@ def _dots(axes: Axes, values: np.ndarray, low: np.ndarray, high: np.ndarray, col
     axes.set_xlim(-0.6, len(values) - 0.4)
     if not np.isfinite(values).any():
         axes.text(0.5, 0.5, "n/a", transform=axes.transAxes, ha="center", color=CHANCE)
+        axes.set_yticks([])
 
 
 def selection(choice: Choice, about: str) -> Drawn:
@@ -158,7 +152,7 @@ def selection(choice: Choice, about: str) -> Drawn:
     caption = (
         f"{about}; n = {choice.n_units} {unit}. Each size: electrodes chosen one by one on training {unit}, scored "
         "on held-out ones; band: 95 % interval. Names: the choice on all of them, in order; the folds' own choices "
-        f"agree with it for {choice.agreement[-1]:.0%} at the end."
+        f"agree with it for {100 * choice.agreement[-1]:.0f} % at the end."
     )
     with drawing("electrodes-choice", "How few electrodes would do", caption, 7.2, 3.8) as (figure, made):
         axes = figure.subplots()

@@ -5,36 +5,36 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.breakdown import Part
+from calibration.drawn import CHANCE, NULL, SIGNAL, STYLE
+from calibration.head_maps import scores_on_the_head
 from calibration.learning import Point
+from calibration.montage import Montage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-INK, SIGNAL, NULL, CHANCE = "#1d2733", "#1f6f8b", "#b5654a", "#8a949e"
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+_FEW, _BEST = 16, 12
 
 
 class Canvas:
     """One figure under construction; `png` is its image once the block that made it has ended."""
 
-    def __init__(self, axes: Axes) -> None:
-        self.axes = axes
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
         self.png = b""
+
+    @cached_property
+    def axes(self) -> Axes:
+        """The only axes of a figure that has one pair."""
+        return self.figure.add_subplot()
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _canvas(width: float = 4.8, height: float = 2.6) -> Iterator[Canvas]:
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        canvas = Canvas(figure.add_subplot())
+        canvas = Canvas(figure)
         yield canvas
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
@@ -100,20 +100,37 @@ def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> byt
     return canvas.png
 
 
-def bars(parts: Sequence[Part], label: str) -> bytes:
-    """Draw one bar an electrode, best first."""
+def by_electrode(parts: Sequence[Part], label: str) -> bytes:
+    """Draw the electrodes' scores, best first; many of them on the head, with the best ones beside it."""
     ranked = sorted(parts, key=lambda part: -part.score)
-    with _canvas(width=max(4.8, 0.17 * len(ranked))) as canvas:
-        axes = canvas.axes
-        places = np.arange(len(ranked))
-        values = np.array([part.score for part in ranked])
-        spread = np.array([[p.score - p.low for p in ranked], [p.high - p.score for p in ranked]])
-        axes.bar(places, values - 0.5, bottom=0.5, color=SIGNAL, alpha=0.8, width=0.65)
-        axes.errorbar(places, values, np.maximum(spread, 0), fmt="none", ecolor=INK, elinewidth=1)
-        axes.set_xticks(places, [part.name for part in ranked], rotation=90 if len(ranked) > 12 else 0)
-        _chance(axes)
-        axes.set(ylabel=label)
+    montage = Montage.of([part.name for part in parts])
+    if len(parts) <= _FEW or not montage.drawable:
+        with _canvas() as canvas:
+            _ranked(canvas.axes, ranked[:_FEW], label)
+        return canvas.png
+    with _canvas(width=6.4, height=3.3) as canvas:
+        left, right = canvas.figure.subplots(1, 2, width_ratios=(1.2, 1))
+        image = scores_on_the_head(
+            left,
+            np.array([part.score for part in parts]),
+            montage,
+            np.array([part.low > 0.5 for part in parts]),
+            (0.5, max(0.55, ranked[0].score)),
+        )
+        canvas.figure.colorbar(image, ax=left, location="bottom", shrink=0.7, label=label)
+        _ranked(right, ranked[:_BEST], label)
     return canvas.png
+
+
+def _ranked(axes: Axes, ranked: Sequence[Part], label: str) -> None:
+    places = np.arange(len(ranked))
+    axes.hlines(places, [p.low for p in ranked], [p.high for p in ranked], color=SIGNAL, linewidth=2.5, alpha=0.45)
+    axes.plot([p.score for p in ranked], places, "o", color=SIGNAL)
+    axes.axvline(0.5, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate("chance", (0.5, 1.01), xycoords=("data", "axes fraction"), color=CHANCE, ha="center", va="bottom")
+    axes.set_yticks(places, [p.name for p in ranked])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
 
 
 def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_fold: Sequence[float]) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.drawn import DIVERGING
+from calibration.drawn import COLOURS, DIVERGING, SEQUENTIAL
 from calibration.montage import Montage
 
 if TYPE_CHECKING:
@@ -41,15 +41,17 @@ def head(axes: Axes, values: Array, montage: Montage, limit: float, sure: Mask |
         image.set_alpha(FAINT)
         return
     limits = axes.get_xlim(), axes.get_ylim()
-    share = surface(axes, inside.astype(np.float64), montage, 1.0, outlines=None)
+    share = surface(axes, inside.astype(np.float64), montage, 1.0, outlines=None, dots=False)
     field = np.clip(np.ma.filled(share.get_array(), 0.0), 0.0, 1.0)
     share.remove()
     axes.set(xlim=limits[0], ylim=limits[1])
     image.set_alpha(FAINT + (1 - FAINT) * field)
 
 
-def surface(axes: Axes, values: Array, montage: Montage, limit: float, outlines: str | None = "head") -> Any:
-    """Draw values ``[placed]`` over a head and return the image."""
+def surface(
+    axes: Axes, values: Array, montage: Montage, limit: float, outlines: str | None = "head", dots: bool = True
+) -> Any:
+    """Draw values ``[placed]`` over a head, dots where there are few electrodes, and return the image."""
     from mne.viz import plot_topomap
 
     image, _ = plot_topomap(
@@ -57,7 +59,7 @@ def surface(axes: Axes, values: Array, montage: Montage, limit: float, outlines:
         montage.info,
         axes=axes,
         show=False,
-        sensors="k." if outlines and len(montage.placed) <= _FEW else False,
+        sensors="k." if dots and len(montage.placed) <= _FEW else False,
         contours=0,
         outlines=outlines,
         cmap=DIVERGING,
@@ -70,9 +72,29 @@ def surface(axes: Axes, values: Array, montage: Montage, limit: float, outlines:
     return image
 
 
+def scores_on_the_head(axes: Axes, values: Array, montage: Montage, sure: Mask, limits: tuple[float, float]) -> Any:
+    """Draw scores ``[channels]`` over a head, a ring around each electrode that is `sure`, and return the image."""
+    from mne.viz import plot_topomap
+
+    placed = montage.placed
+    image, _ = plot_topomap(
+        np.maximum(values[placed], limits[0]),
+        montage.info,
+        axes=axes,
+        show=False,
+        cmap=SEQUENTIAL,
+        vlim=limits,
+        contours=0,
+        sensors=False,
+        mask=sure[placed],
+        mask_params={"marker": "o", "markerfacecolor": "none", "markeredgecolor": COLOURS[1], "markersize": 4},
+    )
+    return image
+
+
 def outline(axes: Axes, montage: Montage) -> None:
     """Draw an empty head."""
-    surface(axes, np.zeros(len(montage.placed)), montage, 1.0).set_alpha(0.0)
+    surface(axes, np.zeros(len(montage.placed)), montage, 1.0, dots=False).set_alpha(0.0)
 
 
 def spots(montage: Montage) -> Array:

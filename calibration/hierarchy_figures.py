@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.drawn import COLOURS, Drawn, drawing
-from calibration.figures import CHANCE, INK
+from calibration.drawn import CHANCE, COLOURS, INK, Drawn, drawing
 from calibration.hierarchy import Course
 from calibration.perturbations import INTACT, MIRRORED, Perturbations, Saliency
 

@@ -6,25 +6,29 @@ Only what the cluster test calls significant has full colour; the rest is there,
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.drawn import COLOURS, DIVERGING, Drawn, caption_height, drawing
-from calibration.figures import CHANCE, INK, SIGNAL
+from calibration.drawn import CHANCE, COLOURS, DIVERGING, INK, SEQUENTIAL, SIGNAL, Drawn, caption_height, drawing
 from calibration.head_maps import FAINT, Sheet, colour_bar, head, outline, spots
 from calibration.maps import AttributeMap, Maps
-from calibration.page import p_value
+from calibration.page import p_is
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 
-EXPLAINED = "explained"
 _AFTER = "ms after onset"
+_NAMED = {
+    "red": "#d55e00", "orange": "#e69f00", "yellow": "#e69f00", "green": "#009e73", "cyan": "#56b4e9",
+    "blue": "#0072b2", "purple": "#7f3c8d", "pink": "#cc79a7",
+}  # fmt: skip
+"""A level that is named after a colour has the colour of `calibration.drawn` that is most like it."""
 
 
 def attribute_figures(found: AttributeMap, maps: Maps) -> Iterator[tuple[str, Drawn]]:
@@ -51,12 +55,15 @@ def differences(found: AttributeMap, patterns: Array) -> list[tuple[str, Array]]
     """
     levels = found.attribute.levels
     if found.attribute.kind == "categorical":
-        names = [f"{level}\n(n = {count})" for level, count in zip(levels, found.counts, strict=True)]
+        names = [f"{_lines(level)}\n(n = {count})" for level, count in zip(levels, found.counts, strict=True)]
         rows = list(zip(names, patterns, strict=True))
-        return [*rows, (f"{levels[1]}\n− {levels[0]}", patterns[1] - patterns[0])] if len(levels) == 2 else rows
+        if len(levels) == 2:
+            first, second = (level.split(" (")[0] for level in levels)
+            rows.append((f"{_lines(second)}\n− {_lines(first)}", patterns[1] - patterns[0]))
+        return rows
     if found.attribute.kind == "circular":
         return [(f"{levels[k]}\n− {levels[k + 2]}", patterns[k] - patterns[k + 2]) for k in (0, 1)]
-    return [(f"{levels[1]}\n− {levels[0]}", patterns[1] - patterns[0])]
+    return [(f"{_lines(levels[1])}\n− {_lines(levels[0])}", patterns[1] - patterns[0])]
 
 
 def caption(found: AttributeMap, maps: Maps, what: str) -> str:
@@ -64,10 +71,10 @@ def caption(found: AttributeMap, maps: Maps, what: str) -> str:
     scale = {"categorical": "mean of a level less the mean of all", "circular": "cosine and sine regression"}
     how = scale.get(found.attribute.kind, "regression; the ends are one standard deviation from the mean")
     return (
-        f"{_n(maps)}; {what}: {how}, other attributes taken out; compared: "
+        f"{_n(maps)}; {what}: {how}, other attributes taken out; compared are "
         f"{found.compared}. "
         f"Cluster permutation test over electrodes × time, {found.test.name}, clusters from "
-        f"{abs(found.test.threshold):.3g}, {found.test.permutations} permutations, smallest p {p_value(found.test.p)}. "
+        f"{abs(found.test.threshold):.3g}, {found.test.permutations} permutations, smallest {p_is(found.test.p)}. "
         "Pale: not significant."
     )
 
@@ -104,11 +111,11 @@ def winner(found: AttributeMap, maps: Maps) -> Drawn:
             outline(axes, maps.montage)
             best = found.measured[:, sample, placed].argmin(axis=0)
             sure = found.test.significant[sample, placed]
-            colours = np.array([_colour(place) for place in best])
+            colours = np.array([_colour(levels[place], place) for place in best])
             axes.scatter(x[sure], y[sure], s=9, c=colours[sure].tolist(), linewidths=0, zorder=5)
             axes.scatter(x[~sure], y[~sure], s=1.5, c=CHANCE, alpha=0.5, linewidths=0, zorder=4)
         dots = [
-            Line2D([], [], marker="o", linestyle="", color=_colour(place), label=level)
+            Line2D([], [], marker="o", linestyle="", color=_colour(level, place), label=level)
             for place, level in enumerate(levels)
         ]
         figure.legend(
@@ -124,7 +131,7 @@ def views(found: AttributeMap, maps: Maps) -> Drawn:
     kinds = [("measured", found.measured), ("latent-filtered", found.filtered), ("decoder (Haufe)", found.decoder)]
     tables = [(name, differences(found, values)) for name, values in kinds if values is not None]
     count = len(tables[0][1])
-    left, right, top, side = 1.25, 0.8, 0.85, 1.2
+    left, right, top, side = 1.25, 0.8, 0.95, 1.35
     width = max(7.0, left + count * side + right)
     note = caption(found, maps, "the moment at which levels differ most")
     foot = caption_height(note, width)
@@ -157,7 +164,7 @@ def courses(found: AttributeMap, maps: Maps) -> Drawn:
     with drawing(_file(found, "courses"), _title(found, "when and where"), note, 11.5, height) as (figure, made):
         grid = figure.add_gridspec(len(peak), 2, width_ratios=(1.25, 1))
         axes = figure.add_subplot(grid[:, 0])
-        scale: Any = {"cmap": DIVERGING, "vmin": -limit} if signed else {"cmap": "cividis_r", "vmin": 0.0}
+        scale: Any = {"cmap": DIVERGING, "vmin": -limit} if signed else {"cmap": SEQUENTIAL, "vmin": 0.0}
         image = _by_electrode(axes, test.statistic, maps, vmax=limit, **scale)
         image.set_alpha(np.where(test.significant, 1.0, FAINT).T.tolist())
         axes.set_title(f"every electrode: {test.name}", loc="left", fontsize=9)
@@ -187,9 +194,9 @@ def explained(maps: Maps) -> Drawn:
         f"saw it; share of variance, no test. Noise ceiling {ceiling}."
     )
     height = max(3.6, 1.8 + 0.09 * len(maps.montage.channels))
-    with drawing(EXPLAINED, "What the embedding tells of the EEG", note, 11.5, height) as (figure, made):
+    with drawing("explained", "What the embedding tells of the EEG", note, 11.5, height) as (figure, made):
         axes, panel = figure.subplots(1, 2)
-        image = _by_electrode(axes, np.maximum(share, 0), maps, cmap="cividis", vmin=0)
+        image = _by_electrode(axes, np.maximum(share, 0), maps, cmap=SEQUENTIAL, vmin=0)
         axes.set_title("share of variance explained, held out", loc="left", fontsize=9)
         figure.colorbar(image, ax=axes, pad=0.01, shrink=0.6)
         panel.plot(at, share.max(axis=1), color=SIGNAL, label="explained, best electrode")
@@ -198,7 +205,7 @@ def explained(maps: Maps) -> Drawn:
             panel.plot(at, maps.ceiling.max(axis=1), color=INK, linestyle=(0, (4, 2)), label="ceiling, best electrode")
             panel.plot(at, maps.ceiling.mean(axis=1), color=CHANCE, linestyle=(0, (4, 2)), label="ceiling, mean")
         panel.axhline(0, color=CHANCE, linewidth=0.8)
-        panel.legend(frameon=False)
+        panel.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0.0, 1.0))
         panel.set(xlabel=_AFTER, ylabel="share of variance")
     return made
 
@@ -216,8 +223,9 @@ def _by_electrode(axes: Axes, values: Array, maps: Maps, **scale: Any) -> Any:
 def _levels(axes: Axes, found: AttributeMap, channel: int, at: Array) -> None:
     sure = found.test.significant[:, channel]
     for place, (level, course) in enumerate(zip(found.attribute.levels, found.measured[:, :, channel], strict=True)):
-        axes.plot(at, course, color=_colour(place), linewidth=1, alpha=0.35)
-        axes.plot(at, np.where(sure, course, np.nan), color=_colour(place), linewidth=2, label=level)
+        colour = _colour(level, place)
+        axes.plot(at, course, color=colour, linewidth=1, alpha=0.35)
+        axes.plot(at, np.where(sure, course, np.nan), color=colour, linewidth=2, label=level)
     axes.axhline(0, color=CHANCE, linewidth=0.6)
     axes.axvline(at[found.peak[0]], color=CHANCE, linewidth=0.8, linestyle=(0, (2, 2)))
     axes.set_ylabel("µV")
@@ -237,8 +245,12 @@ def _file(found: AttributeMap, kind: str) -> str:
     return re.sub(r"[^\w.-]+", "_", f"{found.attribute.name}-{kind}")
 
 
-def _colour(place: int) -> str:
-    return COLOURS[int(place) % len(COLOURS)]
+def _colour(level: str, place: int) -> str:
+    return _NAMED.get(level, COLOURS[place % len(COLOURS)])
+
+
+def _lines(name: str) -> str:
+    return textwrap.fill(name, 21)
 
 
 def _limit(rows: Iterable[Array]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from calibration.drawn import Drawn
 from calibration.maps import AttributeMap, Maps
 from calibration.maps_figures import attribute_figures, explained
-from calibration.page import figure, p_value, page, table
+from calibration.page import figure, p_is, p_value, page, table
 from calibration.progress import Progress
 from configs.files import write_whole
 
@@ -99,7 +99,7 @@ def summary_table(numbers: Mapping[str, Mapping[str, Any]]) -> str:
 
 def sentence(found: AttributeMap, maps: Maps) -> str:
     """Say in words what the map found."""
-    p = f"cluster p {p_value(found.test.p)}"
+    p = f"cluster {p_is(found.test.p)}"
     if not found.significant:
         return f"Nothing significant (smallest {p}): the peaks below may be noise."
     time, channels = found.peak

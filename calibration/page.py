@@ -18,6 +18,8 @@ figure { margin: 1.2rem 0; } figure img { max-width: 100%; } figcaption { font-s
 table { border-collapse: collapse; } td, th { padding: .18rem .9rem .18rem 0; text-align: left; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } tr + tr { border-top: 1px solid #e4e8eb; }
 """
+_SCALE = 0.55
+"""Of a figure's pixels, so that text is as large in all of them."""
 _SIMULATED = '<p class="simulated">The participant was simulated: no person\'s EEG is on this page.</p>'
 
 
@@ -45,9 +47,9 @@ def page(title: str, body: Iterable[str], simulated: bool = False, style: str = 
 
 def figure(png: bytes, about: str, caption: bool = True) -> str:
     """Return a PNG image and what it shows: under it too, unless the image says so itself."""
-    text = escape(about)
+    text, width = escape(about), round(_SCALE * int.from_bytes(png[16:20]))  # where PNG says how wide it is
     below = f"<figcaption>{text}</figcaption>" if caption else ""
-    return f'<figure><img src="{data_uri(png)}" alt="{text}">{below}</figure>'
+    return f'<figure><img src="{data_uri(png)}" width="{width}" alt="{text}">{below}</figure>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -69,7 +71,13 @@ def data_uri(png: bytes) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Return a p-value for people: ``= 0.013``, ``< 0.001``, ``n/a``; permutations tell no more digits."""
+    """Return a p-value for people: ``0.013``, ``< 0.001``, ``n/a``; permutations tell no more digits."""
     if p is None:
         return "n/a"
-    return "< 0.001" if p < 0.0005 else f"= {p:.3f}"
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def p_is(p: float | None) -> str:
+    """Return a p-value for a sentence: ``p = 0.013``, ``p < 0.001``, ``p n/a``."""
+    value = p_value(p)
+    return f"p = {value}" if value[0].isdigit() else f"p {value}"

@@ -16,7 +16,7 @@ from calibration import figures, scores
 from calibration.breakdown import by_channel, by_time
 from calibration.fit import Fit
 from calibration.learning import learning_curve, trials_to_reach
-from calibration.page import data_uri, figure, p_value, page, table
+from calibration.page import data_uri, figure, p_is, page, table
 from calibration.progress import Progress
 from configs.files import write_whole
 from configs.schema import Config
@@ -84,11 +84,15 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         '<div class="pair"><div><h2>When</h2>',
         figure(
             figures.curve(times, label, bundle.filters.get("delay_s")),
-            "Maps that see only 100 ms each. The grey line marks the filters' delay: what the electrodes hold at onset "
-            "arrives that much later.",
+            "Maps that see only 100 ms each; band: 95 % interval. The grey line marks the filters' delay: what the "
+            "electrodes hold at onset arrives that much later.",
         ),
         "</div><div><h2>Where</h2>",
-        figure(figures.bars(channels, label), "Maps that see only one electrode, over the whole window."),
+        figure(
+            figures.by_electrode(channels, label),
+            "Maps that see only one electrode, over the whole window; bars: 95 % intervals. Of many electrodes, the "
+            "best are named, and rings on the head mark intervals that leave out chance.",
+        ),
         '</div></div><div class="pair"><div><h2>Learning curve</h2>',
         figure(figures.learning(curve, label), _outlook(curve)),
         "</div><div><h2>Choice of alpha</h2>",
@@ -101,6 +105,7 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         "</div></div>",
         _examples(result, kind, images),
         _trials(result),
+        _maps(result),
         _limits(result, kind),
         _facts(result),
     ]
@@ -122,7 +127,7 @@ def _headline(found: dict[str, Any], kind: str, label: str) -> str:
         return '<p class="headline">The held-out pictures all have one label: there is nothing to identify.</p>'
     low, high = found[f"{kind}_interval"]
     verdict = "above chance" if low > 0.5 and (p is None or p < 0.05) else "not distinguishable from chance"
-    tail = "" if p is None else f", permutation p {p_value(p)}"
+    tail = "" if p is None else f", permutation {p_is(p)}"
     return (
         f'<p class="headline"><b>{label} {value:.3f}</b> (95 % interval {low:.3f} to {high:.3f}{tail}); '
         f"chance is 0.5: <b>{verdict}</b>.</p>"
@@ -148,8 +153,9 @@ def _score_note(result: Fit, kind: str) -> str:
     kept = "picture" if fit["group_by"] == "picture" else "recording (or stretch of one)"
     among = "" if kind == "auc" else f", among the {result.bundle.scores['n_way']:.0f} pictures of their fold"
     return (
-        f"Single trials, each decoded by a map that never saw its {kept}{among}. "
-        "'Before onset' is the same procedure on windows that end when the picture appears."
+        f"{result.bundle.scores['n_trials']} single trials, each decoded by a map that never saw its "
+        f"{kept}{among}; bars: 95 % intervals. 'Before onset' is the same procedure on windows that end when the "
+        "picture appears."
     )
 
 
@@ -204,7 +210,7 @@ def _outlook(curve: Sequence[Any]) -> str:
     ahead = [(goal, trials_to_reach(points, goal)) for goal in _GOALS if goal > now.score]
     told = [f"about {needed - now.n} more trials for {goal:g}" for goal, needed in ahead if needed is not None]
     return (
-        "The first part of the training trials alone; the scored trials are the same. "
+        "The first part of the training trials alone; the scored trials are the same; band: 95 % interval. "
         f"Extrapolated: {', '.join(told) if told else 'no goal is in sight'}. An extrapolation, not a promise."
     )
 
@@ -214,7 +220,7 @@ def _examples(result: Fit, kind: str, images: Images | None) -> str:
     own = np.array([gallery.names.index(str(name)) for name in result.trials.names])
     if kind == "auc":
         evidence = scores.class_evidence(predicted, gallery)
-        caption = "Held-out single trials. The overlap is what one trial leaves open."
+        caption = f"{len(own)} held-out single trials. The overlap is what one trial leaves open."
         return f"<h2>The two classes</h2>{figure(figures.evidence(evidence, own == 1, gallery.names), caption)}"
     rows = []
     for place in np.unique(own):
@@ -267,6 +273,20 @@ def _trials(result: Fit) -> str:
     return f"<h2>Trials</h2>{table((), rows)}"
 
 
+def _maps(result: Fit) -> str:
+    """Say what draws the maps; it writes them beside this page."""
+    recordings = result.bundle.provenance.get("recordings")
+    if not recordings:
+        return ""
+    command = escape(f"perceptogram maps BUNDLE {' '.join(recordings)} --config CONFIG")
+    return (
+        "<h2>What carried it</h2><p>Which electrodes, and when, told what the pictures differ in: "
+        f"<code>{command}</code> (BUNDLE is the folder of this page, CONFIG the settings of the fit) draws "
+        '<a href="maps/maps.html">maps/maps.html</a> and <a href="maps/electrodes.html">maps/electrodes.html</a>; '
+        "the links lead there from then on.</p>"
+    )
+
+
 def _limits(result: Fit, kind: str) -> str:
     lines = [
         "They are about this person, cap and session. Nothing here says how the map does on another day.",
@@ -292,15 +312,23 @@ def _limits(result: Fit, kind: str) -> str:
 
 def _facts(result: Fit) -> str:
     bundle = result.bundle
-    window = f"{result.trials.times_s[0]:g} to {result.trials.times_s[-1]:g} s, {len(result.trials.times_s)} samples"
+    window = (
+        f"{result.trials.times_s[0]:.3g} to {result.trials.times_s[-1]:.3g} s, {len(result.trials.times_s)} samples"
+    )
     rows = [
         ("stream", f"{bundle.spec.name} ({bundle.spec.type}), {bundle.spec.rate_hz:g} Hz"),
         ("electrodes", ", ".join(bundle.spec.channels)),
         ("window", window),
-        ("filters", ", ".join(f"{key} {value}" for key, value in bundle.filters.items() if value is not None)),
+        ("filters", ", ".join(f"{key} {_plain(value)}" for key, value in bundle.filters.items() if value is not None)),
         ("embedding", str(bundle.space)),
         ("validation", f"{bundle.fit['folds']} folds grouped by {bundle.fit['group_by']}, seed {bundle.fit['seed']}"),
         ("whitening", "yes" if bundle.fit["whiten"] else "no"),
         ("commit", bundle.provenance["commit"] or "unknown"),
     ]
     return f"<h2>How it was made</h2>{table((), rows)}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -33,7 +34,6 @@ def register(app: typer.Typer) -> None:
         from calibration.electrode_page import write_electrode_page
         from calibration.map_recordings import map_recordings
         from calibration.maps_page import write_maps_page
-        from calibration.page import p_value
         from configs.schema import load_config
         from realtime.bundle import load_bundle
 
@@ -54,12 +54,19 @@ def register(app: typer.Typer) -> None:
                 typer.echo(line, err=True)
         print_rows(
             f"maps of {found.n_units} {found.units}{' (simulated EEG)' if found.simulated else ''}",
-            {
-                name: f"peak {number(row['peak_latency_ms'], 0)} ms at {', '.join(row['peak_channels'] or ['n/a'])}, "
-                f"cluster p {p_value(row['cluster_p'])} (before onset {p_value(row['before_onset_cluster_p'])}), "
-                f"variance explained {number(row['variance_explained'], 3)}"
-                for name, row in numbers.items()
-            },
+            {name: _line(row) for name, row in numbers.items()},
         )
         if figures:
             console.print(f"open {folder / 'maps.html'} and {folder / 'electrodes.html'}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    from calibration.page import p_is
+
+    where = "nothing significant"
+    if row["peak_latency_ms"] is not None:
+        where = f"peak {row['peak_latency_ms']:.0f} ms at {', '.join(row['peak_channels'])}"
+    return (
+        f"{where}; cluster {p_is(row['cluster_p'])}, before onset {p_is(row['before_onset_cluster_p'])}; "
+        f"variance explained {number(row['variance_explained'], 3)}"
+    )
