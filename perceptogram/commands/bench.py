@@ -25,6 +25,7 @@ BENCHMARKS = {
     "fit": "fit",
     "render": "render",
     "faults": "faults",
+    "maps": "maps",
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",
