@@ -83,7 +83,10 @@ class Mosquitto:
         ears = subprocess.Popen(
             ["mosquitto_sub", *told, *options, "-C", str(count + 1)], stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        assert ears.stdout.readline()
+        heard = b" "
+        while heard not in (b"\n", b""):
+            heard = os.read(ears.stdout.fileno(), 1)  # what a buffer read ahead, `communicate` would never see
+        assert heard, "mosquitto_sub ended before it listened"
         return ears
 
 
