@@ -227,10 +227,13 @@ def _map(
 
 
 def find_peak(measured: Array, significant: NDArray[np.bool_]) -> tuple[int, tuple[int, ...]]:
-    """Return the sample at which levels differ most over all electrodes, and the electrodes that differ most there."""
+    """Return the sample at which levels differ most over all electrodes, and the electrodes that differ most there.
+
+    Where anything is significant, the sample is one at which something is, and the electrodes are those that are.
+    """
     energy = np.sum(measured**2, axis=0)
-    inside = np.where(significant, energy, 0.0) if significant.any() else energy
-    time = int(inside.sum(axis=1).argmax())
+    inside = energy * significant if significant.any() else energy
+    time = int(np.where(inside.any(axis=1), energy.sum(axis=1), 0.0).argmax())
     order = np.argsort(-inside[time], kind="stable")[:PEAK_CHANNELS]
     return time, tuple(int(place) for place in order if inside[time, place] > 0)
 
