@@ -31,7 +31,6 @@ _NAMES = {"auc": "AUC", "two_way": "2-way identification"}
 
 _STYLE = """
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1.2rem; align-items: start; }
-figure img { max-width: min(100%, 44rem); } .pair img { width: 100%; }
 .row { display: flex; gap: .5rem; align-items: flex-start; margin: .5rem 0; }
 .row div { width: 96px; font-size: .72rem; line-height: 1.25; text-align: center; overflow-wrap: anywhere; }
 .row div:first-child { padding-right: .9rem; border-right: 1px solid #8a949e; margin-right: .5rem; }
