@@ -66,6 +66,15 @@ def _interference(r: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _maps(r: Mapping[str, Any]) -> tuple[str, str]:
+    false = r["false_positives"]
+    return (
+        f"maps of class, hue and texture beside what was simulated, {r['simulated_minutes']:.0f} minutes",
+        f"topographies r ≥ {r['topography_r']:.2f}, latencies within {r['latency_error_ms']:.0f} ms; "
+        f"{100 * false['rate']:.1f} % found at p ≤ {false['nominal']:g} where nothing was; {r['seconds']:.0f} s",
+    )
+
+
 def _multi_room(r: Mapping[str, Any]) -> tuple[str, str]:
     row = r["rows"][0]
     return (
@@ -81,6 +90,7 @@ CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "throughput": _throughput,
     "faults": _faults,
     "fit": _fit,
+    "maps": _maps,
     "interference": _interference,
     "multi-room": _multi_room,
 }
