@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.drawn import COLOURS, DIVERGING, SEQUENTIAL
+from calibration.drawn import COLOURS, DIVERGING, INK, SEQUENTIAL
 from calibration.montage import Montage
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Centre = tuple[float, float]
 
 STEP_S = 0.02
 """From one head of a sheet to the next."""
@@ -27,49 +28,111 @@ FAINT = 0.22
 _FEW = 16
 """Up to so many electrodes are drawn as dots: between them a surface is a guess."""
 _IN_A_LINE = 16
-_RESOLUTION = 40
+_PIXELS = 64
+HEAD = 0.92
+"""Of a cell's side that a head takes."""
 
 
-def head(axes: Axes, values: Array, montage: Montage, limit: float, sure: Mask | None = None) -> None:
-    """Draw values ``[channels]`` from `-limit` to `limit` over a head, pale where not `sure`."""
-    placed = montage.placed
-    image = surface(axes, values[placed], montage, limit)
-    inside = np.ones(len(placed), np.bool_) if sure is None else sure[placed]
-    if inside.all():
-        return
-    if not inside.any():
-        image.set_alpha(FAINT)
-        return
-    limits = axes.get_xlim(), axes.get_ylim()
-    share = surface(axes, inside.astype(np.float64), montage, 1.0, outlines=None, dots=False)
-    field = np.clip(np.ma.filled(share.get_array(), 0.0), 0.0, 1.0)
-    share.remove()
-    axes.set(xlim=limits[0], ylim=limits[1])
-    image.set_alpha(FAINT + (1 - FAINT) * field)
+@dataclass(frozen=True)
+class Scalp:
+    """How mne draws a montage; interpolation is linear, so that drawings of single electrodes add up to any map.
+
+    Attributes
+    ----------
+    shares
+        float32 ``[placed, height, width]``: what each electrode adds to each pixel.
+    inside
+        ``[height, width]``: opacity, 1 on the head and 0 around it.
+    extent
+        Left, right, bottom and top of the pixels.
+    outlines
+        Head, nose and ears, each ``[points, 2]``.
+    spots
+        ``[placed, 2]``: the electrodes.
+    """
+
+    shares: NDArray[np.float32]
+    inside: Array
+    extent: tuple[float, float, float, float]
+    outlines: tuple[Array, ...]
+    spots: Array
+
+    @classmethod
+    def of(cls, montage: Montage) -> Scalp:
+        """Return the drawing of a montage, which is made once for each set of electrodes."""
+        return _scalp(tuple(montage.channels[place] for place in montage.placed))
+
+    def place(self, points: Array, centre: Centre, side: float) -> Array:
+        """Return where points lie on a head drawn `side` wide around `centre`."""
+        placed: Array = np.asarray(centre) + side / (self.extent[1] - self.extent[0]) * points
+        return placed
 
 
-def surface(
-    axes: Axes, values: Array, montage: Montage, limit: float, outlines: str | None = "head", dots: bool = True
-) -> Any:
-    """Draw values ``[placed]`` over a head, dots where there are few electrodes, and return the image."""
+@cache
+def _scalp(names: tuple[str, ...]) -> Scalp:
+    from matplotlib.figure import Figure
     from mne.viz import plot_topomap
 
-    image, _ = plot_topomap(
-        values,
-        montage.info,
-        axes=axes,
-        show=False,
-        sensors="k." if dots and len(montage.placed) <= _FEW else False,
-        contours=0,
-        outlines=outlines,
-        cmap=DIVERGING,
-        vlim=(-limit, limit),
-        res=_RESOLUTION,
-        extrapolate="head",
+    info, shares = Montage.of(names).info, []
+    for unit in np.eye(len(names)):
+        axes = Figure().add_subplot()
+        image, _ = plot_topomap(unit, info, axes=axes, show=False, contours=0, res=_PIXELS, extrapolate="head")
+        shares.append(np.ma.filled(image.get_array(), 0.0).astype(np.float32))
+    left, right, bottom, top = map(float, image.get_extent())
+    fine = 4 * _PIXELS
+    x, y = (np.linspace(low, high, 2 * fine + 1)[1::2] for low, high in ((left, right), (bottom, top)))
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    path = image.get_clip_path().get_fully_transformed_path()
+    within = path.contains_points(image.axes.transData.transform(grid))
+    inside = within.reshape(_PIXELS, 4, _PIXELS, 4).mean(axis=(1, 3))
+    dots = np.concatenate([np.asarray(each.get_offsets(), np.float64) for each in axes.collections])
+    lines = tuple(np.asarray(line.get_xydata(), np.float64) for line in axes.lines)
+    return Scalp(np.array(shares), inside, (left, right, bottom, top), lines, dots)
+
+
+def head(
+    axes: Axes,
+    values: Array,
+    montage: Montage,
+    limit: float,
+    sure: Mask,
+    centre: Centre,
+    side: float,
+) -> None:
+    """Draw values ``[channels]`` from `-limit` to `limit` over a head, pale where not `sure`; see `inches`."""
+    from matplotlib import colormaps
+
+    scalp, placed = Scalp.of(montage), montage.placed
+    field = np.tensordot(values[placed], scalp.shares, axes=1)
+    share = np.clip(np.tensordot(sure[placed].astype(np.float64), scalp.shares, axes=1), 0.0, 1.0)
+    pixels = colormaps[DIVERGING](0.5 + 0.5 * np.clip(field / limit, -1.0, 1.0))
+    pixels[..., 3] = scalp.inside * (FAINT + (1 - FAINT) * share)
+    left, right, bottom, top = scalp.extent
+    low, high = scalp.place(np.array([[left, bottom], [right, top]]), centre, side)
+    axes.imshow(
+        pixels, extent=(low[0], high[0], low[1], high[1]), origin="lower", aspect="auto", interpolation="bilinear"
     )
-    for line in axes.lines:
-        line.set_linewidth(0.6)
-    return image
+    outline(axes, montage, centre, side)
+    if len(placed) <= _FEW:
+        axes.plot(*scalp.place(scalp.spots, centre, side).T, "k.", markersize=3)
+
+
+def outline(axes: Axes, montage: Montage, centre: Centre, side: float) -> None:
+    """Draw an empty head."""
+    from matplotlib.collections import LineCollection
+
+    scalp = Scalp.of(montage)
+    lines = [scalp.place(line, centre, side) for line in scalp.outlines]
+    axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.6), autolim=False)
+
+
+def inches(figure: Figure) -> Axes:
+    """Return axes over the whole figure on which everything is placed in inches from the lower left corner."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
+    return axes
 
 
 def scores_on_the_head(axes: Axes, values: Array, montage: Montage, sure: Mask, limits: tuple[float, float]) -> Any:
@@ -90,22 +153,6 @@ def scores_on_the_head(axes: Axes, values: Array, montage: Montage, sure: Mask, 
         mask_params={"marker": "o", "markerfacecolor": "none", "markeredgecolor": COLOURS[1], "markersize": 4},
     )
     return image
-
-
-def outline(axes: Axes, montage: Montage) -> None:
-    """Draw an empty head."""
-    surface(axes, np.zeros(len(montage.placed)), montage, 1.0, dots=False).set_alpha(0.0)
-
-
-def spots(montage: Montage) -> Array:
-    """Return where mne draws the electrodes, ``[placed, 2]``: read from a drawing, so that dots and surfaces agree."""
-    from matplotlib.figure import Figure
-    from mne.viz import plot_topomap
-
-    axes = Figure().add_subplot()
-    plot_topomap(np.zeros(len(montage.placed)), montage.info, axes=axes, show=False, contours=0, outlines=None)
-    drawn: Array = np.concatenate([np.asarray(dots.get_offsets()) for dots in axes.collections])
-    return drawn
 
 
 def colour_bar(figure: Figure, place: tuple[float, float, float, float], limit: float, unit: str) -> None:
@@ -163,22 +210,20 @@ class Sheet:
         lines = -(-len(self.samples) // _IN_A_LINE)
         return self.TOP + self.foot + lines * (len(self.names) * self.SIDE + self.GAP)
 
-    def cells(self, figure: Figure) -> Iterator[tuple[int, int, Axes]]:
-        """Write names and times, and yield the row, sample and axes of each head."""
-        width, height, side = self.width, self.height, self.SIDE
+    def cells(self, axes: Axes) -> Iterator[tuple[int, int, Centre]]:
+        """Write names and times on `inches`, and yield the row, sample and centre of each head."""
+        side = self.SIDE
         for first in range(0, len(self.samples), _IN_A_LINE):
-            top = height - self.TOP - self.GAP
+            top = self.height - self.TOP - self.GAP
             top -= first // _IN_A_LINE * (len(self.names) * side + self.GAP)
             for column, sample in enumerate(self.samples[first : first + _IN_A_LINE]):
-                x = self.LEFT + column * side
+                x = self.LEFT + (column + 0.5) * side
                 text = f"{1e3 * self.times_s[sample]:.0f}" + (" ms" if not column else "")
-                figure.text((x + side / 2) / width, (top + 0.05) / height, text, ha="center", fontsize=7.5)
+                axes.text(x, top + 0.05, text, ha="center", fontsize=7.5)
                 for row in range(len(self.names)):
-                    y = top - (row + 1) * side
-                    yield row, sample, figure.add_axes((x / width, y / height, side / width, side / height))
+                    yield row, sample, (x, top - (row + 0.5) * side)
             for row, name in enumerate(self.names):
-                y = top - (row + 0.5) * side
-                figure.text((self.LEFT - 0.1) / width, y / height, name, ha="right", va="center", fontsize=7.5)
+                axes.text(self.LEFT - 0.1, top - (row + 0.5) * side, name, ha="right", va="center", fontsize=7.5)
 
     def scale(self, figure: Figure, limit: float, unit: str) -> None:
         """Draw the colour scale at the right."""

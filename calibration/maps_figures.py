@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.drawn import CHANCE, COLOURS, DIVERGING, INK, SEQUENTIAL, SIGNAL, Drawn, caption_height, drawing
-from calibration.head_maps import FAINT, Sheet, colour_bar, head, outline, spots
+from calibration.head_maps import FAINT, HEAD, Scalp, Sheet, colour_bar, head, inches, outline
 from calibration.maps import AttributeMap, Maps
 from calibration.page import p_is
 
@@ -89,8 +89,10 @@ def heads(found: AttributeMap, maps: Maps, kind: str, patterns: Array, what: str
         figure,
         made,
     ):
-        for row, sample, axes in sheet.cells(figure):
-            head(axes, rows[row][1][sample], maps.montage, limit, found.test.significant[sample])
+        axes = inches(figure)
+        for row, sample, centre in sheet.cells(axes):
+            sure = found.test.significant[sample]
+            head(axes, rows[row][1][sample], maps.montage, limit, sure, centre, HEAD * sheet.SIDE)
         sheet.scale(figure, limit, "µV")
     return made
 
@@ -102,13 +104,15 @@ def winner(found: AttributeMap, maps: Maps) -> Drawn:
     note = caption(found, maps, "EEG as measured, the level that is the most negative at an electrode")
     sheet = Sheet(["most\nnegative"], maps.times_s, 0.3 + caption_height(note, Sheet.width_of(maps.times_s)))
     levels, placed = found.attribute.levels, maps.montage.placed
-    x, y = spots(maps.montage).T
+    scalp = Scalp.of(maps.montage)
     with drawing(_file(found, "winner"), _title(found, "winner map"), note, sheet.width, sheet.height, placed=True) as (
         figure,
         made,
     ):
-        for _, sample, axes in sheet.cells(figure):
-            outline(axes, maps.montage)
+        axes, side = inches(figure), HEAD * sheet.SIDE
+        for _, sample, centre in sheet.cells(axes):
+            outline(axes, maps.montage, centre, side)
+            x, y = scalp.place(scalp.spots, centre, side).T
             best = found.measured[:, sample, placed].argmin(axis=0)
             sure = found.test.significant[sample, placed]
             colours = np.array([_colour(levels[place], place) for place in best])
@@ -138,16 +142,17 @@ def views(found: AttributeMap, maps: Maps) -> Drawn:
     height = top + len(tables) * side + foot
     title = _title(found, f"{1e3 * maps.times_s[sample]:.0f} ms after onset")
     with drawing(_file(found, "views"), title, note, width, height, placed=True) as (figure, made):
+        axes = inches(figure)
         for line, (name, rows) in enumerate(tables):
             limit = _limit(row[[sample]] for _, row in rows)
             y = height - top - (line + 1) * side
-            figure.text((left - 0.1) / width, (y + side / 2) / height, name, ha="right", va="center", fontsize=8)
+            axes.text(left - 0.1, y + side / 2, name, ha="right", va="center", fontsize=8)
             for column, (label, row) in enumerate(rows):
-                place = ((left + column * side) / width, y / height, side / width, side / height)
-                axes = figure.add_axes(place)
-                head(axes, row[sample], maps.montage, limit, found.test.significant[sample])
+                centre = (left + (column + 0.5) * side, y + side / 2)
+                sure = found.test.significant[sample]
+                head(axes, row[sample], maps.montage, limit, sure, centre, HEAD * side)
                 if not line:
-                    axes.set_title(label, fontsize=7.5)
+                    axes.text(centre[0], y + side + 0.05, label, ha="center", va="bottom", fontsize=7.5)
             x = left + count * side + 0.15
             colour_bar(figure, (x / width, (y + 0.2) / height, 0.1 / width, (side - 0.4) / height), limit, "µV")
     return made

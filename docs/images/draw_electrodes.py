@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from saving import save_small
 
 from calibration.attributes import measure_attributes
 from calibration.electrode_page import write_electrode_page
@@ -66,7 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_electrode_page(trials, targets, attributes, CONFIG, Path(folder))
         for name in FIGURES:
-            (HERE / f"{name}.png").write_bytes((Path(folder) / f"{name}.png").read_bytes())
+            save_small((Path(folder) / f"{name}.png").read_bytes(), HERE / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from saving import save_small
 
 from calibration.attributes import shown_attributes
 from calibration.drawn import CHANCE, COLOURS, INK, drawing
@@ -20,7 +21,6 @@ from calibration.maps import AttributeMap
 from calibration.page import p_is
 from calibration.targets import make_targets
 from calibration.trials import Trials, before_onset, read_trials
-from configs.files import write_whole
 from configs.schema import Config, load_config
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def main(recordings: Sequence[str]) -> None:
             if not place:
                 axes.set_ylabel("µV")
                 axes.legend(frameon=False, fontsize=8, loc="upper left")
-    write_whole(HERE / "maps-n170.png", made.png)
+    save_small(made.png, HERE / "maps-n170.png")
 
 
 if __name__ == "__main__":
