@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from realtime.contact_sheet import SheetEntry, contact_sheet
 from realtime.control import Control
 from realtime.display import Display
 from realtime.outlets import PerceptOutlets
+from realtime.priority import undisturbed
 from realtime.rendering.remote import RemoteRenderer
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent
@@ -136,7 +137,8 @@ def decode(
             opened.callback(over.set)
         if begin is not None:
             begin(session)
-        result = follow(session, folder, [screen, steering, *observe], paint_all=True)
+        with undisturbed() if live else nullcontext():
+            result = follow(session, folder, [screen, steering, *observe], paint_all=True)
         for trial, stamp in screen.shown.items():
             result.ledger.setdefault(trial, {})["shown"] = stamp
         summary = summarise(result, bundle)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
+from realtime.priority import run_first
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
 from realtime.sources.metadata import (
@@ -60,6 +61,7 @@ def read_streams(pipe: Connection) -> None:
         request: Request = pipe.recv()
     except (EOFError, OSError):
         return  # never needed
+    run_first(heirs=True)  # liblsl's own threads, which receive the samples, as well
     lock = threading.Lock()
 
     def send(message: Message) -> None:
