@@ -92,7 +92,7 @@ class Notice:
     stamp
         LSL clock time of the report.
     kind
-        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``.
+        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``.
     text
         One line for people.
     """

@@ -59,7 +59,8 @@ class LslSource:
     """A live stream as a source.
 
     Silence of the amplifier, a lost and a found stream, and a replaced reading process come as notices among the
-    events: ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``.
+    events: ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``; so does a second stream of the
+    same name and source id: ``"twin"``.
 
     Parameters
     ----------

@@ -46,6 +46,7 @@ BEAT_S = 0.1  # longest silence of this process while it is well
 SEARCH_AFTER_S = 0.5  # silence after which the stream is looked for under a new outlet
 OPEN_S = 5.0
 BUFFER_S = 120  # how much liblsl keeps for a session that does not read
+TWINS_S = 2.0  # how often a second outlet of the same name and source id is looked for
 CHUNK = 1024
 FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time, which halves the processor time:
 SETTLE_S = 0.00015  # with those that were pushed together,
@@ -204,6 +205,7 @@ def _pull(
     finder = None
     last = time.monotonic()
     fast = selection.spec.rate_hz >= FAST_HZ
+    twins = _Twins(_same(selection.spec, settings), description)
     try:
         while True:
             _, stamps = inlet.pull_chunk(timeout=BEAT_S, max_samples=1, dest_obj=first)
@@ -223,9 +225,41 @@ def _pull(
             samples = buffer[: len(stamps), selection.picks] * selection.scale
             send(Chunk(np.array(stamps), samples.astype(np.float32), arrived))
             last, finder = time.monotonic(), None
+            if (twin := twins.look(last)) is not None:
+                send(Notice(pylsl.local_clock(), "twin", twin))
     except pylsl.util.LostError:
         send(Notice(pylsl.local_clock(), "lost", f"EEG stream {selection.spec.name!r} was lost; looking for it"))
         return None
+
+
+class _Twins:
+    """Looks for a second outlet that passes for the stream that is read.
+
+    An outlet that was just replaced stays in sight for a moment: one counts that is seen twice in a row while samples
+    still come from the first.
+    """
+
+    def __init__(self, wanted: Wanted, description: StreamDescription) -> None:
+        self._wanted, self._name = wanted, description.name
+        self._finder = Finder()
+        self._known = {description.uid}
+        self._suspect: str | None = None
+        self._next = time.monotonic() + TWINS_S
+
+    def look(self, now: float) -> str | None:
+        """Return one line where a twin has appeared; looks no more often than every `TWINS_S`."""
+        if now < self._next:
+            return None
+        self._next = now + TWINS_S
+        found = self._finder.newest(self._wanted, self._known)
+        before, self._suspect = self._suspect, None if found is None else found.uid()
+        if found is None or found.uid() != before:
+            return None
+        self._known.add(found.uid())
+        return (
+            f"a second stream {self._name!r} with the same source id has appeared on {found.hostname()}: its samples "
+            "are not read; stop one of them, or a restart may find the wrong one"
+        )
 
 
 def _read_markers(

@@ -12,6 +12,7 @@ from lsl_amplifier import Amplifier, eeg_info
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Marker, Notice
 from realtime.sources.lsl import LslSource, SourceError, find_streams
+from realtime.sources.lsl_process import TWINS_S
 
 
 class Reading:
@@ -195,6 +196,30 @@ def test_a_restarted_amplifier_is_found_again(name, read, source_id):
         reading.until(lambda r: r.said("reconnected"))
         reading.until(lambda r: r.numbers[-1] > 100_020)
     assert (np.diff(reading.numbers) > 1).sum() == 1
+
+
+def test_a_twin_that_appears_is_told_once_and_not_read(name, read):
+    with Amplifier(name, "id", marker_s=None):
+        reading = read(name).until(lambda r: len(r.numbers) > 100)
+        with Amplifier(name, "id", marker_s=None, first=500_000):
+            reading.until(lambda r: r.said("twin"))
+            # Long enough to be told again, were it told twice.
+            seen = len(reading.numbers)
+            reading.until(lambda r: len(r.numbers) > seen + 3 * TWINS_S * 250, within_s=6 * TWINS_S + 20)
+    (told,) = reading.said("twin")
+    assert f"{name!r}" in told.text
+    assert "stop one of them" in told.text
+    assert np.diff(reading.numbers).tolist() == [1] * (len(reading.numbers) - 1)
+
+
+def test_a_restart_is_no_twin(name, read):
+    with Amplifier(name, "id", marker_s=None):
+        reading = read(name).until(lambda r: len(r.numbers) > 100)
+    with Amplifier(name, "id", marker_s=None):
+        reading.until(lambda r: r.said("reconnected") or r.said("restarted"))
+        seen = len(reading.numbers)
+        reading.until(lambda r: len(r.numbers) > seen + 3 * TWINS_S * 250, within_s=6 * TWINS_S + 20)
+    assert not reading.said("twin")
 
 
 def test_an_amplifier_that_comes_back_with_its_channels_in_another_order_is_read_by_name(name, read):
