@@ -129,7 +129,9 @@ class JitterModel:
         centred = away - away.mean()
         tilt = float(centred @ residuals / max(float(centred @ centred), 1e-30))
         floor = FLOOR * self.nominal
-        self.correlation = min(correlation_time(flat, floor), correlation_time(residuals - tilt * away, floor))
+        self.correlation = correlation_time(flat, floor)
+        if self.correlation > 1:
+            self.correlation = min(self.correlation, correlation_time(residuals - tilt * away, floor))
         pulled = _without_stalls(flat, self.nominal * FLOOR)
         mode, early, late = asymmetric_laplace(pulled, len(flat) / self.correlation, INERTIA * self.nominal)
         if self.n > MEMORY // 4:
@@ -246,7 +248,7 @@ def correlation_time(values: NDArray[np.float64], floor: float = 0.0) -> float:
     n = len(values)
     if n < 16:
         return 1.0
-    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    low, middle, high = _deciles(values)
     # Stalls and their backlogs are left out: they tell nothing of how stamps err between them.
     usual = (values > middle - 6 * (high - middle)) & (values < middle + 6 * (middle - low))
     centred = np.where(usual, values - values[usual].mean(), 0.0) if usual.any() else np.zeros(n)
@@ -263,5 +265,12 @@ def correlation_time(values: NDArray[np.float64], floor: float = 0.0) -> float:
 
 def _without_stalls(values: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     """Return `values` with what lies far outside their bulk pulled in to its edge."""
-    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    low, middle, high = _deciles(values)
     return np.clip(values, middle - 8 * (high - middle) - floor, middle + 8 * (middle - low) + floor)
+
+
+def _deciles(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the first, fifth and ninth decile of `values`, in a tenth of the time that `numpy.quantile` takes."""
+    n = len(values)
+    low, middle, high = np.interp(np.array([0.1, 0.5, 0.9]) * (n - 1), np.arange(n), np.sort(values)).tolist()
+    return low, middle, high
