@@ -48,8 +48,7 @@ OPEN_S = 5.0
 BUFFER_S = 120  # how much liblsl keeps for a session that does not read
 TWINS_S = 2.0  # how often a second outlet of the same name and source id is looked for
 CHUNK = 1024
-FAST_HZ = 1000.0  # from this rate on, samples are taken a few at a time, which halves the processor time:
-SETTLE_S = 0.00015  # with those that were pushed together,
+SETTLE_S = 0.00015  # samples are taken with those that were pushed together, which halves the processor time,
 CYCLE_S = 0.001  # and not more often than this
 
 
@@ -204,7 +203,6 @@ def _pull(
     first, rest = buffer[:1], buffer[1:]
     finder = None
     last = time.monotonic()
-    fast = selection.spec.rate_hz >= FAST_HZ
     twins = _Twins(_same(selection.spec, settings), description)
     try:
         while True:
@@ -217,8 +215,7 @@ def _pull(
                 if successor is not None:
                     return successor
                 continue
-            if fast:
-                time.sleep(max(SETTLE_S, last + CYCLE_S - time.monotonic()))
+            time.sleep(max(SETTLE_S, last + CYCLE_S - time.monotonic()))
             _, more = inlet.pull_chunk(timeout=0.0, max_samples=CHUNK - 1, dest_obj=rest)
             arrived = pylsl.local_clock()
             stamps.extend(more)
