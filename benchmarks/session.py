@@ -238,6 +238,7 @@ def _live(config: Config, bundle: Bundle, participant: SimulationSettings, secon
     return {
         "arrival_to_embedding_p99_ms": stages["last_sample_to_embedding_us"]["p99"] / 1e3,
         "stages": stages,
+        "runs_first": summary["runs_first"],
         "lost_samples": summary["lost_samples"],
         "live_trials": summary["n_trials"],
         "live_refused": summary["refused"],
@@ -300,7 +301,7 @@ def _print(result: dict[str, Any]) -> None:
     )
     print_table(
         f"live with display, renderer, recorder and broker: {result['live_trials']} trials, "
-        f"{result['lost_samples']} samples lost",
+        f"{result['lost_samples']} samples lost, {'' if result['runs_first'] else 'not '}ahead of other programs",
         ("stage", "p50", "p95", "p99", "n"),
         [
             (name, f"{row['p50']:.1f}", f"{row['p95']:.1f}", f"{row['p99']:.1f}", row["n"])

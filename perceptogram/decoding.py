@@ -137,11 +137,11 @@ def decode(
             opened.callback(over.set)
         if begin is not None:
             begin(session)
-        with undisturbed() if live else nullcontext():
+        with undisturbed() if live else nullcontext(False) as first:
             result = follow(session, folder, [screen, steering, *observe], paint_all=True)
         for trial, stamp in screen.shown.items():
             result.ledger.setdefault(trial, {})["shown"] = stamp
-        summary = summarise(result, bundle)
+        summary = summarise(result, bundle) | {"runs_first": first}
         steering.ended(summary)
     screen.save(out / "display.png")
     if bundle.classes:
