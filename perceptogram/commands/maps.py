@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         columns: list[str] | None = typer.Option(
             None, "--column", help="Column of the manifest to map; again for more. All that can serve when left out."
         ),
-        permutations: int = typer.Option(1000, min=20, help="Permutations of the cluster test."),
+        permutations: int = typer.Option(1000, min=21, help="Permutations of the cluster test; 21 can reach p < 0.05."),
         figures: bool = typer.Option(True, help="Draw the figures; without, the numbers alone."),
     ) -> None:
         """Map semantic class, hue, texture, brightness, contrast and the manifest's columns onto electrodes and time.
