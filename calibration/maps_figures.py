@@ -66,7 +66,7 @@ def differences(found: AttributeMap, patterns: Array) -> list[tuple[str, Array]]
     return [(f"{_lines(levels[1])}\n− {_lines(levels[0])}", patterns[1] - patterns[0])]
 
 
-def caption(found: AttributeMap, maps: Maps, what: str) -> str:
+def caption(found: AttributeMap, maps: Maps, what: str, else_drawn: str = "Pale") -> str:
     """Return n, what was averaged and the statistic, for the foot of every figure."""
     scale = {"categorical": "mean of a level less the mean of all", "circular": "cosine and sine regression"}
     how = scale.get(found.attribute.kind, "regression; the ends are one standard deviation from the mean")
@@ -75,7 +75,7 @@ def caption(found: AttributeMap, maps: Maps, what: str) -> str:
         f"{found.compared}. "
         f"Cluster permutation test over electrodes × time, {found.test.name}, clusters from "
         f"{abs(found.test.threshold):.3g}, {found.test.permutations} permutations, smallest {p_is(found.test.p)}. "
-        "Pale: not significant."
+        f"{else_drawn}: not significant."
     )
 
 
@@ -101,7 +101,7 @@ def winner(found: AttributeMap, maps: Maps) -> Drawn:
     """Draw for each electrode which level is the most negative there, every 20 ms; grey where nothing is certain."""
     from matplotlib.lines import Line2D
 
-    note = caption(found, maps, "EEG as measured, the level that is the most negative at an electrode")
+    note = caption(found, maps, "EEG as measured, the level that is the most negative at an electrode", "Grey")
     sheet = Sheet(["most\nnegative"], maps.times_s, 0.3 + caption_height(note, Sheet.width_of(maps.times_s)))
     levels, placed = found.attribute.levels, maps.montage.placed
     scalp = Scalp.of(maps.montage)
