@@ -20,6 +20,7 @@ from calibration.targets import Targets
 from calibration.trials import Trials
 from configs.files import write_whole
 from configs.schema import Config
+from realtime.threads import one_thread
 from stimuli.pictures import PictureSet, open_pictures
 
 PAGE = "electrodes.html"
@@ -55,8 +56,9 @@ def write_electrode_page(
     about = f"{'simulated EEG, ' if trials.simulated else ''}{len(channels)} electrodes, {trials.rate_hz:g} Hz"
     pictures: PictureSet | None = None if config.markers.classes else open_pictures(config.pictures)
     what = (examples, layout, times_s, channels, targets.gallery, attributes, config.fit)
-    numbers, figures = electrode_report(*what, about=about, progress=progress)
-    more, others = hierarchy_report(*what, pictures=pictures, about=about, progress=progress)
+    with one_thread():
+        numbers, figures = electrode_report(*what, about=about, progress=progress)
+        more, others = hierarchy_report(*what, pictures=pictures, about=about, progress=progress)
     drawn = figures + others
     for one in drawn:
         one.save(folder)

@@ -21,7 +21,7 @@ from scipy import linalg
 
 from calibration.mapping import Examples, Layout, cross_validate, scale
 from calibration.readout import shuffles
-from calibration.ridge import AlphaPath, Moments, grouped_folds
+from calibration.ridge import AlphaPath, Moments, grouped_folds, threads_for
 from calibration.scores import auc_of_each
 from configs.schema import FitSettings
 
@@ -50,7 +50,8 @@ def null_of_cross_validation(
     labels = positive[shuffles(blocks, settings.permutations, settings.seed)]
     folds = grouped_folds(blocks, settings.folds, settings.seed)
     evidence = _fitted_anew if settings.average_repeats else held_out_evidence
-    return auc_of_each(evidence(examples, labels, layout, settings), labels, folds)
+    with threads_for(len(examples), examples.samples[0].size):
+        return auc_of_each(evidence(examples, labels, layout, settings), labels, folds)
 
 
 def held_out_evidence(examples: Examples, labels: NDArray[np.bool_], layout: Layout, settings: FitSettings) -> Array:

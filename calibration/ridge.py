@@ -14,6 +14,7 @@ dual (trials < features)
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +22,13 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from configs.errors import InputError
+from realtime.threads import one_thread
 
 Array = NDArray[np.float64]
 Samples = NDArray[np.floating]
 
+LARGE_DUAL, LARGE_PRIMAL = 1500, 512
+"""Trials (where features are more) and features (where they are fewer) from which on all cores are the faster."""
 _BLOCK = 4096
 
 
@@ -226,8 +230,15 @@ def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence
     deviation = y.std(axis=0, dtype=np.float64)
     scale = np.divide(1.0, deviation, out=np.zeros(y.shape[1]), where=deviation > 1e-12)
     solver = _fit_primal if len(x) >= x.shape[1] else _fit_dual
-    weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
+    with threads_for(*x.shape):
+        weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
     return RidgeFit(weights, intercept, alpha, path, errors / max(len(y) * int(np.count_nonzero(scale)), 1), held_out)
+
+
+def threads_for(trials: int, features: int) -> AbstractContextManager[object]:
+    """Hold the linear algebra of a map to one thread, unless it is large."""
+    large = trials >= LARGE_DUAL if features > trials else features >= LARGE_PRIMAL
+    return nullcontext() if large else one_thread()
 
 
 def _check(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array) -> None:

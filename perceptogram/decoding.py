@@ -27,6 +27,7 @@ from realtime.rendering.remote import RemoteRenderer
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent
 from realtime.sources.base import Source
+from realtime.threads import one_thread
 from stimuli.pictures import open_pictures
 
 GENERATOR_PATIENCE_S = 120.0
@@ -103,6 +104,7 @@ def decode(
         opened.callback(source.close)
         opened.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
+        opened.enter_context(one_thread())
         control = None
         if config.control.url is not None:
             control = opened.enter_context(Control(config.control, config.name, bundle.space))
