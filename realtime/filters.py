@@ -168,8 +168,22 @@ def _delay_s(sos: NDArray[np.float64], settings: FilterSettings, rate_hz: float)
     low = 2 * settings.highpass_hz if settings.highpass_hz is not None else 0.5
     high = settings.lowpass_hz if settings.lowpass_hz is not None else 0.4 * rate_hz
     band = np.linspace(min(low, 0.5 * high), high, 256)
-    delays = [signal.group_delay((section[:3], section[3:]), band, fs=rate_hz)[1] for section in sos]
-    return float(np.median(np.sum(delays, axis=0))) / rate_hz if delays else 0.0
+    return float(np.nanmedian(_group_delay(sos, 2 * np.pi * band / rate_hz))) / rate_hz
+
+
+def _group_delay(sos: NDArray[np.float64], omega: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the group delay in samples at `omega`, in radians a sample; NaN on a notch, where nothing passes.
+
+    That of a polynomial b is Re(sum k b_k z^-k / sum b_k z^-k), and sections add up (Oppenheim and Schafer 2010,
+    Discrete-Time Signal Processing, chapter 5). scipy's loses all digits where a pole lies close to the circle, as
+    those of a slow high-pass do: it squares the polynomial first.
+    """
+    powers = np.arange(3)
+    z = np.exp(-1j * np.outer(omega, powers))
+    polynomials = sos.reshape(-1, 2, 3).transpose(1, 2, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        zeros, poles = np.real((z @ (powers[:, None] * polynomials)) / (z @ polynomials))
+    return np.asarray((zeros - poles).sum(axis=-1))
 
 
 def _settle_s(sos: NDArray[np.float64], rate_hz: float) -> float:

@@ -7,6 +7,7 @@ delayed; its log-likelihood is piecewise linear, so weighing one sample of shift
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ MEMORY = 1024
 """Stamps that the line is fitted to."""
 REFIT = 32
 """Stamps between fits, once there are many."""
+KEPT = MEMORY + REFIT
+"""Stamps that are kept: a fit is made at most `REFIT` stamps after it was asked for."""
 RATE_SPREAD = 5e-4
 """Relative spread of true about nominal rates before any stamp has come, as a scale of a Laplace distribution: most are
 right, some are far off."""
@@ -29,6 +32,17 @@ INERTIA = 0.25
 """Samples by which the line moves for a nat: where stamps are spread evenly, no part of the spread is its edge."""
 EXCESS = 6.0
 """Most that one stamp may say for or against a shift, in nats: single late stamps happen."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A line through the grid position and time `origin`, and how stamps scatter about it, as in `JitterModel`."""
+
+    origin: tuple[int, float]
+    period: float
+    early: float
+    late: float
+    correlation: float
 
 
 class JitterModel:
@@ -44,6 +58,9 @@ class JitterModel:
         How many neighbouring stamps say what one says: those that share a packet or a timer tick err alike.
     n
         Stamps taken in.
+    asked
+        How many stamps there were when the last fit was asked for, and the grid position of the last; None where none
+        is under way, as once the stamps that it was for have moved.
     """
 
     def __init__(self, nominal_period: float) -> None:
@@ -53,11 +70,13 @@ class JitterModel:
         self.correlation = 1.0
         self.n = 0
         self._origin = (0, 0.0)
-        self._index = np.empty(2 * MEMORY, np.int64)
-        self._stamps = np.empty(2 * MEMORY)
-        self._latency = np.empty(2 * MEMORY)
+        self._index = np.empty(2 * KEPT, np.int64)
+        self._stamps = np.empty(2 * KEPT)
+        self._latency = np.empty(2 * KEPT)
         self._start = self._stop = 0
         self._fresh = 0
+        self.asked: tuple[int, int] | None = None
+        self._fit: Fit | None = None
 
     @property
     def spread(self) -> float:
@@ -74,8 +93,8 @@ class JitterModel:
             self._origin = (index, stamp)
         if self._stop == len(self._stamps):
             for ring in (self._index, self._stamps, self._latency):
-                ring[:MEMORY] = ring[MEMORY:]
-            self._start, self._stop = max(0, self._start - MEMORY), MEMORY
+                ring[:KEPT] = ring[KEPT:]
+            self._start, self._stop = max(0, self._start - KEPT), KEPT
         self._index[self._stop], self._stamps[self._stop], self._latency[self._stop] = index, stamp, latency
         self._stop += 1
         self._fresh += 1
@@ -91,6 +110,7 @@ class JitterModel:
 
         What is shifted was right on a clock, or in a phase, that is no more.
         """
+        self._forget_fit()
         row = int(np.searchsorted(self._index[: self._stop], index))
         self._index[row : self._stop] += places
         self._stamps[:row] += seconds
@@ -98,11 +118,13 @@ class JitterModel:
 
     def set_clock_back(self, index: int, seconds: float) -> None:
         """Take `seconds` off the stamps from position `index` on."""
+        self._forget_fit()
         row = int(np.searchsorted(self._index[: self._stop], index))
         self._stamps[row : self._stop] -= seconds
 
     def bend(self, index: int, seconds: float, slope: float) -> None:
         """Let the line begin anew at position `index`, moved by `seconds`, with a period longer by `slope`."""
+        self._forget_fit()
         self._origin = (index, self.time(index) + seconds)
         self.period += slope
         self._start += int(np.searchsorted(self._index[self._start : self._stop], index))
@@ -114,11 +136,38 @@ class JitterModel:
 
     def refit_due(self) -> bool:
         """Return whether enough stamps came since the last fit: an eighth of what is known, to begin with."""
-        return self._fresh >= min(REFIT, 1 + self.n // 8)
+        return self.asked is None and self._fresh >= min(REFIT, 1 + self.n // 8)
 
     def refit(self) -> None:
-        """Fit the line and the scales to what is remembered."""
-        rows = slice(max(self._start, self._stop - MEMORY), self._stop)
+        """Fit the line and the scales to what is remembered, at once."""
+        self.ask()
+        self.take()
+
+    def ask(self) -> None:
+        """Have the line fitted to what is remembered now, for `take`: the fit takes long, and others may go first."""
+        self.asked = (self.n, int(self._index[self._stop - 1]))
+
+    def work_ahead(self) -> None:
+        """Make the fit that was asked for."""
+        if self.asked is not None and self._fit is None:
+            self._fit = self._fitted(self.n - self.asked[0])
+
+    def take(self) -> None:
+        """Go on with the fit that was asked for."""
+        self.work_ahead()
+        if self._fit is not None and self.asked is not None:
+            self._origin, self.period = self._fit.origin, self._fit.period
+            self.early, self.late, self.correlation = self._fit.early, self._fit.late, self._fit.correlation
+            self._fresh = self.n - self.asked[0]
+        self._forget_fit()
+
+    def _forget_fit(self) -> None:
+        self.asked = self._fit = None
+
+    def _fitted(self, newer: int) -> Fit:
+        """Return the line and the scales that fit what is remembered, but for the last `newer` stamps."""
+        stop = self._stop - newer
+        rows = slice(max(self._start, stop - MEMORY), stop)
         index = self._index[rows]
         newest = int(index[-1])
         away = (index - newest).astype(np.float64)
@@ -129,23 +178,25 @@ class JitterModel:
         centred = away - away.mean()
         tilt = float(centred @ residuals / max(float(centred @ centred), 1e-30))
         floor = FLOOR * self.nominal
-        self.correlation = correlation_time(flat, floor)
-        if self.correlation > 1:
-            self.correlation = min(self.correlation, correlation_time(residuals - tilt * away, floor))
+        correlation = correlation_time(flat, floor)
+        if correlation > 1:
+            correlation = min(correlation, correlation_time(residuals - tilt * away, floor))
         pulled = _without_stalls(flat, self.nominal * FLOOR)
-        mode, early, late = asymmetric_laplace(pulled, len(flat) / self.correlation, INERTIA * self.nominal)
-        if self.n > MEMORY // 4:
+        mode, early, late = asymmetric_laplace(pulled, len(flat) / correlation, INERTIA * self.nominal)
+        if self.n - newer > MEMORY // 4:
             # A line that is known well does not leap; where stamps spread evenly, the likeliest mode does.
             mode = max(-0.5 * self.nominal, min(0.5 * self.nominal, mode))
-        self._origin = (newest, self.time(newest) + mode)
-        self.period += slope
         # With few stamps the scales are uncertain: a quarter of a sample counts as eight of them.
         prior = 8 * 0.25 * self.nominal / (8 + len(flat))
         weight = len(flat) / (8 + len(flat))
         early, late = prior + weight * early, prior + weight * late
-        self.early = max(floor, early, 0.1 * late)
-        self.late = max(floor, late, 0.1 * early)
-        self._fresh = 0
+        return Fit(
+            (newest, self.time(newest) + mode),
+            self.period + slope,
+            max(floor, early, 0.1 * late),
+            max(floor, late, 0.1 * early),
+            correlation,
+        )
 
     def evidence(self, residual: float, *, earlier: bool = False) -> float:
         """Return how much likelier, in nats, a stamp is one sample after the line than on it; or one sample before."""

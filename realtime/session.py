@@ -208,6 +208,7 @@ class Session:
                 yield from self._handle(event, received, start_ns)
             if isinstance(item, Chunk):
                 self._decoder.read_ahead(self._added)
+                self.pipeline.work_ahead()
                 yield Tick(float(item.stamps[-1]), item.arrived)
             yield from self._frames()
         for event in self.pipeline.finish():

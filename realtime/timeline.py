@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from realtime.bends import FEWEST, find_bend
-from realtime.jitter import EXCESS, MEMORY, Evidence, JitterModel
+from realtime.jitter import EXCESS, MEMORY, REFIT, Evidence, JitterModel
 from realtime.sources.base import Chunk
 from realtime.stamps import Repeats, Runs
 
@@ -36,6 +36,8 @@ WARM_UP_S = 1.0
 """the time that they must cover."""
 CHUNK_S = 0.1
 """Longest chunk to reckon with: until the next one came, a late chunk looks like a loss."""
+FIT_S = 0.04
+"""Time that a fit of the line may take, so that it is made between two chunks rather than while one waits."""
 HOLD_S = 2.0
 """Longest time for which doubtful samples are held."""
 BURST_S = 0.05
@@ -213,6 +215,10 @@ class Timeline:
             self._hand_out(self._handed)
         return self._out
 
+    def work_ahead(self) -> None:
+        """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
+        self._jitter.work_ahead()
+
     def _take(self, chunk: Chunk) -> None:
         last = float(chunk.stamps[-1])
         # A recording's chunks arrive at their last stamp: nobody knows when they came.
@@ -247,6 +253,8 @@ class Timeline:
         """Take in the stamp of the sample that comes next."""
         model = self._jitter
         stamp += self._correction
+        if model.asked is not None and self._is_ripe(*model.asked):
+            self._refit(stamp)
         residual = stamp - model.time(self._next) if model.n else 0.0
         model.add(self._next, stamp, latency)
         if model.n <= WARM_UP or self._next - self._first < WARM_UP_S * self.rate_hz:
@@ -292,16 +300,28 @@ class Timeline:
             self._learn_anew(self._astray_from)
         # Stamps behind a loss that is not known yet would pass for jitter.
         if model.refit_due() and max(self._later.nats, self._earlier.nats) < CALM and not self._in_doubt():
-            before = model.time(self._next)
-            model.refit()
-            if abs(model.time(self._next) - before) > TOLERABLE_S:
-                self._break(self._handed - round(UNSURE_S * self.rate_hz), stamp)
-            if self._bent is not None and model.n > self._bent[1] + 2 * WARM_UP:
-                # Where stamps scatter widely, the new rate was not known well until now.
-                if 2 * model.spread > TOLERABLE_S:
-                    self._break(self._bent[0], stamp)
-                self._bent = None
-            self._check_rate(stamp)
+            model.ask()
+
+    def _is_ripe(self, n: int, index: int) -> bool:
+        """Return whether it is time to take the fit to the first `n` stamps, the last of them at grid position `index`.
+
+        By then the chunk that they came in is mostly behind us, however the samples were cut.
+        """
+        return self._next - index >= FIT_S * self.rate_hz or self._jitter.n - n >= REFIT
+
+    def _refit(self, stamp: float) -> None:
+        """Go on with the line that was asked for, before the sample at `stamp`."""
+        model = self._jitter
+        before = model.time(self._next)
+        model.take()
+        if abs(model.time(self._next) - before) > TOLERABLE_S:
+            self._break(self._handed - round(UNSURE_S * self.rate_hz), stamp)
+        if self._bent is not None and model.n > self._bent[1] + 2 * WARM_UP:
+            # Where stamps scatter widely, the new rate was not known well until now.
+            if 2 * model.spread > TOLERABLE_S:
+                self._break(self._bent[0], stamp)
+            self._bent = None
+        self._check_rate(stamp)
 
     def _in_doubt(self) -> bool:
         """Return whether late stamps keep samples from being handed out."""

@@ -88,6 +88,21 @@ def test_decimation_keeps_the_grid():
     np.testing.assert_array_equal(np.diff(out.index), 1)
 
 
+@pytest.mark.parametrize("highpass_hz", [0.1, 0.5])
+@pytest.mark.parametrize("rate_hz", [1000.0, 8000.0, 32000.0])
+def test_delay_is_the_same_time_at_any_rate(highpass_hz, rate_hz):
+    slow, fast = (
+        FilterChain(FilterSettings(highpass_hz=highpass_hz, lowpass_hz=40.0, notch_hz=50.0, rate_hz=None), rate, 1)
+        for rate in (500.0, rate_hz)
+    )
+    assert fast.delay_s == pytest.approx(slow.delay_s, rel=0.05)
+
+
+def test_no_filter_no_delay():
+    bare = FilterChain(FilterSettings(highpass_hz=None, lowpass_hz=None, notch_hz=None, rate_hz=None), RATE, 1)
+    assert bare.delay_s == 0.0
+
+
 def test_delay_and_settling_are_the_filters():
     chain = FilterChain(FilterSettings(highpass_hz=None, lowpass_hz=40), 1000.0, 1)
     pulse = np.exp(-0.5 * ((np.arange(1000) - 400) / 30) ** 2).astype(np.float32)[:, None]

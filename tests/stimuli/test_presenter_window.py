@@ -19,7 +19,6 @@ STOP_AT = 90
 
 
 @pytest.mark.slow
-@pytest.mark.flaky(reruns=1)  # a machine that does something else for a moment is late, and says so
 def test_two_hundred_pictures_keep_to_the_plan_and_an_abort_loses_none(tmp_path, display):
     stimulus = StimulusSettings(
         on_s=0.1, onset_to_onset_s=0.2, pause_s=0.1, targets_per_sequence=0, window_size=(400, 400), picture_size=300
@@ -57,4 +56,6 @@ def test_two_hundred_pictures_keep_to_the_plan_and_an_abort_loses_none(tmp_path,
     pairs = [(a, b) for a, b in pairwise(shown) if a.sequence == b.sequence and b.due - a.due < 0.3]
     errors = np.abs([b.onset - a.onset - 0.2 for a, b in pairs])
     assert len(errors) >= COUNT - COUNT // 20 - 1
-    assert (errors <= FRAME_S).mean() >= 0.99, np.sort(errors)[-6:]
+    # A machine that does something else for a moment is late, and says so.
+    assert all(b.dropped for (_, b), error in zip(pairs, errors, strict=True) if error > 1.1 * FRAME_S)
+    assert (errors <= FRAME_S).mean() >= 0.9, np.sort(errors)[-20:]
