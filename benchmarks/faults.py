@@ -48,12 +48,15 @@ FAULTS = (
 )
 SIZES = (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200, 300, 400, 500)
 
+REPEATS = 20
+"""Times that a hole of each size is made, at other places among a sender's chunks and stalls."""
+
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Measure every fault, holes of 1 to 500 samples and ten clean minutes of each sender (quick: fewer, shorter)."""
     ours = [_ours(text) for text in FAULTS] + run_live()
     peers = [pyxdf(text) for text in FAULTS] + mne_lsl([*FAULTS, *LIVE_FAULTS])
-    holes = [_holes(name, sender, 1 if quick else 6) for name, sender in SENDERS.items()]
+    holes = [_holes(name, sender, 1 if quick else REPEATS) for name, sender in SENDERS.items()]
     clean = [_clean(name, sender, 60.0 if quick else 600.0) for name, sender in SENDERS.items()]
     _print(ours, peers, holes, clean)
     return {
@@ -84,7 +87,7 @@ def _holes(name: str, sender: Sender, repeats: int) -> dict[str, Any]:
     delays = []
     for seed in range(repeats):
         sizes = np.random.default_rng(seed).permutation(SIZES)
-        kept = np.ones(round((10 + 4 * len(sizes)) * rate), bool)
+        kept = np.ones(round((14 + 4 * len(sizes)) * rate), bool)
         starts = [round((10 + 4 * k + 0.13 * seed) * rate) for k in range(len(sizes))]
         for start, size in zip(starts, sizes, strict=True):
             kept[start : start + size] = False

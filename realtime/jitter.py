@@ -214,9 +214,9 @@ class JitterModel:
         """Return the likeliest distance of the line that stamps at `residuals` scatter about."""
         return float(np.quantile(residuals, self.early / self.spread))
 
-    def surprise(self, residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def surprise(self, residuals: NDArray[np.float64], most: float = 2 * EXCESS) -> NDArray[np.float64]:
         """Return how unlikely each stamp is, in nats above the likeliest, with a bound for outliers."""
-        nats = np.minimum(np.where(residuals > 0, residuals / self.late, -residuals / self.early), 2 * EXCESS)
+        nats = np.minimum(np.where(residuals > 0, residuals / self.late, -residuals / self.early), most)
         return np.asarray(nats / self.correlation)
 
     def _residuals(self, rows: slice) -> NDArray[np.float64]:

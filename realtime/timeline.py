@@ -26,6 +26,8 @@ DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
 CALM = 2.0
 """Evidence up to which jitter is learned."""
+NEARER = 1e-6
+"""What an outlier's side says, in nats: next to nothing."""
 SURE_COUNT = 6.0
 """Nats by which the number of lost samples must be likelier than one more or less: four hundred to one."""
 WINDOW = 128
@@ -376,9 +378,13 @@ class Timeline:
         recent = index >= self._next - ASTRAY_S * self.rate_hz
         index, residuals = index[recent], residuals[recent]
         line = find_bend(index, residuals, model, places=1)
+        level = model.location(residuals[len(residuals) // 2 :])
         self._later.clear()
         self._earlier.clear()
-        self._follow(int(index[0]), line.level, line.slope)
+        if float(model.surprise(residuals - level).sum()) < line.surprise:
+            self._step(int(index[0]), level, keep=False)
+        else:
+            self._follow(int(index[0]), line.level, line.slope)
         self._break(since - round(UNSURE_S * self.rate_hz), model.time(since))
 
     def _correct(self, at: int, level: float) -> None:
@@ -395,7 +401,11 @@ class Timeline:
 
     def _shift_at(self, residuals: NDArray[np.float64], level: float) -> int:
         """Return the row from which `residuals` most likely lie about `level` rather than about the line."""
-        gain = self._jitter.surprise(residuals) - self._jitter.surprise(residuals - level)
+        model = self._jitter
+        gain = model.surprise(residuals) - model.surprise(residuals - level)
+        # An outlier to both, as stamps in a stall just before a loss are, belongs to the one that it is less far from.
+        side = np.sign(model.surprise(residuals, math.inf) - model.surprise(residuals - level, math.inf))
+        gain = np.where(gain == 0, NEARER * side, gain)
         return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
 
     def _has_bent(self, count: int) -> bool | None:

@@ -118,6 +118,23 @@ def test_holes_of_every_size_are_found_and_counted(kind):
     assert abs(last.times[-1] - true[-1]) < 2e-3
 
 
+@pytest.mark.parametrize("lost", [100, 200, 300, 500])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loss_in_a_stall_is_no_change_of_rate(lost, seed):
+    rate, start = RATES["radio"], 5000.0
+    kept = np.ones(round(60 * rate), bool)
+    # The radio stalls from 22 s on; part of what waits is lost, and what was taken before comes late.
+    at = round(22.15 * rate) // 12 * 12
+    kept[at : at + lost] = False
+    true = start + np.flatnonzero(kept) / rate
+    timeline, out = run(stamps("radio", true, seed), rate)
+    assert timeline.lost == lost
+    assert [hole.lost for hole in of(Hole, out)] == [lost]
+    assert {fault.kind for fault in of(Fault, out)} <= {"burst"}
+    _, times, _ = axis(out)
+    assert np.count_nonzero(np.abs(times - true[: len(times)])[round(5 * rate) :] > 2e-3) <= 15
+
+
 def test_a_big_hole_is_known_before_what_follows_is_handed_out():
     true = np.delete(100 + np.arange(5000) / RATE, slice(3000, 3025))
     _, out = run(stamps("jitter", true), RATE, range(len(true)))
