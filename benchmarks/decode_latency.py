@@ -225,7 +225,7 @@ def _print(result: dict[str, Any]) -> None:
     rows = result["rows"]
     print_table(
         f"last sample → embedding of {DIMS} dims, {result['epochs']} epochs, 1 thread, garbage collector off (µs); "
-        f"floor: bytes of the last slice at {result['bandwidth_gb_s']} GB/s",
+        f"floor: bytes of the last slice from memory at {result['bandwidth_gb_s']} GB/s; a cache is faster",
         (
             "channels × samples",
             "open",

@@ -1,6 +1,7 @@
-"""Measured tables in README.md and docs/scaling.md, from the results: ``python -m benchmarks.readme_table [--check]``.
+"""Measured tables in README.md and docs/, from the results: ``python -m benchmarks.readme_table [--check]``.
 
-They stand between two comments; everything outside them is left alone. A claim that nobody has measured is left out.
+Each stands between two comments, of which the first names it; everything outside them is left alone. What nobody has
+measured is left out.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import page_tables
 from benchmarks.report import markdown_rows, newest
 from configs.files import write_whole
 
 HOUSE = Path(__file__).resolve().parents[1]
-README, SCALING = HOUSE / "README.md", HOUSE / "docs" / "scaling.md"
-BEGIN, END = "<!-- measured: written by benchmarks/readme_table.py -->", "<!-- /measured -->"
+README = HOUSE / "README.md"
+BEGIN, END = "<!-- measured {}: written by benchmarks/readme_table.py -->", "<!-- /measured -->"
 
 
 def _decode(r: Mapping[str, Any]) -> tuple[str, str]:
@@ -116,8 +118,6 @@ def table(results: Mapping[str, Any]) -> str:
 
 def rooms(results: Mapping[str, Any]) -> str:
     """Return the tables of the eight sessions as they were printed, and where and when that was."""
-    if "multi-room" not in results:
-        return "Not yet measured here: `perceptogram bench multi-room`."
     told = results["multi-room"]
     lines = [f"{told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}:"]
     for one in told["tables"]:
@@ -125,22 +125,53 @@ def rooms(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-PAGES: dict[Path, Callable[[Mapping[str, Any]], str]] = {README: table, SCALING: rooms}
+Maker = Callable[[Mapping[str, Any]], str]
+PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
+    README: {"claims": ("", table)},
+    HOUSE / "docs" / "scaling.md": {"rooms": ("multi-room", rooms)},
+    HOUSE / "docs" / "faults.md": {
+        "faults": ("faults", page_tables.faults),
+        "holes": ("faults", page_tables.holes),
+        "soak": ("soak", page_tables.soak),
+    },
+    HOUSE / "docs" / "sessions.md": {
+        "stopping": ("session", page_tables.stopping),
+        "looks": ("session", page_tables.looks),
+        "stages": ("session", page_tables.stages),
+    },
+}
+"""By page and name of the place: the benchmark that it needs, and what makes its text."""
 
 
-def put(page: str, new: str) -> str:
-    """Return `page` with `new` between the two comments.
+def put(page: str, name: str, new: str) -> str:
+    """Return `page` with `new` at the place called `name`.
 
     Raises
     ------
     ValueError
-        If the comments are not there, once each and in order.
+        If the place is not marked, once, by its two comments.
     """
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        msg = f"the table's place is not marked: write {BEGIN} and {END} on lines of their own around it"
+    begin = BEGIN.format(name)
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(END)
+    if not found or not closed or begin in rest:
+        msg = f"the place of a table is not marked: write {begin} and {END} on lines of their own around it"
         raise ValueError(msg)
-    before, after = page[: page.index(BEGIN)], page[page.index(END) :]
-    return f"{before}{BEGIN}\n\n{new}\n\n{after}"
+    return f"{before}{begin}\n\n{new}\n\n{END}{after}"
+
+
+def written(page: str, places: Mapping[str, tuple[str, Maker]], results: Mapping[str, Any]) -> str:
+    """Return `page` with all its tables made of `results`.
+
+    Raises
+    ------
+    ValueError
+        If a place is not marked.
+    """
+    for name, (benchmark, made) in places.items():
+        known = not benchmark or benchmark in results
+        page = put(page, name, made(results) if known else f"Not yet measured here: `perceptogram bench {benchmark}`.")
+    return page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,10 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a table would change")
     check = parser.parse_args(arguments).check
     results, status = newest(), 0
-    for file, made in PAGES.items():
+    for file, places in PAGES.items():
         page = file.read_text(encoding="utf-8")
         try:
-            new = put(page, made(results))
+            new = written(page, places, results)
         except ValueError as error:
             print(f"{file.name}: {error}", file=sys.stderr)
             status = 2

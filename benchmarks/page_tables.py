@@ -1,0 +1,159 @@
+"""Measured tables of the pages under docs/, in their words: each takes the newest results and returns Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.report import markdown_rows
+
+FAULTS = {
+    "drop:1": "1 sample lost",
+    "burst:0.3": "0.3 s of samples stamped when sent, late",
+    "jitter:0.002": "2 ms of jitter on each stamp",
+    "clock-step:0.5": "clock steps 0.5 s ahead",
+    "clock-step:-0.5": "clock steps 0.5 s back",
+    "unix": "stamps turn into Unix time",
+    "rate:0.01": "1 % fast from the start",
+    "rate:-0.001": "0.1 % slow from the start",
+    "rate:-0.01 later": "1 % slow from here",
+    "rate:0.005 later": "0.5 % fast from here",
+    "repeat:10": "10 samples sent twice",
+    "nan:Cz+0.1": "NaN in a channel for 0.1 s",
+    "railed:Cz": "a channel railed",
+    "flat:Cz": "a channel flat",
+    "unit:1e-6": "volts called microvolts",
+    "missing:Cz": "a channel missing",
+    "reordered": "channels in another order",
+    "marker-lost:2": "2 markers lost",
+    "marker-late:1": "markers 1 s late",
+    "stall:1.5": "amplifier silent for 1.5 s",
+    "restart:1.5": "restart, same source id",
+    "restart-without-id:1.5": "restart, no source id",
+    "duplicate-id": "a twin with the same id",
+    "duplicate-id later": "a twin appears",
+}
+"""What the fault benchmark's rows are called in the docs."""
+STAGES = {
+    "onset_to_marker_ms": "picture flipped → its marker is here",
+    "last_sample_to_arrival_us": "last sample stamped → here",
+    "last_sample_to_embedding_us": "here → embedding",
+    "embedding_to_first_picture_ms": "embedding → first preview",
+    "embedding_to_final_picture_ms": "embedding → final picture",
+    "final_picture_to_shown_ms": "final picture → on the (virtual) screen",
+    "last_sample_to_shown_ms": "last sample stamped → on the screen",
+}
+
+
+def faults(results: Mapping[str, Any]) -> str:
+    """Return each fault with what became of it, beside what the peers made of it."""
+    result = results["faults"]["result"]
+    header = ["fault", "told after", "stamp error, ms", "wrong epochs", "retracted", "right again, s"]
+    for peer in ("pyxdf", "mne-lsl"):
+        header += [f"{peer}: wrong", "ms"]
+    rows = []
+    for row in result["faults"]:
+        told = f"{row['delay_s']:.2f} s" if row["detected"] else "no"
+        cells = [_fault(row), told, _ms(row["stamp_error_ms"]), _wrong(row), row["retracted"] or ""]
+        cells.append("–" if row["recovery_s"] is None else f"{row['recovery_s']:.1f}")
+        for peer in ("pyxdf", "mne-lsl"):
+            beside = [r for r in result["peers"] if r["system"].startswith(peer) and r["name"] == row["name"]]
+            cells += [_wrong(beside[0]), _ms(beside[0]["stamp_error_ms"])] if beside else ["–", "–"]
+        rows.append(cells)
+    return _with_source("faults", results, markdown_rows(header, rows))
+
+
+def holes(results: Mapping[str, Any]) -> str:
+    """Return how many holes are found in each kind of stream, and what is found in clean ones."""
+    result = results["faults"]["result"]
+    header = ["sender", "holes", "found", "count exact", "told after, median and 95 %"]
+    header += ["false alarms in 10 clean minutes", "largest stamp error, ms"]
+    rows = [
+        [
+            *(hole[key] for key in ("about", "holes", "found", "count_exact")),
+            f"{hole['delay_p50_s']:.2f} s, {hole['delay_p95_s']:.2f} s",
+            clean["false_alarms"],
+            _ms(clean["stamp_error_max_ms"]),
+        ]
+        for hole, clean in zip(result["holes"], result["clean"], strict=True)
+    ]
+    return "\n".join(markdown_rows(header, rows))
+
+
+def soak(results: Mapping[str, Any]) -> str:
+    """Return what ten minutes of random faults came to, as printed."""
+    lines = markdown_rows(("figure", "value"), results["soak"]["tables"][0]["rows"])
+    lines[1] = "| --- | --- |"
+    return _with_source("soak", results, lines)
+
+
+def stopping(results: Mapping[str, Any]) -> str:
+    """Return how many looks a session needs that stops when it is sure."""
+    result = results["session"]["result"]
+    header = ["stop at confidence", "right", "looks, mean", "looks of a fixed schedule that is right as often"]
+    rows = [
+        [
+            f"{row['sure']:.0%}",
+            f"{row['accuracy']:.3f}",
+            f"{row['looks']:.1f}",
+            "8 or more" if row["fixed_looks"] is None else f"{row['fixed_looks']:.1f}",
+        ]
+        for row in result["closed_loop"]
+    ]
+    said = (
+        f"Eight looks at every picture are right for {result['top1_by_repeats']['8']:.3f} of them; stopping is judged "
+        "over twenty orders of the same looks. The confidence's expected calibration error over these "
+        f"{result['n_pictures']} pictures is {result['calibration_error']:.2f}."
+    )
+    return "\n".join([*markdown_rows(header, rows), "", said])
+
+
+def looks(results: Mapping[str, Any]) -> str:
+    """Return what repeats add, live and offline, and where the sham lies."""
+    result = results["session"]["result"]
+    rows = [
+        [n, _interval(live), _interval(result["offline_two_way_by_repeats"][n]), f"{result['top1_by_repeats'][n]:.2f}"]
+        for n, live in result["two_way_by_repeats"].items()
+    ]
+    sham = _interval({"two_way": result["sham_two_way"], "interval": result["sham_interval"]})
+    lines = markdown_rows(["looks", "two-way, live", "two-way, offline", "right of 20, live"], rows)
+    return "\n".join(
+        [*lines, "", f"The sham is at {sham}. Chance is 0.50 for two-way and 0.05 of 20. Intervals hold 95 %."]
+    )
+
+
+def stages(results: Mapping[str, Any]) -> str:
+    """Return what each stage of a live session takes."""
+    result = results["session"]["result"]
+    rows = []
+    for name, about in STAGES.items():
+        scale = 1e-3 if name.endswith("_us") else 1.0
+        rows.append([about, *(f"{scale * result['stages'][name][quantile]:.1f}" for quantile in ("p50", "p95", "p99"))])
+    said = f"{result['live_trials']} trials, {result['lost_samples']} samples lost."
+    return _with_source("session", results, markdown_rows(["stage", "p50 ms", "p95 ms", "p99 ms"], rows), said)
+
+
+def _with_source(name: str, results: Mapping[str, Any], lines: Sequence[str], said: str = "") -> str:
+    told = results[name]
+    about = f"Measured on {told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}."
+    return "\n".join([*lines, "", f"{said} {about}".strip()])
+
+
+def _fault(row: Mapping[str, Any]) -> str:
+    """Return the name of a fault in words; one that has none yet keeps its own."""
+    kind, _, size = row["name"].partition(":")
+    words = FAULTS.get(row["name"], f"{size} lost" if kind == "drop" else row["name"])
+    return f"{words} (live)" if row.get("live") else words
+
+
+def _wrong(row: Mapping[str, Any]) -> str:
+    return f"{row['wrongly_accepted']} of {row['accepted']}" if row["accepted"] is not None else "–"
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1e}" if value >= 1e5 else f"{value:.4g}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{row['two_way']:.2f} ({low:.2f} to {high:.2f})"
