@@ -6,6 +6,8 @@ renderers. The figure goes to ``--out``, or beside the committed results.
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
 import time
 import tracemalloc
@@ -50,7 +52,8 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
     if not quick or out is not None:
         _draw(curves, exponents, folder / "scaling.png")
     print_table(
-        f"how it grows: value ~ size ^ exponent, fitted to all points (decoding: from {PRODUCT:,} on)",
+        "how it grows: value ~ size ^ exponent, "
+        f"fitted to all points (decoding: from {PRODUCT:,} on; renderers: up to the cores)",
         ("curve", "sizes", "values", "exponent"),
         [
             (
@@ -77,9 +80,13 @@ ABOUT = {
 
 
 def _fitted(name: str, curve: Curve) -> tuple[list[float], list[float]]:
-    """Return the points that the power law is fitted to: of decoding, those where the product outweighs the calls."""
+    """Return the points that the power law is fitted to.
+
+    Of decoding, those where the product outweighs the calls; of renderers, no more than the machine has cores for.
+    """
     least = PRODUCT if name == "decode" else 0
-    chosen = [(x, y) for x, y in zip(curve["x"], curve["y"], strict=True) if x >= least]
+    most = max(2, os.cpu_count() or 1) if name == "renderers" else math.inf
+    chosen = [(x, y) for x, y in zip(curve["x"], curve["y"], strict=True) if least <= x <= most]
     return [x for x, _ in chosen], [y for _, y in chosen]
 
 
@@ -229,7 +236,7 @@ def _draw(curves: dict[str, Curve], exponents: dict[str, float], file: Path) -> 
     line(2, "live path", INK, "live path")
     line(2, "trials", SECOND, "the trials handed out")
     line(2, "file", "#8a949e", "recording on disk")
-    line(3, "renderers", INK, "embedded generator, 1 step, 1 thread each")
+    line(3, "renderers", INK, f"embedded generator, 1 step, up to {max(2, os.cpu_count() or 1)}")
     for axis, title, xlabel, ylabel in zip(
         axes,
         ("Decoding", "Fitting, 5 folds × 10 alphas, 64 targets", "Memory and disk", "Rendering"),
