@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from calibration.trials import FitError
 from configs.files import write_whole
+from realtime.axis import TimedChunk
 from realtime.sources.base import Chunk, Marker, Notice
-from realtime.timeline import TimedChunk, Timeline
+from realtime.timeline import Timeline
 
 Times = NDArray[np.float64]
 

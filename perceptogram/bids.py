@@ -14,9 +14,10 @@ import numpy as np
 
 from configs.errors import InputError
 from configs.schema import Config
+from realtime.axis import Hole, TimedChunk
 from realtime.sources.base import Chunk, Marker
 from realtime.sources.recording import open_recording
-from realtime.timeline import Hole, TimedChunk, Timeline
+from realtime.timeline import Timeline
 from stimuli.pictures import PictureError, PictureSet, open_pictures
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import numpy as np
 
 from calibration.trials import Refusal, Trials
 from configs.schema import Config
+from realtime.axis import Fault
 from realtime.epochs import Closed, Epoch, Refused, Retracted
 from realtime.pipeline import Pipeline
 from realtime.quality import signal_quality
 from realtime.sources.base import Chunk, Marker, Notice, Source, StreamSpec
-from realtime.timeline import Fault
 
 Item = Chunk | Marker | Notice
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perceptogram.session_folder import SessionFolder
+from realtime.axis import Fault, Hole
 from realtime.bundle import Bundle
 from realtime.epochs import Refused, Retracted
 from realtime.ledger import summary as summarise_ledger
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded, Session, SessionEvent, ShamDecoded
 from realtime.sources.base import Notice
-from realtime.timeline import Fault, Hole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from configs.schema import Config
+from realtime.axis import Fault, Hole
 from realtime.bundle import Bundle
 from realtime.control import Command, Control, Event
 from realtime.control_schema import StateName
@@ -15,7 +16,6 @@ from realtime.quality import signal_quality
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
-from realtime.timeline import Fault, Hole
 
 QUALITY_EVERY_S = 2.0
 STATUS_EVERY_S = 1.0

@@ -11,8 +11,9 @@ import numpy as np
 
 from configs.errors import InputError
 from configs.schema import ArtefactSettings
+from realtime.axis import Hole, TimedChunk
 from realtime.history import History
-from realtime.timeline import WARM_UP_S, Hole, TimedChunk
+from realtime.timeline import WARM_UP_S
 from stimuli.markers import Marker
 
 if TYPE_CHECKING:

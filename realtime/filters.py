@@ -10,7 +10,7 @@ from scipy import signal
 
 from configs.errors import InputError
 from configs.schema import FilterSettings
-from realtime.timeline import Hole, TimedChunk
+from realtime.axis import Hole, TimedChunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

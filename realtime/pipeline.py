@@ -10,10 +10,11 @@ import numpy as np
 
 from configs.errors import InputError
 from configs.schema import Config
+from realtime.axis import Fault, Hole, TimedChunk
 from realtime.epochs import EpochBuilder, EpochEvent
 from realtime.filters import FilterChain
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline import WARM_UP_S, Fault, Hole, TimedChunk, Timeline
+from realtime.timeline import WARM_UP_S, Timeline
 from stimuli.markers import PICTURE
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from configs.schema import Config
+from realtime.axis import Fault, Hole
 from realtime.bundle import Bundle, BundleError
 from realtime.decoder import LinearDecoder
 from realtime.drift import DriftCorrection
@@ -22,7 +23,6 @@ from realtime.evidence import Evidence, Percept
 from realtime.pipeline import Pipeline, Sham
 from realtime.rendering.frames import Frame, RenderRequest, RenderState
 from realtime.sources.base import Chunk, Marker, Notice, Source
-from realtime.timeline import Fault, Hole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

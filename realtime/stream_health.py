@@ -56,7 +56,8 @@ def check_any_stream(seconds: float = 10.0) -> list[Check]:
 
 def _watch(source: LslSource, seconds: float) -> Check:
     """Read `source` for `seconds` and tell what came."""
-    from realtime.timeline import Fault, Timeline
+    from realtime.axis import Fault
+    from realtime.timeline import Timeline
 
     timeline = Timeline(source.spec.rate_hz)
     faults: list[str] = []

@@ -6,46 +6,35 @@ Stamps must come with clock offsets applied but never dejittered: a dejitterer c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from realtime.axis import Fault, FaultKind, Hole, Run, TimedChunk, timed
 from realtime.bends import FEWEST, find_bend
 from realtime.jitter import EXCESS, MEMORY, REFIT, Evidence, JitterModel
+from realtime.shifts import CERTAIN, QUEUED, STEEPEST, WINDOW, bend_or_shift, lasts, longest, shift_at, shifted_by
 from realtime.sources.base import Chunk
 from realtime.stamps import Repeats, Runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CERTAIN = 18.0
-"""Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
 DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
 CALM = 2.0
 """Evidence up to which jitter is learned."""
-NEARER = 1e-6
-"""What an outlier's side says, in nats: next to nothing."""
-SURE_COUNT = 6.0
-"""Nats by which the number of lost samples must be likelier than one more or less: four hundred to one."""
-WINDOW = 128
-"""Most stamps that a decision looks back on."""
 WARM_UP = 32
 """Stamps that the jitter is learned from before anything is decided, and"""
 WARM_UP_S = 1.0
 """the time that they must cover."""
-CHUNK_S = 0.1
-"""Longest chunk to reckon with: until the next one came, a late chunk looks like a loss."""
 FIT_S = 0.04
 """Time that a fit of the line may take, so that it is made between two chunks rather than while one waits."""
 HOLD_S = 2.0
 """Longest time for which doubtful samples are held."""
 BURST_S = 0.05
 """Lateness from which a stall is worth a report."""
-QUEUED = 0.25
-"""Share of its due distance within which a stamp follows another when both waited for the same thing."""
 TOLERANCE_S = 0.004
 """Step backwards that is none: no sample lies further from its true time than an epoch may bear."""
 TOLERABLE_S = 0.002
@@ -62,89 +51,12 @@ STEP_S = 0.02
 """Smallest step that the time of arrival can tell from a loss."""
 FOREIGN_S = 60.0
 """Distance from the LSL clock at which stamps must be another clock's."""
-STEEPEST = 0.05
-"""Largest change of rate to reckon with: stamps that fall behind faster wait in a queue."""
 LONGEST_HOLE_S = 60.0
 """A longer gap is another recording or another clock rather than lost samples."""
 HOLE_AT_START_S = 0.5
 """Gap that is seen even in the first stamps."""
 RATE_TOLERANCE = 1e-3
 """Relative error of the nominal rate that is worth a report: a millisecond a second."""
-
-FaultKind = Literal[
-    "clock-step", "foreign-clock", "backward", "duplicate", "rate", "burst", "marker-lost", "marker-late"
-]
-
-
-@dataclass(frozen=True)
-class TimedChunk:
-    """Consecutive samples with their place on the sample grid.
-
-    Attributes
-    ----------
-    index
-        int64 ``[n]``, position on the sample grid; a hole skips the numbers of the lost samples.
-    times
-        float64 ``[n]``, seconds on the LSL clock, jitter removed.
-    samples
-        float32 ``[n, channels]`` in microvolts.
-    arrived
-        LSL clock time at which this machine had the samples.
-    """
-
-    index: NDArray[np.int64]
-    times: NDArray[np.float64]
-    samples: NDArray[np.float32]
-    arrived: float
-
-
-@dataclass(frozen=True)
-class Hole:
-    """A place where the time axis is broken: samples were lost or, where `lost` is 0, the clock stepped.
-
-    Attributes
-    ----------
-    index
-        Grid position of the first sample after the hole, as that sample was or will be numbered.
-    lost
-        Number of samples lost.
-    stamp
-        Time of the first sample after the hole, in seconds on the LSL clock.
-    retroactive
-        Whether samples from `index` on had been handed out already; their numbers were too low by `lost`.
-    """
-
-    index: int
-    lost: int
-    stamp: float
-    retroactive: bool = False
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something else wrong with a stream, in one line for people."""
-
-    stamp: float
-    kind: FaultKind
-    text: str
-
-
-@dataclass
-class _Run:
-    """Consecutive samples, rows ``[row, stop)`` of `chunk`, stamped by one line: `time` at grid position `anchor`."""
-
-    chunk: Chunk
-    row: int
-    stop: int
-    index: int
-    anchor: int
-    time: float
-    period: float
-
-    def move(self, places: int, seconds: float) -> None:
-        self.index += places
-        self.anchor += places
-        self.time += places * self.period + seconds
 
 
 class Timeline:
@@ -178,7 +90,7 @@ class Timeline:
         self._first = 0
         self._next = 0
         self._handed = 0
-        self._held: list[_Run] = []
+        self._held: list[Run] = []
         self._doubted_from: int | None = None
         self._latest = 0.0
         self._correction = 0.0
@@ -246,7 +158,7 @@ class Timeline:
     def _place(self, chunk: Chunk, row: int, stop: int) -> None:
         """Give the samples ``[row, stop)`` of `chunk` their numbers and times."""
         if row < stop:
-            self._held.append(_Run(chunk, row, stop, self._next, *self._line))
+            self._held.append(Run(chunk, row, stop, self._next, *self._line))
             self._next += stop - row
             if not self._in_doubt():
                 self._handed = self._next
@@ -331,16 +243,17 @@ class Timeline:
 
     def _judge(self, evidence: Evidence) -> None:
         """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
-        model, period = self._jitter, self._period
-        longest = round(WINDOW * model.correlation)
-        bent = self._has_bent(min(2 * evidence.count + 4 * FEWEST, longest))
-        if bent is not False:
-            if bent:
-                evidence.clear()
+        model, period, most = self._jitter, self._period, longest(self._jitter)
+        index, residuals, _ = model.last(min(2 * evidence.count + 4 * FEWEST, most))
+        bend, clear = bend_or_shift(model, index, residuals)
+        if bend is not None:
+            self._follow(int(index[bend.row]), bend.level, bend.slope)
+            evidence.clear()
+        if bend is not None or not clear:
             return
-        index, residuals, latency = model.last(min(evidence.count + 8, longest))
+        index, residuals, latency = model.last(min(evidence.count + 8, most))
         level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
-        start = self._shift_at(residuals, level)
+        start = shift_at(model, residuals, level)
         shifted = residuals[start:]
         at, n = int(index[start]), len(shifted)
         if -max(TOLERANCE_S, period) < level < 0.5 * period:
@@ -348,16 +261,10 @@ class Timeline:
             evidence.clear()
             self._correct(at, level)
             return
-        if n < self._enough(index[start:]) or not self._is_steady(shifted):
+        lost = shifted_by(model, index[start:], shifted) if lasts(model, index[start:], shifted) else None
+        if lost is None:
             return
         level = model.location(shifted)
-        lost = round(level / period)
-        queued = np.diff(shifted, prepend=shifted[0]) < (QUEUED - 1) * period * np.diff(index[start:], prepend=at)
-        news = shifted[~queued]
-        costs = [float(model.surprise(news - k * period).sum()) for k in (0, lost - 1, lost, lost + 1)]
-        doubtful_count = min(costs[1], costs[3]) - costs[2] < SURE_COUNT and n < longest // 2
-        if doubtful_count or costs[0] - costs[2] < CERTAIN:
-            return
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0
         # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
@@ -399,40 +306,6 @@ class Timeline:
         else:
             self._step(at, level, keep=False)
 
-    def _shift_at(self, residuals: NDArray[np.float64], level: float) -> int:
-        """Return the row from which `residuals` most likely lie about `level` rather than about the line."""
-        model = self._jitter
-        gain = model.surprise(residuals) - model.surprise(residuals - level)
-        # An outlier to both, as stamps in a stall just before a loss are, belongs to the one that it is less far from.
-        side = np.sign(model.surprise(residuals, math.inf) - model.surprise(residuals - level, math.inf))
-        gain = np.where(gain == 0, NEARER * side, gain)
-        return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
-
-    def _has_bent(self, count: int) -> bool | None:
-        """Follow a change of the sampling rate if it explains the last `count` stamps; None while that is unclear."""
-        model = self._jitter
-        index, residuals, _ = model.last(count)
-        if len(index) < 2 * FEWEST:
-            return False
-        bend = find_bend(index, residuals, model)
-        flat = float(model.surprise(residuals - model.location(residuals)).sum())
-        stalled = bend.worst_s > 2 * EXCESS * model.late
-        if stalled or abs(bend.slope) > STEEPEST * self._period or bend.surprise + SURE_COUNT > flat:
-            return False
-        shift = min(self._shift_surprise(residuals, count) for count in (2, 4, FEWEST, 2 * FEWEST, 4 * FEWEST))
-        if bend.surprise + SURE_COUNT < shift:
-            self._follow(int(index[bend.row]), bend.level, bend.slope)
-            return True
-        clear = shift + 0.5 * SURE_COUNT < bend.surprise or len(index) >= WINDOW * model.correlation
-        return False if clear else None
-
-    def _shift_surprise(self, residuals: NDArray[np.float64], count: int) -> float:
-        """Return how unlikely `residuals` are about a line that shifts to where the last `count` of them lie."""
-        model = self._jitter
-        start = self._shift_at(residuals, model.location(residuals[-count:]))
-        parts = [part for part in (residuals[:start], residuals[start:]) if len(part)]
-        return float(sum(model.surprise(part - model.location(part)).sum() for part in parts))
-
     def _follow(self, at: int, seconds: float, slope: float) -> None:
         """Let the line go on from `at`, moved by `seconds`, with a period longer by `slope`."""
         model = self._jitter
@@ -447,18 +320,6 @@ class Timeline:
         text = f"samples come at {self.rate_hz_measured:.2f} Hz from here, the stream says {self.rate_hz:g} Hz"
         self._report("rate", model.time(at), text)
         self._break(begun, model.time(at))
-
-    def _enough(self, index: NDArray[np.int64]) -> int:
-        """Return how many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate."""
-        every = max(1.0, float(index[-1] - index[0]) / max(1, len(index) - 1))
-        noise = self._jitter.spread / (every * self._period)
-        return max(3, math.ceil(CHUNK_S / (every * self._period)), math.ceil(2 * math.pow(9 * noise, 2 / 3)))
-
-    def _is_steady(self, residuals: NDArray[np.float64]) -> bool:
-        """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in."""
-        half = len(residuals) // 2
-        fall = self._jitter.location(residuals[:half]) - self._jitter.location(residuals[half:])
-        return abs(fall) <= max(self._period, 3 * self._jitter.spread / math.sqrt(half))
 
     def _lose(self, at: int, lost: int, phase: float) -> None:
         """Mark that `lost` samples are missing before the sample that was numbered `at`."""
@@ -528,19 +389,9 @@ class Timeline:
         ready = [run for run in self._held if run.index < upto]
         self._held = self._held[len(ready) :]
         for _, group in groupby(ready, key=lambda run: id(run.chunk)):
-            self._out.append(_timed(list(group)))
+            self._out.append(timed(list(group)))
 
 
 def _usual(latency: NDArray[np.float64]) -> float:
     """Return the second smallest of `latency`: what a loss cut off a packet makes its rest look early."""
     return float(np.sort(latency)[:2][-1])
-
-
-def _timed(runs: list[_Run]) -> TimedChunk:
-    """Return consecutive runs of one chunk as one."""
-    chunk, row, stop = runs[0].chunk, runs[0].row, runs[-1].stop
-    lengths = [run.stop - run.row for run in runs]
-    index = np.repeat([run.index - run.row for run in runs], lengths) + np.arange(row, stop)
-    since = index - np.repeat([run.anchor for run in runs], lengths)
-    times = np.repeat([run.time for run in runs], lengths) + since * np.repeat([run.period for run in runs], lengths)
-    return TimedChunk(index.astype(np.int64), times, chunk.samples[row:stop], chunk.arrived)

@@ -101,11 +101,11 @@ def _speed(speed: str, lsl: bool) -> float | None:
 
 def _count(recording: Path, config: Config, speed: float | None) -> dict[str, Any]:
     """Return what is in a recording: events by kind, and what is wrong with its time axis."""
+    from realtime.axis import Hole
     from realtime.epochs import Refused
     from realtime.pipeline import Pipeline
     from realtime.sources.base import Marker
     from realtime.sources.recording import open_recording
-    from realtime.timeline import Hole
 
     source = open_recording(recording, config, speed)
     pipeline = Pipeline(config, source.spec)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import ArtefactSettings
+from realtime.axis import Hole, TimedChunk
 from realtime.epochs import Closed, EpochBuilder, Opened, Refused, Retracted, Samples
-from realtime.timeline import Hole, TimedChunk
 from stimuli.markers import Marker
 
 RATE = 100.0

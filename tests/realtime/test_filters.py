@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from configs.schema import FilterSettings
+from realtime.axis import Hole, TimedChunk
 from realtime.filters import FilterChain
-from realtime.timeline import Hole, TimedChunk
 
 RATE = 250.0
 RNG = np.random.default_rng(0)

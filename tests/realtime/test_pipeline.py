@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import Config
+from realtime.axis import Fault, Hole
 from realtime.epochs import Closed, Refused
 from realtime.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline import Fault, Hole
 
 RATE = 250.0
 SPEC = StreamSpec("eeg", "EEG", "id", RATE, ("Fz", "Cz", "Pz"))

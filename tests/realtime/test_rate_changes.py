@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from benchmarks.senders import SENDERS, events
 from configs.schema import Config
+from realtime.axis import Fault
 from realtime.epochs import Closed, Retracted
 from realtime.pipeline import Pipeline
 from realtime.sources.faults import FaultSpec, inject
-from realtime.timeline import Fault
 
 NO_FILTERS = {"filters": {"highpass_hz": None, "lowpass_hz": None}, "window": {"stop_s": 0.8}}
 

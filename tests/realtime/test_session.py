@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import MarkerSettings
+from realtime.axis import Hole
 from realtime.bundle import BundleError
 from realtime.epochs import Refused
 from realtime.pipeline import Pipeline
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded, Session, ShamDecoded, Tick
-from realtime.timeline import Hole
 from tests.realtime.session_parts import CONFIG, DIMS, RATE, SPEC, ListSource, SlowRenderer, bundle, recording
 
 EVERY = range(0, 100_000, 10)

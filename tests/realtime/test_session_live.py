@@ -7,6 +7,7 @@ import numpy as np
 import pylsl
 
 from configs.schema import MarkerSettings, RenderSettings, StreamSettings
+from realtime.axis import Hole
 from realtime.epochs import Refused
 from realtime.pipeline import Pipeline
 from realtime.rendering.worker import RenderWorker
@@ -14,7 +15,6 @@ from realtime.session import Decoded, Session, Tick
 from realtime.sources.lsl import LslSource
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
-from realtime.timeline import Hole
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
 from tests.realtime.rendering.tiny_generator import SPACE, tiny

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime.axis import Fault, Hole, TimedChunk
 from realtime.jitter import JitterModel, asymmetric_laplace
 from realtime.sources.base import Chunk
-from realtime.timeline import Fault, Hole, TimedChunk, Timeline
+from realtime.timeline import Timeline
 
 RATE = 250.0
 

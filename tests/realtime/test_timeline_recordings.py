@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from realtime.axis import Fault, Hole, TimedChunk
 from realtime.jitter import correlation_time
 from realtime.sources.base import Chunk
 from realtime.sources.recording import open_recording
-from realtime.timeline import Fault, Hole, TimedChunk, Timeline
+from realtime.timeline import Timeline
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from configs.schema import MarkerSettings, StreamSettings
+from realtime.axis import Fault, Hole
 from realtime.sources.base import Chunk, Notice
 from realtime.sources.faults import parse_fault
 from realtime.sources.lsl import LslSource
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.background import BackgroundSettings
 from realtime.sources.simulation.participant import SimulationSettings
-from realtime.timeline import Fault, Hole, Timeline
+from realtime.timeline import Timeline
 
 QUIET = SimulationSettings(background=BackgroundSettings(mains_uv=0), gain_spread=0, jitter_s=0)
 MOST_EVENTS = 20_000
