@@ -1,6 +1,7 @@
 """LSL on loopback only, under a session id of its own: the suite neither sends nor hears anything off the machine."""
 
 import os
+import signal
 import tempfile
 import uuid
 from pathlib import Path
@@ -16,6 +17,10 @@ pytest_plugins = ["tests.mosquitto"]
 # A busy machine may take any time over one example; what holds for all inputs is no matter of time.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# In the background of a shell script nothing hears Ctrl-C, nor would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Set on import, before any test module can touch liblsl; every process the suite starts inherits it.
 _folder = tempfile.TemporaryDirectory(prefix="perceptogram-tests-")
