@@ -59,6 +59,7 @@ def test_memory_of_the_live_path_does_not_grow_as_its_trials_do():
 
 def test_the_figure_is_drawn(tmp_path):
     curves = {name: {"x": [1e4, 1e5, 1e6], "y": [1.0, 2.0, 4.0]} for name in scaling.ABOUT}
+    curves["renderers"]["x"] = [1, 2, 3]
     scaling._draw(curves, dict.fromkeys(scaling.ABOUT, 1.0), tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
