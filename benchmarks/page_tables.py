@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.report import markdown_rows
+from benchmarks.report import markdown_rows, source
 
 FAULTS = {
     "drop:1": "1 sample lost",
@@ -82,8 +82,7 @@ def holes(results: Mapping[str, Any]) -> str:
 
 def soak(results: Mapping[str, Any]) -> str:
     """Return what ten minutes of random faults came to, as printed."""
-    lines = markdown_rows(("figure", "value"), results["soak"]["tables"][0]["rows"])
-    lines[1] = "| --- | --- |"
+    lines = markdown_rows(("figure", "value"), results["soak"]["tables"][0]["rows"], numbers=False)
     return _with_source("soak", results, lines)
 
 
@@ -134,9 +133,7 @@ def stages(results: Mapping[str, Any]) -> str:
 
 
 def _with_source(name: str, results: Mapping[str, Any], lines: Sequence[str], said: str = "") -> str:
-    told = results[name]
-    about = f"Measured on {told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}."
-    return "\n".join([*lines, "", f"{said} {about}".strip()])
+    return "\n".join([*lines, "", f"{said} Measured on {source(results[name])}.".strip()])
 
 
 def _fault(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page_tables
-from benchmarks.report import markdown_rows, newest
+from benchmarks.report import markdown_rows, newest, source
 from configs.files import write_whole
 
 HOUSE = Path(__file__).resolve().parents[1]
@@ -109,17 +109,15 @@ def table(results: Mapping[str, Any]) -> str:
     for name in CLAIMS:
         if name in results:
             told = results[name]
-            about = f"{told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}"
-            pages[told["page"]] = f"[{about}](benchmarks/results/{told['page']})"
-    lines = markdown_rows(("measured", "result", "command"), rows)
-    lines[1] = "| --- | --- | --- |"
+            pages[told["page"]] = f"[{source(told)}](benchmarks/results/{told['page']})"
+    lines = markdown_rows(("measured", "result", "command"), rows, numbers=False)
     return "\n".join([*lines, "", f"Measured on {'; '.join(pages.values())}."]) if rows else "Nothing measured yet."
 
 
 def rooms(results: Mapping[str, Any]) -> str:
     """Return the tables of the eight sessions as they were printed, and where and when that was."""
     told = results["multi-room"]
-    lines = [f"{told['machine']['cpu']}, {told['machine']['cores']} cores, {told['date']}:"]
+    lines = [f"{source(told)}:"]
     for one in told["tables"]:
         lines += ["", f"{one['title']}:", "", *markdown_rows(one["header"], one["rows"])]
     return "\n".join(lines)

@@ -74,9 +74,14 @@ def markdown(content: Mapping[str, Any], date: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    under = ["---", *["---:"] * (len(header) - 1)]
+def source(section: Mapping[str, Any]) -> str:
+    """Return the machine and day of a section of `newest`."""
+    return f"{section['machine']['cpu']}, {section['machine']['cores']} cores, {section['date']}"
+
+
+def markdown_rows(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: bool = True) -> list[str]:
+    """Return the lines of a Markdown table; columns of `numbers`, all but the first, stand at the right."""
+    under = ["---", *["---:" if numbers else "---"] * (len(header) - 1)]
     body = [[_cell(cell) for cell in row] for row in rows]
     return [f"| {' | '.join(cells)} |" for cells in ([_cell(name) for name in header], under, *body)]
 

@@ -34,6 +34,8 @@ READY_S = 120.0
 ALPHAS = tuple(10.0**k for k in range(10))
 PRODUCT = 1 << 16
 """Channels × dims from which on the product takes longer than the calls around it."""
+CORES = max(2, os.cpu_count() or 1)
+"""Renderers up to which the power law is fitted: two points at least."""
 INK, SECOND = "#1f6f8b", "#b5654a"
 
 
@@ -85,7 +87,7 @@ def _fitted(name: str, curve: Curve) -> tuple[list[float], list[float]]:
     Of decoding, those where the product outweighs the calls; of renderers, no more than the machine has cores for.
     """
     least = PRODUCT if name == "decode" else 0
-    most = max(2, os.cpu_count() or 1) if name == "renderers" else math.inf
+    most = CORES if name == "renderers" else math.inf
     chosen = [(x, y) for x, y in zip(curve["x"], curve["y"], strict=True) if least <= x <= most]
     return [x for x, _ in chosen], [y for _, y in chosen]
 
@@ -236,7 +238,7 @@ def _draw(curves: dict[str, Curve], exponents: dict[str, float], file: Path) -> 
     line(2, "live path", INK, "live path")
     line(2, "trials", SECOND, "the trials handed out")
     line(2, "file", "#8a949e", "recording on disk")
-    line(3, "renderers", INK, f"embedded generator, 1 step, up to {max(2, os.cpu_count() or 1)}")
+    line(3, "renderers", INK, f"embedded generator, 1 step, up to {CORES}")
     for axis, title, xlabel, ylabel in zip(
         axes,
         ("Decoding", "Fitting, 5 folds × 10 alphas, 64 targets", "Memory and disk", "Rendering"),

@@ -55,28 +55,17 @@ def find_bend(
     The fit is reweighted least squares for each of a few places of the bend at once: a stamp counts the less the
     further it is off. It begins with equal weights and, so that a stall does not lead it astray, from the level line.
     """
-    flat = residuals - model.location(residuals)
-    level_first = _fitted(index, residuals, model, places, 1 / np.maximum(np.abs(flat), 0.25 * model.early))
-    equal_first = _fitted(index, residuals, model, places, np.ones(len(flat)))
-    return min(equal_first, level_first, key=lambda bend: bend.surprise)
-
-
-def _fitted(
-    index: NDArray[np.int64],
-    residuals: NDArray[np.float64],
-    model: JitterModel,
-    places: int,
-    first: NDArray[np.float64],
-) -> Bend:
-    """Return the bend that reweighting comes to from the weights `first`."""
     rows = np.unique(np.linspace(0, max(0, len(index) - FEWEST), places).astype(int))
+    level_first = 1 / np.maximum(np.abs(residuals - model.location(residuals)), 0.25 * model.early)
+    first = np.repeat([np.ones(len(residuals)), level_first], len(rows), axis=0)
+    rows = np.tile(rows, 2)
     behind = np.maximum(0, index - index[rows][:, None]).astype(np.float64)
     nearest = 0.25 * min(model.early, model.late)
     slope, level = np.zeros((len(rows), 1)), np.zeros((len(rows), 1))
     for step in range(STEPS + 1):
         flat = residuals - slope * behind - level
         scale = np.where(flat > 0, model.late, model.early)
-        weights = 1 / (scale * np.maximum(np.abs(flat), nearest)) if step else np.broadcast_to(first, flat.shape)
+        weights = 1 / (scale * np.maximum(np.abs(flat), nearest)) if step else first
         total = weights.sum(axis=1, keepdims=True)
         middle = (weights * behind).sum(axis=1, keepdims=True) / total
         mean = (weights * residuals).sum(axis=1, keepdims=True) / total

@@ -82,9 +82,11 @@ def lasts(model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.fl
     return abs(fall) <= max(model.nominal, 3 * model.spread / math.sqrt(half))
 
 
-def shifted_by(model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> int | None:
-    """Return by how many samples the line shifted that `residuals` lie on; None while that is not certain."""
-    places = round(model.location(residuals) / model.nominal)
+def shifted_by(
+    model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64], level: float
+) -> int | None:
+    """Return by how many samples the line shifted to the `level` of `residuals`; None while that is not certain."""
+    places = round(level / model.nominal)
     queued = np.diff(residuals, prepend=residuals[0]) < (QUEUED - 1) * model.nominal * np.diff(index, prepend=index[0])
     news = residuals[~queued]
     costs = [float(model.surprise(news - k * model.nominal).sum()) for k in (0, places - 1, places, places + 1)]

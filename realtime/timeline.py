@@ -249,7 +249,8 @@ class Timeline:
         if bend is not None:
             self._follow(int(index[bend.row]), bend.level, bend.slope)
             evidence.clear()
-        if bend is not None or not clear:
+            return
+        if not clear:
             return
         index, residuals, latency = model.last(min(evidence.count + 8, most))
         level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
@@ -261,10 +262,12 @@ class Timeline:
             evidence.clear()
             self._correct(at, level)
             return
-        lost = shifted_by(model, index[start:], shifted) if lasts(model, index[start:], shifted) else None
-        if lost is None:
+        if not lasts(model, index[start:], shifted):
             return
         level = model.location(shifted)
+        lost = shifted_by(model, index[start:], shifted, level)
+        if lost is None:
+            return
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0
         # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
