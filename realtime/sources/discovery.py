@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
-from realtime.sources.metadata import StreamDescription, Wanted, choose, describe, parse_info
+from realtime.sources.metadata import SourceError, StreamDescription, Wanted, choose, describe_outlet
 
 if TYPE_CHECKING:
     import pylsl
+
+logger = logging.getLogger(__name__)
 
 SETTLE_S = 0.5  # how long to go on looking for a second stream that also agrees
 
@@ -28,11 +31,20 @@ class Finder:
         import pylsl
 
         self._resolver = pylsl.ContinuousResolver(forget_after=2.0)
+        self._passed_over: set[str] = set()
 
     def found(self) -> list[tuple[StreamDescription, pylsl.StreamInfo]]:
-        """Return the streams in sight, the newest outlet first."""
+        """Return the streams in sight, the newest outlet first; one that cannot be described is passed over."""
         infos = sorted(self._resolver.results(), key=lambda info: float(info.created_at()), reverse=True)
-        return [(describe(parse_info(info.as_xml())), info) for info in infos]
+        found = []
+        for info in infos:
+            try:
+                found.append((describe_outlet(info), info))
+            except SourceError as error:
+                if info.uid() not in self._passed_over:
+                    self._passed_over.add(info.uid())
+                    logger.warning("passed over: %s", error)
+        return found
 
     def first(
         self, timeout_s: float, what: str, key: str, wanted: Wanted, beat: Callable[[], None]

@@ -266,12 +266,13 @@ def _read_markers(
     import pylsl
 
     lost = False
+    unfit: set[str] = set()
     try:
         while True:
             finder = Finder() if info is None else None
             while finder is not None and info is None:
                 time.sleep(0.1)
-                info = finder.newest(Wanted.by(settings), ())
+                info = finder.newest(Wanted.by(settings), unfit)
             finder = None
             assert info is not None
             try:
@@ -281,6 +282,10 @@ def _read_markers(
                     send(Notice(pylsl.local_clock(), "reconnected", text))
                     lost = False
                 _pull_markers(send, inlet, description, go)
+            except SourceError as error:
+                unfit.add(info.uid())
+                send(Notice(pylsl.local_clock(), "unreadable", f"markers are not read: {error}"))
+                info = None
             except RuntimeError:  # pylsl's lost and timeout errors
                 if not lost:
                     text = f"marker stream {info.name()!r} was lost; looking for it"

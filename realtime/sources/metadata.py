@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from realtime.sources.base import Marker, StreamSpec
 from stimuli.markers import read_marker
 
 if TYPE_CHECKING:
+    import pylsl
     from numpy.typing import NDArray
 
     from configs.schema import MarkerSettings, StreamSettings
@@ -36,6 +39,12 @@ SPELLINGS = {
     **dict.fromkeys(("microvolts", "microvolt", "uv", "µv", "μv", "-6"), "microvolts"),
     **dict.fromkeys(("nanovolts", "nanovolt", "nv", "-9"), "nanovolts"),
 }
+FORMATS = ("undefined", "float32", "double64", "string", "int32", "int16", "int8", "int64")
+"""Names of LSL's sample formats, by their number."""
+MOST_CHANNELS = 100_000
+"""A stream that claims more is a mistake, and its description alone would fill the memory."""
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE = re.compile("&#(x[0-9a-fA-F]+|[0-9]+);")
 
 
 class SourceError(InputError):
@@ -120,8 +129,30 @@ class Selection:
     scale: NDArray[np.float64]
 
 
+def legible(text: str) -> str:
+    """Return `text` with U+FFFD in place of what neither XML nor a terminal can bear: control characters."""
+    return _FORBIDDEN.sub("\ufffd", text)
+
+
+def legible_xml(xml: str) -> str:
+    """Return `xml` with U+FFFD in place of the characters that XML forbids, those written as references too."""
+
+    def character(reference: re.Match[str]) -> str:
+        digits = reference[1]
+        code = int(digits[1:], 16) if digits[0] == "x" else int(digits)
+        return reference[0] if code <= 0x10FFFF and not _FORBIDDEN.match(chr(code)) else "\ufffd"
+
+    return _REFERENCE.sub(character, legible(xml))
+
+
 def parse_info(xml: str) -> dict[str, list[Any]]:
-    """Return a stream's XML as nested mappings of lists, the form in which pyxdf gives the headers of a file."""
+    """Return a stream's XML as nested mappings of lists, the form in which pyxdf gives the headers of a file.
+
+    Raises
+    ------
+    SourceError
+        If it is no XML even with U+FFFD in place of the characters that XML forbids.
+    """
 
     def content(element: ElementTree.Element) -> Any:
         if len(element) == 0:
@@ -131,7 +162,11 @@ def parse_info(xml: str) -> dict[str, list[Any]]:
             nested.setdefault(child.tag, []).append(content(child))
         return nested
 
-    parsed = content(ElementTree.fromstring(xml))
+    try:
+        parsed = content(ElementTree.fromstring(legible_xml(xml)))
+    except ElementTree.ParseError as error:
+        msg = f"a stream's metadata are not XML: {error}"
+        raise SourceError(msg) from error
     return parsed if isinstance(parsed, dict) else {}
 
 
@@ -150,9 +185,58 @@ def _text(node: Any, *path: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def _number(info: Any, name: str, key: str, otherwise: float) -> float:
+    """Return the finite number at `key`, or `otherwise` where there is none."""
+    text = _text(info, key)
+    try:
+        value = float(text or otherwise)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        msg = f"stream {name!r} gives {text!r} for {key}; a number is needed"
+        raise SourceError(msg)
+    return value
+
+
+def describe_outlet(info: pylsl.StreamInfo) -> StreamDescription:
+    """Return what a stream in sight says of itself; its channels' names, units and reference it does not say yet.
+
+    Raises
+    ------
+    SourceError
+        If it claims more than `MOST_CHANNELS` channels.
+    """
+    name, count = legible(info.name()), info.channel_count()
+    _check_count(name, count)
+    return StreamDescription(
+        name=name.strip(),
+        type=legible(info.type()).strip(),
+        source_id=legible(info.source_id()).strip(),
+        host=legible(info.hostname()).strip(),
+        uid=info.uid(),
+        rate_hz=float(info.nominal_srate()),
+        format=FORMATS[info.channel_format()],
+        channels=tuple(Channel(f"ch{position}") for position in range(1, count + 1)),
+    )
+
+
+def _check_count(name: str, count: int) -> None:
+    if not 0 <= count <= MOST_CHANNELS:
+        msg = f"stream {name!r} claims {count} channels; at most {MOST_CHANNELS} are read"
+        raise SourceError(msg)
+
+
 def describe(info: Mapping[str, list[Any]]) -> StreamDescription:
-    """Return what `info`, a stream's metadata as nested mappings of lists, says; missing parts are tolerated."""
-    count = int(_text(info, "channel_count") or 1)
+    """Return what `info`, a stream's metadata as nested mappings of lists, says; missing parts are tolerated.
+
+    Raises
+    ------
+    SourceError
+        If a number in it is none, or it claims more than `MOST_CHANNELS` channels.
+    """
+    name = _text(info, "name")
+    count = int(_number(info, name, "channel_count", 1))
+    _check_count(name, count)
     channels_node = _first(info, "desc", "channels")
     entries = channels_node.get("channel", []) if isinstance(channels_node, Mapping) else []
     channels = [
@@ -167,12 +251,12 @@ def describe(info: Mapping[str, list[Any]]) -> StreamDescription:
     reference = _first(info, "desc", "reference")
     labels = reference.get("label", []) if isinstance(reference, Mapping) else [reference]
     return StreamDescription(
-        name=_text(info, "name"),
+        name=name,
         type=_text(info, "type"),
         source_id=_text(info, "source_id"),
         host=_text(info, "hostname"),
         uid=_text(info, "uid"),
-        rate_hz=float(_text(info, "nominal_srate") or 0),
+        rate_hz=_number(info, name, "nominal_srate", 0),
         format=_text(info, "channel_format"),
         channels=named,
         reference=", ".join(label for label in labels if isinstance(label, str) and label.strip()) or None,

@@ -91,3 +91,28 @@ def test_markers_are_text_a_number_or_a_column():
     assert [marker.kind for marker in read_markers([7.0], 1.0, stream(Channel("m")))] == ["7"]
     columns = stream(Channel("rt"), Channel("square"), format_="double64")
     assert [(marker.kind, marker.stamp) for marker in read_markers([0.0, -1.0], 2.0, columns)] == [("square", 2.0)]
+
+
+@pytest.mark.parametrize("text", ["a\x02b", "a&#2;b", "a&#x02;b", "a&#xd800;b", "a&#99999999;b", "a\ufffeb"])
+def test_characters_that_xml_forbids_are_replaced(text):
+    assert parse_info(f"<info><name>{text}</name></info>") == {"name": ["a\ufffdb"]}
+
+
+def test_characters_that_xml_allows_stay():
+    assert parse_info("<info><name>a&#65;&amp;\u00b5\n</name></info>") == {"name": ["aA&\u00b5\n"]}
+
+
+@pytest.mark.parametrize(
+    ("xml", "told"),
+    [
+        ("<info><name>amp</info>", "metadata are not XML"),
+        ("<info><name>amp</name><channel_count>1000000000</channel_count></info>", "'amp' claims 1000000000 channels"),
+        ("<info><name>amp</name><channel_count>-1</channel_count></info>", "claims -1 channels"),
+        ("<info><name>amp</name><channel_count>many</channel_count></info>", "'many' for channel_count"),
+        ("<info><name>amp</name><nominal_srate>nan</nominal_srate></info>", "'nan' for nominal_srate"),
+    ],
+)
+def test_metadata_that_mean_nothing_are_refused_in_one_line(xml, told):
+    with pytest.raises(SourceError, match=told) as refused:
+        describe(parse_info(xml))
+    assert "\n" not in str(refused.value)
