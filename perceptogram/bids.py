@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
+from configs.files import whole_folder
 from configs.schema import Config
 from realtime.axis import Hole, TimedChunk
 from realtime.sources.base import Chunk, Marker
@@ -102,22 +103,13 @@ def export_bids(
     if missing:
         msg = f"there is no recording {missing[0]}"
         raise InputError(msg)
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with whole_folder(out) as part:
         simulated = any(_is_simulated(path) for path in recordings)
         (part / "README").write_text(README, encoding="utf-8")
         name = "Perceptogram Live" + (", simulated participant" if simulated else "")
         make_dataset_description(path=part, name=name, generated_by=[_generated_by()], verbose="error")
         runs = enumerate(recordings, start=1)
-        done = [_export_run(path, part, config, who, run, line_hz) for run, path in runs]
-        if out.exists():
-            out.rmdir()
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return done
+        return [_export_run(path, part, config, who, run, line_hz) for run, path in runs]
 
 
 def _export_run(path: Path, root: Path, config: Config, who: Who, run: int, line_hz: float | None) -> Exported:

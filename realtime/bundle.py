@@ -7,7 +7,6 @@ pictures to search. It is read and written here alone, so one file knows the for
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
+from configs.files import whole_folder
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
 from realtime.live_pattern import PatternAttribute, Patterns
@@ -31,6 +31,11 @@ LOW_LEVEL_FILE = "low_level.safetensors"
 LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
 PATTERN_FILE = "patterns.safetensors"
 PATTERN_ARRAYS = ("mean", "scale", "readout", "maps")
+RECORD_FILE, MAP_FILE, SCORES_FILE = "bundle.json", "decoder.safetensors", "scores.json"
+GALLERY_FILE, NAMES_FILE = "gallery.safetensors", "gallery.json"
+REPORT_FILE = "report.html"
+FILES = (RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE, LOW_LEVEL_FILE, PATTERN_FILE, REPORT_FILE)
+"""All that a fit writes, and so all that the next one may replace."""
 
 
 class BundleError(InputError):
@@ -139,16 +144,23 @@ class Bundle:
         return config.model_copy(update={"markers": markers})
 
     def save(self, folder: str | Path) -> None:
-        """Write the bundle to `folder`; an existing bundle there is replaced only once the new one is complete."""
+        """Write the bundle to `folder`; an existing bundle there is replaced only once the new one is complete.
+
+        Raises
+        ------
+        BundleError
+            See `check_place`.
+        """
+        check_place(folder)
+        with whole_folder(Path(folder), FILES) as part:
+            self._write(part)
+
+    def _write(self, folder: Path) -> None:
         from safetensors.numpy import save_file
 
-        folder = Path(folder)
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
         save_file(
             {"weights": np.ascontiguousarray(self.weights), "bias": self.bias, "mean_input": self.mean_input},
-            part / "decoder.safetensors",
+            folder / MAP_FILE,
         )
         low_level, patterns = self.low_level, self.patterns
         for file, part_of_it, names in (
@@ -156,12 +168,10 @@ class Bundle:
             (PATTERN_FILE, patterns, PATTERN_ARRAYS),
         ):
             if part_of_it is not None:
-                save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, part / file)
+                save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, folder / file)
         gallery = self.gallery
-        save_file(
-            {"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, part / "gallery.safetensors"
-        )
-        _write_json(part / "gallery.json", {"names": gallery.names, "labels": gallery.labels})
+        save_file({"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, folder / GALLERY_FILE)
+        _write_json(folder / NAMES_FILE, {"names": gallery.names, "labels": gallery.labels})
         record = {
             "schema": SCHEMA,
             "simulated": self.simulated,
@@ -177,16 +187,27 @@ class Bundle:
             "scores": self.scores,
             "provenance": self.provenance,
         }
-        _write_json(part / "bundle.json", record)
-        _write_json(part / "scores.json", self.scores)
-        if folder.exists():
-            old = folder.with_name(folder.name + ".old")
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-            part.rename(folder)
-            shutil.rmtree(old)
-        else:
-            part.rename(folder)
+        _write_json(folder / RECORD_FILE, record)
+        _write_json(folder / SCORES_FILE, self.scores)
+
+
+def check_place(folder: str | Path) -> None:
+    """Refuse to write a bundle where something else is; asked before a fit, so that its minutes are not lost.
+
+    Raises
+    ------
+    BundleError
+        If `folder` is a file, or holds something and no bundle.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file: give a folder for the bundle"
+        raise BundleError(msg)
+    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if held and not {RECORD_FILE, MAP_FILE} <= set(held):
+        some = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
+        msg = f"{folder} holds {some} and is no bundle: give a folder of its own, such as {folder / 'bundle'}"
+        raise BundleError(msg)
 
 
 def load_bundle(folder: str | Path) -> Bundle:
@@ -201,19 +222,19 @@ def load_bundle(folder: str | Path) -> Bundle:
     from safetensors.numpy import load_file
 
     folder = Path(folder)
-    if not (folder / "bundle.json").is_file():
+    if not (folder / RECORD_FILE).is_file():
         msg = (
             f"no bundle in {folder}: bundle.json is missing; make one with 'perceptogram fit RECORDING --out {folder}'"
         )
         raise BundleError(msg)
     try:
-        record = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         if record.get("schema") != SCHEMA:
             msg = f"bundle {folder} has schema {record.get('schema')}, this version reads {SCHEMA}; fit it again"
             raise BundleError(msg)
-        names = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
-        decoder = load_file(folder / "decoder.safetensors")
-        gallery = load_file(folder / "gallery.safetensors")
+        names = json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
+        decoder = load_file(folder / MAP_FILE)
+        gallery = load_file(folder / GALLERY_FILE)
         stream = record["stream"] | {"channels": tuple(record["stream"]["channels"])}
         bundle = Bundle(
             spec=StreamSpec(**stream),

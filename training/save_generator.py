@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--stage", choices=tuple(base.CHECKPOINTS), default="few_step")
     parser.add_argument("--folder", type=Path, default=WEIGHTS)
     a = parser.parse_args()
+    if a.folder.exists() and not (a.folder / "model_index.json").is_file():
+        parser.error(f"{a.folder} holds no pipeline, and is not deleted for one: give another --folder")
     both = build_model()
     both.load_state_dict(torch.load(base.CHECKPOINTS[a.stage], map_location="cpu")["average"])
     unet, conditioner = both

@@ -74,7 +74,9 @@ def _calibrate(
     from perceptogram.calibration_folder import begin, go_on
     from perceptogram.commands.fit import score_rows
     from perceptogram.standings import GOAL, View
+    from realtime.bundle import check_place
 
+    check_place(folder.bundle)
     timing = None if timing_file is None else read_timing(timing_file)
     if timing is not None:
         markers = config.markers.model_copy(update={"offset_s": timing.offset_s})

@@ -11,12 +11,15 @@ import typer
 from configs.errors import InputError
 from perceptogram.console import console, number, print_rows, progress_bar, write_json
 
+MARK = "demo.json"
+"""Written first, so that a later demo knows what it may take away."""
 OURS = (
     "bundle",
     "calibration.xdf",
     "calibration_frames.jsonl",
     "calibration_plan.jsonl",
     "contact_sheet.png",
+    MARK,
     "display.png",
     "live_frames.jsonl",
     "live_plan.jsonl",
@@ -49,6 +52,7 @@ def register(app: typer.Typer) -> None:
         from realtime.contact_sheet import contact_sheet
 
         _make_room(out)
+        write_json(out / MARK, {"simulated": True, "seed": seed, "snr": snr, "minutes": minutes})
         screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and not headless
         total_s = 60 * minutes
         live_s = min(LIVE_S, total_s / 2)
@@ -91,7 +95,9 @@ def _make_room(out: Path) -> None:
     """Take away what an earlier demo left in `out`; refuse a folder that holds anything else."""
     import shutil
 
-    strangers = [path.name for path in out.iterdir() if path.name not in OURS] if out.is_dir() else []
+    held = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    # Other sessions leave a recording.xdf too: only a demo says so beside it.
+    strangers = held.difference(OURS) if MARK in held else held
     if strangers:
         msg = f"{out} holds {', '.join(sorted(strangers)[:3])}, which no demo wrote; give an empty folder with --out"
         raise InputError(msg)

@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
         """
         from calibration.fit import fit_recordings
         from configs.schema import Config, load_config
+        from realtime.bundle import check_place
 
+        check_place(out)
         settings = Config() if config is None else load_config(config)
         with progress_bar() as progress:
             tell = teller(progress)

@@ -1,6 +1,6 @@
 import pytest
 
-from configs.files import write_whole
+from configs.files import whole_folder, write_whole
 
 
 def test_text_and_bytes_are_written_and_replaced(tmp_path):
@@ -21,3 +21,27 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path):
     with pytest.raises(IsADirectoryError):
         write_whole(path, "after")
     assert path.read_text() == "before"
+
+
+def test_a_folder_takes_another_ones_place_and_leaves_what_is_not_its_own(tmp_path):
+    folder = tmp_path / "out"
+    (folder / "maps").mkdir(parents=True)
+    for name in ("map.bin", "run1.csv", "maps/a.png"):
+        (folder / name).write_text("old")
+    with whole_folder(folder, ("map.bin", "report.html")) as part:
+        (part / "map.bin").write_text("new")
+        assert (folder / "map.bin").read_text() == "old"
+    assert (folder / "map.bin").read_text() == "new"
+    assert (folder / "run1.csv").read_text() == (folder / "maps" / "a.png").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_could_not_be_written_leaves_what_was_there(tmp_path):
+    # Folders of these names were once cleared away as remains of an earlier run.
+    for name in ("out", "out.part", "out.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run1.csv").write_text("mine")
+    with pytest.raises(FileNotFoundError), whole_folder(tmp_path / "out", ("run1.csv",)) as part:
+        (part / "missing" / "run1.csv").write_text("half")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.old", "out.part"]
+    assert {path.read_text() for path in tmp_path.glob("*/run1.csv")} == {"mine"}

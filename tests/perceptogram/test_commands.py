@@ -89,6 +89,14 @@ def test_the_demo_does_not_touch_a_folder_of_somebody_elses(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
+def test_the_demo_does_not_take_a_real_session_for_an_earlier_demo(tmp_path):
+    (tmp_path / "recording.xdf").write_bytes(b"XDF:")
+    done = perceptogram("demo", "--headless", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "recording.xdf" in done.stderr
+    assert (tmp_path / "recording.xdf").exists()
+
+
 def test_a_stream_that_is_not_there_is_named_with_what_was_found(tmp_path):
     (tmp_path / "lab.yaml").write_text("stream:\n  name: Nobody\n  timeout_s: 1\n")
     done = perceptogram("run", "--config", tmp_path / "lab.yaml", "--bundle", tmp_path, "--out", tmp_path / "o")

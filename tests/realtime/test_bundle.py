@@ -60,6 +60,22 @@ def test_an_old_bundle_is_replaced_whole(bundle, tmp_path):
     assert not (tmp_path / "bundle" / "report.html").exists()
 
 
+def test_a_bundle_never_takes_the_place_of_anything_else(bundle, tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    bundle.save(folder)  # an empty folder will do
+    (folder / "run1.csv").write_text("raw")
+    bundle.save(folder)
+    assert (folder / "run1.csv").read_text() == "raw"
+    assert load_bundle(folder).spec == SPEC
+    (folder / "decoder.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"recordings holds bundle\.json, .* is no bundle"):
+        bundle.save(folder)
+    with pytest.raises(BundleError, match=r"run1\.csv is a file"):
+        bundle.save(folder / "run1.csv")
+    assert (folder / "run1.csv").read_text() == "raw"
+
+
 def test_the_stream_it_was_made_for_is_accepted_in_any_channel_order(bundle):
     bundle.check_stream(replace(SPEC, channels=("EOG", "O2", "Oz", "O1"), source_id="other"), FILTERS, 125.0, 10, -0.2)
 
