@@ -235,6 +235,7 @@ def counts(trials: Trials) -> dict[str, Any]:
         "refused_because": dict(reasons.most_common()),
         "lost_samples": trials.lost,
         "simulated": trials.simulated,
+        "notices": list(trials.notices),
     }
 
 

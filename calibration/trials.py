@@ -16,7 +16,7 @@ from configs.errors import InputError
 from configs.schema import Config, WindowSettings
 from realtime.epochs import Closed, Refused, Retracted
 from realtime.pipeline import Pipeline
-from realtime.sources.base import Marker, StreamSpec
+from realtime.sources.base import Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
 
 
@@ -69,6 +69,8 @@ class Trials:
         Samples lost in all recordings together.
     simulated
         Whether a simulated participant made the recordings.
+    notices
+        What people should know of how the recordings were read, one line each.
     """
 
     samples: NDArray[np.float32]
@@ -83,6 +85,7 @@ class Trials:
     refused: tuple[Refusal, ...] = ()
     lost: int = 0
     simulated: bool = False
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -140,6 +143,7 @@ def read_trials(
         flags=tuple(flags for part in parts for flags in part.flags),
         refused=tuple(refusal for part in parts for refusal in part.refused),
         lost=sum(part.lost for part in parts),
+        notices=_notices(paths, parts),
     )
     if not len(trials):
         raise FitError(_why_none(trials, config))
@@ -150,6 +154,7 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
     recording = open_recording(path, config)
     closed: dict[int, Closed] = {}
     refused: list[Refusal] = []
+    notices: list[str] = []
 
     def name(marker: Marker) -> str:
         return config.markers.classes.get(marker.kind, marker.picture or marker.kind)
@@ -161,6 +166,8 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
             elif isinstance(event, Refused | Retracted):
                 closed.pop(event.trial, None)
                 refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason))
+            elif isinstance(event, Notice):
+                notices.append(event.text)
 
     try:
         pipeline = Pipeline(config, recording.spec)
@@ -187,6 +194,19 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
         refused=tuple(refused),
         lost=pipeline.timeline.lost,
         simulated=config.simulated,
+        notices=tuple(notices),
+    )
+
+
+def _notices(paths: Sequence[str | Path], parts: Sequence[Trials]) -> tuple[str, ...]:
+    """Return what the readers told, each line once, with the recording that it was told of first."""
+    told: dict[str, list[str]] = {}
+    for path, part in zip(paths, parts, strict=True):
+        for text in part.notices:
+            told.setdefault(text, []).append(Path(path).name)
+    others = {1: "", 2: " and 1 other"}
+    return tuple(
+        f"{names[0]}{others.get(len(names), f' and {len(names) - 1} others')}: {text}" for text, names in told.items()
     )
 
 

@@ -69,6 +69,7 @@ class Exported:
     events_outside: int
     stimuli: int
     reconstructions: int
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def _export_run(path: Path, root: Path, config: Config, who: Who, run: int, line
         len(recording.markers) - len(inside),
         len(set(shown.values())),
         painted,
+        recording.notices,
     )
 
 

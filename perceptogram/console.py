@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -41,6 +42,12 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
+
+
+def print_notices(lines: Iterable[str]) -> None:
+    """Print what people should know beside the result, each line once, as it is."""
+    for line in dict.fromkeys(lines):
+        typer.echo(line, err=True)
 
 
 def write_json(path: Path, content: Any) -> None:

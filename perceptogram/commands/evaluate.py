@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from perceptogram.commands.fit import score_rows
-from perceptogram.console import print_rows, write_json
+from perceptogram.console import print_notices, print_rows, write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -31,4 +31,5 @@ def register(app: typer.Typer) -> None:
         scores = score(load_bundle(bundle), recordings, load_config(config))
         if json_file is not None:
             write_json(json_file, scores)
+        print_notices(scores["notices"])
         print_rows("scores on recordings never seen", score_rows(scores))

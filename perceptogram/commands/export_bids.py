@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from perceptogram.console import print_rows
+from perceptogram.console import print_notices, print_rows
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
         settings = load_config(config) if config is not None else Config()
         for run in export(recordings, out, settings, Who(subject, session, task), line_hz):
+            print_notices(f"{run.recording}: {text}" for text in run.notices)
             outside = f", {run.events_outside} more lie outside the EEG" if run.events_outside else ""
             print_rows(
                 f"{run.recording} in {out}",

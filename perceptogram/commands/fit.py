@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 
 from configs.errors import InputError
-from perceptogram.console import console, number, print_rows, progress_bar
+from perceptogram.console import console, number, print_notices, print_rows, progress_bar
 
 if TYPE_CHECKING:
     from calibration.progress import Progress as Tell
@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
 
                     images = None if bundle.classes else open_pictures(settings.pictures).image
                     write_report(result, out / "report.html", settings, images=images, progress=tell)
+        print_notices(bundle.scores.get("notices", ()))
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
         console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report and not epochs else ""))
 

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from perceptogram.commands.fit import teller
-from perceptogram.console import console, number, print_rows, progress_bar, write_json
+from perceptogram.console import console, number, print_notices, print_rows, progress_bar, write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -49,9 +49,8 @@ def register(app: typer.Typer) -> None:
                 write_electrode_page(mapped.trials, mapped.targets, mapped.attributes, mapped.config, folder, tell)
         if json_file is not None:
             write_json(json_file, numbers)
-        for line in (found.montage.cannot_draw, *found.left_out):
-            if line is not None:
-                typer.echo(line, err=True)
+        cannot_draw = () if found.montage.cannot_draw is None else (found.montage.cannot_draw,)
+        print_notices((*mapped.trials.notices, *cannot_draw, *found.left_out))
         print_rows(
             f"maps of {found.n_units} {found.units}{' (simulated EEG)' if found.simulated else ''}",
             {name: _line(row) for name, row in numbers.items()},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from configs.errors import InputError
-from perceptogram.console import console, number, print_rows, progress_bar, write_json
+from perceptogram.console import console, number, print_notices, print_rows, progress_bar, write_json
 
 if TYPE_CHECKING:
     from configs.schema import Config
@@ -62,6 +62,7 @@ def register(app: typer.Typer) -> None:
             source = open_recording(recording, settings, factor)
             summary = _decode(source, settings, calibration, out, render, live=False)
         write_json(out / "summary.json", summary | {"recording": recording.name, "lsl": lsl})
+        print_notices(summary["notices"])
         print_rows(f"replay of {recording.name}", summary_rows(summary))
         console.print(f"written to {out}")
 
@@ -104,7 +105,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
     from realtime.axis import Hole
     from realtime.epochs import Refused
     from realtime.pipeline import Pipeline
-    from realtime.sources.base import Marker
+    from realtime.sources.base import Marker, Notice
     from realtime.sources.recording import open_recording
 
     source = open_recording(recording, config, speed)
@@ -126,6 +127,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
         "refused": sum(isinstance(event, Refused) for event in found),
         "lost_samples": sum(hole["lost"] for hole in holes),
         "holes": holes,
+        "notices": [event.text for event in found if isinstance(event, Notice)],
     }
 
 
@@ -137,7 +139,7 @@ def _replay_lsl(
     from realtime.sources.publish import Publisher
     from realtime.sources.recording import open_recording
 
-    duration_s = open_recording(recording, config).duration_s
+    opened = open_recording(recording, config)
     publisher = Publisher(recording, config, speed)
     try:
         streams = publisher.start()
@@ -149,7 +151,7 @@ def _replay_lsl(
         )
         live = config.model_copy(update={"stream": stream, "markers": markers})
         source = LslSource(stream, markers)
-        return _decode(
+        summary = _decode(
             source,
             live,
             bundle,
@@ -158,8 +160,9 @@ def _replay_lsl(
             live=True,
             begin=lambda _session: publisher.play(),
             ended=lambda: publisher.wait(0.0) is not None,
-            duration_s=duration_s,
+            duration_s=opened.duration_s,
         )
+        return summary | {"notices": [*opened.notices, *summary["notices"]]}
     finally:
         publisher.stop()
 

@@ -92,7 +92,7 @@ class Notice:
     stamp
         LSL clock time of the report.
     kind
-        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``.
+        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``, ``"file"``.
     text
         One line for people.
     """

@@ -162,7 +162,7 @@ def _publish(
         if isinstance(event, Marker):
             early.append(event)
             n_markers += 1
-        else:
+        elif isinstance(event, Chunk):
             if shift_s is None:
                 shift_s = pylsl.local_clock() - float(event.stamps[-1])
             _push(samples_out, event, shift_s)

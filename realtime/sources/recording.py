@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from configs.schema import Config
-from realtime.sources.base import Chunk, Marker, StreamSpec
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.metadata import SourceError
 from realtime.sources.readers.loaded import Loaded
 
@@ -56,6 +56,11 @@ class Recording:
         return self._loaded.markers
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What people should know of how the file was read, one line each."""
+        return self._loaded.notices
+
+    @property
     def duration_s(self) -> float:
         """Time from the first stamp to the last."""
         return float(self._loaded.stamps[-1] - self._loaded.stamps[0])
@@ -64,9 +69,10 @@ class Recording:
         """Stop playing; `events` ends."""
         self._closed.set()
 
-    def events(self) -> Iterator[Chunk | Marker]:
-        """Yield chunks, and markers before the chunk in whose time they fall, from the first to the last."""
+    def events(self) -> Iterator[Chunk | Marker | Notice]:
+        """Yield notices, then chunks, and markers before the chunk in whose time they fall, from first to last."""
         stamps, markers = self._loaded.stamps, iter(self._loaded.markers)
+        yield from (Notice(float(stamps[0]), "file", text) for text in self._loaded.notices)
         length = max(1, round((FAST_S if self._speed is None else PACED_S) * self.spec.rate_hz))
         marker = next(markers, None)
         due = time.monotonic()

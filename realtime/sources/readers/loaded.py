@@ -27,9 +27,12 @@ class Loaded:
         ``read(start, stop)`` returns those samples as float32 ``[stop - start, channels]`` in microvolts.
     markers
         In order of their stamps.
+    notices
+        What people should know of how the file was read, one line each: channels left out, gaps of unknown length.
     """
 
     spec: StreamSpec
     stamps: NDArray[np.float64]
     read: Callable[[int, int], NDArray[np.float32]]
     markers: tuple[Marker, ...]
+    notices: tuple[str, ...] = ()

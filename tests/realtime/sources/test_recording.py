@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from configs.schema import Config, MarkerSettings, StreamSettings
-from realtime.sources.base import Chunk, Marker
-from realtime.sources.recording import SourceError, open_recording
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.sources.readers.loaded import Loaded
+from realtime.sources.recording import Recording, SourceError, open_recording
 from realtime.xdf import XdfWriter
 
 EEG = """<info><name>{name}</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>100</nominal_srate>
@@ -144,6 +145,14 @@ def test_markers_come_before_the_chunk_in_whose_time_they_fall(tmp_path):
         else:
             seen = event.stamps[-1]
             assert event.arrived == event.stamps[-1]
+
+
+def test_what_the_reader_tells_comes_before_the_first_sample():
+    spec = StreamSpec("amp", "EEG", "", 100.0, ("Fz",))
+    told = ("ECG is not EEG and was left out",)
+    loaded = Loaded(spec, 7 + np.arange(200) / 100, lambda start, stop: np.zeros((stop - start, 1), "f4"), (), told)
+    assert next(iter(Recording(loaded).events())) == Notice(7.0, "file", told[0])
+    assert Recording(loaded).notices == told
 
 
 def test_speed_sets_the_pace_and_close_ends_it(tmp_path):
