@@ -13,7 +13,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/perceptogram demo --out $(OUT)
+	$(BIN)/perceptogram demo --out $(OUT) --overwrite
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(PYTEST)

@@ -41,16 +41,16 @@ def check(folder: Path, command: str, *, overwrite: bool = False) -> None:
         If the folder holds anything that this command did not make, or made and may not replace.
     """
     if folder.exists() and not folder.is_dir():
-        msg = f"{folder} is a file: give a folder with --out"
+        msg = f"{folder} is a file: name a folder"
         raise InputError(msg)
     held = sorted(path.name for path in folder.iterdir() if path.name != MARK) if folder.is_dir() else []
     if not held:
         return
     if made_by(folder) != command:
-        msg = f"{folder} holds {', '.join(held[:3])} and was not made by 'perceptogram {command}': give an empty folder"
-        raise InputError(f"{msg} with --out")
+        msg = f"{folder} holds {', '.join(held[:3])} and was not made by 'perceptogram {command}': name an empty folder"
+        raise InputError(msg)
     if not overwrite:
-        msg = f"{folder} holds what 'perceptogram {command}' wrote: give another folder with --out, or --overwrite"
+        msg = f"{folder} holds what 'perceptogram {command}' wrote: name another folder, or add --overwrite"
         raise InputError(msg)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import InputError
+from configs.output_folder import check, claim
 from configs.schema import Config, StimulusSettings
 from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.presentation import Shown, read_shown
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK_S = 150.0
 """Length of a block where the number of blocks is left open."""
+FILES = ("plan.jsonl", "frames.jsonl", "calibration*.xdf", "bundle")
+"""All that a calibration leaves in its folder."""
 _RECORDING = re.compile(r"calibration(?:_(\d+))?(?:_part(\d+))?\.xdf")
 
 
@@ -75,24 +78,36 @@ class CalibrationFolder:
         return resume(planned, [shown.trial for shown in self.shown()])
 
 
-def begin(folder: CalibrationFolder, config: Config, size: Size) -> Plan:
+def begin(folder: CalibrationFolder, config: Config, size: Size, *, overwrite: bool = False) -> Plan:
     """Make the folder and the plan in it.
+
+    Parameters
+    ----------
+    folder
+        Of this calibration; missing or empty, or one whose calibration may be replaced.
+    config
+        Settings of the session.
+    size
+        How much is shown.
+    overwrite
+        Replace the calibration that the folder holds.
 
     Raises
     ------
     InputError
-        If the folder holds a calibration already, or the plan cannot be made as asked.
+        If the folder holds a calibration or anything else, or the plan cannot be made as asked.
     """
-    if folder.plan.exists() or folder.recordings() or folder.frames.exists():
-        msg = f"{folder.path} holds a calibration: go on with --resume, or give another folder with --out"
+    if folder.plan.exists() and not overwrite:
+        msg = f"{folder.path} holds a calibration: go on with --resume, name another folder, or add --overwrite"
         raise InputError(msg)
+    check(folder.path, "calibrate", overwrite=overwrite)
     known = open_pictures(config.pictures, "calibration")
     n_pictures, repeats = how_many(len(known.names), config.stimulus, size)
     chosen = choose_pictures(known, n_pictures, config.stimulus.seed)
     planned = plan(chosen, config.stimulus, repeats=repeats)
     blocks = size.blocks if size.blocks is not None else max(1, round(planned.duration_s / BLOCK_S))
     planned = plan(chosen, config.stimulus, repeats=repeats, blocks=blocks)
-    folder.path.mkdir(parents=True, exist_ok=True)
+    claim(folder.path, "calibrate", FILES, overwrite=overwrite)
     save_plan(planned, folder.plan)
     return planned
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from rich.progress import Progress
 
 from configs.schema import Config
+from perceptogram import session_folder
 from perceptogram.decoding import Finished, decode
+from perceptogram.streams import RECORDING, RECORDINGS
 from realtime import lsl_config
 from realtime.bundle import Bundle
 from realtime.contact_sheet import SheetEntry
@@ -31,6 +33,16 @@ from stimuli.pictures import PictureSet, choose_pictures, open_pictures
 from stimuli.presenter import BEGIN, PresenterJob, start_presenter
 from stimuli.sequence import Plan, plan, save_plan
 
+FILES = (
+    *session_folder.FILES,
+    "contact_sheet.png",
+    "bundle",
+    "*_plan.jsonl",
+    "*_frames.jsonl",
+    "calibration*.xdf",
+    RECORDINGS,
+)
+"""All that a demo leaves behind."""
 HEARING_S = 30.0
 SETTLE_S = 3.0
 """EEG before the first live picture, so that no window is refused because the filters had just started."""
@@ -150,7 +162,7 @@ class Demo:
         task = progress.add_task("live: pictures decoded", total=len(shown.trials))
         with self._showing(shown, "live") as presenter:
             source = LslSource(self._config.stream, self._config.markers)
-            recorder = self._record(self._out / "recording.xdf")
+            recorder = self._record(self._out / RECORDING)
             begin = _Begin(presenter)
             try:
                 finished = decode(

@@ -23,9 +23,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from configs.output_folder import claim
 from configs.schema import Config, load_config, with_broker
 from perceptogram.decoding import decode
-from perceptogram.streams import LiveStreams
+from perceptogram.session_folder import FILES
+from perceptogram.streams import RECORDINGS, LiveStreams
 from realtime import session as live
 from realtime.bundle import Bundle, load_bundle
 from realtime.epochs import Refused
@@ -51,6 +53,8 @@ class Session:
         The calibration, or its folder.
     out
         Folder for percepts, pictures, summary and recording; None keeps nothing.
+    overwrite
+        Replace what an earlier session left in that folder.
     show_pictures
         Open a stimulus window of the session's own, for `show`.
     headless
@@ -83,6 +87,7 @@ class Session:
         bundle: Bundle | str | Path,
         *,
         out: str | Path | None = None,
+        overwrite: bool = False,
         show_pictures: bool = False,
         headless: bool = False,
         window: bool = False,
@@ -95,6 +100,7 @@ class Session:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.summary: dict[str, Any] = {}
         self._out = None if out is None else Path(out)
+        self._overwrite = overwrite
         self._window = window
         self._render = render
         self._candidates = None if candidates is None else set(candidates)
@@ -112,7 +118,7 @@ class Session:
 
     def __enter__(self) -> Session:
         if self._out is not None:
-            self._out.mkdir(parents=True, exist_ok=True)
+            claim(self._out, "run", (*FILES, RECORDINGS), overwrite=self._overwrite)
         self._streams.__enter__()
         self._thread.start()
         try:

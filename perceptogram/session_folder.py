@@ -14,6 +14,9 @@ from realtime.rendering.frames import Frame
 from realtime.session import Decoded
 from stimuli.pictures import PictureSet
 
+FILES = ("percepts.jsonl", "pictures", "display.png", "strip.png", "ledger.png", "summary.json")
+"""All that a session leaves in its folder, its recording apart."""
+
 
 class SessionFolder:
     """Writes ``percepts.jsonl`` and ``pictures/`` while the session runs.

@@ -22,6 +22,8 @@ from stimuli.on_demand import SHOW, OnDemandJob, start_on_demand
 from stimuli.pictures import open_pictures
 
 RECORDING = "recording.xdf"
+RECORDINGS = "recording*.xdf"
+"""Pattern of its name and of those that follow where a recorder had to be replaced."""
 
 
 class LiveStreams:

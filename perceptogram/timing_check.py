@@ -8,6 +8,7 @@ from pathlib import Path
 
 from calibration.timing import Timing, measure_timing, raw_samples
 from configs.errors import InputError
+from configs.output_folder import claim
 from configs.schema import Config
 from perceptogram.standings import View
 from realtime.recorder import Recorder, Wanted
@@ -19,6 +20,8 @@ from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.presenter import BEGIN, PresenterJob, start_presenter
 from stimuli.sequence import plan, save_plan
 
+FILES = ("timing.xdf", "timing_part*.xdf", "timing_plan.jsonl", "timing.json")
+"""All that a check of the timing leaves in its folder."""
 N_PICTURES = 100
 EDGE_S = 1.0
 """EEG before the first and after the last picture."""
@@ -62,21 +65,31 @@ def _channels_of(path: Path, config: Config) -> tuple[str, ...]:
     return tuple(channel.label for channel in stream.channels)
 
 
-def record_short_run(config: Config, folder: Path, headless: bool, view: View) -> Path:
+def record_short_run(config: Config, folder: Path, headless: bool, view: View, *, overwrite: bool = False) -> Path:
     """Show some pictures, record them and return the recording.
+
+    Parameters
+    ----------
+    config
+        Settings of the session.
+    folder
+        Where the recording and its plan go.
+    headless
+        Show the pictures to nobody.
+    view
+        Tells how far it is.
+    overwrite
+        Replace the run that the folder holds.
 
     Raises
     ------
     InputError
-        If the folder holds such a run already, or the presenter fails.
+        If the folder holds such a run already, or anything else, or the presenter fails.
     RecorderError
         If there is no EEG stream.
     """
     recording, planned_file = folder / "timing.xdf", folder / "timing_plan.jsonl"
-    if recording.exists():
-        msg = f"{recording} exists and is never overwritten: look at it by naming it, or give another --out"
-        raise InputError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, "calibrate --check-timing", FILES, overwrite=overwrite)
     known = open_pictures(config.pictures, "calibration")
     chosen = choose_pictures(known, min(N_PICTURES, len(known.names)), config.stimulus.seed)
     planned = plan(chosen, config.stimulus)

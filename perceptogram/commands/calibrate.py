@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from calibration.timing import Timing
     from configs.schema import Config
     from perceptogram.calibrating import Conduct
-    from perceptogram.calibration_folder import CalibrationFolder, Size
+    from perceptogram.calibration_folder import CalibrationFolder
+    from stimuli.sequence import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -24,13 +25,19 @@ def register(app: typer.Typer) -> None:
     def calibrate(
         recording: Path | None = typer.Argument(None, help="With --check-timing: look at this recording."),
         config: str = typer.Option(..., help="YAML file or preset: streams, pictures, screen, fit."),
-        out: Path = typer.Option(Path("out/calibration"), help="Folder for recording, plan, frame log and bundle."),
+        out: Path | None = typer.Option(
+            None,
+            help="Folder for recording, plan, frame log and bundle; out/calibration (or out/timing) when left out.",
+        ),
         pictures: int | None = typer.Option(None, min=2, help="How many different pictures."),
         repeats: int | None = typer.Option(None, min=1, help="How often each is shown."),
         blocks: int | None = typer.Option(None, min=1, help="Parts with a rest and a score after each; 2.5 min each."),
         minutes: float | None = typer.Option(None, min=0.1, help="How long pictures are shown; 15 when left out."),
         stop_when: str | None = typer.Option(None, help='End after the first block where this holds: "two_way>0.70".'),
         resume: bool = typer.Option(False, "--resume", help="Go on with the calibration in --out."),
+        overwrite: bool = typer.Option(
+            False, "--overwrite", help="Replace an earlier calibration in --out, its recordings too."
+        ),
         headless: bool = typer.Option(False, "--headless", help="Show the pictures to nobody."),
         timing: Path | None = typer.Option(None, help="Apply the offset in this file, made by --check-timing."),
         simulate: bool = typer.Option(False, "--simulate", help="Calibrate a simulated participant."),
@@ -46,14 +53,16 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram calibrate --check-timing --config lab.yaml --out timing
         """
         from calibration.blocks import StopRule
+        from calibration.timing import read_timing
         from configs.schema import load_config
         from perceptogram.calibrating import Conduct, check, for_simulation
-        from perceptogram.calibration_folder import CalibrationFolder, Size
+        from perceptogram.calibration_folder import CalibrationFolder, Size, begin, go_on
+        from realtime.bundle import check_place
         from realtime.sources.simulation.participant import SimulationSettings
 
         settings = load_config(config)
         if check_timing:
-            _check_timing(settings, recording, out, channel, headless)
+            _check_timing(settings, recording, out or Path("out/timing"), channel, headless, overwrite)
             return
         if recording is not None or channel is not None:
             msg = "a recording and --channel go with --check-timing; 'perceptogram fit' fits a map on recordings"
@@ -63,25 +72,26 @@ def register(app: typer.Typer) -> None:
         conduct = Conduct(headless, rule, SimulationSettings(seed=seed, snr=snr) if simulate else None)
         if simulate:
             settings = for_simulation(settings)
-        _calibrate(settings, CalibrationFolder(out), Size(pictures, repeats, blocks, minutes), resume, conduct, timing)
+        folder, size = CalibrationFolder(out or Path("out/calibration")), Size(pictures, repeats, blocks, minutes)
+        if resume and overwrite:
+            msg = "--resume goes on with a calibration, --overwrite replaces it: give one of them"
+            raise InputError(msg)
+        check_place(folder.bundle)
+        measured = None if timing is None else read_timing(timing)
+        planned = go_on(folder, size) if resume else begin(folder, settings, size, overwrite=overwrite)
+        _calibrate(settings, folder, planned, conduct, measured)
 
 
 def _calibrate(
-    config: Config, folder: CalibrationFolder, size: Size, again: bool, conduct: Conduct, timing_file: Path | None
+    config: Config, folder: CalibrationFolder, planned: Plan, conduct: Conduct, timing: Timing | None
 ) -> None:
-    from calibration.timing import read_timing
     from perceptogram.calibrating import calibrate, fit_folder, trials_a_minute
-    from perceptogram.calibration_folder import begin, go_on
     from perceptogram.commands.fit import score_rows
     from perceptogram.standings import GOAL, View
-    from realtime.bundle import check_place
 
-    check_place(folder.bundle)
-    timing = None if timing_file is None else read_timing(timing_file)
     if timing is not None:
         markers = config.markers.model_copy(update={"offset_s": timing.offset_s})
         config = config.model_copy(update={"markers": markers})
-    planned = go_on(folder, size) if again else begin(folder, config, size)
     rule = conduct.rule
     goal = rule.above if rule is not None and rule.score == "two_way" else GOAL
     with View(console, goal, trials_a_minute(planned)) as view:
@@ -98,14 +108,16 @@ def _calibrate(
     console.print(f"bundle written to {folder.bundle}; look at {folder.bundle / 'report.html'}")
 
 
-def _check_timing(config: Config, recording: Path | None, out: Path, channel: str | None, headless: bool) -> None:
+def _check_timing(
+    config: Config, recording: Path | None, out: Path, channel: str | None, headless: bool, overwrite: bool
+) -> None:
     from calibration.timing import write_timing
     from perceptogram.standings import GOAL, View
     from perceptogram.timing_check import check_recording, record_short_run
 
     if recording is None:
         with View(console, GOAL, 0.0) as view:
-            recording = record_short_run(config, out, headless, view)
+            recording = record_short_run(config, out, headless, view, overwrite=overwrite)
     found = check_recording(recording, config, channel)
     out.mkdir(parents=True, exist_ok=True)
     write_timing(found, out / "timing.json")

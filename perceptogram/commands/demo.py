@@ -8,26 +8,8 @@ from typing import Any
 
 import typer
 
-from configs.errors import InputError
 from perceptogram.console import console, number, print_rows, progress_bar, write_json
 
-MARK = "demo.json"
-"""Written first, so that a later demo knows what it may take away."""
-OURS = (
-    "bundle",
-    "calibration.xdf",
-    "calibration_frames.jsonl",
-    "calibration_plan.jsonl",
-    "contact_sheet.png",
-    MARK,
-    "display.png",
-    "live_frames.jsonl",
-    "live_plan.jsonl",
-    "percepts.jsonl",
-    "pictures",
-    "recording.xdf",
-    "summary.json",
-)
 LIVE_S = 60.0
 """What the live part takes of the demo's minutes."""
 
@@ -42,17 +24,18 @@ def register(app: typer.Typer) -> None:
         minutes: float = typer.Option(2.5, min=0.3, help="Calibration and live decoding together."),
         snr: float = typer.Option(1.0, min=0.0, help="Size of the evoked response; 0 for none at all."),
         headless: bool = typer.Option(False, "--headless", help="Show nothing; the default without a screen."),
+        overwrite: bool = typer.Option(False, "--overwrite", help="Replace what an earlier demo left in that folder."),
     ) -> None:
         """Calibrate a simulated participant over LSL and reconstruct, live, what they see.
 
         Example: perceptogram demo --headless --seed 7 --out demo
         """
+        from configs.output_folder import claim
         from configs.schema import load_config
-        from perceptogram.demonstration import Demo, DemoSettings, sheet_entries
+        from perceptogram.demonstration import FILES, Demo, DemoSettings, sheet_entries
         from realtime.contact_sheet import contact_sheet
 
-        _make_room(out)
-        write_json(out / MARK, {"simulated": True, "seed": seed, "snr": snr, "minutes": minutes})
+        claim(out, "demo", FILES, overwrite=overwrite)
         screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and not headless
         total_s = 60 * minutes
         live_s = min(LIVE_S, total_s / 2)
@@ -89,20 +72,6 @@ def register(app: typer.Typer) -> None:
             contact_sheet(entries, title, simulated=True).save(out / "contact_sheet.png")
         print_rows("decoded live (simulated EEG)", _rows(summary))
         console.print(f"look at {out / 'contact_sheet.png'}; all numbers are in {out / 'summary.json'}")
-
-
-def _make_room(out: Path) -> None:
-    """Take away what an earlier demo left in `out`; refuse a folder that holds anything else."""
-    import shutil
-
-    held = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    # Other sessions leave a recording.xdf too: only a demo says so beside it.
-    strangers = held.difference(OURS) if MARK in held else held
-    if strangers:
-        msg = f"{out} holds {', '.join(sorted(strangers)[:3])}, which no demo wrote; give an empty folder with --out"
-        raise InputError(msg)
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
 
 
 def _rows(summary: dict[str, Any]) -> dict[str, str]:

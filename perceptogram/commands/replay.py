@@ -26,6 +26,9 @@ def register(app: typer.Typer) -> None:
     def replay(
         recording: Path = typer.Argument(..., help="XDF, muse-lsl CSV, FIF, BrainVision, EDF, BDF or EEGLAB."),
         out: Path = typer.Option(..., help="Folder for percepts, pictures and summary.json."),
+        overwrite: bool = typer.Option(
+            False, "--overwrite", help="Replace what an earlier replay left in that folder."
+        ),
         bundle: Path | None = typer.Option(None, help="Calibration bundle; without it, events and holes are counted."),
         config: str | None = typer.Option(None, help="YAML file or preset; the defaults when left out."),
         speed: str = typer.Option("max", help="1 for real time, any factor, or 'max' for as fast as it is read."),
@@ -40,9 +43,11 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram replay run4.csv --bundle bundle --config muse_n170 --out replayed
         """
+        from configs.output_folder import check
         from configs.schema import Config, load_config
         from realtime.bundle import load_bundle
 
+        check(out, "replay", overwrite=overwrite)
         settings = load_config(config) if config is not None else Config()
         if unit is not None:
             settings = _with_unit(settings, unit)
@@ -54,6 +59,7 @@ def register(app: typer.Typer) -> None:
             settings = settings.model_copy(update={"markers": markers})
         if calibration is None:
             summary = _count(recording, settings if config is not None else _unfiltered(settings), factor)
+            _make_room(out)
         elif lsl:
             summary = _replay_lsl(recording, settings, calibration, factor or 1.0, out, render)
         else:
@@ -65,6 +71,14 @@ def register(app: typer.Typer) -> None:
         print_notices(summary["notices"])
         print_rows(f"replay of {recording.name}", summary_rows(summary))
         console.print(f"written to {out}")
+
+
+def _make_room(out: Path) -> None:
+    """Make `out` ready to be written to, now that the recording is known to be readable; it was checked before."""
+    from configs.output_folder import claim
+    from perceptogram.session_folder import FILES
+
+    claim(out, "replay", FILES, overwrite=True)
 
 
 def _unfiltered(config: Config) -> Config:
@@ -182,6 +196,7 @@ def _decode(
     from perceptogram.decoding import decode
     from realtime.session import Tick
 
+    _make_room(out)
     with progress_bar() as progress:
         task = progress.add_task("decoding", total=duration_s or getattr(source, "duration_s", 1.0))
         start: list[float] = []

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         config: str = typer.Option(..., help="YAML file or preset: which streams, which pictures."),
         bundle: Path = typer.Option(..., help="Calibration bundle, made by 'perceptogram fit'."),
         out: Path = typer.Option(..., help="Folder for percepts, pictures, recording and summary.json."),
+        overwrite: bool = typer.Option(False, "--overwrite", help="Replace what an earlier run left in that folder."),
         headless: bool = typer.Option(False, "--headless", help="Open no window."),
         render: bool = typer.Option(True, help="Paint pictures."),
         record: bool = typer.Option(True, help="Record the streams to recording.xdf."),
@@ -38,15 +39,18 @@ def register(app: typer.Typer) -> None:
         import signal
         import time
 
+        from configs.output_folder import check, claim
         from configs.schema import load_config, with_broker
         from perceptogram.decoding import decode
-        from perceptogram.streams import LiveStreams
+        from perceptogram.session_folder import FILES
+        from perceptogram.streams import RECORDINGS, LiveStreams
         from realtime.bundle import load_bundle
 
+        check(out, "run", overwrite=overwrite)
         settings, calibration = load_config(config), load_bundle(bundle)
         if mqtt is not None:
             settings = with_broker(settings, mqtt)
-        out.mkdir(parents=True, exist_ok=True)
+        claim(out, "run", (*FILES, RECORDINGS), overwrite=overwrite)
         stop_at = None if seconds is None else time.monotonic() + seconds
         with LiveStreams(
             settings, calibration, out if record else None, show_pictures=show_pictures, headless=headless
