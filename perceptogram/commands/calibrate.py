@@ -76,9 +76,9 @@ def register(app: typer.Typer) -> None:
         if resume and overwrite:
             msg = "--resume goes on with a calibration, --overwrite replaces it: give one of them"
             raise InputError(msg)
-        check_place(folder.bundle)
         measured = None if timing is None else read_timing(timing)
         planned = go_on(folder, size) if resume else begin(folder, settings, size, overwrite=overwrite)
+        check_place(folder.bundle)
         _calibrate(settings, folder, planned, conduct, measured)
 
 
