@@ -94,13 +94,13 @@ def stock_pipeline(
     full
         Whether it decodes with the model's full autoencoder, as it comes, or with the tiny one.
     """
-    unet, dtype = parts.unet, parts.unet.dtype
+    unet, dtype, size = parts.unet, parts.unet.dtype, settings.pixels
     autoencoder = parts.autoencoder
     if full:
         autoencoder = filled(lambda: diffusers.AutoencoderKL(**FULL_DECODERS[family]), unet.device, dtype)
     shared: dict[str, Any] = {"vae": autoencoder, "text_encoder": None, "tokenizer": None, "unet": unet}
     text = parts.prompt["embeddings"]
-    call: dict[str, Any] = {"height": settings.size, "width": settings.size, "prompt_embeds": text, "output_type": "np"}
+    call: dict[str, Any] = {"height": size, "width": size, "prompt_embeds": text, "output_type": "np"}
     if family == "unclip":
         pipe: Any = StockUnclip(
             feature_extractor=None,

@@ -88,7 +88,7 @@ def fit_low_level(
     names = tuple(map(str, np.unique(examples.names)))
     pictures = open_pictures(config.pictures, "all")
     encode = generator.load_encoder()
-    latents = picture_latents(names, lambda name: pictures.image(name, settings.size), encode, progress)
+    latents = picture_latents(names, lambda name: pictures.image(name, settings.pixels), encode, progress)
     components = principal_components(latents, config.fit.low_level_rank)
     places = {name: place for place, name in enumerate(names)}
     own = np.array([places[str(name)] for name in examples.names])

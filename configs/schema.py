@@ -5,6 +5,7 @@ Unknown keys, wrong types and wrong units are refused with one line each that na
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from configs.errors import InputError
 
 PRESETS = Path(__file__).parent
+MAX_STEPS = 50
+"""Steps of one picture; the consistency samplers' own grid has no more."""
+TRAINING_STEPS = 1000
+"""Noise levels that the published diffusion models were trained on."""
+OWN_SIZES = {"embedded": 128, "sdxl-turbo": 512, "sd15-few-step": 512, "unclip": 768}
+"""Width and height in pixels of the pictures that each generator was trained on."""
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -166,7 +173,7 @@ class RenderSettings(_Settings):
     """How an embedding becomes a picture; from `adapter` to `download` for the generators other than `embedded`."""
 
     generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip"] = "embedded"
-    steps: Annotated[int, Field(ge=1, le=50)] = 4
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 4
     seed: int = 0
     weights: str | None = None
     """Hub id, local folder or single file; the generator's own default when left out, as for all weights below."""
@@ -181,16 +188,19 @@ class RenderSettings(_Settings):
     decoder: Literal["tiny", "full"] = "tiny"
     """``tiny`` is TAESD; ``full`` is the model's own autoencoder, eighteen times the work."""
     decoder_weights: str | None = None
-    sampler: Literal["euler-ancestral", "lcm", "tcd", "dpm++", "unipc"] | None = None
+    sampler: Literal["euler", "euler-ancestral", "lcm", "tcd", "dpm++", "unipc"] | None = None
     """The one that the weights were distilled for when left out."""
+    timesteps: tuple[Annotated[int, Field(ge=0, lt=TRAINING_STEPS)], ...] | None = None
+    """Noise level of each step, falling, for weights that were distilled for others than the sampler's own; `steps` is
+    then how many there are."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Fresh noise in each step of ``tcd``."""
     guidance: Annotated[float, Field(ge=0, le=20)] = 7.5
     """`unclip`: weight of the condition; 1 and less means no guidance and half the work."""
     noise_level: Annotated[int, Field(ge=0, lt=1000)] = 0
     """`unclip`: noise on the embedding, of which the network is told."""
-    size: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = 512
-    """Width and height of a picture."""
+    size: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] | None = None
+    """Width and height of a picture; what the generator was trained on when left out. See `pixels`."""
     pictures: Annotated[int, Field(ge=1, le=8)] = 1
     """Pictures of one embedding from as many seeds, side by side: what they share is what was decoded."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -210,6 +220,31 @@ class RenderSettings(_Settings):
     """Share of the steps that is taken from there: 1 takes all, and the layout only tints the noise."""
     remote: bool = False
     """Paint on other machines, by ``perceptogram worker``, through the broker at ``control.url``."""
+
+    @property
+    def pixels(self) -> int:
+        """Width and height of a picture: `size`, or the generator's own."""
+        return OWN_SIZES[self.generator] if self.size is None else self.size
+
+    @model_validator(mode="after")
+    def _painted(self) -> RenderSettings:
+        if self.generator == "embedded" and self.size not in (None, OWN_SIZES["embedded"]):
+            msg = (
+                f"size: the embedded generator paints {OWN_SIZES['embedded']} pixels; leave it out (given: {self.size})"
+            )
+            raise ValueError(msg)
+        if self.timesteps is None:
+            return self
+        if self.generator == "embedded":
+            msg = "timesteps: the embedded generator has its own; leave them out, or choose another generator"
+            raise ValueError(msg)
+        if len(self.timesteps) != self.steps:
+            msg = f"timesteps are those of {len(self.timesteps)} steps: set steps to that number (given: {self.steps})"
+            raise ValueError(msg)
+        if any(later >= earlier for earlier, later in pairwise(self.timesteps)):
+            msg = f"timesteps must fall, from noise to picture (given: {list(self.timesteps)})"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _spared(self) -> RenderSettings:

@@ -347,7 +347,7 @@ def check_low_level(config: Config, bundle: Bundle) -> None:
     if bundle.low_level is None:
         msg = "render.low_level: the bundle has no low-level map; fit it with fit.low_level_rank, for example 64"
         raise BundleError(msg)
-    misfit = bundle.low_level.misfit(config.render.generator, config.render.size)
+    misfit = bundle.low_level.misfit(config.render.generator, config.render.pixels)
     if misfit is not None:
         raise BundleError(misfit)
 

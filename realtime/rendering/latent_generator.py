@@ -95,9 +95,9 @@ class LatentGenerator(ABC):
         GeneratorError
             If the latent is of another size than the pictures'.
         """
-        side = self._settings.size // PIXELS_PER_LATENT
+        side = self._settings.pixels // PIXELS_PER_LATENT
         if start.shape != (LATENT_CHANNELS, side, side):
-            msg = f"a latent of shape {list(start.shape)} cannot start a picture of {self._settings.size} pixels"
+            msg = f"a latent of shape {list(start.shape)} cannot start a picture of {self._settings.pixels} pixels"
             raise GeneratorError(msg)
         first = self.first_step(steps)
         yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps, first, start))
@@ -195,9 +195,9 @@ class LatentGenerator(ABC):
             network,
             condition,
             decoder_of(parts.autoencoder),
-            lambda steps: make_schedule(self.sampler_name, steps, self.prediction, settings.eta),
+            lambda steps: make_schedule(self.sampler_name, steps, self.prediction, settings.eta, settings.timesteps),
             dims=self.space.dims,
-            size=settings.size,
+            size=settings.pixels,
             pictures=settings.pictures,
             guidance=self.guidance,
             device=parts.unet.device,
@@ -258,7 +258,7 @@ def out_of_memory(settings: RenderSettings) -> str:
     smaller = "render.generator to 'sd15-few-step'"
     if settings.generator == "sd15-few-step":
         smaller = "render.generator to 'embedded'"
-    if settings.size > 512:
+    if settings.pixels > 512:
         smaller = "render.size to 512"
     if settings.decoder == "full":
         smaller = "render.decoder to 'tiny'"

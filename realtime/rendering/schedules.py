@@ -9,16 +9,18 @@ fresh noise, so a step is eight numbers and the hot loop knows no scheduler. Lat
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-SamplerName = Literal["euler-ancestral", "lcm", "tcd", "dpm++", "unipc"]
+from configs.schema import MAX_STEPS, TRAINING_STEPS
+
+SamplerName = Literal["euler", "euler-ancestral", "lcm", "tcd", "dpm++", "unipc"]
 Prediction = Literal["epsilon", "v"]
 
-TRAINING_STEPS = 1000
 _DISTILLED_STEPS = 50  # length of the grid on which consistency models are distilled
 _SIGMA_DATA = 0.5
 _TIMESTEP_SCALING = 10.0
@@ -60,52 +62,70 @@ class Schedule:
         return any(step.next_before for step in self.steps)
 
 
-def make_schedule(sampler: SamplerName, steps: int, prediction: Prediction, eta: float = 1.0) -> Schedule:
+def make_schedule(
+    sampler: SamplerName,
+    steps: int,
+    prediction: Prediction,
+    eta: float = 1.0,
+    timesteps: Sequence[int] | None = None,
+) -> Schedule:
     """Return the constants of `sampler` for `steps` steps.
 
     Parameters
     ----------
     sampler
-        Which method: see `euler_ancestral`, `lcm`, `tcd`, `dpm_solver`, `uni_pc`.
+        Which method: see `euler`, `lcm`, `tcd`, `dpm_solver`, `uni_pc`.
     prediction
         What the network says: the noise, or the velocity ``sqrt(a) * noise - sqrt(1 - a) * clean``.
     eta
         How much of the noise of each step of `tcd` is fresh, 0 to 1.
+    timesteps
+        Training times of the steps, from noise to picture, where the weights were distilled for others than the
+        sampler's own.
 
     Raises
     ------
     ValueError
-        If the sampler cannot take so many steps, or if `eta` is not within 0 and 1.
+        If there are too many steps, if the times are not as many, do not fall or were not trained, or if `eta` is not
+        within 0 and 1.
     """
-    most = TRAINING_STEPS if sampler in ("euler-ancestral", "dpm++", "unipc") else _DISTILLED_STEPS
-    if not 1 <= steps <= most:
-        msg = f"{steps} steps asked of the {sampler} sampler: it takes 1 to {most}"
+    if not 1 <= steps <= MAX_STEPS:
+        msg = f"{steps} steps asked of the {sampler} sampler: it takes 1 to {MAX_STEPS}"
         raise ValueError(msg)
     if not 0 <= eta <= 1:
         msg = f"eta is {eta}: it must lie within 0 and 1"
         raise ValueError(msg)
+    if timesteps is not None:
+        _check_timesteps(timesteps, steps)
+        times = np.array(timesteps, np.int64)
+    else:
+        times = distilled_timesteps(steps) if sampler in ("lcm", "tcd") else trailing_timesteps(steps)
     match sampler:
+        case "euler":
+            return euler(times, prediction, ancestral=False)
         case "euler-ancestral":
-            return euler_ancestral(steps, prediction)
+            return euler(times, prediction, ancestral=True)
         case "lcm":
-            return lcm(steps, prediction)
+            return lcm(times, prediction)
         case "tcd":
-            return tcd(steps, prediction, eta)
+            return tcd(times, prediction, eta)
         case "dpm++":
-            return dpm_solver(steps, prediction)
+            return dpm_solver(times, prediction)
         case "unipc":
-            return uni_pc(steps, prediction)
+            return uni_pc(times, prediction)
 
 
-def euler_ancestral(steps: int, prediction: Prediction) -> Schedule:
-    """Ancestral Euler steps (Karras et al., "Elucidating the Design Space", 2022), as SDXL-Turbo was distilled for."""
-    times = trailing_timesteps(steps)
+def euler(times: NDArray[np.int64], prediction: Prediction, *, ancestral: bool) -> Schedule:
+    """Euler steps (Karras et al., "Elucidating the Design Space", 2022), which SDXL-Lightning was distilled for.
+
+    Ancestral ones, which SDXL-Turbo was distilled for, go further down and come back up with fresh noise.
+    """
     kept = signal_fractions()[times]
     sigmas = [*np.sqrt((1 - kept) / kept), 0.0]
     made = []
     for index, time in enumerate(times):
         sigma, onward = float(sigmas[index]), float(sigmas[index + 1])
-        up = onward * math.sqrt(max(sigma**2 - onward**2, 0.0)) / sigma
+        up = onward * math.sqrt(max(sigma**2 - onward**2, 0.0)) / sigma if ancestral else 0.0
         down = math.sqrt(max(onward**2 - up**2, 0.0)) / sigma
         unit, next_unit = math.sqrt(1 + sigma**2), 1 / math.sqrt(1 + onward**2)
         made.append(
@@ -121,9 +141,9 @@ def euler_ancestral(steps: int, prediction: Prediction) -> Schedule:
     return Schedule(largest / math.sqrt(1 + largest**2), tuple(made))
 
 
-def lcm(steps: int, prediction: Prediction) -> Schedule:
+def lcm(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
     """Consistency steps (Luo et al., "Latent Consistency Models", 2023): to a clean picture, noise again, and so on."""
-    times = distilled_timesteps(steps)
+    steps = len(times)
     kept = signal_fractions()
     made = []
     for index, time in enumerate(times):
@@ -145,13 +165,13 @@ def lcm(steps: int, prediction: Prediction) -> Schedule:
     return Schedule(1.0, tuple(made))
 
 
-def tcd(steps: int, prediction: Prediction, eta: float) -> Schedule:
+def tcd(times: NDArray[np.int64], prediction: Prediction, eta: float) -> Schedule:
     """Trajectory consistency steps (Zheng et al., "Trajectory Consistency Distillation", 2024).
 
     The network jumps to a time between, from which fresh noise leads to the next; the last jump ends at the first
     training time, which is not quite clean, and its result is the picture.
     """
-    times = distilled_timesteps(steps)
+    steps = len(times)
     kept = signal_fractions()
     made = []
     for index, time in enumerate(times):
@@ -179,9 +199,9 @@ def tcd(steps: int, prediction: Prediction, eta: float) -> Schedule:
     return Schedule(1.0, tuple(made))
 
 
-def dpm_solver(steps: int, prediction: Prediction) -> Schedule:
+def dpm_solver(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
     """DPM-Solver++(2M) (Lu et al., 2022): two-step, deterministic; the first and last steps are of first order."""
-    times = trailing_timesteps(steps)
+    steps = len(times)
     kept = [*(float(fraction) for fraction in signal_fractions()[times]), 1.0]
     made = []
     for index, time in enumerate(times):
@@ -205,13 +225,13 @@ def dpm_solver(steps: int, prediction: Prediction) -> Schedule:
     return Schedule(1.0, tuple(made))
 
 
-def uni_pc(steps: int, prediction: Prediction) -> Schedule:
+def uni_pc(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
     """UniPC-2 with the B2 kernel (Zhao et al., 2023): each step first corrects the latent it starts from.
 
     The correction is a sum of the pictures of this step and the two before, so it is folded into the way onward and
     costs no call of the network. The first and the last steps are of first order.
     """
-    times = trailing_timesteps(steps)
+    steps = len(times)
     kept = [*(float(fraction) for fraction in signal_fractions()[times]), 1.0]
     ratios = [_log_ratio(fraction) for fraction in kept[:-1]]
     made = []
@@ -291,6 +311,15 @@ def distilled_timesteps(steps: int) -> NDArray[np.int64]:
     grid = np.arange(_DISTILLED_STEPS, 0, -1) * stride - 1
     times: NDArray[np.int64] = grid[np.floor(np.linspace(0, len(grid), steps, endpoint=False)).astype(np.int64)]
     return times
+
+
+def _check_timesteps(timesteps: Sequence[int], steps: int) -> None:
+    if len(timesteps) != steps:
+        msg = f"render.timesteps are those of {len(timesteps)} steps, and {steps} are asked for"
+        raise ValueError(msg)
+    if not all(0 <= time < TRAINING_STEPS for time in timesteps) or sorted(set(timesteps))[::-1] != list(timesteps):
+        msg = f"render.timesteps must fall, within {TRAINING_STEPS - 1} and 0 (given: {list(timesteps)})"
+        raise ValueError(msg)
 
 
 def _picture(kept: float, prediction: Prediction) -> tuple[float, float]:

@@ -99,7 +99,7 @@ class SdxlTurbo(ImagePromptGenerator):
 
     def added(self, parts: Parts, batch: int) -> dict[str, Tensor]:
         """Return the pooled prompt, and the size and crop that SDXL was told in training: whole, of this size."""
-        size = self._settings.size
+        size = self._settings.pixels
         pooled = parts.prompt.get("pooled")
         if pooled is None:
             msg = "the file of the empty prompt holds no 'pooled' embedding, which SDXL needs; it is of another family"

@@ -28,6 +28,14 @@ def test_an_empty_config_is_the_default():
         ({"render": {"warm_above": 0.99}}, "the embedded generator always starts from noise"),
         ({"render": {"warm_above": 0.99, "generator": "unclip", "steps": 1}}, r"needs at least 2 \(steps: 1\)"),
         ({"render": {"reuse_above": 0.99, "remote": True}}, "others' pictures come between"),
+        ({"render": {"size": 512}}, r"embedded generator paints 128 pixels; leave it out \(given: 512\)"),
+        ({"render": {"timesteps": [999, 749, 499, 249]}}, "embedded generator has its own"),
+        ({"render": {"generator": "sdxl-turbo", "timesteps": [399]}}, r"those of 1 steps: set steps .* \(given: 4\)"),
+        (
+            {"render": {"generator": "sdxl-turbo", "steps": 2, "timesteps": [499, 999]}},
+            r"must fall, from noise to picture \(given: \[499, 999\]\)",
+        ),
+        ({"render": {"generator": "sdxl-turbo", "steps": 1, "timesteps": [1000]}}, "less than 1000"),
         ({"render": {"reuse_above": 1.5}}, r"render\.reuse_above: .*less than or equal to 1 \(given: 1\.5\)"),
         ("text", "must be a mapping"),
     ],
@@ -49,3 +57,17 @@ def test_unreadable_files_name_what_to_do(tmp_path: Path):
     (tmp_path / "bad.yaml").write_text("a: [1,")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_config(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "pixels"),
+    [
+        ({}, 128),
+        ({"generator": "sdxl-turbo"}, 512),
+        ({"generator": "sd15-few-step"}, 512),
+        ({"generator": "unclip"}, 768),
+        ({"generator": "unclip", "size": 512}, 512),
+    ],
+)
+def test_pictures_are_as_large_as_the_generator_was_trained_on_unless_told(given, pixels):
+    assert parse_config({"render": given}, "session.yaml").render.pixels == pixels

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from configs.schema import MAX_STEPS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,10 +23,10 @@ def noise_levels(steps: int) -> list[float]:
     Raises
     ------
     ValueError
-        If `steps` is less than 1.
+        If `steps` is less than 1 or more than any setting allows.
     """
-    if steps < 1:
-        msg = f"steps is {steps}: a picture takes at least 1 step"
+    if not 1 <= steps <= MAX_STEPS:
+        msg = f"steps is {steps}: a picture takes 1 to {MAX_STEPS}"
         raise ValueError(msg)
     return [shifted(1 - k / steps) for k in range(steps)]
 

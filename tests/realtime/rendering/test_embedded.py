@@ -112,3 +112,8 @@ def test_space_is_known_before_loading():
 
 def test_weights_stay_small():
     assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) <= 30e6
+
+
+def test_more_steps_than_any_setting_allows_are_refused_before_noise_is_drawn(generator):
+    with pytest.raises(ValueError, match="steps is 10000: a picture takes 1 to 50"):
+        generator.stream(np.zeros(generator.space.dims, np.float32), 0, 10_000)

@@ -11,7 +11,7 @@ import diffusers  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers
 
 SHAPE = (1, 4, 8, 8)
-DETERMINISTIC = ("dpm++", "unipc")
+DETERMINISTIC = ("euler", "dpm++", "unipc")
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
 
@@ -21,17 +21,21 @@ def network(latent, timestep):
     return torch.tanh(latent * 1.7 + timestep / 500) - 0.3 * latent
 
 
-def published(sampler, steps, prediction, eta):
+def published(sampler, steps, prediction, eta, timesteps=None):
     """Return every picture's latent and timesteps of diffusers' scheduler, the noise drawn from seed 3."""
     shared = BETAS | {"prediction_type": PREDICTIONS[prediction]}
     scheduler = {
+        "euler": lambda: diffusers.EulerDiscreteScheduler(timestep_spacing="trailing", **shared),
         "euler-ancestral": lambda: diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", **shared),
         "lcm": lambda: diffusers.LCMScheduler(**shared),
         "tcd": lambda: diffusers.TCDScheduler(**shared),
         "dpm++": lambda: diffusers.DPMSolverMultistepScheduler(timestep_spacing="trailing", **shared),
         "unipc": lambda: diffusers.UniPCMultistepScheduler(timestep_spacing="trailing", **shared),
     }[sampler]()
-    scheduler.set_timesteps(steps)
+    if timesteps is None:
+        scheduler.set_timesteps(steps)
+    else:
+        scheduler.set_timesteps(timesteps=list(timesteps))
     generator = torch.Generator().manual_seed(3)
     latent = torch.randn(SHAPE, generator=generator) * scheduler.init_noise_sigma
     extra = {} if sampler in DETERMINISTIC else {"generator": generator}
@@ -67,7 +71,16 @@ def ours(schedule):
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7, 10, 20])
 @pytest.mark.parametrize(
     ("sampler", "eta"),
-    [("euler-ancestral", 1), ("lcm", 1), ("tcd", 1), ("tcd", 0.3), ("tcd", 0), ("dpm++", 1), ("unipc", 1)],
+    [
+        ("euler", 1),
+        ("euler-ancestral", 1),
+        ("lcm", 1),
+        ("tcd", 1),
+        ("tcd", 0.3),
+        ("tcd", 0),
+        ("dpm++", 1),
+        ("unipc", 1),
+    ],
 )
 def test_same_as_the_published_sampler(sampler, eta, steps, prediction):
     schedule = make_schedule(sampler, steps, prediction, eta)
@@ -75,6 +88,25 @@ def test_same_as_the_published_sampler(sampler, eta, steps, prediction):
     assert [step.timestep for step in schedule.steps] == times
     assert schedule.uses_noise == (sampler not in DETERMINISTIC and steps > 1 and eta > 0)
     torch.testing.assert_close(ours(schedule), expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    "timesteps", [(999, 749, 499, 249), (399,), (800,), (979, 500, 3)], ids=["DMD2", "DMD2, one", "Hyper-SDXL", "any"]
+)
+@pytest.mark.parametrize(("sampler", "eta"), [("euler", 1), ("lcm", 1), ("tcd", 0.3), ("dpm++", 1)])
+@pytest.mark.filterwarnings("ignore:.*timesteps.*:UserWarning")
+def test_same_as_the_published_sampler_at_other_times(sampler, eta, timesteps):
+    """Ancestral Euler and UniPC take no times in diffusers; their constants come from times in the same way."""
+    schedule = make_schedule(sampler, len(timesteps), "epsilon", eta, timesteps)
+    expected, times = published(sampler, len(timesteps), "epsilon", eta, timesteps)
+    assert times == [step.timestep for step in schedule.steps] == list(timesteps)
+    torch.testing.assert_close(ours(schedule), expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "euler-ancestral", "lcm", "tcd", "dpm++", "unipc"])
+def test_the_samplers_own_times_may_be_named(sampler):
+    plain = make_schedule(sampler, 4, "v")
+    assert make_schedule(sampler, 4, "v", timesteps=[step.timestep for step in plain.steps]) == plain
 
 
 def test_timesteps_start_at_pure_noise():
@@ -97,6 +129,11 @@ def test_embedding_noise_is_that_of_unclip():
     [
         (("lcm", 51, "epsilon"), "51 steps asked of the lcm sampler: it takes 1 to 50"),
         (("dpm++", 0, "v"), "0 steps"),
+        (("unipc", 10_000, "v"), "10000 steps asked of the unipc sampler: it takes 1 to 50"),
+        (("lcm", 2, "epsilon", 1.0, (999,)), "those of 1 steps, and 2 are asked for"),
+        (("lcm", 2, "epsilon", 1.0, (499, 999)), "must fall"),
+        (("lcm", 2, "epsilon", 1.0, (499, 499)), "must fall"),
+        (("euler", 1, "epsilon", 1.0, (1000,)), "within 999 and 0"),
         (("tcd", 1, "epsilon", 1.5), "eta is 1.5"),
     ],
 )
