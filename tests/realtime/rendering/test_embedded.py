@@ -94,7 +94,7 @@ def test_embeddings_that_cannot_be_drawn_are_refused_at_once(generator, embeddin
 
 
 def test_no_steps_are_refused(generator, embedding):
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="steps is 0: a picture takes 1 to 50"):
         generator.stream(embedding, 0, 0)
 
 
