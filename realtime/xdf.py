@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -91,7 +91,7 @@ class XdfWriter:
         self._chunk(SAMPLES, struct.pack("<I", stream) + _length(count) + body)
 
     def _chunk(self, tag: int, content: bytes) -> None:
-        data = memoryview(_length(len(content) + 2) + struct.pack("<H", tag) + content)
+        data = memoryview(chunk_bytes(tag, content))
         begun = self._file.tell()
         try:
             while data:
@@ -101,20 +101,9 @@ class XdfWriter:
             raise
 
 
-def whole_size(file: BinaryIO) -> int:
-    """Return the size in bytes of the whole chunks at the beginning of an XDF file; what follows them is cut off."""
-    size = file.seek(0, os.SEEK_END)
-    end = file.seek(4)
-    while head := file.read(1):
-        width = head[0]
-        length = file.read(width)
-        if width not in (1, 4, 8) or len(length) < width:
-            break
-        after = file.tell() + int.from_bytes(length, "little")
-        if after > size:
-            break
-        end = file.seek(after)
-    return end
+def chunk_bytes(tag: int, content: bytes) -> bytes:
+    """Return a chunk as it stands in a file."""
+    return _length(len(content) + 2) + struct.pack("<H", tag) + content
 
 
 def _length(value: int) -> bytes:
