@@ -54,6 +54,8 @@ class MarkerSettings(_Settings):
     name: str | None = None
     type: str = "Markers"
     source_id: str | None = None
+    channel: str | None = None
+    """Which channel, or column of a CSV, holds the labels; needed where several do."""
     required: bool = True
     classes: dict[str, str] = Field(default_factory=dict)
     """Plain labels that stand for a set of pictures, for example ``{"1": "house", "2": "face"}``."""

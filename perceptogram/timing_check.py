@@ -12,7 +12,7 @@ from configs.output_folder import claim
 from configs.schema import Config
 from perceptogram.standings import View
 from realtime.recorder import Recorder, Wanted
-from realtime.sources.metadata import SourceError, choose, describe
+from realtime.sources.readers.xdf import choose_stream, read_streams
 from realtime.sources.recording import open_recording
 from stimuli.child import ChildError
 from stimuli.marker_outlet import NAME
@@ -51,18 +51,8 @@ def check_recording(path: Path, config: Config, channel: str | None = None) -> T
 
 def _channels_of(path: Path, config: Config) -> tuple[str, ...]:
     """Return the names of all channels of the EEG stream, whatever their type."""
-    import pyxdf
-
-    try:
-        streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False, synchronize_clocks=False)
-    except Exception as error:  # pyxdf raises plain Exception, and whatever a broken file leads to
-        msg = f"cannot read {path} as XDF ({type(error).__name__}): name the photodiode's channel with --channel"
-        raise SourceError(msg) from error
-    found = [describe(stream["info"]) for stream in streams]
-    # A stream that was started again is in the file twice and says the same both times.
-    agreeing = list({(one.name, one.type, one.source_id): one for one in found}.values())
-    stream = choose(agreeing, "EEG", "stream", Wanted.by(config.stream))
-    return tuple(channel.label for channel in stream.channels)
+    stream, _ = choose_stream(read_streams(path)[0], config.stream)
+    return tuple(channel.label for channel in stream.description.channels)
 
 
 def record_short_run(config: Config, folder: Path, headless: bool, view: View, *, overwrite: bool = False) -> Path:

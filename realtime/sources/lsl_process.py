@@ -24,6 +24,7 @@ from configs.schema import MarkerSettings, StreamSettings
 from realtime.priority import run_first
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
+from realtime.sources.marker_streams import MarkerClock, MarkerReader
 from realtime.sources.metadata import (
     DTYPES,
     Selection,
@@ -32,7 +33,6 @@ from realtime.sources.metadata import (
     Wanted,
     describe,
     parse_info,
-    read_markers,
     select,
 )
 from realtime.sources.wire import Beat, Failed, Message, Opened, Request, encode
@@ -281,7 +281,7 @@ def _read_markers(
                     text = f"marker stream {description.name!r} was found again"
                     send(Notice(pylsl.local_clock(), "reconnected", text))
                     lost = False
-                _pull_markers(send, inlet, description, go)
+                _pull_markers(send, inlet, description, settings.channel, go)
             except SourceError as error:
                 unfit.add(info.uid())
                 send(Notice(pylsl.local_clock(), "unreadable", f"markers are not read: {error}"))
@@ -299,11 +299,18 @@ def _read_markers(
 
 
 def _pull_markers(
-    send: Callable[[Message], None], inlet: pylsl.StreamInlet, description: StreamDescription, go: threading.Event
+    send: Callable[[Message], None],
+    inlet: pylsl.StreamInlet,
+    description: StreamDescription,
+    channel: str | None,
+    go: threading.Event,
 ) -> None:
     """Hand on markers until pylsl's error says that the stream is lost."""
     import pylsl
 
+    reader, clock = MarkerReader(description, channel), MarkerClock(description.name)
+    for text in reader.left_out:
+        send(Notice(pylsl.local_clock(), "markers", text))
     offset_s = inlet.time_correction(timeout=5.0)
     if not go.is_set():
         go.wait()
@@ -318,5 +325,8 @@ def _pull_markers(
             # liblsl refreshes the offset of a stream only every 51 samples: minutes, for markers
             offset_s = inlet.time_correction(timeout=0.01)
         if values is not None:
-            for marker in read_markers(values, stamp + offset_s, description):
+            now = pylsl.local_clock()
+            if (foreign := clock.look(stamp + offset_s, now)) is not None:
+                send(Notice(now, "foreign-clock", foreign))
+            for marker in reader.read(values, stamp + offset_s):
                 send(marker)

@@ -13,8 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from configs.errors import InputError
-from realtime.sources.base import Marker, StreamSpec
-from stimuli.markers import read_marker
+from realtime.sources.base import StreamSpec
 
 if TYPE_CHECKING:
     import pylsl
@@ -41,6 +40,8 @@ SPELLINGS = {
 }
 FORMATS = ("undefined", "float32", "double64", "string", "int32", "int16", "int8", "int64")
 """Names of LSL's sample formats, by their number."""
+SETTLING = {"stream": ("name", "type", "source_id", "host"), "markers": ("name", "type", "source_id")}
+"""Settings that can choose one of several streams."""
 MOST_CHANNELS = 100_000
 """A stream that claims more is a mistake, and its description alone would fill the memory."""
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -263,18 +264,6 @@ def describe(info: Mapping[str, list[Any]]) -> StreamDescription:
     )
 
 
-def read_markers(values: Sequence[str | float], stamp: float, stream: StreamDescription) -> list[Marker]:
-    """Return the markers that one sample of a marker stream stands for.
-
-    Text, or the number on a single channel, is the marker itself. Several channels of numbers have one kind of marker
-    each, named by its label and present where the value is not 0 (so mne-lsl's player sends annotations).
-    """
-    if stream.format == "string" or len(values) == 1:
-        return [read_marker(values[0], stamp)]
-    told = zip(stream.channels, values, strict=True)
-    return [Marker(stamp, channel.label) for channel, value in told if value != 0]
-
-
 def unit_name(text: str) -> str | None:
     """Return the unit that `text` spells (``"microvolts"`` for ``"uV"``), or None where it is not a voltage."""
     return SPELLINGS.get(text.strip().casefold())
@@ -375,7 +364,15 @@ def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Want
         return agreeing[0]
     if agreeing:
         listed = "; ".join(stream.title for stream in agreeing)
-        msg = f"{len(agreeing)} {what} streams agree with {wanted}: {listed}; set {key}.name or {key}.source_id"
+        telling = [
+            f"{key}.{name}"
+            for name in SETTLING[key]
+            if len({getattr(stream, name).casefold() for stream in agreeing}) == len(agreeing)
+        ]
+        advice = (
+            f"set {' or '.join(telling)}" if telling else "no setting tells them apart: stop or take out all but one"
+        )
+        msg = f"{len(agreeing)} {what} streams agree with {wanted}: {listed}; {advice}"
         raise SourceError(msg)
     listed = "; ".join(stream.title for stream in found) or "no stream at all"
     msg = f"no {what} stream agrees with {wanted}; found {listed}; start it, or correct {key}.name and {key}.type"

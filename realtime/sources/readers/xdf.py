@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+import logging
+import mmap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs.schema import MarkerSettings
 from realtime.sources.base import Marker
-from realtime.sources.metadata import SourceError, StreamDescription, Wanted, choose, describe, read_markers, select
+from realtime.sources.marker_streams import MarkerReader
+from realtime.sources.metadata import SourceError, StreamDescription, Wanted, choose, describe, select
 from realtime.sources.readers.loaded import Loaded
-from realtime.xdf import whole_size
+from realtime.sources.readers.xdf_chunks import MAGIC, whole_chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import StreamSettings
+
+SAME = 0.95
+"""Share of the samples of a copy that must be found in the stream that it is a copy of."""
+PYXDF_TELLS = {
+    "truncating extra samples": "samples that came after their stream's clock had gone wrong are left out",
+    "cannot be used for synchronization": "a stream's clock offsets cannot be used: its stamps are of its own clock",
+}
+"""What pyxdf's log has to say that matters to people, and how it is said here."""
 
 
 def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> Loaded:
@@ -34,39 +46,48 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
     SourceError
         If the file cannot be read, no EEG stream agrees or several do, or a unit is unknown.
     """
-    import pyxdf
-
+    recorded, notices = read_streams(path)
     try:
-        with _open(path) as file:
-            if file.read(4) != b"XDF:":
-                msg = "it does not begin with XDF:"
-                raise ValueError(msg)
-            # pyxdf fails on some chunks that a crash has cut short
-            size = whole_size(file)
-            file.seek(0)
-            whole = BytesIO(file.read(size)) if size < path.stat().st_size and path.suffix.lower() == ".xdf" else file
-            streams, _header = pyxdf.load_xdf(whole, dejitter_timestamps=False, synchronize_clocks=True)
-    except Exception as error:  # pyxdf raises plain Exception, and whatever a broken file leads to
-        msg = f"cannot read {path} as XDF: {' '.join(str(error).split()) or type(error).__name__}"
-        raise SourceError(msg) from error
-    recorded = _joined([_Stream.of(stream) for stream in streams])
-    try:
-        description = choose([stream.description for stream in recorded], "EEG", "stream", Wanted.by(settings))
-        selection = select(description, settings)
+        chosen, passed_over = choose_stream(recorded, settings)
+        selection = select(chosen.description, settings)
+        found, told = _markers([stream for stream in recorded if stream is not chosen], markers, chosen.stamps)
     except SourceError as error:
         msg = f"{path}: {error}"
         raise SourceError(msg) from error
-    chosen = next(stream for stream in recorded if stream.description is description)
-    if not len(chosen.stamps):
-        msg = f"{path}: stream {description.title} holds no samples"
-        raise SourceError(msg)
     samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
-    found = _markers([stream for stream in recorded if stream is not chosen], markers)
-    return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found)
+    notices += passed_over + told
+    return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found, tuple(notices))
+
+
+def read_streams(path: Path) -> tuple[list[RecordedStream], list[str]]:
+    """Return every stream in the XDF file `path`, copies of one left out, and a line for each thing that was not read.
+
+    Raises
+    ------
+    SourceError
+        If it is no XDF file.
+    """
+    import pyxdf
+
+    told = _Told()
+    try:
+        with _opened(path) as data:
+            if data[:4] != MAGIC:
+                msg = "it does not begin with XDF:"
+                raise ValueError(msg)
+            whole = whole_chunks(data)
+            content = data[:] if whole.is_all else whole.content()
+        with told, np.errstate(all="ignore"):
+            streams, _header = pyxdf.load_xdf(BytesIO(content), dejitter_timestamps=False, synchronize_clocks=True)
+    except Exception as error:  # pyxdf raises plain Exception, and whatever a broken file leads to
+        msg = f"cannot read {path} as XDF: {' '.join(str(error).split()) or type(error).__name__}"
+        raise SourceError(msg) from error
+    recorded, copies = _without_copies(_joined([RecordedStream.of(stream) for stream in streams]))
+    return recorded, [*whole.notices, *told.lines, *copies]
 
 
 @dataclass(frozen=True)
-class _Stream:
+class RecordedStream:
     """A stream as recorded; `values` is an array, or a list of lists of text."""
 
     description: StreamDescription
@@ -74,11 +95,27 @@ class _Stream:
     values: Any
 
     @classmethod
-    def of(cls, stream: Mapping[str, Any]) -> _Stream:
+    def of(cls, stream: Mapping[str, Any]) -> RecordedStream:
+        """Return what pyxdf makes of one stream."""
         stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
         return cls(replace(describe(stream["info"]), uid=""), stamps, stream["time_series"])
 
-    def is_followed_by(self, other: _Stream) -> bool:
+    def holds(self, other: RecordedStream) -> bool:
+        """Return whether all that is in `other` is in this stream too: the same values at the same times."""
+        if self.description != other.description or not len(other.stamps) or len(other.stamps) > len(self.stamps):
+            return False
+        if other.stamps[0] > self.stamps[-1] or self.stamps[0] > other.stamps[-1]:
+            return False
+        # the clock offset of a copy was measured anew: its stamps may differ by a fraction of a sample
+        if isinstance(self.values, list):
+            return isinstance(other.values, list) and all(values in self.values for values in other.values)
+        after = np.searchsorted(self.stamps, other.stamps).clip(1, len(self.stamps) - 1)
+        nearer = other.stamps - self.stamps[after - 1] < self.stamps[after] - other.stamps
+        nearest = np.asarray(self.values)[after - nearer]
+        same = (nearest == np.asarray(other.values)) | (np.isnan(nearest) & np.isnan(other.values))
+        return bool(same.all(axis=1).mean() > SAME)
+
+    def is_followed_by(self, other: RecordedStream) -> bool:
         """Return whether `other` is the same stream after its program was started again."""
         return (
             self.description == other.description
@@ -87,15 +124,16 @@ class _Stream:
             and self.stamps[-1] < other.stamps[0]
         )
 
-    def followed_by(self, other: _Stream) -> _Stream:
+    def followed_by(self, other: RecordedStream) -> RecordedStream:
+        """Return both as one."""
         text = isinstance(self.values, list)
         values = self.values + other.values if text else np.concatenate([self.values, other.values])
-        return _Stream(self.description, np.concatenate([self.stamps, other.stamps]), values)
+        return RecordedStream(self.description, np.concatenate([self.stamps, other.stamps]), values)
 
 
-def _joined(streams: list[_Stream]) -> list[_Stream]:
+def _joined(streams: list[RecordedStream]) -> list[RecordedStream]:
     """Return the streams with those made one that a recorder saw one after the other, for want of a source id."""
-    joined: list[_Stream] = []
+    joined: list[RecordedStream] = []
     for stream in sorted(streams, key=lambda stream: float(stream.stamps[0]) if len(stream.stamps) else 0.0):
         earlier = next((known for known in joined if known.is_followed_by(stream)), None)
         if earlier is None:
@@ -105,11 +143,43 @@ def _joined(streams: list[_Stream]) -> list[_Stream]:
     return joined
 
 
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb") if path.suffix.lower() == ".xdf" else cast("BinaryIO", gzip.open(path))
+def _without_copies(streams: list[RecordedStream]) -> tuple[list[RecordedStream], list[str]]:
+    """Return the streams without those that are others once more, as of two network cards; the longest one stays."""
+    kept: list[RecordedStream] = []
+    notices = []
+    for stream in sorted(streams, key=lambda stream: len(stream.stamps), reverse=True):
+        if any(known.holds(stream) for known in kept):
+            title = stream.description.title
+            notices.append(f"stream {title} was recorded twice: the copy of {len(stream.stamps)} samples is left out")
+        else:
+            kept.append(stream)
+    return [stream for stream in streams if any(stream is known for known in kept)], notices
 
 
-def _markers(others: list[_Stream], settings: MarkerSettings) -> tuple[Marker, ...]:
+def choose_stream(recorded: list[RecordedStream], settings: StreamSettings) -> tuple[RecordedStream, list[str]]:
+    """Return the EEG stream that `settings` ask for, and a line for each that is passed over because it is empty.
+
+    Raises
+    ------
+    SourceError
+        If none agrees, several do, or there are no samples.
+    """
+    wanted = Wanted.by(settings)
+    agreeing = [stream for stream in recorded if wanted.agrees(stream.description)]
+    empty = [stream for stream in agreeing if not len(stream.stamps)]
+    if agreeing and len(empty) == len(agreeing):
+        msg = f"stream {empty[0].description.title} holds no samples"
+        raise SourceError(msg)
+    others = [stream for stream in recorded if not any(stream is one for one in empty)]
+    description = choose([stream.description for stream in others], "EEG", "stream", wanted)
+    notices = [f"stream {stream.description.title} holds no samples and is passed over" for stream in empty]
+    return next(stream for stream in others if stream.description is description), notices
+
+
+def _markers(
+    others: list[RecordedStream], settings: MarkerSettings, eeg: NDArray[np.float64]
+) -> tuple[tuple[Marker, ...], list[str]]:
+    """Return the markers in order, and a line for what of them is left out or lies beside the EEG."""
     agreeing = [stream for stream in others if Wanted.by(settings).agrees(stream.description)]
     if not agreeing and not settings.model_fields_set & {"name", "type", "source_id"}:
         agreeing = [stream for stream in others if stream.description.format == "string"]
@@ -117,10 +187,62 @@ def _markers(others: list[_Stream], settings: MarkerSettings) -> tuple[Marker, .
         listed = "; ".join(stream.description.title for stream in others) or "no other stream"
         msg = f"no marker stream agrees with the settings; found {listed}; correct markers.name and markers.type"
         raise SourceError(msg)
-    markers = [
-        marker
-        for stream in agreeing
-        for stamp, values in zip(stream.stamps.tolist(), stream.values, strict=True)
-        for marker in read_markers(values if isinstance(values, list) else values.tolist(), stamp, stream.description)
-    ]
-    return tuple(sorted(markers, key=lambda marker: marker.stamp))
+    markers: list[Marker] = []
+    notices: list[str] = []
+    for stream in agreeing:
+        reader = MarkerReader(stream.description, settings.channel)
+        notices += reader.left_out
+        for stamp, values in zip(stream.stamps.tolist(), stream.values, strict=True):
+            markers += reader.read(values if isinstance(values, list) else values.tolist(), stamp)
+        if (beside := _beside(stream, eeg)) is not None:
+            notices.append(beside)
+    return tuple(sorted(markers, key=lambda marker: marker.stamp)), notices
+
+
+def _beside(markers: RecordedStream, eeg: NDArray[np.float64]) -> str | None:
+    """Return one line where no marker lies within the EEG."""
+    stamps = markers.stamps
+    if not len(stamps) or ((stamps >= eeg.min()) & (stamps <= eeg.max())).any():
+        return None
+    apart_s = float(stamps.min() - eeg.min())
+    side = "after" if apart_s > 0 else "before"
+    return (
+        f"no marker of stream {markers.description.name!r} lies within the EEG: they begin {abs(apart_s):.0f} s {side} "
+        "it does, on another clock: make the sender stamp with local_clock()"
+    )
+
+
+class _Told(logging.Handler):
+    """Keeps from the user what pyxdf logs, in its own terms and of no consequence mostly, but for what it left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._logger = logging.getLogger("pyxdf")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line where it tells of something that matters here."""
+        told = record.getMessage()
+        self.lines += [line for part, line in PYXDF_TELLS.items() if part in told and line not in self.lines]
+
+    def __enter__(self) -> None:
+        self._logger.addHandler(self)
+        self._propagated, self._logger.propagate = self._logger.propagate, False
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.propagate = self._propagated
+        self._logger.removeHandler(self)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[bytes | mmap.mmap]:
+    """Open an XDF file, compressed or not, as bytes."""
+    with path.open("rb") as file:
+        if path.suffix.lower() != ".xdf":
+            with gzip.open(file) as unpacked:
+                yield unpacked.read()
+        elif path.stat().st_size == 0:
+            yield b""
+        else:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                yield mapped

@@ -67,7 +67,8 @@ class Whole:
         """Return the file without what is left out."""
         return b"".join(part if isinstance(part, bytes) else self.data[slice(*part)] for part in self.parts)
 
-    def _keep(self, start: int, stop: int) -> None:
+    def keep(self, start: int, stop: int) -> None:
+        """Add a part of the file."""
         last = self.parts[-1]
         if isinstance(last, tuple) and last[1] == start:
             self.parts[-1] = (last[0], stop)
@@ -98,7 +99,7 @@ def whole_chunks(data: bytes | mmap.mmap) -> Whole:
                 whole.notices.append(f"a stream is passed over: {error}")
             position = chunk.stop
         elif chunk is not None and _is_whole(data, chunk, rows.get(stream)):
-            whole._keep(position, chunk.stop)
+            whole.keep(position, chunk.stop)
             position = chunk.stop
         else:
             position = _leave_out(whole, position, chunk, rows)
@@ -143,7 +144,7 @@ def _row(xml: str) -> tuple[int, int]:
 def _keep_header(whole: Whole, position: int, chunk: _Chunk, stream: int, xml: str) -> None:
     legible = legible_xml(xml)
     if legible == xml:
-        whole._keep(position, chunk.stop)
+        whole.keep(position, chunk.stop)
     else:
         whole.parts.append(chunk_bytes(STREAM_HEADER, struct.pack("<I", stream) + legible.encode()))
 
@@ -176,12 +177,15 @@ def _samples_end(data: bytes | mmap.mmap, position: int, row: tuple[int, int]) -
     """Return where the samples end whose count lies at `position`; None where they do not fit into `data`."""
     channels, width = row
     count, position = _integer(data, position)
-    if width:
-        for stamped in (9, 1):  # all samples with a stamp of their own, or none
-            size = stamped + channels * width
-            marks = np.frombuffer(data[position : position + count * size], np.uint8)[::size]
-            if position + count * size <= len(data) and ((marks == 8) if stamped == 9 else (marks == 0)).all():
-                return position + count * size
+    if width and count:
+        values = channels * width
+        for first, rest in ((8, 8), (8, 0), (0, 0)):  # all samples with a stamp of their own, the first alone, or none
+            second = position + 1 + first + values
+            end = second + (count - 1) * (1 + rest + values)
+            if end <= len(data) and data[position] == first:
+                marks = np.frombuffer(data[second:end], np.uint8)[:: 1 + rest + values]
+                if (marks == rest).all():
+                    return end
     for _ in range(count):
         if position >= len(data) or data[position] not in (0, 8):
             return None
@@ -205,7 +209,7 @@ def _leave_out(whole: Whole, position: int, chunk: _Chunk | None, rows: dict[int
     data, size = whole.data, len(whole.data)
     mended = _samples_of_wrong_length(data, position, rows)
     if mended is not None:
-        whole._keep(position, mended)
+        whole.keep(position, mended)
         whole.notices.append(f"the length of the samples at byte {position} was wrong; they were read all the same")
         return mended
     mark = data.find(BOUNDARY_ID, position)
@@ -228,9 +232,7 @@ def _begins(data: bytes | mmap.mmap, position: int, rows: dict[int, tuple[int, i
     return int.from_bytes(data[chunk.start : chunk.start + 4], "little") in rows
 
 
-def _samples_of_wrong_length(
-    data: bytes | mmap.mmap, position: int, rows: dict[int, tuple[int, int]]
-) -> int | None:
+def _samples_of_wrong_length(data: bytes | mmap.mmap, position: int, rows: dict[int, tuple[int, int]]) -> int | None:
     """Return where the samples at `position` end, where they are whole although their chunk tells a wrong length."""
     start = position + 1 + data[position]
     if int.from_bytes(data[start : start + 2], "little") != SAMPLES:

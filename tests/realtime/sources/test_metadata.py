@@ -10,7 +10,6 @@ from realtime.sources.metadata import (
     choose,
     describe,
     parse_info,
-    read_markers,
     select,
     unit_name,
 )
@@ -83,14 +82,6 @@ def test_choose_wants_exactly_one():
         choose([one, other], "EEG", "stream", Wanted(type="EEG"))
     with pytest.raises(SourceError, match=r"no EEG stream agrees.*no stream at all"):
         choose([], "EEG", "stream", Wanted())
-
-
-def test_markers_are_text_a_number_or_a_column():
-    text = stream(Channel("m"), format_="string")
-    assert [marker.kind for marker in read_markers(["square"], 1.0, text)] == ["square"]
-    assert [marker.kind for marker in read_markers([7.0], 1.0, stream(Channel("m")))] == ["7"]
-    columns = stream(Channel("rt"), Channel("square"), format_="double64")
-    assert [(marker.kind, marker.stamp) for marker in read_markers([0.0, -1.0], 2.0, columns)] == [("square", 2.0)]
 
 
 @pytest.mark.parametrize("text", ["a\x02b", "a&#2;b", "a&#x02;b", "a&#xd800;b", "a&#99999999;b", "a\ufffeb"])

@@ -1,0 +1,84 @@
+"""What the samples of a marker stream mean, and whether they are stamped by the clock that stamps the EEG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from realtime.sources.base import Marker
+from realtime.sources.metadata import SourceError, StreamDescription
+from stimuli.markers import read_marker
+
+AHEAD_S = 0.2
+"""A sender may announce the next flip of a screen; a marker further ahead of its arrival is of another clock."""
+BEHIND_S = 60.0
+"""A marker may come late; one that is further behind is of another clock, as for the EEG."""
+AGAIN_S = 30.0
+"""How long it is not said again."""
+
+
+class MarkerReader:
+    """Reads the samples of one marker stream.
+
+    Text, or the number on a single channel, is the marker itself; of several channels of text, each that is not empty.
+    Several channels of numbers have one kind of marker each, named by its label and present where the value is not 0
+    (so mne-lsl's player sends annotations), unless one of them is named to hold the marker itself.
+
+    Parameters
+    ----------
+    stream
+        The marker stream.
+    channel
+        Label of the channel that holds the markers; None for the rule above.
+
+    Raises
+    ------
+    SourceError
+        If the stream has no such channel.
+
+    Attributes
+    ----------
+    left_out
+        A line where a channel is named and the others are not read.
+    """
+
+    def __init__(self, stream: StreamDescription, channel: str | None = None) -> None:
+        labels = [one.label for one in stream.channels]
+        if channel is not None and channel not in labels:
+            msg = f"marker stream {stream.name!r} has no channel {channel!r}, it has {', '.join(labels)}"
+            raise SourceError(f"{msg}; correct markers.channel")
+        others = ", ".join(label for label in labels if channel is not None and label != channel)
+        self.left_out = (f"of marker stream {stream.name!r} only channel {channel} is read, not {others}",) * bool(
+            others
+        )
+        self._labels = labels
+        self._position = None if channel is None else labels.index(channel)
+        self._is_text = stream.format == "string"
+
+    def read(self, values: Sequence[str | float], stamp: float) -> list[Marker]:
+        """Return the markers that one sample stands for."""
+        if self._position is not None or len(values) == 1:
+            return [read_marker(values[self._position or 0], stamp)]
+        if self._is_text:
+            return [read_marker(value, stamp) for value in values if value]
+        return [Marker(stamp, label) for label, value in zip(self._labels, values, strict=True) if value != 0]
+
+
+class MarkerClock:
+    """Tells when the markers of a live stream are stamped by another clock than LSL's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._told = -math.inf
+
+    def look(self, stamp: float, now: float) -> str | None:
+        """Return one line where a marker that arrives at `now` on the LSL clock cannot have been stamped by it."""
+        ahead_s = stamp - now
+        if -BEHIND_S <= ahead_s <= AHEAD_S or now < self._told + AGAIN_S:
+            return None
+        self._told = now
+        side = "ahead of" if ahead_s > 0 else "behind"
+        return (
+            f"markers of stream {self._name!r} lie {abs(ahead_s):.{0 if abs(ahead_s) > 60 else 1}f} s {side} the LSL "
+            "clock, and epochs would be cut in the wrong place: make the sender stamp with local_clock()"
+        )
