@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
-.PHONY: demo test lint guard bench clean
+.PHONY: demo test lint wheel-test guard bench clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -23,6 +23,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m benchmarks.readme_table --check
+
+wheel-test:
+	PYTHON=$(PYTHON) .ci/wheel
 
 guard: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.guard

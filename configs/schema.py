@@ -141,6 +141,8 @@ class StimulusSettings(_Settings):
     """Rest between sequences."""
     targets_per_sequence: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Mean number of rare target pictures a sequence, to keep attention."""
+    screen: Annotated[int, Field(ge=1)] | None = None
+    """Number of the screen, from 1; the second where there is one when left out."""
     fullscreen: bool = False
     window_size: tuple[int, int] = (800, 800)
     picture_size: Annotated[int, Field(ge=32)] = 512
@@ -288,6 +290,8 @@ class DisplaySettings(_Settings):
     """The window that the experimenter and the audience see."""
 
     enabled: bool = True
+    screen: Annotated[int, Field(ge=1)] = 1
+    """Number of the screen, from 1."""
     fullscreen: bool = False
     size: tuple[int, int] = (1280, 720)
     frame_rate_hz: Positive = 30.0
@@ -346,7 +350,7 @@ def load_config(path: str | Path) -> Config:
         If the file cannot be read, is not YAML, or has a wrong key or value: one line for each.
     """
     file = Path(path)
-    if not file.exists() and file.parent == Path() and (PRESETS / f"{file.stem}.yaml").exists():
+    if not file.is_file() and file.parent == Path() and (PRESETS / f"{file.stem}.yaml").exists():
         file = PRESETS / f"{file.stem}.yaml"
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))

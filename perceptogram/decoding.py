@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config, ConfigError
+from configs.schema import Config, ConfigError, StimulusSettings
 from perceptogram.console import write_json
 from perceptogram.live import LiveResult, follow, summarise
 from perceptogram.screen import Screen
@@ -62,6 +62,7 @@ def decode(
     show: Shower | None = None,
     candidates: set[str] | None = None,
     window: bool = False,
+    beside: StimulusSettings | None = None,
     observe: Sequence[Callable[[SessionEvent], None]] = (),
 ) -> Finished:
     """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
@@ -86,6 +87,8 @@ def decode(
         Pictures that can be the answer; the bundle's whole gallery when left out.
     window
         Whether to open the display; without one, its last state is saved as ``display.png`` all the same.
+    beside
+        The participant's window where this session opens one; the display leaves room for it.
     observe
         Called with every event.
 
@@ -122,7 +125,7 @@ def decode(
         pictures = open_pictures(config.pictures)
         folder = SessionFolder(out, pictures, config.pictures)
         opened.callback(folder.close)
-        display = opened.enter_context(Display(config.display, out, config.pictures)) if window else None
+        display = opened.enter_context(Display(config.display, out, config.pictures, beside)) if window else None
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
 
         def tell_shown(trial: int, stamp: float) -> None:

@@ -176,6 +176,7 @@ class Demo:
                     renderer=self._renderer,
                     candidates=set(fresh),
                     window=not settings.headless,
+                    beside=self._config.stimulus,
                     observe=[begin, lambda _event: progress.update(task, completed=_shown(presenter))],
                 )
             finally:

@@ -104,7 +104,7 @@ class Session:
         self._window = window
         self._render = render
         self._candidates = None if candidates is None else set(candidates)
-        self._show_pictures = show_pictures
+        self._show_pictures, self._headless = show_pictures, headless
         self._streams = LiveStreams(self.config, self.bundle, self._out, show_pictures=show_pictures, headless=headless)
         self._lock = threading.Lock()
         self._listeners: list[tuple[type, Callable[[Any], None]]] = []
@@ -287,6 +287,7 @@ class Session:
                     show=self._streams.show if self._show_pictures else None,
                     candidates=self._candidates,
                     window=self._window,
+                    beside=self.config.stimulus if self._show_pictures and not self._headless else None,
                     observe=[self._hear],
                 )
                 self.summary = finished.summary

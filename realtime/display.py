@@ -20,7 +20,7 @@ from realtime.mailbox import Mailbox
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from configs.schema import DisplaySettings, PictureSettings
+    from configs.schema import DisplaySettings, PictureSettings, StimulusSettings
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,26 @@ class Display:
         Where snapshots go.
     pictures
         The set in which the window looks up what a state only names.
+    stimulus
+        The participant's window where this session opens one: this one then leaves room for it.
     """
 
-    def __init__(self, settings: DisplaySettings, folder: Path, pictures: PictureSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: DisplaySettings,
+        folder: Path,
+        pictures: PictureSettings | None = None,
+        stimulus: StimulusSettings | None = None,
+    ) -> None:
         context = get_context("spawn")
         self._frame_s = 1 / settings.frame_rate_hz
         self._states = Mailbox(CAPACITY, context)
         self._reports, theirs = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=run_window, args=(settings, self._states, theirs, folder, pictures), name="display", daemon=True
+            target=run_window,
+            args=(settings, self._states, theirs, folder, pictures, stimulus),
+            name="display",
+            daemon=True,
         )
         self._theirs = theirs
         self._events: deque[DisplayEvent] = deque(maxlen=KEPT_EVENTS)

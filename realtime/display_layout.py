@@ -26,7 +26,7 @@ _DELAYS = (
     ("embedding to final picture", "embedding", "final_picture"),
     ("final picture to screen", "final_picture", "shown"),
 )
-KEYS = (("Space", "pause"), ("F", "full screen"), ("S", "snapshot"), ("H", "hide what was shown"), ("Esc", "close"))
+KEYS = (("Space", "pause"), ("F", "full screen"), ("S", "snapshot"), ("H", "hide what was shown"), ("Esc Esc", "end"))
 
 
 @dataclass(frozen=True, eq=False)

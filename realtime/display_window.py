@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -16,9 +16,10 @@ from realtime.display_layout import DisplayState, draw
 from realtime.display_pictures import LookUp
 from realtime.mailbox import Mailbox
 from stimuli.pictures import open_pictures
+from stimuli.window import Place, Twice, display_place, open_at, stimulus_place
 
 if TYPE_CHECKING:
-    from configs.schema import DisplaySettings, PictureSettings
+    from configs.schema import DisplaySettings, PictureSettings, StimulusSettings
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ REDRAW_S = 0.2
 """How often the window is drawn again when nothing is new, so that the age of the data stays true."""
 NICENESS = 5
 SMALLEST = (480, 270)
+ASKS = "press Esc again to end the session"
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,29 @@ class Window:
         Size and full screen.
     folder
         Where snapshots go.
+    stimulus
+        Where the participant's window is; None where this session has none.
+
+    Raises
+    ------
+    ValueError
+        If there is no such screen as the settings name.
     """
 
-    def __init__(self, settings: DisplaySettings, folder: Path) -> None:
+    def __init__(self, settings: DisplaySettings, folder: Path, stimulus: StimulusSettings | None = None) -> None:
         import pygame
+        from pylsl import local_clock
 
-        self._pygame = pygame
+        self._pygame, self._clock = pygame, local_clock
         self._settings = settings
         self._folder = folder
         self._image: Any = None
+        self._escape = Twice()
         self.hide_shown = False
         self.fullscreen = settings.fullscreen
         pygame.display.init()
         pygame.display.set_caption("Perceptogram Live")
+        self._place = self._find_place(stimulus)
         self._open()
 
     def obey(self) -> list[DisplayEvent]:
@@ -109,6 +121,8 @@ class Window:
             return
         width, height = screen.get_size()
         size = max(width, SMALLEST[0]), max(height, SMALLEST[1])
+        if self._escape.asks(now):
+            state = replace(state, notice=ASKS)
         self._image = draw(state, size, now, self.hide_shown)
         screen.blit(self._pygame.image.frombuffer(self._image.tobytes(), size, "RGB"), (0, 0))
         self._pygame.display.flip()
@@ -127,18 +141,27 @@ class Window:
         """Close the window."""
         self._pygame.display.quit()
 
+    def _find_place(self, stimulus: StimulusSettings | None) -> Place:
+        screens, theirs = self._pygame.display.get_desktop_sizes(), None
+        if stimulus is not None and not stimulus.fullscreen:
+            theirs = stimulus_place(screens, stimulus.window_size, stimulus.screen)
+        return display_place(screens, self._settings.size, self._settings.screen, theirs)
+
     def _open(self) -> None:
-        pygame = self._pygame
+        pygame, place = self._pygame, self._place
+        open_at(None if self.fullscreen else place.position)
         if self.fullscreen:
-            pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+            pygame.display.set_mode((0, 0), pygame.FULLSCREEN, display=place.screen)
         else:
-            pygame.display.set_mode(self._settings.size, pygame.RESIZABLE)
+            pygame.display.set_mode(place.size, pygame.RESIZABLE, display=place.screen)
         pygame.mouse.set_visible(not self.fullscreen)
 
     def _key(self, key: int) -> list[DisplayEvent]:
         pygame = self._pygame
+        if key == pygame.K_ESCAPE and self.fullscreen:
+            key = pygame.K_f
         if key in (pygame.K_ESCAPE, pygame.K_q):
-            return [Pressed("close")]
+            return [Pressed("close")] if self._escape.press(self._clock()) else []
         if key == pygame.K_SPACE:
             return [Pressed("pause")]
         if key == pygame.K_f:
@@ -153,9 +176,26 @@ class Window:
 
 
 def run_window(
-    settings: DisplaySettings, states: Mailbox, events: Connection, folder: Path, pictures: PictureSettings | None
+    settings: DisplaySettings,
+    states: Mailbox,
+    events: Connection,
+    folder: Path,
+    pictures: PictureSettings | None,
+    stimulus: StimulusSettings | None,
 ) -> None:
-    """Show the newest of `states` until the window is closed or the session is gone; what happens goes to `events`."""
+    """Show the newest of `states` until the window is closed or the session is gone; what happens goes to `events`.
+
+    Parameters
+    ----------
+    settings, folder, stimulus
+        See `Window`.
+    states
+        What is shown.
+    events
+        Takes each `DisplayEvent`.
+    pictures
+        The set in which a state's names are looked up; None where they are not.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
     if hasattr(os, "nice"):
         os.nice(NICENESS)
@@ -163,12 +203,12 @@ def run_window(
     import pygame
 
     try:
-        window = Window(settings, folder)
+        window = Window(settings, folder, stimulus)
         events.send(Opened())
         look_up = None if pictures is None else LookUp(open_pictures(pictures))
         _serve(window, 1 / settings.frame_rate_hz, states, events, look_up)
         window.close()
-    except pygame.error as error:
+    except (pygame.error, ValueError) as error:
         events.send(Lost(f"no window: {error}"))
     except BrokenPipeError:
         logger.info("the session is gone; the display ends")

@@ -21,6 +21,7 @@ from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet
 from stimuli.markers import PICTURE, Marker
 from stimuli.pictures import PictureError, open_pictures
 from stimuli.screen import Screen
+from stimuli.window import AGAIN_S, Twice
 
 if TYPE_CHECKING:
     from stimuli.screen import Surface
@@ -29,6 +30,7 @@ MODULE = "stimuli.on_demand"
 SHOW = "show "
 KEPT_SURFACES = 64
 LOOK_S = 0.01
+ASKS = (f"Press Esc again within {AGAIN_S:g} seconds to close this window.",)
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def start_on_demand(job: OnDemandJob, *, timeout_s: float = 60.0) -> ChildProces
     """Start the presenter and return once its screen and marker stream are open.
 
     The handle reports ``"ready"``; for each demand ``"shown"`` with `demand`, `picture` and `onset` (seconds on the LSL
-    clock), or ``"refused"`` with `demand` and `text`; and ``"closed"`` when somebody presses escape. It takes the words
-    ``show NAME``; `stop` ends it.
+    clock), or ``"refused"`` with `demand` and `text`; and ``"closed"`` when somebody presses escape twice. It takes the
+    words ``show NAME``; `stop` ends it.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def start_on_demand(job: OnDemandJob, *, timeout_s: float = 60.0) -> ChildProces
 
 
 def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report) -> None:
-    """Show what `words` ask for, one after another, until they say `STOP` or somebody presses escape.
+    """Show what `words` ask for, one after another, until they say `STOP` or somebody presses escape twice.
 
     Raises
     ------
@@ -87,16 +89,20 @@ def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report)
     outlet = MarkerOutlet(job.name, job.source_id)
     screen = Screen(pace, headless=job.headless, clock=pylsl.local_clock)
     surfaces: dict[str, Surface] = {}
-    demand, free = 0, pylsl.local_clock()
+    demand, free, escape, asks = 0, pylsl.local_clock(), Twice(), False
     try:
         screen.draw(None)
         screen.flip()
         refresh = screen.refresh
         tell("ready", driver=screen.driver, vsync=refresh.vsync, refresh_hz=round(refresh.rate_hz, 3))
         while True:
-            if any(key == "escape" for key, _ in screen.pressed()):
+            if any(escape.press(stamp) for key, stamp in screen.pressed() if key == "escape"):
                 tell("closed")
                 return
+            if asks != escape.asks(pylsl.local_clock()):
+                asks = not asks
+                screen.draw_text(ASKS) if asks else screen.draw(None)
+                screen.flip()
             try:
                 word = words.get(timeout=LOOK_S)
             except queue.Empty:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from stimuli.child import STOP, Report
 from stimuli.markers import PICTURE, Marker
 from stimuli.sequence import TARGET, Plan, Trial
+from stimuli.window import AGAIN_S, Twice
 
 if TYPE_CHECKING:
     from stimuli.marker_outlet import MarkerOutlet
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PAUSE, RESUME = "pause", "resume"
 ABORT_KEY, PAUSE_KEYS, GO_KEYS = "escape", ("p",), ("space", "return")
 KEPT_SURFACES = 64
+PAUSED = ("Paused", "Press the space bar to go on.")
+ASKS = ("End the recording?", f"Press Esc again within {AGAIN_S:g} seconds to end it; otherwise it goes on.")
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class Presentation:
         self._outlet, self._log, self._words = outlet, log, words
         self._attended, self._tell = attended, tell
         self._surfaces: dict[str, Surface] = {}
-        self._paused = False
+        self._abort = Twice()
         self.shown: list[Shown] = []
 
     def run(self) -> bool:
@@ -231,9 +234,7 @@ class Presentation:
             "Press the space bar each time you see the bull's-eye.",
             "Press the space bar to begin." if first else "Rest as long as you like, then press the space bar.",
         )
-        self._screen.draw_text(lines, progress)
-        self._screen.flip()
-        self._wait_for_go()
+        self._wait_for_go(lines, progress)
 
     def _obey(self) -> bool:
         """Do what keys and words ask for; return whether there was a pause.
@@ -249,23 +250,38 @@ class Presentation:
             if word == STOP:
                 raise Aborted
             pause = word == PAUSE if word in (PAUSE, RESUME) else pause
+        asked = False
         for key, stamp in self._screen.pressed():
             if key == ABORT_KEY:
-                raise Aborted
+                self._escape(stamp)
+                asked = True
+                continue
             pause = pause or key in PAUSE_KEYS
             self._outlet.send(Marker(stamp, "response", extra={"key": key}))
-        if pause:
+        if pause or asked:
             self._mark("paused")
             self._tell("paused", shown=len(self.shown))
-            self._screen.draw_text(("Paused", "Press the space bar to go on."))
-            self._screen.flip()
-            self._wait_for_go()
+            self._wait_for_go(PAUSED if pause else None)
             self._mark("resumed")
             self._tell("resumed", shown=len(self.shown))
-        return pause
+        return pause or asked
 
-    def _wait_for_go(self) -> None:
+    def _escape(self, stamp: float) -> None:
+        """Take in the key that ends the run, which counts only when it comes again soon."""
+        if self._abort.press(stamp):
+            raise Aborted
+
+    def _wait_for_go(self, lines: tuple[str, ...] | None, progress: float | None = None) -> None:
+        """Show `lines` until a key or a word says to go on; where there are none, until nobody answers `ASKS`."""
+        shown = None
         while True:
+            wanted = ASKS if self._abort.asks(self._clock()) else lines
+            if wanted is None:
+                return
+            if wanted != shown:
+                self._screen.draw_text(wanted, progress)
+                self._screen.flip()
+                shown = wanted
             self._screen.wait_until(self._clock() + 0.02)
             while not self._words.empty():
                 word = self._words.get()
@@ -273,11 +289,14 @@ class Presentation:
                     raise Aborted
                 if word == RESUME:
                     return
-            pressed = [key for key, _ in self._screen.pressed()]
-            if ABORT_KEY in pressed:
-                raise Aborted
-            if any(key in GO_KEYS for key in pressed):
+                lines = PAUSED if word == PAUSE and lines is None else lines
+            if any(self._goes_on(key, stamp) for key, stamp in self._screen.pressed()):
                 return
+
+    def _goes_on(self, key: str, stamp: float) -> bool:
+        if key == ABORT_KEY:
+            self._escape(stamp)
+        return key in GO_KEYS
 
     def _mark(self, kind: str, **extra: Any) -> None:
         self._outlet.send(Marker(self._clock(), kind, extra=extra))

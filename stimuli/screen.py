@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stimuli.window import Place, open_at, stimulus_place
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -80,6 +82,11 @@ class Screen:
         Whether to run without a display.
     clock
         Clock on which flips are timed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such screen as the settings name.
     """
 
     def __init__(self, settings: StimulusSettings, *, headless: bool, clock: Callable[[], float]) -> None:
@@ -91,6 +98,10 @@ class Screen:
         self._pygame, self._settings, self._clock = pygame, settings, clock
         pygame.display.init()
         pygame.font.init()
+        self._place = Place(0, settings.window_size, None)
+        if not headless:
+            self._place = self._find_place()
+        self._picture_size = min(settings.picture_size, *self._place.size)
         self._window = self._open(vsync=not headless)
         self._waits = bool(pygame.display.is_vsync())
         self._changed, self._words_shown = [self._window.get_rect()], True
@@ -118,14 +129,14 @@ class Screen:
     def prepare(self, image: NDArray[np.uint8]) -> Surface:
         """Return a picture scaled to the picture size and converted to the screen's own format."""
         height, width = image.shape[:2]
-        scale = self._settings.picture_size / max(height, width)
+        scale = self._picture_size / max(height, width)
         size = (round(width * scale), round(height * scale))
         surface = self._pygame.image.frombuffer(np.ascontiguousarray(image).tobytes(), (width, height), "RGB")
         return self._pygame.transform.smoothscale(surface.convert(), size)
 
     def prepare_target(self) -> Surface:
         """Return the attention target: a bull's-eye, unlike any picture."""
-        size = self._settings.picture_size
+        size = self._picture_size
         surface = self._pygame.Surface((size, size)).convert()
         surface.fill(GREY)
         for ring in range(6, 0, -1):
@@ -138,7 +149,7 @@ class Screen:
         middle = self._window.get_rect().center
         side = max(24, self._window.get_height() // 16)
         square = self._pygame.Rect(0, self._window.get_height() - side, side, side)
-        centre = self._pygame.Rect(0, 0, self._settings.picture_size, self._settings.picture_size)
+        centre = self._pygame.Rect(0, 0, self._picture_size, self._picture_size)
         centre.center = middle
         # Without vsync only what can have changed is sent to the display: half the time of a whole window.
         self._changed = [self._window.get_rect()] if self._words_shown else [centre, square]
@@ -197,15 +208,30 @@ class Screen:
             elif event.type == self._pygame.KEYDOWN:
                 self._keys.append((self._pygame.key.name(event.key), self._clock()))
 
+    def _find_place(self) -> Place:
+        """Return on which screen, how large and where the window is to be."""
+        settings, screens = self._settings, self._pygame.display.get_desktop_sizes()
+        place = stimulus_place(screens, settings.window_size, settings.screen)
+        if settings.fullscreen:
+            place = Place(place.screen, screens[place.screen], None)
+        elif place.size != settings.window_size:
+            logger.warning("the stimulus window is %d×%d: the screen has no more room", *place.size)
+        if settings.picture_size > min(place.size):
+            logger.warning("pictures are %d pixels wide: the window has no more room", min(place.size))
+        return place
+
     def _open(self, *, vsync: bool) -> Surface:
-        pygame, size = self._pygame, self._settings.window_size
+        pygame, place, window = self._pygame, self._place, None
         fullscreen = pygame.FULLSCREEN if self._settings.fullscreen else 0
+        open_at(place.position)
         if vsync:
             try:
-                return pygame.display.set_mode(size, pygame.SCALED | fullscreen, vsync=1)
+                window = pygame.display.set_mode(place.size, pygame.SCALED | fullscreen, display=place.screen, vsync=1)
             except pygame.error as error:
                 logger.warning("vsync was refused (%s)", error)
-        return pygame.display.set_mode(size, fullscreen)
+        if window is None:
+            window = pygame.display.set_mode(place.size, fullscreen, display=place.screen)
+        return window
 
     def _measure(self, flips: int = 60) -> Refresh:
         """Return what the intervals between flips tell.

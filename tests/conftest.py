@@ -12,7 +12,7 @@ from hypothesis import settings
 import perceptogram  # noqa: F401  (first: it settles how threads wait, before anything loads OpenMP)
 from realtime import lsl_config
 
-pytest_plugins = ["tests.mosquitto"]
+pytest_plugins = ["tests.mosquitto", "tests.virtual_screen"]
 
 # A busy machine may take any time over one example; what holds for all inputs is no matter of time.
 settings.register_profile("tests", deadline=None)

@@ -70,6 +70,7 @@ def register(app: typer.Typer) -> None:
                 outlets=streams.outlets,
                 show=streams.show if show_pictures else None,
                 window=not headless and settings.display.enabled,
+                beside=settings.stimulus if show_pictures else None,
             )
         print_rows(f"session in {out}", summary_rows(finished.summary))
 

@@ -154,12 +154,13 @@ def press(window, key):
 def test_keys(window, tmp_path):
     assert press(window, "s") == [], "there is nothing to save before the first drawing"
     assert press(window, "space") == [Pressed("pause")]
+    assert press(window, "escape") == [], "the first one only asks"
     assert press(window, "escape") == [Pressed("close")]
     assert press(window, "h") == []
     assert window.hide_shown
     assert press(window, "f") == []
     assert window.fullscreen
-    assert press(window, "f") == []
+    assert press(window, "escape") == [], "it only leaves the full screen"
     assert not window.fullscreen
     window.show(STATE, 100.1)
     (saved,) = press(window, "s")

@@ -85,11 +85,29 @@ def test_a_response_key_is_a_marker_with_the_key_and_its_time(screen):
 
 
 def test_escape_ends_the_run_and_says_how_far_it_came(screen):
-    presentation, outlet, told, completed = run(screen, {3: ["escape"]})
+    presentation, outlet, told, completed = run(screen, {3: ["escape", "escape"]})
     assert not completed
     assert [one.trial for one in presentation.shown] == [0, 1, 2, 3]
     assert outlet.markers[-1].extra == {"completed": False, "shown": 4}
     assert told[-1] == ("aborted", {"shown": 4})
+
+
+def test_escape_alone_only_asks_and_the_run_goes_on(screen, monkeypatch):
+    monkeypatch.setattr("stimuli.window.AGAIN_S", 0.2)
+    presentation, outlet, told, completed = run(screen, {3: ["escape"]})
+    assert completed
+    assert len(presentation.shown) == 10
+    assert [event for event, _ in told if event != "progress"] == ["paused", "resumed"]
+    paused, resumed = (marker.stamp for marker in outlet.markers if marker.kind in ("paused", "resumed"))
+    assert 0.1 < resumed - paused < 1.0
+    assert not any(one.flagged for one in presentation.shown[4:5])
+
+
+def test_escape_while_it_asks_ends_the_run(screen):
+    presentation, outlet, _, completed = run(screen, {3: ["escape"], "paused": ["escape"]})
+    assert not completed
+    assert len(presentation.shown) == 4
+    assert outlet.markers[-1].extra == {"completed": False, "shown": 4}
 
 
 def test_p_pauses_and_the_space_bar_goes_on_with_the_next_trial(screen):
