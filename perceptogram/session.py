@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from configs.output_folder import claim
 from configs.schema import Config, load_config, with_broker
 from perceptogram.decoding import decode
+from perceptogram.listening import Listeners
 from perceptogram.session_folder import FILES
 from perceptogram.streams import RECORDINGS, LiveStreams
 from realtime import session as live
@@ -37,7 +37,8 @@ from stimuli.pictures import choose_pictures, open_pictures
 
 __all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures"]
 
-T = TypeVar("T", Percept, Frame)
+WAITING: dict[type, int] = {Percept: 1000, Frame: 64}
+"""How many percepts and pictures wait for a script that does not keep up; older ones are dropped."""
 SHOW_PATIENCE_S = 30.0
 """How long `Session.show` waits for the window of what was shown."""
 
@@ -107,7 +108,7 @@ class Session:
         self._show_pictures, self._headless = show_pictures, headless
         self._streams = LiveStreams(self.config, self.bundle, self._out, show_pictures=show_pictures, headless=headless)
         self._lock = threading.Lock()
-        self._listeners: list[tuple[type, Callable[[Any], None]]] = []
+        self._listeners = Listeners(WAITING)
         self._asked: dict[int, Future[Percept | None]] = {}
         self._ready: Future[live.Session] = Future()
         self._thread = threading.Thread(target=self._decode, name="session", daemon=True)
@@ -147,18 +148,19 @@ class Session:
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
     def __iter__(self) -> Iterator[Percept]:
-        """Return each percept from now on, until the session ends: for scripts without asyncio."""
-        waiting: queue.SimpleQueue[Percept | None] = queue.SimpleQueue()
-        self._listen(Percept, waiting.put)
-        return iter(waiting.get, None)
+        """Return each percept from now on, until the session ends: for scripts without asyncio.
+
+        The newest `WAITING` wait for a loop that does not keep up; a loop that ends early is forgotten.
+        """
+        return self._listeners.plain(Percept)
 
     def percepts(self) -> AsyncIterator[Percept]:
-        """Return each percept from now on, until the session ends."""
-        return self._items(Percept)
+        """Return each percept from now on, until the session ends; waiting as in a plain loop."""
+        return self._listeners.awaited(Percept)
 
     def frames(self) -> AsyncIterator[Frame]:
         """Return each picture as it is painted from now on, previews and final ones, until the session ends."""
-        return self._items(Frame)
+        return self._listeners.awaited(Frame)
 
     async def show(self, picture: str) -> Percept | None:
         """Show a picture now and return what was decoded from it, all its repeats together.
@@ -219,35 +221,6 @@ class Session:
         """End the session; what is still being painted is finished."""
         self._streams.source.close()
 
-    def _items(self, kind: type[T]) -> AsyncIterator[T]:
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Queue[T | None] = asyncio.Queue()
-
-        def hear(item: T | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the script's loop may have ended before the session
-                loop.call_soon_threadsafe(waiting.put_nowait, item)
-
-        async def items() -> AsyncIterator[T]:
-            while (item := await waiting.get()) is not None:
-                yield item
-
-        self._listen(kind, hear)
-        return items()
-
-    def _listen(self, kind: type[T], hear: Callable[[T | None], None]) -> None:
-        """Have `hear` called with every item of a kind from now on, and with None at the end."""
-        with self._lock:
-            if self._over:
-                hear(None)
-            else:
-                self._listeners.append((kind, hear))
-
-    def _tell(self, kind: type, item: Percept | Frame | None) -> None:
-        with self._lock:
-            for wanted, hear in self._listeners:
-                if wanted is kind:
-                    hear(item)
-
     def _hear(self, event: live.SessionEvent) -> None:
         """Pass on one event of the session; called in its thread."""
         match event:
@@ -256,12 +229,12 @@ class Session:
                 if stamp - self._first >= self._ready.result().pipeline.settle_s:
                     self._settled.set()
             case live.Decoded(percept):
-                self._tell(Percept, percept)
+                self._listeners.tell(percept)
                 self._answer(event.epoch.marker.extra.get("demand"), percept)
             case Refused(_, marker):
                 self._answer(marker.extra.get("demand"), None)
             case Frame():
-                self._tell(Frame, event)
+                self._listeners.tell(event)
 
     def _answer(self, demand: object, percept: Percept | None) -> None:
         with self._lock:
@@ -299,8 +272,7 @@ class Session:
         finally:
             self._over = True
             self._settled.set()
-            for kind in (Percept, Frame):
-                self._tell(kind, None)
+            self._listeners.end()
             for seen in list(self._asked.values()):
                 if not seen.done():
                     seen.set_result(None)

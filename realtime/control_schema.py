@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from configs.schema import MAX_STEPS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -37,7 +39,7 @@ class Command:
         The sender's; a command that comes twice under one id takes effect once.
     name, args
         What to do: ``mark`` has ``text``, ``show`` has ``picture``, ``set_threshold`` has ``confidence`` (0 to 1),
-        ``set_steps`` has ``steps`` (1 to 50); the others have no arguments.
+        ``set_steps`` has ``steps`` (1 to `MAX_STEPS`); the others have no arguments.
     """
 
     id: str
@@ -80,7 +82,7 @@ class _ThresholdArgs(_Message):
 
 
 class _StepsArgs(_Message):
-    steps: Annotated[int, Field(ge=1, le=50)]
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)]
 
 
 class _PlainCommand(_Message):

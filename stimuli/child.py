@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 STOP = "stop"
 FIRST = -10
 """Niceness of a process that must not be late."""
+KEPT = 32
+"""Newest reports of each kind that are kept: a child that reports for hours takes no more memory than this."""
 Report = Callable[..., None]
 
 
@@ -53,40 +56,34 @@ class ChildProcess:
             env=os.environ | {"PYTHONPATH": path} | dict(environment or {}),
         )
         self._changed = threading.Condition()
-        self._reports: list[dict[str, Any]] = []
+        self._reports: dict[str, deque[dict[str, Any]]] = {}
+        self._counts: Counter[str] = Counter()
         self._ended = False
         self._reader = threading.Thread(target=self._read, name=f"reports of {module}", daemon=True)
         self._reader.start()
 
-    def reports(self, event: str | None = None) -> list[dict[str, Any]]:
-        """Return everything reported so far, or only reports of one kind."""
-        with self._changed:
-            return [report for report in self._reports if event is None or report["event"] == event]
-
     def latest(self, event: str) -> dict[str, Any] | None:
         """Return the last report of a kind, or None."""
-        found = self.reports(event)
-        return found[-1] if found else None
+        with self._changed:
+            kept = self._reports.get(event)
+            return kept[-1] if kept else None
 
     def wait_for(self, event: str, timeout_s: float, count: int = 1) -> dict[str, Any]:
-        """Return report number `count` of a kind, as soon as it is there.
+        """Return report number `count` of a kind, as soon as it is there; the oldest kept where that one is gone.
 
         Raises
         ------
         ChildError
             If the child ends before, with its own words where it left some, or does not report in time.
         """
-
-        def found() -> list[dict[str, Any]]:
-            return [report for report in self._reports if report["event"] == event]
-
         with self._changed:
-            self._changed.wait_for(lambda: len(found()) >= count or self._ended, timeout_s)
-            if len(found()) >= count:
-                return found()[count - 1]
+            self._changed.wait_for(lambda: self._counts[event] >= count or self._ended, timeout_s)
+            if self._counts[event] >= count:
+                kept = self._reports[event]
+                return kept[max(0, count - 1 - self._counts[event] + len(kept))]
             if self._ended:
-                errors = [report.get("text", "") for report in self._reports if report["event"] == "error"]
-                why = errors[-1] if errors else f"exit code {self._process.wait()}"
+                error = self._reports.get("error")
+                why = error[-1].get("text", "") if error else f"exit code {self._process.wait()}"
                 msg = f"{self._module} ended before {event!r}: {why}"
             else:
                 msg = f"{self._module} did not report {event!r} within {timeout_s:g} s"
@@ -156,7 +153,9 @@ class ChildProcess:
             if not isinstance(report, dict) or "event" not in report:
                 report = {"event": "output", "text": line.rstrip("\n")}
             with self._changed:
-                self._reports.append(report | {"received": time.monotonic()})
+                kind = str(report["event"])
+                self._counts[kind] += 1
+                self._reports.setdefault(kind, deque(maxlen=KEPT)).append(report | {"received": time.monotonic()})
                 self._changed.notify_all()
         with self._changed:
             self._ended = True

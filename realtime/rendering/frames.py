@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from configs.schema import MAX_STEPS
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from realtime.bundle import EmbeddingSpace
@@ -31,6 +34,11 @@ class RenderRequest:
         LSL clock times of the stages so far; frames carry them on.
     start
         float16 ``[4, h, w]``: the latent to start from, as the low-level map predicts it; None for pure noise.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be painted: not one embedding, values that are not finite, no steps or more than `MAX_STEPS`.
     """
 
     trial: int
@@ -39,6 +47,20 @@ class RenderRequest:
     steps: int
     ledger: Mapping[str, float] = field(default_factory=dict)
     start: NDArray[np.float16] | None = None
+
+    def __post_init__(self) -> None:
+        embedding = np.asarray(self.embedding, dtype=np.float32, order="C")
+        object.__setattr__(self, "embedding", embedding)
+        wrong = None
+        if embedding.ndim != 1 or not np.isfinite(embedding).all():
+            wrong = f"needs one embedding of finite values (given: shape {list(embedding.shape)})"
+        elif not 1 <= self.steps <= MAX_STEPS:
+            wrong = f"can take 1 to {MAX_STEPS} steps (given: {self.steps})"
+        elif self.start is not None and not (self.start.ndim == 3 and np.isfinite(self.start).all()):
+            wrong = f"needs a start [channels, h, w] of finite values (given: shape {list(self.start.shape)})"
+        if wrong is not None:
+            msg = f"trial {self.trial}: a picture {wrong}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from multiprocessing import connection, get_context
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from realtime.mailbox import Mailbox
 from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.frames import Beat, Failed, Frame, Origin, Ready, RenderRequest, RenderState, Report
@@ -96,18 +94,13 @@ class RenderWorker(FrameQueue):
         Raises
         ------
         ValueError
-            If the request cannot be painted: wrong dimensions, values that are not finite, no steps.
+            If its embedding is of another size than the generator's.
         """
-        embedding = np.ascontiguousarray(request.embedding, dtype=np.float32)
-        if embedding.ndim != 1 or (self._space is not None and len(embedding) != self._space.dims):
-            wanted = "[dims]" if self._space is None else f"[{self._space.dims}]"
-            msg = f"trial {request.trial}: embedding of shape {list(embedding.shape)}, the generator wants {wanted}"
+        if self._space is not None and len(request.embedding) != self._space.dims:
+            given, wanted = list(request.embedding.shape), f"[{self._space.dims}]"
+            msg = f"trial {request.trial}: embedding of shape {given}, the generator wants {wanted}"
             raise ValueError(msg)
-        if not np.isfinite(embedding).all() or request.steps < 1:
-            msg = f"trial {request.trial}: needs a finite embedding and at least one step (given: {request.steps})"
-            raise ValueError(msg)
-        kept = RenderRequest(request.trial, embedding, request.seed, request.steps, dict(request.ledger))
-        self._submitted = self._requests.put(kept)
+        self._submitted = self._requests.put(request)
         return self._submitted
 
     def wait_ready(self, timeout_s: float) -> EmbeddingSpace:

@@ -31,7 +31,14 @@ def gradient(height=48, width=64):
     return np.stack([rows * 4, columns * 3, np.full_like(rows, 90)], axis=-1).astype(np.uint8)
 
 
-@given(hnp.arrays(np.float32, st.integers(1, 64)), st.integers(0, 2**31), st.integers(1, 50))
+FINITE = {"allow_nan": False, "allow_infinity": False}
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(1, 64), elements=st.floats(width=32, **FINITE)),
+    st.integers(0, 2**31),
+    st.integers(1, 50),
+)
 def test_requests_keep_all_their_bits(embedding, seed, steps):
     job = read_job(request_json("P01", "abc", 3, RenderRequest(7, embedding, seed, steps)))
     asked = job.to_request()
@@ -41,7 +48,11 @@ def test_requests_keep_all_their_bits(embedding, seed, steps):
     assert asked.start is None
 
 
-@given(st.integers(1, 16).flatmap(lambda side: hnp.arrays(np.float16, (4, side, side))))
+@given(
+    st.integers(1, 16).flatmap(
+        lambda side: hnp.arrays(np.float16, (4, side, side), elements=st.floats(width=16, **FINITE))
+    )
+)
 def test_a_layout_keeps_all_its_bits(start):
     asked = RenderRequest(7, np.zeros(3, np.float32), 0, 1, start=start)
     found = read_job(request_json("P01", "abc", 3, asked)).to_request().start

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_generator import SPACE, TinyGenerator, picky, tiny, unpreparable
+from tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny, unpreparable
 
-from configs.schema import RenderSettings
+from configs.schema import MAX_STEPS, RenderSettings
 from realtime.bundle import EmbeddingSpace
 from realtime.rendering.frame_queue import KEPT_FRAMES
 from realtime.rendering.frames import Origin, RenderRequest
@@ -120,7 +120,7 @@ def test_submitting_never_waits_for_a_frozen_renderer(worker):
 
 
 def test_stale_work_is_abandoned_between_steps(worker):
-    stale = worker.submit(request(1, steps=2000))
+    stale = worker.submit(request(1, steps=MAX_STEPS))
     until(worker, worker.frames)
     last = worker.submit(request(2, steps=1))
     frames = until_final(worker, last)
@@ -128,8 +128,9 @@ def test_stale_work_is_abandoned_between_steps(worker):
 
 
 def test_frames_nobody_fetches_do_not_pile_up(worker):
-    last = worker.submit(request(3, steps=KEPT_FRAMES + 20))
-    until(worker, lambda: worker.state.kind == "ready")
+    for _ in range(2):
+        last = worker.submit(request(3, steps=KEPT_FRAMES // 2 + 10))
+        until(worker, lambda: worker.state.kind == "ready")
     frames = worker.frames()
     assert len(frames) <= KEPT_FRAMES
     assert frames[-1].request == last
@@ -174,7 +175,7 @@ def test_nothing_is_spared_by_default(worker):
 def test_dead_or_hung_renderer_comes_back_and_paints_what_was_asked(monkeypatch):
     with RenderWorker(RenderSettings(), picky, threads=1) as worker:
         worker.wait_ready(PATIENCE_S)
-        worker.submit(request(7, steps=3000))
+        worker.submit(request(7, steps=MAX_STEPS, seed=SLOW))
         until(worker, worker.frames)
         dead = worker.pid
         os.kill(dead, signal.SIGKILL)
@@ -224,15 +225,27 @@ def test_renderer_that_cannot_start_says_why():
 @pytest.mark.parametrize(
     ("embedding", "steps", "complaint"),
     [
-        (np.zeros(3), 1, r"shape \[3\], the generator wants \[8\]"),
-        (np.zeros((1, 8)), 1, r"shape \[1, 8\]"),
-        (np.full(8, np.nan), 1, "finite embedding"),
-        (np.zeros(8), 0, r"at least one step \(given: 0\)"),
+        (np.zeros((1, 8)), 1, r"one embedding of finite values \(given: shape \[1, 8\]\)"),
+        (np.float32(1), 1, r"one embedding of finite values \(given: shape \[\]\)"),
+        (np.full(8, np.nan), 1, "one embedding of finite values"),
+        (np.zeros(8), 0, r"1 to 50 steps \(given: 0\)"),
+        (np.zeros(8), 10_000, r"1 to 50 steps \(given: 10000\)"),
     ],
 )
-def test_requests_that_cannot_be_painted_are_refused(worker, embedding, steps, complaint):
+def test_requests_that_cannot_be_painted_are_refused(embedding, steps, complaint):
     with pytest.raises(ValueError, match=complaint):
-        worker.submit(RenderRequest(1, embedding, 0, steps))
+        RenderRequest(1, embedding, 0, steps)
+
+
+def test_a_start_that_is_no_latent_is_refused():
+    for start in (np.zeros((4, 8), np.float16), np.full((4, 8, 8), np.inf, np.float16)):
+        with pytest.raises(ValueError, match=r"needs a start \[channels, h, w\] of finite values"):
+            replace(request(1), start=start)
+
+
+def test_a_request_of_another_size_is_refused(worker):
+    with pytest.raises(ValueError, match=r"shape \[3\], the generator wants \[8\]"):
+        worker.submit(RenderRequest(1, np.zeros(3), 0, 1))
 
 
 def test_spaces_must_be_the_same_in_all_but_size():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import numpy as np
 
@@ -43,10 +44,10 @@ class TinyGenerator:
         self._scheduler.set_timesteps(steps)
         latents = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
         condition = torch.from_numpy(embedding)[None, None] * 10
-        for time in self._scheduler.timesteps:
+        for noise_level in self._scheduler.timesteps:
             with torch.inference_mode():
-                clean = self._unet(latents, time, condition).sample
-                latents = self._scheduler.step(clean, time, latents).prev_sample
+                clean = self._unet(latents, noise_level, condition).sample
+                latents = self._scheduler.step(clean, noise_level, latents).prev_sample
             yield ((clean[0].permute(1, 2, 0) / 4 + 0.5).clamp(0, 1) * 255).byte().numpy()
 
 
@@ -66,8 +67,14 @@ def unpreparable(settings):
     return Unpreparable()
 
 
+SLOW = 16
+
+
 class Picky:
-    """Raises on seed 13, ends early on 14, kills its process on 15; otherwise paints the embedding's first value."""
+    """Raises on seed 13, ends early on 14, kills its process on 15, takes its time on `SLOW`.
+
+    It paints the embedding's first value.
+    """
 
     space = SPACE
 
@@ -81,6 +88,7 @@ class Picky:
         if seed == 15:
             os.kill(os.getpid(), signal.SIGKILL)
         for _ in range(steps - 1 if seed == 14 else steps):
+            time.sleep(0.2 if seed == SLOW else 0)
             yield np.full((8, 8, 3), int(abs(embedding[0]) * 50) % 256, np.uint8)
 
 
