@@ -4,18 +4,23 @@ The slot is shared memory of fixed size, so it cannot grow; the writer takes no 
 reader that was stopped or killed in the middle of reading. A digest over number and content tells the reader whether it
 saw a whole item; a half-written one counts as "nothing new yet", and the writer wakes the reader when it is whole.
 The slot keeps its item: a reader that replaces a dead one finds there what was last asked for.
+Neither the memory nor the pipe that wakes the reader has a name, so nothing is left of them however their processes end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import pickle
 import struct
+from multiprocessing import connection
 from multiprocessing.context import SpawnContext
 from typing import Any
 
 _HEADER = struct.Struct("<QQ16s")  # number of the item, bytes of content, digest of both
 _COUNTS = struct.Struct("<QQ")
+_CALLS = 1 << 16  # what a pipe holds
 
 
 class Mailbox:
@@ -32,7 +37,9 @@ class Mailbox:
     def __init__(self, capacity: int, context: SpawnContext) -> None:
         self._capacity = capacity
         self._shared = context.RawArray("B", _HEADER.size + capacity)
-        self._posted = context.Semaphore(0)
+        self._woken, self._waking = context.Pipe(duplex=False)
+        for end in (self._woken, self._waking):
+            os.set_blocking(end.fileno(), False)
         self._number = 0
 
     def put(self, item: Any) -> int:
@@ -52,7 +59,8 @@ class Mailbox:
         slot = memoryview(self._shared).cast("B")
         slot[_HEADER.size : _HEADER.size + len(content)] = content
         slot[: _HEADER.size] = counts + _digest(counts, content)
-        self._posted.release()
+        with contextlib.suppress(BlockingIOError):  # a pipe that is full will wake the reader all the same
+            os.write(self._waking.fileno(), b".")
         return self._number
 
     def newest(self, after: int) -> tuple[int, Any] | None:
@@ -71,9 +79,9 @@ class Mailbox:
         found = self.newest(after)
         if found is not None:
             return found
-        if self._posted.acquire(timeout=timeout_s):
-            while self._posted.acquire(block=False):  # one look answers every earlier call
-                pass
+        if connection.wait([self._woken], timeout_s):
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._woken.fileno(), _CALLS)  # one look answers every earlier call
         return self.newest(after)
 
 

@@ -1,5 +1,10 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -74,3 +79,33 @@ def test_items_cross_processes_whole_while_the_writer_never_pauses():
     theirs.close()
     assert verdict == "whole"
     assert 1 <= count <= 20000
+
+
+def test_the_writer_never_waits_and_a_late_reader_still_gets_the_newest():
+    box = Mailbox(1000, CONTEXT)
+    for number in range(100_000):
+        box.put(number)
+    assert box.wait(0, 0.0) == (100_000, 99_999)
+    assert box.wait(100_000, 0.0) is None
+    box.put("after")
+    assert box.wait(100_000, 1.0) == (100_001, "after")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="shows its shared memory nowhere")
+def test_killed_with_all_its_helpers_it_leaves_nothing_in_shared_memory():
+    program = (
+        "import multiprocessing, sys, time\n"
+        "from realtime.mailbox import Mailbox\n"
+        "box = Mailbox(1 << 18, multiprocessing.get_context('spawn'))\n"
+        "box.put('hello')\n"
+        "print('there', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
+    with owner:
+        assert owner.stdout.readline() == b"there\n"
+        mapped = Path(f"/proc/{owner.pid}/maps").read_text().splitlines()
+        os.killpg(owner.pid, signal.SIGKILL)
+    shared = {int(line.split()[4]) for line in mapped if "/dev/shm/" in line}
+    assert shared, "it holds its slot there"
+    assert [file.name for file in os.scandir("/dev/shm") if file.inode() in shared] == []
