@@ -12,7 +12,7 @@ from configs.errors import InputError
 from configs.schema import Config
 from perceptogram import __version__
 from realtime.bundle import Bundle
-from realtime.outlets import EMBEDDINGS_TYPE, PERCEPTS_TYPE, PerceptOutlets
+from realtime.outlets import PerceptOutlets
 from realtime.recorder import Recorder, Wanted
 from realtime.sources.base import Notice
 from realtime.sources.lsl import LslSource
@@ -94,12 +94,11 @@ class LiveStreams:
             opened.callback(self.source.close)
             self.outlets = opened.enter_context(PerceptOutlets(self.config.name, self._bundle.space, __version__))
             if self._record is not None:
-                spec, name = self.source.spec, self.config.name
+                self._recorded = self._read()
                 wanted = [
-                    Wanted(spec.name, spec.type, spec.source_id or None),
+                    self._recorded,
                     Wanted(markers.name, markers.type, markers.source_id),
-                    Wanted(f"{name} percepts", PERCEPTS_TYPE),
-                    Wanted(f"{name} embeddings", EMBEDDINGS_TYPE),
+                    *(Wanted(uid=uid) for uid in self.outlets.uids),
                 ]
                 self.recorder = Recorder(self._record / RECORDING, wanted)
                 self.recorder.start()
@@ -132,9 +131,17 @@ class LiveStreams:
             self.presenter.say(f"{SHOW}{picture}")
             return self._demands
 
+    def _read(self) -> Wanted:
+        """Return what the session reads: that outlet and no other of its name is recorded."""
+        spec = self.source.spec
+        return Wanted(spec.name, spec.type, spec.source_id or None, uid=self.source.uid)
+
     def _recorder_notices(self) -> list[Notice]:
-        """Return what the recorder has to report, a dead one replaced."""
+        """Return what the recorder has to report, a dead one replaced; keep it at the outlet that is read."""
         assert self.recorder is not None
+        if self._recorded != self._read():
+            before, self._recorded = self._recorded, self._read()
+            self.recorder.add(self._recorded, instead_of=before)
         told = [notice for notice in self.recorder.notices() if notice.kind != "recording"]
         return [replace(notice, text=f"recorder: {notice.text}") for notice in told]
 

@@ -4,7 +4,7 @@ The slot is shared memory of fixed size, so it cannot grow; the writer takes no 
 reader that was stopped or killed in the middle of reading. A digest over number and content tells the reader whether it
 saw a whole item; a half-written one counts as "nothing new yet", and the writer wakes the reader when it is whole.
 The slot keeps its item: a reader that replaces a dead one finds there what was last asked for.
-Neither the memory nor the pipe that wakes the reader has a name, so nothing is left of them however their processes end.
+Neither the memory nor the pipe that wakes the reader has a name: nothing is left of them, however processes end.
 """
 
 from __future__ import annotations

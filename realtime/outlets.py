@@ -67,6 +67,11 @@ class PerceptOutlets:
         self._percepts: pylsl.StreamOutlet | None = pylsl.StreamOutlet(percepts)
         self._embeddings: pylsl.StreamOutlet | None = pylsl.StreamOutlet(embeddings)
 
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The outlets' own ids: a session of the same name elsewhere has others."""
+        return tuple(outlet.get_info().uid() for outlet in (self._percepts, self._embeddings) if outlet is not None)
+
     def push(self, percept: Percept, stamp: float | None = None) -> None:
         """Send one percept.
 

@@ -8,6 +8,7 @@ call, so a writer that is killed leaves whole chunks and at most one broken one 
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET, BOUNDARY, STREAM_FOOTER = range(1, 7)
+COPIED = 1 << 20
 BOUNDARY_ID = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")
 
 
@@ -30,30 +32,44 @@ class XdfWriter:
     ----------
     path
         Must not exist: a recording is never overwritten.
+    resume_at
+        Go on in a file that exists, behind its first so many bytes; what follows them is cut off.
 
     Raises
     ------
     FileExistsError
-        If there is a file of that name.
+        If there is a file of that name and nothing is to be resumed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("xb", buffering=0)
-        self._file.write(b"XDF:")
-        self._chunk(FILE_HEADER, b'<?xml version="1.0"?><info><version>1.0</version></info>')
+    def __init__(self, path: Path, resume_at: int | None = None) -> None:
+        if resume_at is not None:
+            self._file = path.open("r+b", buffering=0)
+            self._file.truncate(resume_at)
+            self._file.seek(resume_at)
+            return
+        self._file = path.open("x+b", buffering=0)
+        try:
+            self._write(b"XDF:")
+            self._chunk(FILE_HEADER, b'<?xml version="1.0"?><info><version>1.0</version></info>')
+        except OSError:
+            self._file.close()
+            path.unlink()  # a file without a beginning is none
+            raise
 
     def stream_header(self, stream: int, xml: str) -> None:
         """Begin a stream: its number and its metadata as LSL gives them."""
         self._chunk(STREAM_HEADER, struct.pack("<I", stream) + xml.encode())
 
-    def numbers(self, stream: int, stamps: Sequence[float], samples: NDArray[Any]) -> None:
+    def numbers(self, stream: int, stamps: Sequence[float] | NDArray[np.float64], samples: NDArray[Any]) -> None:
         """Write samples ``[n, channels]`` of a stream of numbers, in its own type, and their stamps in seconds."""
         row = np.dtype([("bytes", "u1"), ("stamp", "<f8"), ("values", samples.dtype, (samples.shape[1],))])
         rows = np.empty(len(stamps), row)
         rows["bytes"], rows["stamp"], rows["values"] = 8, stamps, samples
         self._samples(stream, len(rows), rows.tobytes())
 
-    def texts(self, stream: int, stamps: Sequence[float], samples: Sequence[Sequence[str]]) -> None:
+    def texts(
+        self, stream: int, stamps: Sequence[float] | NDArray[np.float64], samples: Sequence[Sequence[str]]
+    ) -> None:
         """Write samples of a stream of text with a stamp for each, in seconds."""
         parts = []
         for stamp, values in zip(stamps, samples, strict=True):
@@ -83,6 +99,25 @@ class XdfWriter:
         """Return once everything is on the disk itself, safe from a power cut."""
         os.fsync(self._file.fileno())
 
+    @property
+    def deleted(self) -> bool:
+        """Whether the file is in no folder any more."""
+        return os.fstat(self._file.fileno()).st_nlink == 0
+
+    def save_again(self, path: Path) -> None:
+        """Put a file that was deleted back as `path`, which must not exist, with all that it held, and go on in it."""
+        copy = path.open("x+b", buffering=0)
+        try:
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, copy, COPIED)
+        except OSError:
+            copy.close()
+            path.unlink()
+            self._file.seek(0, os.SEEK_END)
+            raise
+        self._file.close()
+        self._file = copy
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -91,13 +126,17 @@ class XdfWriter:
         self._chunk(SAMPLES, struct.pack("<I", stream) + _length(count) + body)
 
     def _chunk(self, tag: int, content: bytes) -> None:
-        data = memoryview(chunk_bytes(tag, content))
+        self._write(chunk_bytes(tag, content))
+
+    def _write(self, content: bytes) -> None:
+        data = memoryview(content)
         begun = self._file.tell()
         try:
             while data:
                 data = data[self._file.write(data) :]
         except OSError:
             self._file.truncate(begun)  # a full disk must not leave half a chunk
+            self._file.seek(begun)
             raise
 
 

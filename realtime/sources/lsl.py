@@ -76,6 +76,10 @@ class LslSource:
 
     Attributes
     ----------
+    spec
+        What the stream is.
+    uid
+        Of the outlet that is read at present; another one after the stream was restarted.
     watch
         Asked four times a second, whether samples come or not, for notices to yield among the events: whoever must not
         die unnoticed, such as a recorder, is looked after in this way.
@@ -135,6 +139,7 @@ class LslSource:
             elif isinstance(message, (Marker, Notice)):
                 yield message
             elif isinstance(message, Opened):
+                self.uid = message.uid
                 last_data, silent = now, False
                 yield self._notice(*(RESTARTED if replaced else RECONNECTED))
                 replaced = False
@@ -155,6 +160,7 @@ class LslSource:
         while True:
             message = self._receive(STARTING_S)
             if isinstance(message, Opened):
+                self.uid = message.uid
                 return message.spec
             if isinstance(message, Failed):
                 raise SourceError(message.text)

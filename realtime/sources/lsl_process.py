@@ -173,7 +173,7 @@ def _read_samples(
                 raise SourceError(msg) from None
             info = None
             continue
-        send(Opened(selection.spec))
+        send(Opened(selection.spec, description.uid))
         if known is None:
             go.wait()
             inlet.flush()  # what was sent before anybody listened is stale

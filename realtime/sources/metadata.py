@@ -91,6 +91,7 @@ class Wanted:
     type: str | None = None
     source_id: str | None = None
     host: str | None = None
+    uid: str | None = None
 
     @classmethod
     def by(cls, settings: StreamSettings | MarkerSettings) -> Wanted:
@@ -104,10 +105,11 @@ class Wanted:
             and (self.type is None or self.type.casefold() == stream.type.casefold())
             and self.source_id in (None, stream.source_id)
             and self.host in (None, stream.host)
+            and self.uid in (None, stream.uid)
         )
 
     def __str__(self) -> str:
-        given = {"name": self.name, "type": self.type, "source_id": self.source_id, "host": self.host}
+        given = {"name": self.name, "type": self.type, "source_id": self.source_id, "host": self.host, "uid": self.uid}
         return ", ".join(f"{key} {value!r}" for key, value in given.items() if value is not None) or "anything"
 
 

@@ -31,9 +31,10 @@ class Begin:
 
 @dataclass(frozen=True)
 class Opened:
-    """The EEG stream is open and flushed; chunks follow."""
+    """The EEG stream is open and flushed; chunks follow. `uid` is its outlet's."""
 
     spec: StreamSpec
+    uid: str
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import pytest
 import pyxdf
@@ -9,6 +11,7 @@ from configs.schema import Config, StreamSettings
 from realtime.sources.readers.xdf_chunks import whole_chunks
 from realtime.sources.recording import open_recording
 from realtime.xdf import XdfWriter
+from realtime.xdf_contents import contents
 
 INFO = """<info><name>{name}</name><type>EEG</type><channel_count>{channels}</channel_count>
 <nominal_srate>{rate}</nominal_srate><channel_format>{format}</channel_format></info>"""
@@ -104,24 +107,67 @@ def test_a_file_is_never_overwritten(tmp_path):
     assert (tmp_path / "file.xdf").read_bytes() == b"precious"
 
 
-def test_a_full_disk_leaves_whole_chunks():
-    writer = XdfWriter.__new__(XdfWriter)
-    written = []
+def test_a_full_disk_leaves_whole_chunks_and_is_gone_on_with(tmp_path):
+    path = tmp_path / "file.xdf"
+    writer = XdfWriter(path)
+    writer.stream_header(1, INFO.format(name="amp", channels=2, rate=10, format="float32"))
+    writer.numbers(1, np.arange(1.0, 11.0), np.zeros((10, 2), np.float32))
+    size = path.stat().st_size
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, unlimited[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.numbers(1, np.arange(11.0, 21.0), np.zeros((10, 2), np.float32))
+        assert path.stat().st_size == size
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    writer.numbers(1, np.arange(21.0, 31.0), np.zeros((10, 2), np.float32))
+    writer.close()
+    assert len(load(path)["amp"]["time_stamps"]) == 20
 
-    class Full:
-        def tell(self):
-            return len(written)
 
-        def write(self, data):
-            if len(data) <= 50:
-                raise OSError(28, "No space left on device")
-            written.extend(data[:50])
-            return 50
+def test_where_there_is_no_room_for_a_beginning_there_is_no_file(tmp_path):
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, unlimited[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            XdfWriter(tmp_path / "file.xdf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert not (tmp_path / "file.xdf").exists()
 
-        def truncate(self, size):
-            del written[size:]
 
-    writer._file = Full()
-    with pytest.raises(OSError, match="No space left"):
-        writer.numbers(1, np.arange(10.0), np.zeros((10, 2), np.float32))
-    assert written == []
+@pytest.mark.parametrize("format_", ["float32", "double64", "int16", "string"])
+@pytest.mark.parametrize("footer", [False, True])
+def test_what_a_file_holds_is_found_and_gone_on_with(tmp_path, format_, footer):
+    path = tmp_path / "file.xdf"
+    info = INFO.format(name="amp", channels=2, rate=10, format=format_)
+    stamps = np.arange(1.0, 31.0)
+    values = [[f"a{n}", "é" * n] for n in range(30)]
+    samples = values if format_ == "string" else np.arange(60).reshape(30, 2).astype(TYPES[format_])
+
+    def write(writer, part):
+        put = writer.texts if format_ == "string" else writer.numbers
+        put(3, stamps[part], samples[part])
+
+    writer = XdfWriter(path)
+    writer.stream_header(3, info)
+    writer.clock_offset(3, 5.0, 0.25)
+    for part in (slice(0, 10), slice(10, 20)):
+        write(writer, part)
+    if footer:
+        writer.stream_footer(3, 1.0, 20.0, 20, [])
+    writer.close()
+    path.write_bytes(path.read_bytes() + b"\x04half")
+    with path.open("rb") as file:
+        size, streams = contents(file)
+    assert [(held.first, held.last, held.count, held.offsets) for held in streams.values()] == [
+        (1.0, 20.0, 20, [(5.0, 0.25)])
+    ]
+    assert (streams[3].stream.name, streams[3].stream.format) == ("amp", format_)
+    writer = XdfWriter(path, resume_at=size)
+    write(writer, slice(20, 30))
+    writer.close()
+    read = load(path)["amp"]
+    assert len(read["time_stamps"]) == 30
+    np.testing.assert_array_equal(read["time_series"], samples)
