@@ -42,7 +42,7 @@ class TimedChunk:
 
 @dataclass(frozen=True)
 class Hole:
-    """A place where the time axis is broken: samples were lost or, where `lost` is 0, the clock stepped.
+    """A place where the time axis is broken: samples were lost or, where `lost` is 0, their times do not go on.
 
     Attributes
     ----------
@@ -54,12 +54,15 @@ class Hole:
         Time of the first sample after the hole, in seconds on the LSL clock.
     retroactive
         Whether samples from `index` on had been handed out already; their numbers were too low by `lost`.
+    cause
+        What happened, where it is not that samples were lost.
     """
 
     index: int
     lost: int
     stamp: float
     retroactive: bool = False
+    cause: str = "clock stepped"
 
 
 @dataclass(frozen=True)

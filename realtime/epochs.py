@@ -102,6 +102,15 @@ class Retracted:
     reason: str
 
 
+@dataclass(frozen=True)
+class Span:
+    """Time from `start` to `stop`, in seconds on the LSL clock, that somebody marked as not to be used, and why."""
+
+    start: float
+    stop: float
+    reason: str
+
+
 EpochEvent = Opened | Samples | Closed | Refused | Retracted
 
 
@@ -176,21 +185,26 @@ class EpochBuilder:
         self._channels = tuple(channels)
         self._piece = max(1, round(rate_hz))
         memory = round(MEMORY_S * rate_hz) + abs(self._offset) + self.n_times + self._piece
+        self._memory_s = memory / rate_hz
         self._history = History(memory)
         self._breaks: deque[_Break] = deque()
         self._waiting: list[tuple[int, Marker]] = []
         self._open: list[_Window] = []
         self._closed: deque[_Window] = deque()
+        self._spans: list[Span] = []
         self._trials = 0
 
-    def push(self, item: TimedChunk | Hole | Marker) -> list[EpochEvent]:
-        """Return what follows from the next samples, hole or marker."""
+    def push(self, item: TimedChunk | Hole | Marker | Span) -> list[EpochEvent]:
+        """Return what follows from the next samples, hole, marker or span."""
         if isinstance(item, Marker):
             self._waiting.append((self._trials, item))
             self._trials += 1
             return self._open_windows()
         if isinstance(item, Hole):
             return self._hole(item)
+        if isinstance(item, Span):
+            self._spans = [span for span in self._spans if span.stop >= item.start - self._memory_s] + [item]
+            return []
         return self._samples(item)
 
     def finish(self) -> list[EpochEvent]:
@@ -232,7 +246,7 @@ class EpochBuilder:
         return events
 
     def _hole(self, hole: Hole) -> list[EpochEvent]:
-        what = f"{hole.lost} samples lost" if hole.lost else "clock stepped"
+        what = f"{hole.lost} samples lost" if hole.lost else hole.cause
         reason = f"{what} at {hole.stamp:.3f} s, in the window or too soon before it"
         start, stop = -(-(hole.index - hole.lost) // self._factor), -(-hole.index // self._factor)
         if not hole.retroactive:
@@ -307,6 +321,8 @@ class EpochBuilder:
                 "the stream's rate is wrong"
             )
             return Refused(window.trial, window.marker, reason)
+        if marked := [span for span in self._spans if span.start <= times[-1] and span.stop >= times[0]]:
+            return Refused(window.trial, window.marker, marked[0].reason)
         flags = artefact_flags(samples, self._artefacts, self._channels)
         if flags and self._artefacts.drop:
             return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}")

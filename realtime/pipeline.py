@@ -11,7 +11,7 @@ import numpy as np
 from configs.errors import InputError
 from configs.schema import Config
 from realtime.axis import Fault, Hole, TimedChunk
-from realtime.epochs import EpochBuilder, EpochEvent
+from realtime.epochs import EpochBuilder, EpochEvent, Span
 from realtime.filters import FilterChain
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.timeline import WARM_UP_S, Timeline
@@ -110,9 +110,14 @@ class Pipeline:
             yield item
         elif isinstance(item, Marker):
             yield from self._check_marker(item)
-            if self.is_stimulus(item):
+            if item.is_bad:
+                start, stop = item.stamp, item.stamp + item.duration_s
+                yield from self._cut(Span(start, stop, f"{item.kind} marked from {start:.3f} to {stop:.3f} s"))
+            elif self.is_stimulus(item):
                 yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
+            if item.after_pause:
+                yield from self._take()
             self._waiting.append(item)
             if self._is_enough(sum(len(chunk.stamps) for chunk in self._waiting)):
                 yield from self._take()
@@ -150,7 +155,7 @@ class Pipeline:
                 self._newest = float(timed.times[-1])
                 yield from self._cut(self._filters.push(timed))
 
-    def _cut(self, item: TimedChunk | Hole | Marker) -> Iterator[EpochEvent | Sham]:
+    def _cut(self, item: TimedChunk | Hole | Marker | Span) -> Iterator[EpochEvent | Sham]:
         """Yield the epochs' events first: the sham windows must not delay them."""
         yield from self._epochs.push(item)
         if self._shams is not None:

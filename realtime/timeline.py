@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import math
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from realtime.axis import Fault, FaultKind, Hole, Run, TimedChunk, timed
 from realtime.bends import FEWEST, find_bend
 from realtime.jitter import EXCESS, MEMORY, REFIT, Evidence, JitterModel
 from realtime.shifts import CERTAIN, QUEUED, STEEPEST, WINDOW, bend_or_shift, lasts, longest, shift_at, shifted_by
 from realtime.sources.base import Chunk
-from realtime.stamps import Repeats, Runs
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from realtime.stamps import Repeats, Runs, usual
 
 DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
@@ -125,6 +119,8 @@ class Timeline:
         if repeated:
             self._report("duplicate", chunk.arrived, f"{repeated} samples came twice and were left out")
         if len(chunk.stamps):
+            if chunk.after_pause and self._jitter.n:
+                self._resume(float(chunk.stamps[0]) + self._correction)
             self._take(chunk)
             self._hand_out(self._handed)
         return self._out
@@ -273,7 +269,7 @@ class Timeline:
         # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
         # side then has whole packets, of which the last sample is the newest.
         before = model.last(2 * n)[2][:-n]
-        change = _usual(latency[start:]) - _usual(before) if start else math.nan
+        change = usual(latency[start:]) - usual(before) if start else math.nan
         moved = abs(level) > STEP_S and abs(change + level) < abs(change)
         if moved or lost < 0 or level > LONGEST_HOLE_S:
             self._step(at, level, keep=moved)
@@ -354,14 +350,23 @@ class Timeline:
         self._report("clock-step", stamp, f"stamps moved by {step:+.3f} s; {follow}", again=True)
         self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), stamp)
 
-    def _break(self, at: int, stamp: float) -> None:
+    def _resume(self, stamp: float) -> None:
+        """Go on at `stamp` after a pause that the recording itself marks: nothing has to be found out."""
+        at, step = self._next, stamp - self._jitter.time(self._next)
+        if (lost := round(step / self._period)) > 0 and step <= LONGEST_HOLE_S:
+            self._lose(at, lost, step - lost * self._period)
+        else:
+            self._jitter.move(at, 0, step)
+            self._break(at, stamp, f"pause of {step:.1f} s" if lost > 0 else "pause of unknown length")
+
+    def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
         """Mark that the times of the samples from `at` on do not go on from those before."""
         at = max(self._first, at)
         self._astray = 0.0
         retroactive = at < self._handed
         self._hand_out(max(at, self._handed))
         self._handed = max(at, self._handed)
-        self._out.append(Hole(at, 0, stamp, retroactive))
+        self._out.append(Hole(at, 0, stamp, retroactive, cause))
 
     def _start_again(self, residual: float, stamp: float, latency: float) -> None:
         """Forget the few stamps known when, this early, one lies far off."""
@@ -393,8 +398,3 @@ class Timeline:
         self._held = self._held[len(ready) :]
         for _, group in groupby(ready, key=lambda run: id(run.chunk)):
             self._out.append(timed(list(group)))
-
-
-def _usual(latency: NDArray[np.float64]) -> float:
-    """Return the second smallest of `latency`: what a loss cut off a packet makes its rest look early."""
-    return float(np.sort(latency)[:2][-1])

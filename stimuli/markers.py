@@ -7,6 +7,7 @@ Foreign markers (``"2"``, ``"square"``, the integer 7) are read as plain labels,
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,17 @@ class Marker:
     picture: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     received: float | None = field(default=None, compare=False)
+
+    @property
+    def duration_s(self) -> float:
+        """How long it lasted, by ``duration_s`` in `extra`; 0 where that was not told."""
+        told = self.extra.get("duration_s")
+        return float(told) if isinstance(told, (int, float)) and math.isfinite(told) else 0.0
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it marks a stretch of EEG as not to be used, as MNE's annotations whose name begins with BAD do."""
+        return self.kind.casefold().startswith("bad") and self.duration_s > 0
 
     def text(self) -> str:
         """Return the marker as it travels on the stream: JSON without the stamp, which travels beside it."""

@@ -66,21 +66,30 @@ class Chunk:
         float32 ``[n, channels]`` in microvolts.
     arrived
         LSL clock time at which this machine had the chunk; for recordings, the last stamp.
+    after_pause
+        Whether the recording itself marks a pause before the first sample. Its length is the gap in the stamps; where
+        there is none, nobody knows how long it was.
     """
 
     stamps: NDArray[np.float64]
     samples: NDArray[np.float32]
     arrived: float
+    after_pause: bool = False
 
     @staticmethod
     def joined(chunks: Sequence[Chunk]) -> Chunk:
-        """Return `chunks`, one at least, which follow one another, as one that arrived with the last of them."""
+        """Return `chunks`, one at least, which follow one another, as one that arrived with the last of them.
+
+        A pause may be marked before the first of them only.
+        """
         import numpy as np
 
         if len(chunks) == 1:
             return chunks[0]
         stamps = np.concatenate([chunk.stamps for chunk in chunks])
-        return Chunk(stamps, np.concatenate([chunk.samples for chunk in chunks]), chunks[-1].arrived)
+        return Chunk(
+            stamps, np.concatenate([chunk.samples for chunk in chunks]), chunks[-1].arrived, chunks[0].after_pause
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OPENING_S = 60.0  # reading a long recording takes time
 MARKERS_S = 1.0  # how long to wait for a reader of the markers once the EEG has one
+PAUSE_S = 1.0  # sent for a pause whose length the recording does not tell: a live stream knows lost samples only
 LINGER_S = 1.0  # outlets outlive the last sample, so that readers get it
 
 
@@ -154,6 +155,7 @@ def _publish(
     if when_read:
         markers_out.wait_for_consumers(MARKERS_S)
     shift_s: float | None = None
+    last = 0.0
     n_samples = n_markers = 0
     early: list[Marker] = []  # markers before the first sample, whose time on this clock is not yet known
     for event in recording.events():
@@ -165,6 +167,9 @@ def _publish(
         elif isinstance(event, Chunk):
             if shift_s is None:
                 shift_s = pylsl.local_clock() - float(event.stamps[-1])
+            if event.after_pause and event.stamps[0] - last < 1.5 / recording.spec.rate_hz:
+                shift_s += PAUSE_S
+            last = float(event.stamps[-1])
             _push(samples_out, event, shift_s)
             n_samples += len(event.stamps)
         if shift_s is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from configs.schema import Config
@@ -76,8 +77,9 @@ class Recording:
         length = max(1, round((FAST_S if self._speed is None else PACED_S) * self.spec.rate_hz))
         marker = next(markers, None)
         due = time.monotonic()
-        for start in range(0, len(stamps), length):
-            stop = min(start + length, len(stamps))
+        pauses = {row for row in self._loaded.pauses if 0 < row < len(stamps)}
+        starts = sorted({*range(0, len(stamps), length), *pauses})
+        for start, stop in pairwise([*starts, len(stamps)]):
             if self._speed is not None and start > 0:
                 due += min(max(float(stamps[stop - 1] - stamps[start - 1]), 0.0) / self._speed, LONGEST_WAIT_S)
                 self._closed.wait(max(0.0, due - time.monotonic()))
@@ -86,7 +88,7 @@ class Recording:
             while marker is not None and marker.stamp <= stamps[stop - 1]:
                 yield marker
                 marker = next(markers, None)
-            yield Chunk(stamps[start:stop], self._loaded.read(start, stop), float(stamps[stop - 1]))
+            yield Chunk(stamps[start:stop], self._loaded.read(start, stop), float(stamps[stop - 1]), start in pauses)
         while marker is not None:
             yield marker
             marker = next(markers, None)

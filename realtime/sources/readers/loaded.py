@@ -29,6 +29,9 @@ class Loaded:
         In order of their stamps.
     notices
         What people should know of how the file was read, one line each: channels left out, gaps of unknown length.
+    pauses
+        Rows before which the file itself marks a pause. The stamps jump by its length; where the file does not tell
+        that, they go on, and only this says that the samples on both sides do not belong together.
     """
 
     spec: StreamSpec
@@ -36,3 +39,4 @@ class Loaded:
     read: Callable[[int, int], NDArray[np.float32]]
     markers: tuple[Marker, ...]
     notices: tuple[str, ...] = ()
+    pauses: tuple[int, ...] = ()
