@@ -1,4 +1,4 @@
-"""The networks that the published weights belong to, as diffusers describes them.
+"""The networks that the published weights belong to, as diffusers describes them; what is left out is its default.
 
 A single file of weights does not say what it belongs to, and where there are no weights at all, speed is measured on
 the true networks.
@@ -67,10 +67,3 @@ ADAPTER_TOKENS = 4
 PROMPT_TOKENS = 77
 POOLED_CHANNELS = 1280
 """Channels of SDXL's pooled embedding of the prompt."""
-
-
-def single_file_layout(names: list[str]) -> Literal["diffusers", "original", "unknown"]:
-    """Return how the tensors of one file of UNet weights are named."""
-    if any(name.startswith("model.diffusion_model.") for name in names):
-        return "original"
-    return "diffusers" if "conv_in.weight" in names else "unknown"

@@ -16,7 +16,8 @@ from configs.torchvision_shim import load_torchvision
 from realtime.bundle import EmbeddingSpace
 from realtime.low_level import PIXELS_PER_LATENT
 from realtime.rendering.generator import GeneratorError
-from realtime.rendering.parts import Parts, decoder_of, encoder_of, load_autoencoder, load_prompt, load_unet
+from realtime.rendering.parts import Parts, decoder_of, encoder_of, load_autoencoder, load_unet
+from realtime.rendering.prompt import load_prompt
 from realtime.rendering.sampler import LATENT_CHANNELS, Condition, LatentSampler
 from realtime.rendering.schedules import Prediction, SamplerName, make_schedule
 from realtime.rendering.weights import Weights, locate
@@ -114,7 +115,7 @@ class LatentGenerator(ABC):
         load_torchvision()
         device, _ = device_and_dtype(self._settings)
         (path,) = locate([self.decoder], self._settings.download)
-        autoencoder = load_autoencoder(path, self._settings.decoder, torch.float32, encoder=True)
+        autoencoder = load_autoencoder(path, self._settings.decoder, self.family, torch.float32, encoder=True)
         return encoder_of(autoencoder.to(device).eval())
 
     def _paint(self, paint: Callable[[LatentSampler], Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
@@ -146,7 +147,7 @@ class LatentGenerator(ABC):
         unet = load_unet(model, self.family, dtype)
         extra = self.load_extra(unet, model, others)
         prompt = load_prompt(self._settings.prompt, model)
-        autoencoder = load_autoencoder(decoder, self._settings.decoder, dtype)
+        autoencoder = load_autoencoder(decoder, self._settings.decoder, self.family, dtype)
         return place(Parts(unet, autoencoder, prompt, extra), device, dtype)
 
     @property

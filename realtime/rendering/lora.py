@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from realtime.rendering.generator import GeneratorError
+from realtime.rendering.tensor_files import read_tensors
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -47,10 +48,10 @@ def fuse_lora(unet: UNet2DConditionModel, path: Path, scale: float = 1.0) -> int
 def _differences(unet: UNet2DConditionModel, path: Path) -> dict[str, tuple[Tensor, Tensor, float | None]]:
     """Return the matrices down and up, and alpha, of each layer by its name in the network."""
     from diffusers import StableDiffusionXLPipeline
-    from safetensors.torch import load_file
 
+    tensors = read_tensors(path)
     try:
-        weights, alphas = StableDiffusionXLPipeline.lora_state_dict(load_file(path), unet_config=unet.config)
+        weights, alphas = StableDiffusionXLPipeline.lora_state_dict(tensors, unet_config=unet.config)
     except (ValueError, KeyError) as error:
         msg = f"{path} is not a LoRA that can be read: {' '.join(str(error).split())[:200]}"
         raise GeneratorError(msg) from error

@@ -1,29 +1,24 @@
-"""From the disk to the parts of a generator: network, adapter, decoder and the empty prompt."""
+"""From the disk to the parts of a generator: network, adapter and decoder."""
 
 from __future__ import annotations
 
-import json
-import logging
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from realtime.rendering.architectures import UNETS, Family, single_file_layout
+from realtime.rendering.architectures import FULL_DECODERS, Family
 from realtime.rendering.generator import GeneratorError
+from realtime.rendering.original_layout import full_autoencoder_of, tiny_autoencoder_of, unet_of
+from realtime.rendering.tensor_files import check_folder, read_tensors, told_of, variant_of
 
 if TYPE_CHECKING:
     import numpy as np
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
     from numpy.typing import NDArray
-
-logger = logging.getLogger(__name__)
-
-PROMPT_FILE = "empty_prompt.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,68 +47,71 @@ def load_unet(path: Path, family: Family, dtype: torch.dtype) -> UNet2DCondition
     Raises
     ------
     GeneratorError
-        If the file is not a UNet of that family.
+        If that is not a UNet of that family, or not whole.
     """
     from diffusers import UNet2DConditionModel
 
-    if path.is_dir():
-        variant = _variant(path / "unet", half=dtype != torch.float32)
+    if not path.is_dir():
+        return unet_of(path, family, dtype)
+    folder = path / "unet"
+    check_folder(folder)
+    with told_of(folder, f"a UNet of the {family} architecture"):
         unet: UNet2DConditionModel = UNet2DConditionModel.from_pretrained(
-            path, subfolder="unet", variant=variant, torch_dtype=dtype, local_files_only=True
+            folder, variant=variant_of(folder, half=dtype != torch.float32), torch_dtype=dtype, local_files_only=True
         )
-        return unet
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
-    with safe_open(path, "pt") as file:
-        layout = single_file_layout(list(file.keys()))
-    try:
-        if layout == "original":
-            # diffusers converts the names, but takes the architecture from a folder only
-            with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / "config.json").write_text(
-                    json.dumps({"_class_name": "UNet2DConditionModel"} | UNETS[family]), encoding="utf-8"
-                )
-                single: UNet2DConditionModel = UNet2DConditionModel.from_single_file(
-                    str(path), config=folder, torch_dtype=dtype, local_files_only=True
-                )
-                return single
-        if layout == "diffusers":
-            with torch.device("meta"):
-                empty = UNet2DConditionModel(**UNETS[family])
-            empty.load_state_dict({name: weight.to(dtype) for name, weight in load_file(path).items()}, assign=True)
-            filled: UNet2DConditionModel = empty
-            return filled
-    except (RuntimeError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        msg = f"{path} does not hold a UNet of the {family} architecture: {reason}"
-        raise GeneratorError(msg) from error
-    msg = f"{path} holds no UNet: neither 'model.diffusion_model.…' nor 'conv_in.weight' is in it"
-    raise GeneratorError(msg)
+    return unet
 
 
 def load_autoencoder(
-    path: Path, kind: str, dtype: torch.dtype, *, encoder: bool = False
+    path: Path, kind: str, family: Family, dtype: torch.dtype, *, encoder: bool = False
 ) -> AutoencoderTiny | AutoencoderKL:
-    """Return the autoencoder in a folder: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline.
+    """Return the autoencoder in a folder or file: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline.
 
     Painting needs no encoder: it is dropped unless asked for.
-    """
-    from diffusers import AutoencoderKL, AutoencoderTiny
 
+    Raises
+    ------
+    GeneratorError
+        If there is none, or it is not whole.
+    """
     if kind == "tiny":
-        tiny: AutoencoderTiny = AutoencoderTiny.from_pretrained(path, torch_dtype=dtype, local_files_only=True)
-        if not encoder:
-            tiny.encoder = None
-        return tiny
-    folder = path / "vae" if (path / "vae").is_dir() else path
-    if dtype == torch.float16 and AutoencoderKL.load_config(folder, local_files_only=True).get("force_upcast"):
-        dtype = torch.bfloat16  # its activations leave the range of float16, which paints black
-    full: AutoencoderKL = AutoencoderKL.from_pretrained(
-        folder, variant=_variant(folder, half=dtype != torch.float32), torch_dtype=dtype, local_files_only=True
-    )
+        return _tiny(path, dtype, encoder=encoder)
+    full = _full(path, family, dtype)
     if not encoder:
         full.encoder = full.quant_conv = None
+    return full
+
+
+def _tiny(path: Path, dtype: torch.dtype, *, encoder: bool) -> AutoencoderTiny:
+    from diffusers import AutoencoderTiny
+
+    if not path.is_dir():
+        return tiny_autoencoder_of(path, dtype, encoder=encoder)
+    check_folder(path)
+    with told_of(path, "a tiny autoencoder"):
+        tiny: AutoencoderTiny = AutoencoderTiny.from_pretrained(path, torch_dtype=dtype, local_files_only=True)
+    if not encoder:
+        tiny.encoder = None
+    return tiny
+
+
+def _full(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL:
+    from diffusers import AutoencoderKL
+
+    def safe(upcast: bool) -> torch.dtype:
+        # its activations leave the range of float16, which paints black
+        return torch.bfloat16 if upcast and dtype == torch.float16 else dtype
+
+    if not path.is_dir():
+        return full_autoencoder_of(path, family, safe(FULL_DECODERS[family].get("force_upcast", False)))
+    folder = path / "vae" if (path / "vae").is_dir() else path
+    check_folder(folder)
+    with told_of(folder, "a full autoencoder"):
+        wanted = safe(bool(AutoencoderKL.load_config(folder, local_files_only=True).get("force_upcast")))
+        variant = variant_of(folder, half=wanted != torch.float32)
+        full: AutoencoderKL = AutoencoderKL.from_pretrained(
+            folder, variant=variant, torch_dtype=wanted, local_files_only=True
+        )
     return full
 
 
@@ -152,90 +150,8 @@ def load_adapter(path: Path) -> dict[str, Tensor]:
     GeneratorError
         If the file is none.
     """
-    from safetensors.torch import load_file
-
-    if path.suffix != ".safetensors":
-        msg = f"{path} is not a .safetensors file; IP-Adapters of other formats are not read"
-        raise GeneratorError(msg)
-    adapter = load_file(path)
+    adapter = read_tensors(path)
     if not any(name.startswith("ip_adapter.") for name in adapter):
         msg = f"{path} is not an IP-Adapter: it holds no 'ip_adapter.…' weights"
         raise GeneratorError(msg)
     return adapter
-
-
-def load_prompt(given: Path | None, beside: Path) -> dict[str, Tensor]:
-    """Return the embeddings of the empty prompt; where there are none, make them and keep them beside the model.
-
-    Parameters
-    ----------
-    given
-        File that holds them; by default the one beside the model.
-    beside
-        The model's folder or single file.
-
-    Raises
-    ------
-    GeneratorError
-        If the file is not there, or if there is neither a file nor a text encoder.
-    """
-    from safetensors.torch import load_file, save_file
-
-    file = given or (beside if beside.is_dir() else beside.parent) / PROMPT_FILE
-    if file.is_file():
-        prompt = load_file(file)
-        if "embeddings" not in prompt:
-            msg = f"{file} holds no 'embeddings' of the empty prompt; remove it to have it made again"
-            raise GeneratorError(msg)
-        return prompt
-    if given is not None:
-        msg = f"render.prompt: there is no file {given}"
-        raise GeneratorError(msg)
-    if not (beside / "text_encoder").is_dir():
-        msg = (
-            f"no text encoder in {beside} to embed the empty prompt with; set render.prompt to the {PROMPT_FILE} "
-            "of a folder of the same family"
-        )
-        raise GeneratorError(msg)
-    prompt = embed_empty_prompt(beside)
-    part = file.with_name(file.name + ".part")
-    try:
-        save_file(prompt, part)
-        part.rename(file)
-    except OSError as error:
-        logger.warning(
-            "cannot keep the empty prompt's embeddings in %s (%s); they are made at every start", file, error
-        )
-    return prompt
-
-
-@torch.no_grad()
-def embed_empty_prompt(folder: Path) -> dict[str, Tensor]:
-    """Return the empty prompt as the one text encoder of Stable Diffusion or the two of SDXL in `folder` embed it.
-
-    They are loaded on the CPU, used once and let go: no text encoder is in memory while pictures are painted.
-    """
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
-
-    def encode(kind: Any, suffix: str, *, hidden: bool) -> Any:
-        tokenizer = CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}", local_files_only=True)
-        place = folder / f"text_encoder{suffix}"
-        encoder = kind.from_pretrained(place, variant=_variant(place, half=True), local_files_only=True).float()
-        length = tokenizer.model_max_length
-        tokens = tokenizer("", padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        return encoder.eval()(tokens.input_ids, output_hidden_states=hidden)
-
-    if not (folder / "text_encoder_2").is_dir():
-        return {"embeddings": encode(CLIPTextModel, "", hidden=False).last_hidden_state.contiguous()}
-    first = encode(CLIPTextModel, "", hidden=True)
-    second = encode(CLIPTextModelWithProjection, "_2", hidden=True)
-    # SDXL was trained on the layer before the last of both
-    joined = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-    return {"embeddings": joined, "pooled": second.text_embeds.contiguous()}
-
-
-def _variant(folder: Path, half: bool) -> str | None:
-    """Return ``"fp16"`` if that is wanted and there, or all that is there."""
-    small = any(folder.glob("*.fp16.safetensors"))
-    large = any(file for file in folder.glob("*.safetensors") if ".fp16." not in file.name)
-    return "fp16" if small and (half or not large) else None

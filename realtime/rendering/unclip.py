@@ -13,6 +13,7 @@ from realtime.rendering.attention import know_text
 from realtime.rendering.latent_generator import PIPELINE_FILES, LatentGenerator
 from realtime.rendering.parts import Parts
 from realtime.rendering.schedules import cosine_signal_fractions
+from realtime.rendering.tensor_files import read_tensors
 from realtime.rendering.weights import Weights
 
 if TYPE_CHECKING:
@@ -103,8 +104,5 @@ class Unclip(LatentGenerator):
 
     def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the statistics of embeddings, where the model's folder has them."""
-        from safetensors.torch import load_file
-
-        folder = model / "image_normalizer"
-        files = [*folder.glob("*.safetensors")] if folder.is_dir() else []
-        return load_file(files[0]) if files else {}
+        files = [*model.glob("image_normalizer/*.safetensors")] if model.is_dir() else []
+        return read_tensors(files[0]) if files else {}

@@ -21,10 +21,8 @@ MORE_STEPS = ("step 2", "step 3", "step 4")
 @pytest.fixture
 def tiny(monkeypatch):
     """Tiny networks, no weights on the disk, two pictures each."""
-    decoder = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4}
-    full = {family: config | decoder for family, config in render_models.FULL_DECODERS.items()}
     monkeypatch.setattr(render_models, "UNETS", tiny_models.TINY)
-    monkeypatch.setattr(render_models, "FULL_DECODERS", full)
+    monkeypatch.setattr(render_models, "FULL_DECODERS", tiny_models.TINY_FULL)
     monkeypatch.setattr(render_models, "POOLED_CHANNELS", tiny_models.POOLED)
     monkeypatch.setattr(weights, "_find", lambda _: None)
     monkeypatch.setitem(render.REPEATS, "cpu", (2, 2))
@@ -74,7 +72,7 @@ def test_random_weights_paint_what_is_neither_blank_nor_infinite(tiny):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "steps"), [("sd15-few-step", 1), ("sdxl-turbo", 4), ("unclip", 8)])
 def test_floors_in_the_table_are_those_of_the_true_networks(name, steps):
-    generator = make_generator(RenderSettings(generator=name))
+    generator = make_generator(RenderSettings(generator=name, size=512))
     work = render_floor.work_of(generator, generator.family, steps, torch.float16)
     peak = render_floor.Peak(*render_floor.DATA_SHEETS["H100"], "H100")
     assert work.floor_ms(peak) == pytest.approx(render_table.FLOORS_MS[name, steps], abs=0.006)

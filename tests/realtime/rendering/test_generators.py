@@ -5,6 +5,7 @@ import pytest
 import tiny_models
 import torch
 from safetensors.torch import load_file
+from stock_pipelines import BETAS, SEED, painted
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -23,10 +24,8 @@ import diffusers  # noqa: E402
 
 FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip"}
 NAMES = tuple(FAMILY)
-BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 CHANNELS = ("encoder_block_out_channels", "decoder_block_out_channels")
 ROUNDING = 0.5 / 255
-SEED = 11
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def house(tmp_path_factory):
     tiny_models.make_tiny_decoder(home / "taesd")
     for family in ("sdxl", "sd15", "unclip"):
         folder = tiny_models.make_model_folder(home / family, family)
-        tiny_models.make_full_decoder(folder)
+        tiny_models.make_full_decoder(folder, family)
         if family != "unclip":
             tiny_models.make_adapter_file(home / f"{family}-adapter.safetensors", family)
             tiny_models.make_lora_file(home / f"{family}-lora.safetensors", family)
@@ -46,6 +45,7 @@ def house(tmp_path_factory):
 def at(home, name, **more):
     family = FAMILY[name]
     given = {"weights": str(home / family), "decoder_weights": str(home / "taesd"), "size": 64, "lora": "none"}
+    given["device"] = "cpu"
     if family != "unclip":
         given["adapter"] = str(home / f"{family}-adapter.safetensors")
     return RenderSettings(generator=name, **(given | more))
@@ -61,85 +61,16 @@ def embedding(seed=0):
     return 1.5 * np.random.default_rng(seed).standard_normal(1024).astype(np.float32)
 
 
-class Unencoded(diffusers.StableUnCLIPImg2ImgPipeline):
-    """The stock pipeline without its image encoder, which it otherwise asks for even when it is given an embedding."""
-
-    _optional_components = ("feature_extractor", "image_encoder", "tokenizer", "text_encoder")
-
-    def _encode_image(self, *, noise_level, image_embeds, do_classifier_free_guidance, **_):
-        noise = torch.zeros_like(image_embeds)
-        if int(noise_level):
-            torch.randn(1, 4, 8, 8, generator=(later := torch.Generator().manual_seed(SEED)))
-            noise = torch.randn(image_embeds.shape, generator=later)
-        noised = self.noise_image_embeddings(image_embeds, int(noise_level), noise)
-        return torch.cat([torch.zeros_like(noised), noised]) if do_classifier_free_guidance else noised
-
-
 def oracle(home, settings, steps, condition, latents=None):
     """Return what the stock pipeline paints, float ``[h, w, 3]`` in 0 … 1."""
     family = FAMILY[settings.generator]
-    unet = tiny_models.make_unet(family)
     prompt = load_file(home / family / "empty_prompt.safetensors")
     if settings.decoder == "tiny":
         vae = diffusers.AutoencoderTiny.from_pretrained(home / "taesd")
     else:
         vae = diffusers.AutoencoderKL.from_pretrained(home / family / "vae")
-    shared = {"vae": vae, "text_encoder": None, "tokenizer": None, "unet": unet}
-    call = {
-        "num_inference_steps": steps,
-        "height": settings.size,
-        "width": settings.size,
-        "prompt_embeds": prompt["embeddings"],
-        "generator": torch.Generator().manual_seed(SEED),
-        "latents": latents,
-        "output_type": "np",
-    }
-    given = torch.from_numpy(condition)[None]
-    if family == "unclip":
-        kind = "UniPCMultistep" if settings.sampler == "unipc" else "DPMSolverMultistep"
-        scheduler = getattr(diffusers, f"{kind}Scheduler")(
-            prediction_type="v_prediction", timestep_spacing="trailing", **BETAS
-        )
-        pipe = Unencoded(
-            feature_extractor=None,
-            image_encoder=None,
-            image_normalizer=diffusers.pipelines.stable_diffusion.StableUnCLIPImageNormalizer(1024),
-            image_noising_scheduler=diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
-            scheduler=scheduler,
-            **shared,
-        )
-        call |= {"image_embeds": given, "guidance_scale": settings.guidance, "noise_level": settings.noise_level}
-        call["negative_prompt_embeds"] = prompt["embeddings"]
-    else:
-        kind = settings.sampler or ("euler-ancestral" if family == "sdxl" else "tcd")
-        scheduler = {
-            "euler-ancestral": lambda: diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", **BETAS),
-            "lcm": lambda: diffusers.LCMScheduler(steps_offset=1, **BETAS),
-            "tcd": lambda: diffusers.TCDScheduler(steps_offset=1, **BETAS),
-        }[kind]()
-        call |= {"ip_adapter_image_embeds": [given[None]], "guidance_scale": 0.0, "eta": settings.eta}
-        if family == "sdxl":
-            pipe = diffusers.StableDiffusionXLPipeline(
-                text_encoder_2=None, tokenizer_2=None, scheduler=scheduler, add_watermarker=False, **shared
-            )
-            call["pooled_prompt_embeds"] = prompt["pooled"]
-        else:
-            pipe = diffusers.StableDiffusionPipeline(
-                scheduler=scheduler,
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
-                **shared,
-            )
-        file = load_file(settings.adapter)
-        parts = {kind: {} for kind in ("image_proj", "ip_adapter")}
-        for key, tensor in file.items():
-            kind, _, rest = key.partition(".")
-            parts[kind][rest] = tensor
-        pipe.load_ip_adapter(parts, subfolder="", weight_name="", image_encoder_folder=None)
-        pipe.set_ip_adapter_scale(settings.adapter_scale)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe(**call).images[0]
+    unet = tiny_models.make_unet(family)
+    return painted(settings, family, unet, vae, prompt, settings.adapter, steps, condition, latents=latents)
 
 
 def assert_same(ours, expected):
@@ -163,6 +94,8 @@ def test_same_picture_as_the_pipeline(house, name, steps):
         ("sdxl-turbo", {"sampler": "tcd", "eta": 0.3}, 3),
         ("sdxl-turbo", {"adapter_scale": 0.4}, 2),
         ("sdxl-turbo", {"size": 128}, 1),
+        ("sdxl-turbo", {"sampler": "euler"}, 4),  # SDXL-Lightning
+        ("sdxl-turbo", {"sampler": "lcm", "timesteps": (999, 749, 499, 249), "steps": 4}, 4),  # DMD2
         ("sd15-few-step", {"sampler": "lcm"}, 4),
         ("sd15-few-step", {"adapter_scale": 0.0}, 1),
         ("sd15-few-step", {"decoder": "full", "decoder_weights": None}, 1),
@@ -252,7 +185,7 @@ def test_a_layout_stands_for_the_steps_that_are_left_out(house, name, strength, 
 
 def test_a_layout_gives_the_picture_of_the_pipeline_with_those_latents(house):
     """With guidance: what is known of the first unconditional step from noise does not hold for another latent."""
-    settings = at(house, "unclip", low_level=True)
+    settings = at(house, "unclip", low_level=True, guidance=3.0)
     generator = prepared(settings)
     plain = last_of(generator, embedding(), steps=6)
     *_, ours = generator.stream_from(layout(), embedding(), SEED, 6)
@@ -452,7 +385,7 @@ def test_lora_of_the_settings_is_used(house):
         ("sdxl-turbo", {"adapter": "sd15-adapter.safetensors"}, "does not fit the UNet"),
         ("sdxl-turbo", {"weights": "sd15"}, "no 'pooled' embedding"),
         ("sd15-few-step", {"adapter": "sd15-lora.safetensors"}, "is not an IP-Adapter"),
-        ("sd15-few-step", {"prompt": "sdxl/empty_prompt.safetensors"}, "48 channels, the UNet wants 40"),
+        ("sd15-few-step", {"prompt": "sdxl/empty_prompt.safetensors"}, "128 channels, the UNet wants 64"),
         ("sd15-few-step", {"prompt": "nowhere.safetensors"}, "render.prompt: there is no file"),
         ("sd15-few-step", {"adapter": "wide.safetensors"}, "embeddings of 1280 dims, not ViT-H-14"),
     ],

@@ -1,7 +1,8 @@
-import json
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
+import published_layouts
 import pytest
 import tiny_models
 import torch
@@ -10,11 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from configs.schema import RenderSettings
 from realtime.rendering import parts, weights
+from realtime.rendering import prompt as prompt_of_model
 from realtime.rendering.generator import GeneratorError, make_generator
 from realtime.rendering.weights import Weights, locate
-
-import diffusers  # isort: skip
-import transformers  # isort: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers
 GENERATORS = ("sdxl-turbo", "sd15-few-step", "unclip")
@@ -113,69 +112,19 @@ def test_generators_without_weights_say_how_to_get_all_of_them(name):
     assert all(command.startswith("hf download ") for command in commands)
 
 
-VOCABULARY = ["!", "a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>"]
-
-
-def write_text_encoder(folder, suffix, pad, channels):
-    torch.manual_seed(len(suffix))
-    sizes = {"hidden_size": channels, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
-    config = transformers.CLIPTextConfig(
-        vocab_size=len(VOCABULARY),
-        projection_dim=12,
-        max_position_embeddings=77,
-        bos_token_id=5,
-        eos_token_id=6,
-        pad_token_id=0,
-        **sizes,
-    )
-    kind = transformers.CLIPTextModelWithProjection if suffix else transformers.CLIPTextModel
-    kind(config).save_pretrained(folder / f"text_encoder{suffix}")
-    source = folder / "vocabulary"
-    source.mkdir(exist_ok=True)
-    (source / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(VOCABULARY)}))
-    (source / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(
-        str(source / "vocab.json"), str(source / "merges.txt"), pad_token=pad, model_max_length=77
-    )
-    tokenizer.save_pretrained(folder / f"tokenizer{suffix}")
-
-
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
 def test_empty_prompt_is_embedded_once_and_kept_beside_the_model(tmp_path, family, monkeypatch):
-    write_text_encoder(tmp_path, "", "<|endoftext|>", 16)
+    published_layouts.write_text_encoder(tmp_path, "", "<|endoftext|>")
     if family == "sdxl":
-        write_text_encoder(tmp_path, "_2", "!", 24)
-    prompt = parts.load_prompt(None, tmp_path)
+        published_layouts.write_text_encoder(tmp_path, "_2", "!")
+    prompt = prompt_of_model.load_prompt(None, tmp_path)
+    for name, expected in published_layouts.stock_prompt(tmp_path).items():
+        torch.testing.assert_close(prompt[name], expected)
 
-    def part(kind, suffix):
-        name = "tokenizer" if "Tokenizer" in kind.__name__ else "text_encoder"
-        return kind.from_pretrained(tmp_path / f"{name}{suffix}")
-
-    shared = {
-        "vae": None,
-        "unet": None,
-        "scheduler": diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
-        "text_encoder": part(transformers.CLIPTextModel, ""),
-        "tokenizer": part(transformers.CLIPTokenizer, ""),
-    }
-    if family == "sdxl":
-        pipe = diffusers.StableDiffusionXLPipeline(
-            text_encoder_2=part(transformers.CLIPTextModelWithProjection, "_2"),
-            tokenizer_2=part(transformers.CLIPTokenizer, "_2"),
-            add_watermarker=False,
-            **shared,
-        )
-        text, _, pooled, _ = pipe.encode_prompt("", device="cpu", do_classifier_free_guidance=False)
-        torch.testing.assert_close(prompt["pooled"], pooled)
-    else:
-        pipe = diffusers.StableDiffusionPipeline(
-            safety_checker=None, feature_extractor=None, requires_safety_checker=False, **shared
-        )
-        text, _ = pipe.encode_prompt("", "cpu", 1, do_classifier_free_guidance=False)
-    torch.testing.assert_close(prompt["embeddings"], text)
-
-    monkeypatch.setattr(parts, "embed_empty_prompt", lambda _: pytest.fail("the text encoder was loaded again"))
-    again = parts.load_prompt(None, tmp_path)
+    monkeypatch.setattr(
+        prompt_of_model, "embed_with_folder", lambda _: pytest.fail("the text encoder was loaded again")
+    )
+    again = prompt_of_model.load_prompt(None, tmp_path)
     assert prompt.keys() == again.keys()
     for name, tensor in prompt.items():
         torch.testing.assert_close(again[name], tensor)
@@ -183,70 +132,7 @@ def test_empty_prompt_is_embedded_once_and_kept_beside_the_model(tmp_path, famil
 
 def test_without_text_encoder_the_file_is_asked_for(tmp_path):
     with pytest.raises(GeneratorError, match=r"no text encoder in .*render\.prompt to the empty_prompt\.safetensors"):
-        parts.load_prompt(None, tmp_path)
-
-
-def original_names(names):
-    """Return what the original checkpoints call the tensors of our tiny SD 1.5 network: one layer a block."""
-    inside = {
-        "norm1": "in_layers.0",
-        "conv1": "in_layers.2",
-        "time_emb_proj": "emb_layers.1",
-        "norm2": "out_layers.0",
-        "conv2": "out_layers.3",
-        "conv_shortcut": "skip_connection",
-    }
-    top = {
-        "time_embedding.linear_1": "time_embed.0",
-        "time_embedding.linear_2": "time_embed.2",
-        "conv_in": "input_blocks.0.0",
-        "conv_norm_out": "out.0",
-        "conv_out": "out.2",
-    }
-    renamed = {}
-    for name in names:
-        block, _, rest = name.partition(".")
-        layer, tensor = name.rsplit(".", 1)
-        if layer in top:
-            renamed[name] = f"{top[layer]}.{tensor}"
-            continue
-        if block == "mid_block":
-            kind, index, rest = rest.split(".", 2)
-            place = "middle_block.1" if kind == "attentions" else f"middle_block.{2 * int(index)}"
-        else:
-            number, kind, index, rest = rest.split(".", 3)
-            number, index = int(number), int(index)
-            if kind == "downsamplers":
-                place, rest = f"input_blocks.{2 * number + 2}.0", rest.replace("conv", "op")
-            elif block == "down_blocks":
-                place = f"input_blocks.{2 * number + 1 + index}.{int(kind == 'attentions')}"
-            elif kind == "upsamplers":
-                place = f"output_blocks.{2 * number + 1}.{1 if number == 0 else 2}"
-            else:
-                place = f"output_blocks.{2 * number + index}.{int(kind == 'attentions')}"
-        if kind == "resnets":
-            inner, tensor = rest.rsplit(".", 1)
-            rest = f"{inside[inner]}.{tensor}"
-        renamed[name] = f"{place}.{rest}"
-    return renamed
-
-
-@pytest.mark.parametrize("layout", ["diffusers", "original"])
-def test_network_in_a_single_file(tmp_path, layout, monkeypatch):
-    monkeypatch.setattr(parts, "UNETS", tiny_models.TINY)
-    unet = tiny_models.make_unet("sd15")
-    tensors = unet.state_dict()
-    if layout == "original":
-        tensors = {f"model.diffusion_model.{name}": tensors[ours] for ours, name in original_names(tensors).items()}
-    file = tmp_path / "checkpoint.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
-    loaded = parts.load_unet(file, "sd15", torch.bfloat16)
-    assert loaded.dtype == torch.bfloat16
-    for name, tensor in loaded.state_dict().items():
-        torch.testing.assert_close(tensor, unet.state_dict()[name].bfloat16())
-    if layout == "diffusers":
-        with pytest.raises(GeneratorError, match="does not hold a UNet of the sdxl architecture"):
-            parts.load_unet(file, "sdxl", torch.float32)
+        prompt_of_model.load_prompt(None, tmp_path)
 
 
 def test_file_that_holds_no_network(tmp_path):
@@ -271,3 +157,106 @@ def test_half_precision_files_are_preferred_where_half_precision_is_wanted(tmp_p
     torch.testing.assert_close(
         parts.load_unet(tmp_path, "sd15", torch.float32).conv_out.bias, bias + 1, atol=2e-3, rtol=0
     )
+
+
+def damage(file, how):
+    whole = file.read_bytes()
+    if how == "cut short":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif how == "a page of the web":
+        file.write_bytes(b"<!doctype html><title>Sign in</title>")
+    elif how == "empty":
+        file.write_bytes(b"")
+    else:
+        file.write_bytes(b"\xff" * 64 + whole[64:])
+
+
+@pytest.mark.parametrize("how", ["cut short", "a page of the web", "empty", "a spoilt head"])
+@pytest.mark.parametrize("part", ["unet", "adapter", "lora", "decoder", "prompt", "single", "adapter.bin"])
+def test_damaged_file_is_named_in_one_line(tmp_path, part, how):
+    folder = tiny_models.make_model_folder(tmp_path / "sd15", "sd15")
+    files = {
+        "unet": folder / "unet" / "diffusion_pytorch_model.safetensors",
+        "prompt": folder / "empty_prompt.safetensors",
+        "adapter": tiny_models.make_adapter_file(tmp_path / "adapter.safetensors", "sd15"),
+        "lora": tiny_models.make_lora_file(tmp_path / "lora.safetensors", "sd15"),
+        "decoder": tiny_models.make_tiny_decoder(tmp_path / "taesd") / "diffusion_pytorch_model.safetensors",
+        "single": tmp_path / "single.safetensors",
+        "adapter.bin": tmp_path / "adapter.bin",
+    }
+    shutil.copy(files["unet"], files["single"])
+    torch.save(load_file(files["adapter"]), files["adapter.bin"])
+    damage(files[part], how)
+    settings = RenderSettings(
+        generator="sd15-few-step",
+        device="cpu",
+        size=64,
+        weights=str(files["single"] if part == "single" else folder),
+        adapter=str(files["adapter.bin"] if part == "adapter.bin" else files["adapter"]),
+        lora=str(files["lora"]),
+        decoder_weights=str(tmp_path / "taesd"),
+    )
+    with pytest.raises(GeneratorError) as caught:
+        make_generator(settings).prepare()
+    text = str(caught.value)
+    assert str(files[part]) in text, text
+    assert "\n" not in text
+    assert len(text) < 500
+
+
+def test_file_with_code_in_it_is_not_opened(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sprung",))
+
+    torch.save({"image_proj": {}, "ip_adapter": Trap()}, tmp_path / "adapter.bin")
+    with pytest.raises(GeneratorError, match=r"adapter\.bin .*holds code beside its tensors"):
+        parts.load_adapter(tmp_path / "adapter.bin")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("suffix", [".gguf", ".onnx", ""])
+def test_file_of_another_format_is_refused(tmp_path, suffix):
+    file = tmp_path / f"model{suffix}"
+    file.write_bytes(b"GGUF")
+    with pytest.raises(GeneratorError, match=r"is no file of weights: it must be one of \.safetensors, \.bin"):
+        parts.load_unet(file, "sd15", torch.float32)
+
+
+def test_missing_shard_is_named(tmp_path):
+    unet = tiny_models.make_unet("sd15")
+    unet.save_pretrained(tmp_path / "unet", max_shard_size="1MB")
+    shards = sorted((tmp_path / "unet").glob("*-of-*.safetensors"))
+    assert len(shards) > 1
+    loaded = parts.load_unet(tmp_path, "sd15", torch.float32)
+    torch.testing.assert_close(loaded.conv_in.weight, unet.conv_in.weight)
+    shards[1].unlink()
+    with pytest.raises(GeneratorError, match=rf"unet is not whole: {shards[1].name} of .*index\.json is missing"):
+        parts.load_unet(tmp_path, "sd15", torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "holds", "complaint"),
+    [
+        ("tiny", "full", r"holds no tiny decoder \(TAESD\): set render\.decoder to 'full'"),
+        ("full", "tiny", "holds no full autoencoder: set render.decoder to 'tiny'"),
+    ],
+)
+def test_decoder_of_the_other_kind_is_told(tmp_path, decoder, holds, complaint):
+    file = tmp_path / "decoder.safetensors"
+    if holds == "full":
+        published_layouts.write(tiny_models.full_decoder("sd15").state_dict(), file)
+    else:
+        tiny = tiny_models.make_tiny_decoder(tmp_path / "taesd")
+        shutil.copy(tiny / "diffusion_pytorch_model.safetensors", file)
+    with pytest.raises(GeneratorError, match=complaint):
+        parts.load_autoencoder(file, decoder, "sd15", torch.float32)
+
+
+def test_decoder_alone_cannot_make_latents(tmp_path):
+    tiny = tiny_models.diffusers.AutoencoderTiny.from_pretrained(tiny_models.make_tiny_decoder(tmp_path / "taesd"))
+    file = published_layouts.write(
+        published_layouts.original_tiny_decoder(tiny), tmp_path / "taesd_decoder.safetensors"
+    )
+    with pytest.raises(GeneratorError, match="holds the decoder alone"):
+        parts.load_autoencoder(file, "tiny", "sd15", torch.float32, encoder=True)

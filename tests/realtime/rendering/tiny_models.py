@@ -8,33 +8,37 @@ import torch
 from safetensors.torch import save_file
 
 from configs.torchvision_shim import load_torchvision
-from realtime.rendering.architectures import UNETS
+from realtime.rendering.architectures import FULL_DECODERS, UNETS
 
 load_torchvision()
 import diffusers  # noqa: E402
 
 DIMS = 1024
 TOKENS = 7
-POOLED = 24
-_SHARED = {"sample_size": 8, "layers_per_block": 1, "norm_num_groups": 8}
+WIDTH = 64
+"""Of each text encoder; SDXL's prompt is two side by side."""
+POOLED = WIDTH
+# Widths and numbers alone: whatever else a network is made of must come from the architecture, as with real weights.
 TINY = {
     "sdxl": UNETS["sdxl"]
-    | _SHARED
     | {
-        "block_out_channels": (16, 32, 32),
+        "block_out_channels": (32, 64, 64),
         "attention_head_dim": (2, 4, 4),
         "transformer_layers_per_block": (1, 1, 2),
-        "cross_attention_dim": 48,
+        "cross_attention_dim": 2 * WIDTH,
         "addition_time_embed_dim": 8,
         "projection_class_embeddings_input_dim": POOLED + 6 * 8,
     },
-    "sd15": UNETS["sd15"]
-    | _SHARED
-    | {"block_out_channels": (16, 32, 32, 32), "attention_head_dim": 4, "cross_attention_dim": 40},
+    "sd15": UNETS["sd15"] | {"block_out_channels": (32, 64, 64, 64), "cross_attention_dim": WIDTH},
     "unclip": UNETS["unclip"]
-    | _SHARED
-    | {"block_out_channels": (16, 32, 32, 32), "attention_head_dim": (2, 4, 4, 4), "cross_attention_dim": 40},
+    | {
+        "block_out_channels": (32, 64, 64, 64),
+        "attention_head_dim": (2, 4, 4, 4),
+        "cross_attention_dim": WIDTH,
+    },
 }
+TINY_FULL = {family: config | {"block_out_channels": (32, 32, 32, 32)} for family, config in FULL_DECODERS.items()}
+assert all(TINY[family].keys() == UNETS[family].keys() for family in UNETS)
 
 
 def make_unet(family):
@@ -107,15 +111,13 @@ def make_tiny_decoder(folder):
     return folder
 
 
-def make_full_decoder(folder):
+def full_decoder(family):
     torch.manual_seed(6)
-    autoencoder = diffusers.AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=4,
-        scaling_factor=0.18215,
-    )
+    autoencoder = diffusers.AutoencoderKL(**TINY_FULL[family])
     autoencoder.decoder.conv_out.weight.data *= 4
-    autoencoder.save_pretrained(folder / "vae")
+    return autoencoder.eval()
+
+
+def make_full_decoder(folder, family):
+    full_decoder(family).save_pretrained(folder / "vae")
     return folder
