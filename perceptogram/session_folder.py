@@ -9,20 +9,21 @@ from configs.schema import PictureSettings
 from perceptogram.picture_writer import PictureWriter
 from realtime.epochs import Refused, Retracted
 from realtime.ledger import PerceptLog
-from realtime.rendering.dispatch import BACKLOG
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded
 from stimuli.pictures import PictureSet
 
 FILES = ("percepts.jsonl", "pictures", "display.png", "strip.png", "ledger.png", "summary.json")
 """All that a session leaves in its folder, its recording apart."""
+PATIENCE = 8
+"""Later trials after which a picture that did not come is no longer waited for."""
 
 
 class SessionFolder:
     """Writes ``percepts.jsonl`` and ``pictures/`` while the session runs.
 
     A trial's line waits until its final picture is painted, so that it carries every stage's time, but not for longer
-    than `BACKLOG` later trials: then its picture was given up. `close` writes what still waits.
+    than `PATIENCE` later trials: then its picture was given up. `close` writes what still waits.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class SessionFolder:
         if event.drift is not None:
             record["drift"] = {name: round(value, 4) for name, value in event.drift.items()}
         self._waiting[percept.trial] = record
-        while len(self._waiting) > BACKLOG:
+        while len(self._waiting) > PATIENCE:
             self._write(next(iter(self._waiting)))
         if not painted:
             self._write(percept.trial)

@@ -30,8 +30,9 @@ from realtime.control_schema import (
 )
 from realtime.evidence import Percept
 from realtime.mqtt_link import Letter, Link
+from realtime.rendering.contract import software_version
 from realtime.rendering.frames import Frame
-from realtime.rendering.wire import frame_jpeg, software_version
+from realtime.rendering.wire import frame_jpeg
 
 if TYPE_CHECKING:
     from realtime.bundle import EmbeddingSpace

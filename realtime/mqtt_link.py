@@ -28,7 +28,6 @@ LONGEST_DELAY_S = 5.0
 ANSWER_S = 5.0
 """Silence of the broker after which the connection is given up."""
 KEEPALIVE_S = 10
-SHARED = "$share/"
 
 _REFUSED = 0x80
 _UNSUPPORTED = 0x84  # "unsupported protocol version" in MQTT 5, to which aiomqtt also maps code 1 of 3.1.1
@@ -45,7 +44,8 @@ class Letter:
     qos
         0: at most once; 1: sent again until the broker confirms it.
     retain
-        Going: the broker keeps it for later subscribers. Coming: it was kept, so it is not news.
+        Going: the broker keeps it for later subscribers. Coming: it was kept, so it is not news; over MQTT 5 also
+        whether it was sent to be kept.
     """
 
     topic: str
@@ -66,7 +66,7 @@ class Link:
     state_topic, farewell
         Where the state is retained, and the last will.
     subscriptions
-        Topic filters. Shared ones (``$share/...``) are left out where the broker knows 3.1.1 only.
+        Topic filters.
     take
         Called in the link's thread with every letter that comes.
     changed
@@ -93,7 +93,6 @@ class Link:
         self._state: bytes | None = None
         self._state_said: bytes | None = None
         self._protocol: Literal["5", "3.1.1"] = "3.1.1" if address.protocol == "3.1.1" else "5"
-        self._shared = False
         self._connected = threading.Event()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,11 +111,6 @@ class Link:
     def connected(self) -> bool:
         """Whether the broker can be reached now."""
         return self._connected.is_set()
-
-    @property
-    def shared(self) -> bool:
-        """Whether the broker was found to know shared subscriptions (MQTT 5)."""
-        return self.connected and self._shared
 
     @property
     def dropped(self) -> int:
@@ -203,10 +197,8 @@ class Link:
         return True
 
     async def _enter(self, client: aiomqtt.Client) -> None:
-        self._shared = self._protocol == "5"
         for one in self._subscriptions:
-            if self._protocol == "5" or not one.startswith(SHARED):
-                await self._subscribe(client, one)
+            await self._subscribe(client, one)
         self._state_said = None
         self.connections += 1
         self.text = f"connected to {self._address} (MQTT {self._protocol})"
@@ -215,11 +207,14 @@ class Link:
         self._changed(True)
 
     async def _subscribe(self, client: aiomqtt.Client, topics: str) -> None:
-        (answer,) = await client.subscribe(topics, qos=1)
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        if self._protocol == "5":  # which alone tells who listens already that a letter was sent to be kept
+            (answer,) = await client.subscribe(topics, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        else:
+            (answer,) = await client.subscribe(topics, qos=1)
         code = answer if isinstance(answer, int) else answer.value
-        if code >= _REFUSED and topics.startswith(SHARED):
-            self._shared = False
-        elif code >= _REFUSED:
+        if code >= _REFUSED:
             logger.error("the broker %s refuses to tell about %s (code %d)", self._address, topics, code)
 
     def _leave(self, error: Exception) -> None:

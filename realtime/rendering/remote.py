@@ -1,10 +1,8 @@
 """The renderer on other machines: the same face as `RenderWorker`, fed over MQTT.
 
 ========================================  ==============================================================
-``<root>/v1/render/<contract>/cmd``       requests for the group of workers that share a contract (MQTT 5)
-``<root>/v1/workers/<worker>/cmd``        requests for one worker: after a fault, or where the broker knows
-                                          no shared subscriptions
-``<root>/v1/workers/<worker>/state``      what a worker is and has, twice a second
+``<root>/v1/workers/<worker>/cmd``        requests for one worker
+``<root>/v1/workers/<worker>/state``      retained: what a worker is and has, twice a second
 ``<root>/v1/<session>/remote/frame``      pictures as JPEG, labelled in the comment
 ``<root>/v1/<session>/remote/event``      requests that could not be painted
 ========================================  ==============================================================
@@ -19,17 +17,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from realtime.companion import Companion
 from realtime.control_process import Topics
 from realtime.mqtt_address import broker_address
+from realtime.rendering.contract import Contract, picture_size
 from realtime.rendering.dispatch import GivenUp
 from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.frames import Frame, RenderRequest, RenderState, note_picture
 from realtime.rendering.generator import GeneratorError
-from realtime.rendering.remote_process import CAME, Status, run_remote
-from realtime.rendering.wire import Contract, software_version
+from realtime.rendering.remote_process import CAME, Remark, Status, run_remote
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings, RenderSettings
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_OPEN = 256
-"""Requests remembered here while the companion, which abandons all but a few, is away."""
+"""Requests remembered here, of those that workers have."""
 
 
 @dataclass
@@ -51,12 +47,12 @@ class _Open:
 
 
 class RemoteRenderer(FrameQueue):
-    """Has the newest requests painted by workers on other machines.
+    """Has the newest request painted by workers on other machines.
 
     Parameters
     ----------
     settings
-        Which generator the workers must have.
+        The `render` settings, which the workers' must equal in all that changes the picture.
     control
         The broker.
     session
@@ -82,13 +78,12 @@ class RemoteRenderer(FrameQueue):
         self._status = Status(RenderState("loading", "looking for workers"))
         self._heard = time.monotonic()
         self._greeted = 0
-        contract = Contract(space, settings.generator, software_version())
         topics = Topics(control.root, topic_name(session))
         self._companion = Companion(
             "remote renderer",
             run_remote,
-            (broker_address(control), topics, contract),
-            {"request": MAX_OPEN},
+            (broker_address(control), topics, Contract.of(space, settings), picture_size(settings)),
+            {"request": 1},
             self._take,
             self._greet,
         )
@@ -99,24 +94,18 @@ class RemoteRenderer(FrameQueue):
         return self
 
     def submit(self, request: RenderRequest) -> int:
-        """Leave `request` for the workers and return its number at once.
-
-        Up to `BACKLOG` requests wait or are painted; one more abandons the oldest that no worker has.
+        """Leave `request` for the workers and return its number at once; it replaces any request still waiting.
 
         Raises
         ------
         ValueError
-            If the request cannot be painted: wrong dimensions, values that are not finite, no steps.
+            If its embedding is of another size than the space's.
         """
-        embedding = np.ascontiguousarray(request.embedding, dtype=np.float32)
-        if embedding.shape != (self._space.dims,):
-            wanted = f"[{self._space.dims}]"
-            msg = f"trial {request.trial}: embedding of shape {list(embedding.shape)}, the generator wants {wanted}"
+        if len(request.embedding) != self._space.dims:
+            given, wanted = list(request.embedding.shape), f"[{self._space.dims}]"
+            msg = f"trial {request.trial}: embedding of shape {given}, the generator wants {wanted}"
             raise ValueError(msg)
-        if not np.isfinite(embedding).all() or request.steps < 1:
-            msg = f"trial {request.trial}: needs a finite embedding and at least one step (given: {request.steps})"
-            raise ValueError(msg)
-        kept = replace(request, embedding=embedding, ledger=dict(request.ledger))
+        kept = replace(request, ledger=dict(request.ledger))
         with self._lock:
             self._submitted += 1
             self._open[self._submitted] = _Open(kept, dict(kept.ledger))
@@ -157,7 +146,7 @@ class RemoteRenderer(FrameQueue):
     @property
     def dropped(self) -> int:
         """Requests abandoned for newer ones."""
-        return self._status.dropped
+        return self._status.dropped + self._companion.dropped
 
     @property
     def restarts(self) -> int:
@@ -190,22 +179,24 @@ class RemoteRenderer(FrameQueue):
         self.stop()
 
     def _greet(self) -> None:
-        """Ask a new companion for whatever the one before did not finish."""
+        """Ask a new companion for the newest request, where the one before did not finish it."""
         with self._lock:
             self._greeted += 1
-            if self._greeted > 1:
-                for number, one in self._open.items():
-                    self._companion.put("request", (number, one.request))
+            if self._greeted > 1 and self._open:
+                number = max(self._open)
+                self._companion.put("request", (number, self._open[number].request))
 
-    def _take(self, item: Frame | Status | GivenUp) -> None:
+    def _take(self, item: Frame | Status | GivenUp | Remark) -> None:
         self._heard = time.monotonic()
         match item:
             case Status():
                 with self._changed:
                     self._status = item
                     self._changed.notify_all()
-            case GivenUp(number, text):
+            case Remark(text):
                 logger.warning("%s", text)
+            case GivenUp(number, text, newer):
+                logger.log(logging.INFO if newer else logging.WARNING, "%s", text)
                 with self._lock:
                     self._open.pop(number, None)
             case Frame() as frame:
@@ -220,6 +211,8 @@ class RemoteRenderer(FrameQueue):
                 return  # a companion that died has handed it out before
             one.step = frame.step
             note_picture(one.ledger, frame.step, frame.of, came)
+            for older in [number for number in self._open if number < frame.request]:
+                del self._open[older]
             if frame.final:
                 del self._open[frame.request]
         self._hand_out(replace(frame, ledger=dict(one.ledger)))

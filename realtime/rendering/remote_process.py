@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,6 @@ from realtime.rendering.dispatch import Dispatch, GivenUp, Order
 from realtime.rendering.frames import Frame, RenderRequest, RenderState
 from realtime.rendering.wire import (
     SCHEMA,
-    Contract,
     WireError,
     decode_jpeg,
     read_failure,
@@ -33,6 +32,7 @@ from realtime.rendering.wire import (
 
 if TYPE_CHECKING:
     from realtime.mqtt_address import Address
+    from realtime.rendering.contract import Contract
 
 logger = logging.getLogger(__name__)
 
@@ -51,25 +51,53 @@ class Status:
     handed_over: int = 0
 
 
-def run_remote(inbox: Connection, reports: Connection, address: Address, topics: Topics, contract: Contract) -> None:
-    """Feed workers until the session says `STOP` or is gone."""
+@dataclass(frozen=True)
+class Remark:
+    """Something that people should know; said once."""
+
+    text: str
+
+
+def run_remote(
+    inbox: Connection,
+    reports: Connection,
+    address: Address,
+    topics: Topics,
+    contract: Contract,
+    size: tuple[int, int],
+) -> None:
+    """Feed workers until the session says `STOP` or is gone.
+
+    Parameters
+    ----------
+    inbox, reports
+        The way in and the way out.
+    address, topics
+        The broker, and the session's topics there.
+    contract
+        What a worker must agree on.
+    size
+        Height and width of the pictures that are asked for.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
-    _Remote(reports, address, topics, contract).serve(inbox)
+    _Remote(reports, address, topics, contract, size).serve(inbox)
 
 
 class _Remote:
     """The companion process: the book of requests, the broker, and the decoding of pictures."""
 
-    def __init__(self, reports: Connection, address: Address, topics: Topics, contract: Contract) -> None:
+    def __init__(
+        self, reports: Connection, address: Address, topics: Topics, contract: Contract, size: tuple[int, int]
+    ) -> None:
         self._reports = reports
         self._topics = topics
         self._contract = contract
+        self._size = size
         self._run = uuid.uuid4().hex[:12]
         self._dispatch = Dispatch(contract, self._run)
         self._lock = threading.RLock()
         self._told: Status | None = None
         self._workers = Topics(topics.root, "workers")
-        self._group = Topics(topics.root, "render").of(contract.key, "cmd")
         heard = [self._workers.of("+", "state"), topics.of("remote", "frame"), topics.of("remote", "event")]
         farewell = to_json({"schema": SCHEMA, "state": "offline"})
         self._link = Link(address, topics.of("remote", "state"), farewell, heard, self._hear, self._changed)
@@ -89,15 +117,14 @@ class _Remote:
 
     def _submit(self, number: int, request: RenderRequest) -> None:
         with self._lock:
-            for given_up in self._dispatch.submit(number, request):
-                self._report(given_up)
+            self._report(*self._dispatch.submit(number, request))
 
     def _act(self) -> None:
         """Send what is due and tell the session what changed."""
         now = time.monotonic()
         with self._lock:
             if self._link.connected:
-                for item in self._dispatch.due(now, self._link.shared):
+                for item in self._dispatch.due(now):
                     if isinstance(item, Order):
                         self._send(item)
                     else:
@@ -109,15 +136,18 @@ class _Remote:
             if status != self._told:
                 self._told = status
                 self._report(status)
+            self._report(*(Remark(text) for text in self._dispatch.remarks))
+            self._dispatch.remarks.clear()
 
     def _send(self, order: Order) -> None:
-        topic = self._group if order.worker is None else self._workers.of(order.worker, "cmd")
-        payload = request_json(self._topics.session, self._run, order.number, order.request)
-        self._link.send("event", Letter(topic, payload, qos=1))
+        number, key, request = order.number, order.key, order.request
+        payload = request_json(self._topics.session, self._run, number, key, self._contract.key, request)
+        self._link.send("event", Letter(self._workers.of(order.worker, "cmd"), payload, qos=1))
 
-    def _report(self, item: Frame | Status | GivenUp) -> None:
+    def _report(self, *items: Frame | Status | GivenUp | Remark) -> None:
         with contextlib.suppress(OSError):  # a session that is gone is noticed by the inbox
-            self._reports.send(item)
+            for item in items:
+                self._reports.send(item)
 
     def _changed(self, connected: bool) -> None:
         if connected:
@@ -133,24 +163,41 @@ class _Remote:
                 failure = read_failure(letter.payload)
                 if failure.run == self._run:
                     with self._lock:
-                        for given_up in self._dispatch.failed(failure.request, failure.text):
-                            self._report(given_up)
+                        told = self._dispatch.failed(failure.request, failure.worker, failure.proof, failure.text)
+                        self._report(*told)
             else:
-                worker = letter.topic.rsplit("/", 2)[-2]
-                with self._lock:
-                    if letter.payload:
-                        self._dispatch.worker(replace(read_worker(letter.payload), id=worker), now)
-                    else:
-                        self._dispatch.gone(worker)
+                self._hear_worker(letter.topic.rsplit("/", 2)[-2], letter.payload, now)
         except WireError as error:
             logger.warning("%s: %s", letter.topic, error)
         self._act()
 
+    def _hear_worker(self, name: str, payload: bytes, now: float) -> None:
+        with self._lock:
+            if not payload:
+                self._dispatch.gone(name)
+                return
+            try:
+                self._dispatch.worker(read_worker(payload, name), now)
+            except WireError as error:
+                self._dispatch.stranger(name, f"what it says of itself cannot be read ({error})", now)
+
     def _hear_frame(self, payload: bytes, now: float, stamp: float) -> None:
-        picture = read_picture(payload)
+        height, width = self._size
+        picture = read_picture(payload, height * width)
         if picture.run != self._run:
             return  # asked by an earlier run of the session
+        with self._lock:
+            request = self._dispatch.wanted(picture)
+        if request is None:
+            return
+        if picture.size != self._size:
+            msg = f"worker {picture.worker}: a picture of {picture.size} pixels where {self._size} are asked for"
+            raise WireError(msg)
         image = decode_jpeg(payload)  # before it counts as delivered, so that a torn one is asked for again
         with self._lock:
-            if self._dispatch.frame(picture.request, picture.worker, picture.step, picture.of, now):
-                self._report(Frame(picture.trial, picture.step, picture.of, image, {CAME: stamp}, picture.request))
+            deliver, abandoned = self._dispatch.frame(picture.request, picture.step, now)
+            self._report(*abandoned)
+            if deliver:
+                came, of = {CAME: stamp}, request.steps
+                frame = Frame(request.trial, picture.step, of, image, came, picture.request, picture.origin)
+                self._report(frame)

@@ -15,18 +15,10 @@ from typing import TYPE_CHECKING
 
 from realtime.control_process import Topics
 from realtime.control_schema import to_json
-from realtime.mqtt_link import SHARED, Letter, Link
+from realtime.mqtt_link import Letter, Link
+from realtime.rendering.contract import Contract
 from realtime.rendering.generator import Generator, GeneratorError, make_generator
-from realtime.rendering.wire import (
-    Contract,
-    Job,
-    WireError,
-    WorkerState,
-    frame_jpeg,
-    read_job,
-    software_version,
-    worker_json,
-)
+from realtime.rendering.wire import Job, WireError, WorkerState, frame_jpeg, proof, read_job, worker_json
 from realtime.rendering.worker import RenderWorker
 
 if TYPE_CHECKING:
@@ -38,7 +30,7 @@ logger = logging.getLogger(__name__)
 BEAT_S = 0.5
 LOOK_S = 0.05
 MAX_JOBS = 64
-"""Requests that wait here; a session sends two at a time, so more come only from many sessions."""
+"""Sessions whose requests wait here; of each only the newest does."""
 
 
 def worker_name() -> str:
@@ -79,7 +71,7 @@ class RemoteWorker:
         self._say = say
         self._topics = Topics(root, "workers")
         self._inbox: queue.SimpleQueue[Letter] = queue.SimpleQueue()
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()  # by run of a session, in the order in which they are painted
         self._painting: tuple[int, Job] | None = None
         self._idle_since: float | None = None
         self._link: Link | None = None
@@ -101,7 +93,7 @@ class RemoteWorker:
                     if self._renderer.state.kind == "dead":
                         raise GeneratorError(self._renderer.state.text)
                     if self._contract is None and self._renderer.space is not None:
-                        self._meet(Contract(self._renderer.space, self._settings.generator, software_version()))
+                        self._meet(Contract.of(self._renderer.space, self._settings))
                     self._listen()
                     self._paint()
                     self._beat()
@@ -112,10 +104,8 @@ class RemoteWorker:
     def _meet(self, contract: Contract) -> None:
         """Open the ears once it is known which requests can be painted here."""
         self._contract = contract
-        group = Topics(self._root, "render").of(contract.key, "cmd")
-        wanted = [self._topics.of(self.id, "cmd"), f"{SHARED}perceptogram/{group}"]
-        state = self._topics.of(self.id, "state")
-        self._link = Link(self._address, state, b"", wanted, self._inbox.put, self._changed).start()
+        state, asked = self._topics.of(self.id, "state"), self._topics.of(self.id, "cmd")
+        self._link = Link(self._address, state, b"", [asked], self._inbox.put, self._changed).start()
 
     def _changed(self, _connected: bool) -> None:
         self._beat_due = 0.0
@@ -135,12 +125,22 @@ class RemoteWorker:
                 logger.warning("a request that cannot be read: %s", error)
                 continue
             self._beat_due = 0.0
-            if job.name in self._jobs or (self._painting is not None and self._painting[1].name == job.name):
-                continue  # sent again because we were not heard; the beat says that we have it
-            if len(self._jobs) >= MAX_JOBS:
-                logger.warning("%d requests wait already; request %s is left to others", MAX_JOBS, job.name)
-                continue
-            self._jobs[job.name] = job
+            self._take(job)
+
+    def _take(self, job: Job) -> None:
+        """Let a request wait: in the place of an older one of the same session, else behind those of others."""
+        assert self._contract is not None
+        if job.contract != self._contract.key:
+            self._fail(job, f"worker {self.id} does not paint what is asked: its contract is {self._contract.key}")
+            return
+        painted = 0 if self._painting is None or self._painting[1].run != job.run else self._painting[1].request
+        waiting = self._jobs[job.run].request if job.run in self._jobs else 0
+        if job.request <= max(painted, waiting):
+            return  # sent again because we were not heard; the beat says that we have it
+        if not waiting and len(self._jobs) >= MAX_JOBS:
+            logger.warning("requests of %d sessions wait already; request %s is left to others", MAX_JOBS, job.name)
+            return
+        self._jobs[job.run] = job
 
     def _paint(self) -> None:
         if self._painting is None and self._jobs and self._renderer.state.kind in ("ready", "busy"):
@@ -158,10 +158,11 @@ class RemoteWorker:
             if frame.request == number:
                 self._idle_since = None
                 label = {"run": job.run, "request": job.request, "worker": self.id}
+                label["proof"] = proof(job.key, self.id, str(frame.step))
                 topic = Topics(self._root, job.session).of("remote", "frame")
                 self._send("event" if frame.final else "frame", Letter(topic, frame_jpeg(frame, **label), qos=1))
                 if frame.final:
-                    self._painting = None
+                    self._painting, self._beat_due = None, 0.0
         if self._painting is not None:
             self._look_for_failure(job)
 
@@ -173,12 +174,13 @@ class RemoteWorker:
         elif self._idle_since is None:
             self._idle_since = time.monotonic()  # the last frames may be on their way
         elif time.monotonic() - self._idle_since > 2 * LOOK_S:
-            self._painting = None
+            self._painting, self._beat_due = None, 0.0
             self._fail(job, f"worker {self.id}: {state.text}")
 
     def _fail(self, job: Job, text: str) -> None:
         logger.warning("%s", text)
         record = {"run": job.run, "request": job.request, "worker": self.id, "text": text[:1000]}
+        record["proof"] = proof(job.key, self.id, "failed")
         self._send("event", Letter(Topics(self._root, job.session).of("remote", "event"), to_json(record), qos=1))
 
     def _send(self, lane: str, letter: Letter) -> None:
@@ -198,9 +200,10 @@ class RemoteWorker:
             line = link.text
         else:
             line = f"{link.text}: {state.text}"
-            painting = () if self._painting is None else (self._painting[1].name,)
-            has = (*painting, *self._jobs)
-            link.set_state(worker_json(WorkerState(self.id, state.kind, state.text, self._contract, link.shared, has)))
+            painting = () if self._painting is None else (self._painting[1],)
+            has = tuple(f"{job.name}/{proof(job.key, self.id, 'has')}" for job in (*painting, *self._jobs.values()))
+            says = WorkerState(self.id, state.kind, state.text, self._contract, has, bool(painting))
+            link.set_state(worker_json(says))
         if line != self._said:
             self._said = line
             self._say(line)

@@ -4,58 +4,48 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from configs.schema import MAX_STEPS
 from realtime.bundle import EmbeddingSpace
 from realtime.control_schema import finite, to_json
+from realtime.rendering.contract import Contract
 from realtime.rendering.frames import Frame, Origin, RenderRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
 QUALITY = 92
-MAX_PIXELS = 4096 * 4096
+MAX_STATE_BYTES = 1 << 15
+MAX_REQUEST_BYTES = 1 << 19
+MAX_LABEL_BYTES = 1 << 14
+"""Of what a picture, or a failure, says of itself."""
 
 
 class WireError(ValueError):
     """Something that came over the broker and cannot be used; one line."""
 
 
-@dataclass(frozen=True)
-class Contract:
-    """What session and worker must agree on; the key stands in the topic, so the unlike never hear each other."""
+def proof(key: str, worker: str, what: str) -> str:
+    """Return what only those can say who know a request's key: its session, and the worker that was asked.
 
-    space: EmbeddingSpace
-    generator: str
-    software: str
-
-    @property
-    def key(self) -> str:
-        """A name for this contract that a topic can hold."""
-        return hashlib.sha256(to_json(asdict(self))).hexdigest()[:16]
-
-    def differences(self, other: Contract) -> list[str]:
-        """Return one phrase for each thing in which `other` differs."""
-        pairs = (
-            ("software version", self.software, other.software),
-            ("generator", self.generator, other.generator),
-            ("embedding space", self.space, other.space),
-        )
-        return [f"{what} {theirs} where {ours} is needed" for what, ours, theirs in pairs if ours != theirs]
+    The key itself travels once, to that worker; whoever hears a picture's proof can make none for the next.
+    """
+    return hmac.new(key.encode(), f"{worker}/{what}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 P = TypeVar("P", bound=_Part)
@@ -68,18 +58,24 @@ class Job(_Part):
     ----------
     session, run, request
         Who asks: the session's name, a name for this run of it, the request's number.
+    key
+        Known to the session and to the worker that is asked; see `proof`.
+    contract
+        Key of the contract that a worker must have.
     """
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: Literal[2] = Field(alias="schema")
     session: Annotated[str, Field(pattern=r"^[^+#/\x00]{1,200}$")]
     run: Annotated[str, Field(pattern=r"^[0-9a-f]{1,32}$")]
     request: Annotated[int, Field(ge=1)]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    contract: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     trial: int
-    seed: int
-    steps: Annotated[int, Field(ge=1, le=10_000)]
-    embedding: Annotated[str, Field(max_length=1 << 20)]
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+    embedding: str
     """Little-endian float32 in base64."""
-    start: Annotated[str, Field(max_length=1 << 20)] | None = None
+    start: str | None = None
     """The square latent to start from, four channels of little-endian float16 in base64."""
 
     @property
@@ -93,14 +89,19 @@ class Job(_Part):
         Raises
         ------
         WireError
-            If the embedding cannot be read.
+            If the embedding cannot be read, or the request not be painted.
         """
         try:
             values = np.frombuffer(base64.b64decode(self.embedding, validate=True), "<f4")
         except ValueError as error:
             msg = f"request {self.name}: the embedding is not float32 in base64 ({error})"
             raise WireError(msg) from error
-        return RenderRequest(self.trial, values.astype(np.float32), self.seed, self.steps, start=self._latent())
+        start = self._latent()
+        try:
+            return RenderRequest(self.trial, values.astype(np.float32), self.seed, self.steps, start=start)
+        except ValueError as error:
+            msg = f"request {self.name}: {error}"
+            raise WireError(msg) from error
 
     def _latent(self) -> NDArray[np.float16] | None:
         if self.start is None:
@@ -123,27 +124,36 @@ class _SpacePart(_Part):
 
 class _ContractPart(_Part):
     space: _SpacePart
-    generator: str
     software: str
+    render: dict[str, Any]
 
 
 class _WorkerPart(_Part):
-    schema_: Literal[1] = Field(alias="schema")
-    id: str
+    schema_: Literal[2] = Field(alias="schema")
+    id: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")]
     state: Literal["loading", "ready", "busy", "dead"]
-    text: str
+    text: Annotated[str, Field(max_length=2000)]
     contract: _ContractPart
-    shared: bool
     requests: list[str]
+    painting: bool
+
+
+class _OriginPart(_Part):
+    kind: Literal["noise", "layout", "warm", "reused"] = "noise"
+    trial: int | None = None
 
 
 class _Label(_Part):
+    """What a session needs of a picture's label; what else stands there is for people."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     run: str
     request: int
-    trial: int
     step: Annotated[int, Field(ge=1)]
-    of: int
     worker: str
+    proof: str
+    origin: _OriginPart = _OriginPart()
 
 
 class Failure(_Part):
@@ -152,6 +162,7 @@ class Failure(_Part):
     run: str
     request: int
     worker: str
+    proof: str
     text: Annotated[str, Field(max_length=2000)]
 
 
@@ -162,50 +173,65 @@ class WorkerState:
     Attributes
     ----------
     contract
-        What it paints from, with which generator.
-    shared
-        Whether it hears requests that are sent to all such workers at once.
+        What it paints from, with which settings.
     requests
-        Names of the requests that it has.
+        The requests that it has, each as ``run/number/proof``, in the order in which they are painted.
+    painting
+        Whether the first of them is begun.
     """
 
     id: str
     state: Literal["loading", "ready", "busy", "dead"]
     text: str
     contract: Contract
-    shared: bool
     requests: tuple[str, ...] = ()
+    painting: bool = False
+
+    def claims(self) -> Iterator[tuple[str, int, bool, str]]:
+        """Yield run, number, whether it is begun, and proof of each request."""
+        for place, one in enumerate(self.requests):
+            run, _, rest = one.partition("/")
+            number, _, shown = rest.partition("/")
+            if number.isascii() and number.isdecimal() and len(number) < 16:
+                yield run, int(number), self.painting and place == 0, shown
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A frame that came from a worker, not yet decoded."""
+    """A frame that came from a worker, not yet decoded: `size` is height and width as its header says."""
 
     run: str
     request: int
-    trial: int
     step: int
-    of: int
     worker: str
+    proof: str
+    origin: Origin
+    size: tuple[int, int]
     jpeg: bytes
 
 
-def software_version() -> str:
-    """Return the version of this package, as workers and sessions compare it."""
-    try:
-        return version("perceptogram-live")
-    except PackageNotFoundError:
-        return "0+unknown"
+def request_json(session: str, run: str, number: int, key: str, contract: str, request: RenderRequest) -> bytes:
+    """Return a request as it travels; the embedding keeps all its bits.
 
-
-def request_json(session: str, run: str, number: int, request: RenderRequest) -> bytes:
-    """Return a request as it travels; the embedding keeps all its bits."""
+    Parameters
+    ----------
+    session, run, number
+        Who asks; see `Job`.
+    key
+        The request's; 32 hexadecimal digits.
+    contract
+        Key of the contract that it demands.
+    request
+        What is to be painted.
+    """
     values = np.ascontiguousarray(request.embedding, "<f4")
     record = {
         "schema": SCHEMA,
         "session": session,
         "run": run,
         "request": number,
+        "key": key,
+        "contract": contract,
         "trial": int(request.trial),
         "seed": int(request.seed),
         "steps": int(request.steps),
@@ -218,12 +244,12 @@ def request_json(session: str, run: str, number: int, request: RenderRequest) ->
 
 def read_job(payload: bytes) -> Job:
     """Return the request in `payload`, or raise `WireError`."""
-    return _read(Job, payload)
+    return _read(Job, payload, MAX_REQUEST_BYTES)
 
 
 def read_failure(payload: bytes) -> Failure:
     """Return the failure in `payload`, or raise `WireError`."""
-    return _read(Failure, payload)
+    return _read(Failure, payload, MAX_LABEL_BYTES)
 
 
 def worker_json(state: WorkerState) -> bytes:
@@ -231,21 +257,28 @@ def worker_json(state: WorkerState) -> bytes:
     return to_json({"schema": SCHEMA} | asdict(state))
 
 
-def read_worker(payload: bytes) -> WorkerState:
-    """Return the worker's state in `payload`, or raise `WireError`."""
-    part = _read(_WorkerPart, payload)
+def read_worker(payload: bytes, name: str) -> WorkerState:
+    """Return the state in `payload` of the worker whose topic bears `name`, or raise `WireError`."""
+    part = _read(_WorkerPart, payload, MAX_STATE_BYTES)
+    if part.id != name:
+        msg = f"it calls itself {part.id!r}"
+        raise WireError(msg)
     space = EmbeddingSpace(**part.contract.space.model_dump())
-    contract = Contract(space, part.contract.generator, part.contract.software)
-    return WorkerState(part.id, part.state, part.text, contract, part.shared, tuple(part.requests))
+    contract = Contract(space, part.contract.software, part.contract.render)
+    text = " ".join(part.text.split())
+    return WorkerState(part.id, part.state, text, contract, tuple(part.requests), part.painting)
 
 
-def _read(model: type[P], payload: bytes) -> P:
+def _read(model: type[P], payload: bytes, most: int) -> P:
+    if len(payload) > most:
+        msg = f"a message of {len(payload)} bytes; at most {most} are taken"
+        raise WireError(msg)
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         msg = f"{'.'.join(map(str, fault['loc'])) or 'message'}: {fault['msg']}"
-        raise WireError(" ".join(msg.split())[:500]) from None
+        raise WireError(" ".join(msg.split())[:300]) from None
 
 
 def jpeg(image: NDArray[np.uint8], label: Mapping[str, Any]) -> bytes:
@@ -266,33 +299,52 @@ def frame_jpeg(frame: Frame, **more: Any) -> bytes:
     return jpeg(frame.image, label | more)
 
 
-def read_picture(payload: bytes) -> Picture:
-    """Return what a worker's JPEG says it is, without decoding the picture; raises `WireError`."""
-    from PIL import Image
+def read_picture(payload: bytes, most_pixels: int) -> Picture:
+    """Return what a worker's JPEG says it is, without decoding the picture.
 
-    try:
-        with Image.open(io.BytesIO(payload), formats=["JPEG"]) as image:
-            comment, size, mode = image.info.get("comment", b""), image.size, image.mode
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        msg = f"a frame that is not a JPEG ({' '.join(str(error).split())})"
-        raise WireError(msg) from None
-    if size[0] * size[1] > MAX_PIXELS or mode != "RGB":
-        msg = f"a frame of {size[0]} x {size[1]} pixels, mode {mode}; at most {MAX_PIXELS} pixels in RGB are taken"
+    Raises
+    ------
+    WireError
+        If it is no JPEG as workers make them, or larger than `most_pixels`.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    most = MAX_LABEL_BYTES + 3 * most_pixels
+    if len(payload) > most:
+        msg = f"a frame of {len(payload)} bytes; at most {most} are taken"
         raise WireError(msg)
-    label = _read(_Label, comment if isinstance(comment, bytes) else b"")
-    return Picture(label.run, label.request, label.trial, label.step, label.of, label.worker, payload)
+    try:
+        with JpegImageFile(io.BytesIO(payload)) as image:
+            comment, (width, height), mode = image.info.get("comment", b""), image.size, image.mode
+            progressive = "progressive" in image.info
+    except (OSError, ValueError, SyntaxError, OverflowError) as error:
+        msg = f"a frame that is not a JPEG ({_why(error)})"
+        raise WireError(msg) from None
+    if width * height > most_pixels or mode != "RGB" or progressive:
+        kind = "progressive " if progressive else ""
+        msg = (
+            f"a frame of {width} x {height} pixels, {kind}{mode}; at most {most_pixels} pixels, baseline RGB, are taken"
+        )
+        raise WireError(msg)
+    label = _read(_Label, comment if isinstance(comment, bytes) else b"", MAX_LABEL_BYTES)
+    origin = Origin(label.origin.kind, label.origin.trial)
+    return Picture(label.run, label.request, label.step, label.worker, label.proof, origin, (height, width), payload)
 
 
 def decode_jpeg(payload: bytes) -> NDArray[np.uint8]:
-    """Return the picture ``[h, w, 3]``, or raise `WireError` where it is cut short."""
-    from PIL import Image
+    """Return the picture ``[h, w, 3]``, or raise `WireError` where it is cut short; `read_picture` comes first."""
+    from PIL.JpegImagePlugin import JpegImageFile
 
     try:
-        with Image.open(io.BytesIO(payload), formats=["JPEG"]) as image:
+        with JpegImageFile(io.BytesIO(payload)) as image:
             return np.array(image, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
-        msg = f"a frame that cannot be decoded ({' '.join(str(error).split())})"
+    except (OSError, ValueError, SyntaxError, OverflowError) as error:
+        msg = f"a frame that cannot be decoded ({_why(error)})"
         raise WireError(msg) from None
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def read_label(payload: bytes) -> dict[str, Any]:

@@ -168,18 +168,14 @@ def test_letters_outlive_a_broker_that_dies(mosquitto):
     link.stop()
 
 
-def test_shared_subscriptions_share(mosquitto):
-    links = [make_link(mosquitto.url, f"t/{one}", ["$share/group/t/work"]) for one in "ab"]
-    for link, _ in links:
-        assert link.wait_connected(10)
-        assert link.shared
-    links[0][0].send("event", Letter("t/none", b""))
-    for number in range(20):
-        links[0][0].send("event", Letter("t/work", b"%d" % number, qos=1))
-    until(lambda: sum(len(ears.letters) for _, ears in links) == 20)
-    assert all(ears.letters for _, ears in links)
-    for link, _ in links:
-        link.stop()
+@pytest.mark.parametrize(("protocol", "told"), [("5", True), ("3.1.1", False)])
+def test_who_listens_is_told_what_was_sent_to_be_kept_where_the_protocol_can(mosquitto, protocol, told):
+    link, ears = make_link(mosquitto.url, protocol=protocol)
+    assert link.wait_connected(10)
+    link.send("event", Letter("t/a", b"kept", qos=1, retain=True))
+    until(lambda: ears.letters)
+    assert ears.letters == [Letter("t/a", b"kept", 1, retain=told)]
+    link.stop()
 
 
 def test_handler_that_raises_does_not_cost_the_connection(mosquitto, caplog):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -16,12 +17,16 @@ from realtime.mqtt_address import broker_address
 SPACE = EmbeddingSpace("plain", "drawn", 4)
 FAILING_SEED = 13
 SLOW_SEED = 7
+"""Of pictures that take 50 ms a step."""
 
 
 class PlainGenerator:
     """Paints grey that tells seed, step and embedding; no network, so that a test can ask for hundreds."""
 
     space = SPACE
+
+    def __init__(self, picture_s=0.0):
+        self.picture_s = picture_s
 
     def prepare(self):
         pass
@@ -33,20 +38,21 @@ class PlainGenerator:
         for step in range(1, steps + 1):
             if seed == SLOW_SEED:
                 threading.Event().wait(0.05)
+            threading.Event().wait(self.picture_s / steps)
             yield picture(embedding, step, steps)
 
 
 def picture(embedding, step, steps):
     levels = np.clip(128 + 40 * np.asarray(embedding), 0, 255).astype(np.uint8)
-    image = np.repeat(np.repeat(levels[None, :, None], 32, axis=0), 8, axis=1)
-    return np.broadcast_to((image * (step / steps)).astype(np.uint8), (32, 32, 3)).copy()
+    image = np.repeat(np.repeat(levels[None, :, None], 128, axis=0), 32, axis=1)
+    return np.broadcast_to((image * (step / steps)).astype(np.uint8), (128, 128, 3)).copy()
 
 
-def plain(settings):
-    return PlainGenerator()
+def plain(settings, picture_s=0.0):
+    return PlainGenerator(picture_s)
 
 
-def serve(url, wire):
+def serve(url, wire, picture_s, settings):
     import warnings
 
     from realtime.rendering.serving import RemoteWorker
@@ -54,7 +60,7 @@ def serve(url, wire):
     warnings.simplefilter("ignore")
     address = broker_address(ControlSettings(url=url))
     stop = threading.Event()
-    worker = RemoteWorker(address, "perceptogram", RenderSettings(), plain, threads=1)
+    worker = RemoteWorker(address, "perceptogram", settings, partial(plain, picture_s=picture_s), threads=1)
     wire.send(worker.id)
     threading.Thread(target=lambda: (_end(wire), stop.set()), daemon=True).start()
     worker.serve(stop)
@@ -68,12 +74,15 @@ def _end(wire):
 
 
 class WorkerProcess:
-    """`perceptogram worker` without the command; it has a renderer process of its own below it."""
+    """`perceptogram worker` without the command; it has a renderer process of its own below it.
 
-    def __init__(self, url):
+    A picture takes `picture_s`.
+    """
+
+    def __init__(self, url, picture_s=0.0, settings=None):
         context = get_context("spawn")
         self._wire, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(url, theirs))
+        self._process = context.Process(target=serve, args=(url, theirs, picture_s, settings or RenderSettings()))
         self._process.start()
         theirs.close()
         self.id = self._wire.recv()
