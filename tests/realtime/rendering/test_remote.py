@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import paho.mqtt.client as paho
 import pytest
-from tests.remote_worker import FAILING_SEED, SLOW_SEED, SPACE, WorkerProcess, picture
 
 from configs.schema import ControlSettings, RenderSettings
 from realtime.broker import EmbeddedBroker
@@ -18,6 +17,7 @@ from realtime.rendering.frames import RenderRequest
 from realtime.rendering.generator import GeneratorError
 from realtime.rendering.remote import RemoteRenderer
 from tests.mosquitto import free_port, until
+from tests.remote_worker import FAILING_SEED, SLOW_SEED, SPACE, WorkerProcess, picture
 
 PATIENCE_S = 40.0
 
