@@ -59,6 +59,7 @@ class LatentGenerator(ABC):
     def __init__(self, settings: RenderSettings) -> None:
         self._settings = settings
         self._sampler: LatentSampler | None = None
+        self._parts: Parts | None = None
 
     def prepare(self) -> None:
         """Find and load the weights, take the network apart, record the graphs for the configured number of steps.
@@ -66,25 +67,33 @@ class LatentGenerator(ABC):
         Raises
         ------
         GeneratorError
-            If weights are absent or do not fit, if there is no such device, or too little memory on it.
+            If weights are absent, do not fit or paint nothing finite, if there is no such device, or too little memory
+            on it.
         """
         load_torchvision()
         device, dtype = device_and_dtype(self._settings)
         try:
             with torch.no_grad():
-                self._sampler = self.make_sampler(self.load(device, dtype))
+                self._parts = self.load(device, dtype)
+                self._sampler = self.make_sampler(self._parts)
             for _ in self.stream(np.zeros(self.space.dims, np.float32), self._settings.seed, self._settings.steps):
                 pass
         except torch.OutOfMemoryError as error:
             raise GeneratorError(out_of_memory(self._settings)) from error
 
     def stream(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the picture after each step, uint8 ``[size, pictures * size, 3]``."""
-        yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps))
+        """Yield the picture after each step, uint8 ``[size, pictures * size, 3]``.
+
+        Raises
+        ------
+        GeneratorError
+            If a picture is not finite, or if there is too little memory.
+        """
+        yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps))
 
     def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures after the second half of the steps, started from the last picture."""
-        yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps, first=steps // 2))
+        yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps, first=steps // 2))
 
     def stream_from(
         self, start: NDArray[np.float16], embedding: NDArray[np.float32], seed: int, steps: int
@@ -101,7 +110,7 @@ class LatentGenerator(ABC):
             msg = f"a latent of shape {list(start.shape)} cannot start a picture of {self._settings.pixels} pixels"
             raise GeneratorError(msg)
         first = self.first_step(steps)
-        yield from self._paint(lambda sampler: sampler.stream(embedding, seed, steps, first, start))
+        yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps, first, start))
 
     def first_step(self, steps: int) -> int:
         """Return how many of `steps` a latent to start from stands for."""
@@ -118,12 +127,16 @@ class LatentGenerator(ABC):
         autoencoder = load_autoencoder(path, self._settings.decoder, self.family, torch.float32, encoder=True)
         return encoder_of(autoencoder.to(device).eval())
 
-    def _paint(self, paint: Callable[[LatentSampler], Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
-        if self._sampler is None:
+    def _paint(
+        self, embedding: NDArray[np.float32], paint: Callable[[LatentSampler], Iterator[NDArray[np.uint8]]]
+    ) -> Iterator[NDArray[np.uint8]]:
+        if self._sampler is None or self._parts is None:
             msg = f"the {self._settings.generator} generator is not prepared"
             raise GeneratorError(msg)
         try:
             yield from paint(self._sampler)
+        except FloatingPointError as error:
+            raise GeneratorError(not_finite(self._parts, embedding, self._settings)) from error
         except torch.OutOfMemoryError as error:
             raise GeneratorError(out_of_memory(self._settings)) from error
 
@@ -266,3 +279,22 @@ def out_of_memory(settings: RenderSettings) -> str:
     if settings.pictures > 1:
         smaller = "render.pictures to 1"
     return f"{settings.generator} does not fit into the GPU's memory: set {smaller}, or close what else uses the GPU"
+
+
+def not_finite(parts: Parts, embedding: NDArray[np.float32], settings: RenderSettings) -> str:
+    """Return one line that says why a picture of `embedding` holds NaN or infinity, and what to do."""
+    groups = {"network": parts.unet.state_dict(), "decoder": parts.autoencoder.state_dict()}
+    groups |= {"adapter": dict(parts.extra), "empty prompt": dict(parts.prompt)}
+    for what, tensors in groups.items():
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                return (
+                    f"{settings.generator} paints nothing finite: {name} of the {what} holds NaN or infinity, in its "
+                    "file or since it was converted; download the weights again, or name others"
+                )
+    largest, dtype = float(np.abs(embedding).max()), str(parts.unet.dtype).removeprefix("torch.")
+    wider = "render.dtype to 'bfloat16' or 'float32'" if dtype == "float16" else "fewer render.steps"
+    return (
+        f"the picture is not finite: in {dtype} the network left its range on an embedding with values up to "
+        f"{largest:.3g}; set {wider}, or fit the map again if its embeddings are that large"
+    )

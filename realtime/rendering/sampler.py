@@ -111,7 +111,10 @@ class LatentSampler:
         self._drawn: tuple[int, int] | None = None
         self._unconditional_of: tuple[int, int] | None = None
         self._embedding = torch.zeros(dims, device=device)
-        self._image = torch.zeros((size, pictures * size, 3), dtype=torch.uint8, device=device)
+        image = (size, pictures * size, 3)
+        # the last byte says whether all is finite, so that it costs no copy and no wait of its own
+        self._sent = torch.zeros(math.prod(image) + 1, dtype=torch.uint8, device=device)
+        self._image = self._sent[:-1].view(image)
         self.write = self._recorded(self._write)
         self.decode = self._recorded(self._paint)
         self._start_unconditional: Callable[[], None] | None = None
@@ -180,15 +183,24 @@ class LatentSampler:
     def fetch(self) -> NDArray[np.uint8]:
         """Return the image in host memory.
 
+        Raises
+        ------
+        FloatingPointError
+            If the latent or the image holds NaN or infinity.
+
         Page-locked memory is taken from torch's cache: the block goes back when the picture is dropped, so two blocks
         serve a reader that keeps one picture, and no picture is overwritten while somebody holds it.
         """
         if self._device.type != "cuda":
-            return self._image.numpy().copy()
-        host = torch.empty(self._image.shape, dtype=torch.uint8, pin_memory=True)
-        host.copy_(self._image, non_blocking=True)
-        torch.cuda.current_stream(self._device).synchronize()
-        return host.numpy()
+            host = self._sent.clone()
+        else:
+            host = torch.empty(self._sent.shape, dtype=torch.uint8, pin_memory=True)
+            host.copy_(self._sent, non_blocking=True)
+            torch.cuda.current_stream(self._device).synchronize()
+        if not host[-1]:
+            msg = "the picture is not finite"
+            raise FloatingPointError(msg)
+        return host[:-1].view(self._image.shape).numpy()
 
     def _recorded(self, function: Callable[[], None]) -> Callable[[], None]:
         with torch.inference_mode():
@@ -260,6 +272,9 @@ class LatentSampler:
 
     def _paint(self) -> None:
         """Decode the picture's latent to 8 bits, pictures side by side."""
-        decoded = self._decode(self._picture.to(self._dtype)).float()
+        latent = self._picture.to(self._dtype)
+        decoded = self._decode(latent).float()
         levels = ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         self._image.copy_(levels.permute(2, 0, 3, 1).reshape(self._image.shape))
+        # of the latent too: the tiny decoder squeezes infinity into its range
+        self._sent[-1:].copy_((latent.isfinite().all() & decoded.isfinite().all())[None])

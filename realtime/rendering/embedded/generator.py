@@ -11,6 +11,7 @@ import numpy as np
 
 from realtime.bundle import EmbeddingSpace
 from realtime.rendering.embedded.schedule import noise_levels
+from realtime.rendering.generator import GeneratorError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,6 +117,12 @@ class EmbeddedGenerator:
                 noisy = torch.cat([(1 - level) * clean + level * fresh, layout], dim=1)
                 noisy = noisy.contiguous(memory_format=torch.channels_last)
                 clean = self._unet(noisy, torch.tensor([1000.0 * level]), vector, return_dict=False)[0]
+                if not clean.isfinite().all():
+                    msg = (
+                        "the picture is not finite: the weights hold NaN, or the embedding is too large "
+                        f"(values up to {np.abs(embedding).max():.3g})"
+                    )
+                    raise GeneratorError(msg)
                 pixels = functional.pixel_shuffle(clean[0], round((len(clean[0]) / 3) ** 0.5))
                 picture = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy()
             yield picture
