@@ -15,7 +15,7 @@ from configs.schema import Config, ConfigError, StimulusSettings
 from perceptogram.console import write_json
 from perceptogram.live import LiveResult, follow, summarise
 from perceptogram.screen import Screen
-from perceptogram.session_folder import SessionFolder
+from perceptogram.session_folder import SessionFolder, written
 from perceptogram.steering import Shower, Steering
 from realtime.bundle import Bundle
 from realtime.contact_sheet import SheetEntry, contact_sheet
@@ -148,10 +148,13 @@ def decode(
             result.ledger.setdefault(trial, {})["shown"] = stamp
         summary = summarise(result, bundle) | {"runs_first": first}
         steering.ended(summary)
-    screen.save(out / "display.png")
+    with written(out / "display.png"):
+        screen.save(out / "display.png")
     if bundle.classes:
-        _save_strip(result, out / "strip.png", simulated=bundle.simulated)
-    write_json(out / "summary.json", summary)
+        with written(out / "strip.png"):
+            _save_strip(result, out / "strip.png", simulated=bundle.simulated)
+    with written(out / "summary.json"):
+        write_json(out / "summary.json", summary)
     return Finished(result, summary)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+import logging
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from PIL import Image
 
 from realtime.companion import STOP, Companion
 from realtime.contact_sheet import side_by_side
+from realtime.signals import leave_to_session
 from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import PictureSettings
+
+logger = logging.getLogger(__name__)
 
 WAITING = 200
 """Pictures that may wait; the oldest is dropped for one more."""
@@ -33,10 +37,12 @@ class PictureWriter:
         Where they go.
     pictures
         The set from which pictures were shown.
+    tell
+        Called, in a thread of its own, with a line when pictures cannot be saved any more, and when they can again.
     """
 
-    def __init__(self, folder: Path, pictures: PictureSettings) -> None:
-        self._companion = Companion("pictures", write_pictures, (folder, pictures), {"picture": WAITING}, _hear)
+    def __init__(self, folder: Path, pictures: PictureSettings, tell: Callable[[str], None] = logger.warning) -> None:
+        self._companion = Companion("pictures", write_pictures, (folder, pictures), {"picture": WAITING}, tell)
         self._started = False
 
     def save(self, name: str, image: NDArray[np.uint8], shown: str | None) -> None:
@@ -51,23 +57,39 @@ class PictureWriter:
         self._companion.stop(FLUSH_S)
 
 
-def write_pictures(inbox: Connection, _reports: Connection, folder: Path, settings: PictureSettings) -> None:
+def write_pictures(inbox: Connection, reports: Connection, folder: Path, settings: PictureSettings) -> None:
     """Save what comes until `STOP`, or until the session is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    leave_to_session()
     pictures = open_pictures(settings)
     known = frozenset(pictures.names)
+    lost = 0
     try:
         while (item := inbox.recv()) != STOP:
             name, image, shown = item
             drawn = Image.fromarray(image)
             if shown in known:
                 drawn = side_by_side(pictures.image(shown, image.shape[0]), image)
-            part = folder / (name + ".part")
-            drawn.save(part, format="PNG")
-            part.rename(folder / name)
-    except EOFError:
+            try:
+                _save(drawn, folder / name)
+            except OSError as error:
+                if not lost:
+                    reports.send(f"pictures are not saved any more: cannot write {name} ({error.strerror or error})")
+                lost += 1
+            else:
+                if lost:
+                    reports.send(f"pictures are saved again; {lost} were not")
+                lost = 0
+    except (EOFError, BrokenPipeError):
         return
 
 
-def _hear(_report: object) -> None:
-    """Take nothing: this companion has nothing to say."""
+def _save(drawn: Image.Image, path: Path) -> None:
+    """Save a picture whole or not at all; its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        drawn.save(part, format="PNG")
+        part.rename(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

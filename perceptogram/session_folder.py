@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from realtime.ledger import PerceptLog
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded
 from stimuli.pictures import PictureSet
+
+logger = logging.getLogger(__name__)
 
 FILES = ("percepts.jsonl", "pictures", "display.png", "strip.png", "ledger.png", "summary.json")
 """All that a session leaves in its folder, its recording apart."""
@@ -31,13 +36,21 @@ class SessionFolder:
         Where to write; made where it is missing.
     pictures, settings
         The set from which pictures were shown, for labels and for the process that saves pictures.
+    tell
+        Called, from any thread, with a line when something cannot be written any more, and when it can again.
     """
 
-    def __init__(self, folder: Path, pictures: PictureSet, settings: PictureSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pictures: PictureSet,
+        settings: PictureSettings,
+        tell: Callable[[str], None] = logger.warning,
+    ) -> None:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         self._pictures = pictures
-        self._writer = PictureWriter(folder, settings)
-        self._log = PerceptLog(folder / "percepts.jsonl")
+        self._writer = PictureWriter(folder, settings, tell)
+        self._log = PerceptLog(folder / "percepts.jsonl", tell)
         self._waiting: dict[int, dict[str, Any]] = {}
 
     def decoded(self, event: Decoded, *, painted: bool) -> None:
@@ -111,3 +124,13 @@ class SessionFolder:
         name = f"pictures/{frame.trial:04d}-{(picture or 'unknown').replace('/', '_')}.png"
         self._writer.save(name, frame.image, picture)
         return name
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Make the folder of `path`; whatever keeps it from being written is logged and ends nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        logger.error("%s was not written: %s", path, error.strerror or error)

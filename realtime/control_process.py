@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from realtime.mqtt_link import Letter, Link
 from realtime.rendering.contract import software_version
 from realtime.rendering.frames import Frame
 from realtime.rendering.wire import frame_jpeg
+from realtime.signals import leave_to_session
 
 if TYPE_CHECKING:
     from realtime.bundle import EmbeddingSpace
@@ -155,7 +155,7 @@ def run_control(
     inbox: Connection, reports: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None
 ) -> None:
     """Serve one session until it says `STOP` or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     _Control(reports, address, topics, space).serve(inbox)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import parent_process
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from realtime.display_layout import DisplayState, draw
 from realtime.display_pictures import LookUp
 from realtime.mailbox import Mailbox
+from realtime.signals import leave_to_session
 from stimuli.pictures import open_pictures
 from stimuli.window import Place, Twice, display_place, open_at, stimulus_place
 
@@ -196,7 +196,7 @@ def run_window(
     pictures
         The set in which a state's names are looked up; None where they are not.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,10 @@ from typing import Any
 import numpy as np
 
 logger = logging.getLogger(__name__)
+
+KEPT = 10_000
+"""Lines that wait while nothing can be written; the oldest is dropped for one more."""
+COPIED = 1 << 20
 
 STAGES = {
     "onset": "stimulus marker's stamp",
@@ -66,19 +71,26 @@ def summary(records: Iterable[Mapping[str, float]]) -> dict[str, dict[str, float
 class PerceptLog:
     """Appends one JSON object a line; every line is written whole or not at all, and at once.
 
+    Lines that cannot be written, as on a full disk, wait for the next one, `KEPT` at most. A file that is deleted is
+    put back with what it held.
+
     Parameters
     ----------
     path
         File to append to; made where it is missing. A line that a crash cut short is ended first: it spoils no other.
+    tell
+        Called with a line when nothing can be written any more, and when that is mended.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, tell: Callable[[str], None] = logger.warning) -> None:
         self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        self._tell = tell
+        self._waiting: deque[bytes] = deque(maxlen=KEPT)
+        self._failing = False
+        self._file = self._open()
         length = os.lseek(self._file, 0, os.SEEK_END)
         if length and os.pread(self._file, 1, length - 1) != b"\n":
-            os.write(self._file, b"\n")
+            self._append(b"\n")
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append `record`; NumPy numbers and arrays are written as numbers and lists.
@@ -89,13 +101,62 @@ class PerceptLog:
             If it holds NaN or infinity, which JSON has not; nothing is written then.
         """
         line = json.dumps(record, allow_nan=False, default=_plain, separators=(",", ":")) + "\n"
-        os.write(self._file, line.encode())
+        self._waiting.append(line.encode())
+        self._flush()
 
     def close(self) -> None:
-        """Close the file; safe to call twice."""
+        """Close the file; safe to call twice. What could not be written is told."""
         if self._file >= 0:
+            self._flush()
+            if self._waiting:
+                self._tell(f"the last {len(self._waiting)} lines are not in {self._path}")
             os.close(self._file)
             self._file = -1
+
+    def _flush(self) -> None:
+        """Write what waits, where that is possible."""
+        try:
+            if os.fstat(self._file).st_nlink == 0:
+                self._put_back()
+            while self._waiting:
+                self._append(self._waiting[0])
+                self._waiting.popleft()
+        except OSError as error:
+            if not self._failing:
+                self._tell(f"percepts are not written any more: cannot write {self._path} ({error.strerror or error})")
+            self._failing = True
+            return
+        if self._failing:
+            self._failing = False
+            self._tell(f"percepts are written to {self._path} again")
+
+    def _open(self) -> int:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def _append(self, line: bytes) -> None:
+        length = os.lseek(self._file, 0, os.SEEK_END)
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError:
+            os.ftruncate(self._file, length)  # a full disk must not leave half a line
+            raise
+
+    def _put_back(self) -> None:
+        deleted = self._file
+        self._file = self._open()
+        try:
+            os.lseek(deleted, 0, os.SEEK_SET)
+            while part := os.read(deleted, COPIED):
+                self._append(part)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = deleted
+            raise
+        os.close(deleted)
+        self._tell(f"{self._path} was deleted while it was written; it is put back, whole")
 
     def __enter__(self) -> PerceptLog:
         return self

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from perceptogram.commands.replay import summary_rows
 from perceptogram.console import console, print_rows
-
-if TYPE_CHECKING:
-    from realtime.sources.lsl import LslSource
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +32,6 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram run --config my_lab.yaml --bundle bundle --out session1 --mqtt mqtt://127.0.0.1:1883
         """
-        import signal
         import time
 
         from configs.output_folder import check, claim
@@ -45,6 +40,7 @@ def register(app: typer.Typer) -> None:
         from perceptogram.session_folder import FILES
         from perceptogram.streams import RECORDINGS, LiveStreams
         from realtime.bundle import load_bundle
+        from realtime.signals import ended_by_signals
 
         check(out, "run", overwrite=overwrite)
         settings, calibration = load_config(config), load_bundle(bundle)
@@ -58,25 +54,18 @@ def register(app: typer.Typer) -> None:
             source = streams.source
             console.print(f"decoding [bold]{source.spec.name}[/], {len(source.spec.channels)} channels; Ctrl-C stops")
             # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
-            signal.signal(signal.SIGINT, lambda *_: _end(source))
-            finished = decode(
-                source,
-                streams.config,
-                calibration,
-                out,
-                render=render,
-                live=True,
-                ended=lambda: stop_at is not None and time.monotonic() > stop_at,
-                outlets=streams.outlets,
-                show=streams.show if show_pictures else None,
-                window=not headless and settings.display.enabled,
-                beside=settings.stimulus if show_pictures else None,
-            )
+            with ended_by_signals(source.close):
+                finished = decode(
+                    source,
+                    streams.config,
+                    calibration,
+                    out,
+                    render=render,
+                    live=True,
+                    ended=lambda: stop_at is not None and time.monotonic() > stop_at,
+                    outlets=streams.outlets,
+                    show=streams.show if show_pictures else None,
+                    window=not headless and settings.display.enabled,
+                    beside=settings.stimulus if show_pictures else None,
+                )
         print_rows(f"session in {out}", summary_rows(finished.summary))
-
-
-def _end(source: LslSource) -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    source.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from realtime.mailbox import Mailbox
 from realtime.rendering.frames import Beat, Failed, Frame, Ready, RenderRequest, note_picture
+from realtime.signals import leave_to_session
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -45,7 +45,7 @@ def paint_requests(
     threads
         Number of torch threads.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     try:

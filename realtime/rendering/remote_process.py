@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 import time
 import uuid
@@ -29,6 +28,7 @@ from realtime.rendering.wire import (
     read_worker,
     request_json,
 )
+from realtime.signals import leave_to_session
 
 if TYPE_CHECKING:
     from realtime.mqtt_address import Address
@@ -79,7 +79,7 @@ def run_remote(
     size
         Height and width of the pictures that are asked for.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it then ends this process
+    leave_to_session()
     _Remote(reports, address, topics, contract, size).serve(inbox)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.priority import run_first
+from realtime.signals import leave_to_session
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
 from realtime.sources.marker_streams import MarkerClock, MarkerReader
@@ -56,7 +56,7 @@ def read_streams(pipe: Connection) -> None:
     """Wait for a request on `pipe`, open the streams, wait for the word to begin, read until its other end closes."""
     import pylsl  # noqa: F401  so that a process that waits as a spare has loaded it
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle
+    leave_to_session()
     try:
         request: Request = pipe.recv()
     except (EOFError, OSError):

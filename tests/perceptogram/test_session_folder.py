@@ -1,3 +1,6 @@
+import shutil
+import time
+
 import numpy as np
 from PIL import Image
 
@@ -70,3 +73,31 @@ def test_pictures_of_several_workers_may_come_in_any_order(tmp_path):
     records = read_percepts(tmp_path / "percepts.jsonl")
     assert len(records) == 3 * BACKLOG
     assert {record["trial"] for record in records if record["file"]} == set(range(BACKLOG))
+
+
+def test_pictures_that_cannot_be_saved_are_told_and_the_next_ones_are_saved_again(tmp_path):
+    settings, told = PictureSettings(), []
+    folder = SessionFolder(tmp_path / "out", open_pictures(settings), settings, told.append)
+    for trial in range(4):
+        folder.decoded(decoded(trial, None), painted=True)
+    folder.frame(frame(0, 1, 1))
+    until(lambda: (tmp_path / "out" / "pictures" / "0000-unknown.png").exists())
+    shutil.rmtree(tmp_path / "out" / "pictures")
+    (tmp_path / "out" / "pictures").write_text("in the way")
+    folder.frame(frame(1, 1, 1))
+    until(lambda: told)
+    folder.frame(frame(2, 1, 1))
+    (tmp_path / "out" / "pictures").unlink()
+    folder.frame(frame(3, 1, 1))
+    folder.close()
+    assert told[0].startswith("pictures are not saved any more: cannot write pictures/0001-unknown.png (")
+    assert "pictures are saved again; " in told[-1]
+    assert (tmp_path / "out" / "pictures" / "0003-unknown.png").exists()
+    assert len(read_percepts(tmp_path / "out" / "percepts.jsonl")) == 4
+
+
+def until(done, within_s=30.0):
+    give_up = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)

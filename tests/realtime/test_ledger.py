@@ -1,4 +1,6 @@
 import json
+import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -63,3 +65,48 @@ def test_nan_is_refused_and_nothing_is_written(tmp_path):
         with pytest.raises(TypeError, match="cannot hold a object"):
             log.write({"confidence": object()})
     assert (tmp_path / "percepts.jsonl").read_text() == ""
+
+
+def test_what_a_full_disk_keeps_from_the_log_waits_and_is_written_whole(tmp_path):
+    told = []
+    path = tmp_path / "percepts.jsonl"
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with PerceptLog(path, told.append) as log:
+        log.write({"trial": 0})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, unlimited[1]))
+        try:
+            for trial in (1, 2):
+                log.write({"trial": trial})
+                assert read_percepts(path) == [{"trial": 0}], "no half line"
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        log.write({"trial": 3})
+    assert [record["trial"] for record in read_percepts(path)] == [0, 1, 2, 3]
+    first, again = told
+    assert first == f"percepts are not written any more: cannot write {path} (File too large)"
+    assert again == f"percepts are written to {path} again"
+
+
+def test_a_log_that_is_deleted_is_put_back_with_what_it_held(tmp_path):
+    told = []
+    path = tmp_path / "out" / "percepts.jsonl"
+    with PerceptLog(path, told.append) as log:
+        log.write({"trial": 0})
+        shutil.rmtree(tmp_path / "out")
+        log.write({"trial": 1})
+        log.write({"trial": 2})
+    assert [record["trial"] for record in read_percepts(path)] == [0, 1, 2]
+    assert told == [f"{path} was deleted while it was written; it is put back, whole"]
+
+
+def test_lines_that_never_could_be_written_are_told_at_the_end(tmp_path):
+    told = []
+    path = tmp_path / "out" / "percepts.jsonl"
+    log = PerceptLog(path, told.append)
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "out").write_text("in the way")
+    log.write({"trial": 0})
+    log.write({"trial": 1})
+    log.close()
+    assert len(told) == 2
+    assert told[1] == f"the last 2 lines are not in {path}"
