@@ -55,7 +55,7 @@ class _Hand:
     def start(cls, wanted: Sequence[Wanted]) -> _Hand:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=record, args=(theirs, tuple(wanted)), name="recorder", daemon=True)
+        process = context.Process(target=record, args=(theirs, tuple(wanted)), name="recorder-spare", daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours, list(wanted))

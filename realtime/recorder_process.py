@@ -17,7 +17,7 @@ from pathlib import Path
 from realtime.recorder_file import RecordingFile
 from realtime.recorder_inlets import KEPT_S, Inlets
 from realtime.recorder_messages import Beat, Finished, FromRecorder, Instead, Stop, Told, ToRecorder, Write
-from realtime.signals import leave_to_session, on_terminate
+from realtime.signals import call, leave_to_session, on_terminate
 from realtime.sources.metadata import Wanted
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class _Recorder:
             return False  # the session has gone: finish the file
         if isinstance(command, Write):
             self._to = command
+            call("recorder")
         elif isinstance(command, Instead):
             self._wanted = [one for one in self._wanted if one != command.old] + [command.new]
         return not isinstance(command, Stop)

@@ -1,26 +1,36 @@
-"""Signals that a terminal sends to a session and all its processes at once are the session's to handle."""
+"""Signals, and what a process is called: what the processes of a session have in common."""
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-
-logger = logging.getLogger(__name__)
 
 FROM_TERMINAL = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, and a terminal that was closed."""
 
 
 def leave_to_session() -> None:
-    """Ignore them in this process, which the session ends, or which ends when the session is gone."""
+    """Leave what the terminal sends to the session, and let this process bear its own name in ``ps`` and ``top``.
+
+    The session ends the process, which ends by itself where the session is gone.
+    """
     for number in FROM_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
+    call(multiprocessing.current_process().name)
+
+
+def call(name: str) -> None:
+    """Call this process `name`, 15 letters at most, where the system lets it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
 
 
 def on_terminate(finish: Callable[[], None]) -> None:

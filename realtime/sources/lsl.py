@@ -39,7 +39,7 @@ class _Reader:
     def start(cls) -> _Reader:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=read_streams, args=(theirs,), name="lsl-reader", daemon=True)
+        process = context.Process(target=read_streams, args=(theirs,), name="reader-spare", daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours)

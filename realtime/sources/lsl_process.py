@@ -21,7 +21,7 @@ import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.priority import run_first
-from realtime.signals import leave_to_session
+from realtime.signals import call, leave_to_session
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
 from realtime.sources.marker_streams import MarkerClock, MarkerReader
@@ -61,6 +61,7 @@ def read_streams(pipe: Connection) -> None:
         request: Request = pipe.recv()
     except (EOFError, OSError):
         return  # never needed
+    call("reader")
     run_first(heirs=True)  # liblsl's own threads, which receive the samples, as well
     lock = threading.Lock()
 

@@ -5,12 +5,11 @@ import numpy as np
 from PIL import Image
 
 from configs.schema import PictureSettings
-from perceptogram.session_folder import SessionFolder
+from perceptogram.session_folder import PATIENCE, SessionFolder
 from realtime.epochs import Epoch, Refused
 from realtime.evidence import Percept
 from realtime.gallery import Neighbour
 from realtime.ledger import read_percepts
-from realtime.rendering.dispatch import BACKLOG
 from realtime.rendering.frames import Frame
 from realtime.session import Decoded
 from realtime.sources.base import Marker
@@ -61,18 +60,18 @@ def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tm
 def test_pictures_of_several_workers_may_come_in_any_order(tmp_path):
     settings = PictureSettings()
     folder = SessionFolder(tmp_path, open_pictures(settings), settings)
-    for trial in range(BACKLOG):
+    for trial in range(PATIENCE):
         folder.decoded(decoded(trial, None), painted=True)
-    for trial in reversed(range(BACKLOG)):
+    for trial in reversed(range(PATIENCE)):
         folder.frame(frame(trial, 1, 1))
-    for trial in range(BACKLOG, 3 * BACKLOG):
+    for trial in range(PATIENCE, 3 * PATIENCE):
         folder.decoded(decoded(trial, None), painted=True)
     written = read_percepts(tmp_path / "percepts.jsonl")
-    assert len(written) == 2 * BACKLOG, "what was given up for newer trials does not wait for ever"
+    assert len(written) == 2 * PATIENCE, "what was given up for newer trials does not wait for ever"
     folder.close()
     records = read_percepts(tmp_path / "percepts.jsonl")
-    assert len(records) == 3 * BACKLOG
-    assert {record["trial"] for record in records if record["file"]} == set(range(BACKLOG))
+    assert len(records) == 3 * PATIENCE
+    assert {record["trial"] for record in records if record["file"]} == set(range(PATIENCE))
 
 
 def test_pictures_that_cannot_be_saved_are_told_and_the_next_ones_are_saved_again(tmp_path):
