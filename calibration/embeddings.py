@@ -6,8 +6,9 @@ Embeddings are projected but not normalised: that is what unCLIP and IP-Adapter 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from realtime.bundle import EmbeddingSpace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 DRAWN_MODEL = "perceptogram-drawn"
 DRAWN_TAG = "builtin"
@@ -107,14 +110,19 @@ class Encoder:
         missing = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
         if missing:
             known |= dict(zip(missing, self.embed_images(list(missing.values())), strict=True))
-            folder.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(f".{os.getpid()}.part")
-            save_file(known, unfinished)
-            unfinished.replace(path)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                save_file(known, unfinished)
+                unfinished.replace(path)
+            except (OSError, SafetensorError) as error:  # a full or shared disk costs time, never the embeddings
+                logger.warning("cannot keep embeddings in %s (%s); they are made again next time", path, error)
         return np.stack([known[key] for key in keys]) if keys else np.zeros((0, self.space.dims), np.float32)
 
 
-def load_encoder(model: str = DRAWN_MODEL, pretrained: str = DRAWN_TAG, device: str = "cpu") -> Encoder:
+def load_encoder(
+    model: str = DRAWN_MODEL, pretrained: str = DRAWN_TAG, file: Path | None = None, device: str = "cpu"
+) -> Encoder:
     """Load an open_clip model.
 
     Parameters
@@ -122,7 +130,9 @@ def load_encoder(model: str = DRAWN_MODEL, pretrained: str = DRAWN_TAG, device: 
     model
         An open_clip architecture such as ``ViT-H-14``, or ``perceptogram-drawn``, the project's own.
     pretrained
-        A tag of that architecture, or the path of a local weight file.
+        A tag of that architecture, or the path of a local weight file, which is then a space of its own.
+    file
+        Local copy of the weights that the tag names: the same space, without the hub.
     device
         A torch device.
 
@@ -142,18 +152,48 @@ def load_encoder(model: str = DRAWN_MODEL, pretrained: str = DRAWN_TAG, device: 
         raise EncoderError(msg)
     weights = str(DRAWN_WEIGHTS) if (model, pretrained) == (DRAWN_MODEL, DRAWN_TAG) else pretrained
     tags = open_clip.list_pretrained_tags_by_model(model)
-    if weights not in tags and not Path(weights).is_file():
+    if file is not None:
+        _check_copy(file, model, pretrained, tags)
+    elif weights not in tags and not Path(weights).is_file():
         choices = ", ".join(map(repr, tags or [DRAWN_TAG]))
         msg = f"encoder {model!r} has no weights {pretrained!r}: choose one of {choices}, or an existing weight file"
         raise EncoderError(msg)
     try:
-        net, _, transform = open_clip.create_model_and_transforms(model, pretrained=weights, device=device)
+        # a file does not say how its pictures were prepared; the tag it stands for does
+        how = {} if file is None else _preparation(open_clip.get_pretrained_cfg(model, pretrained))
+        net, _, transform = open_clip.create_model_and_transforms(
+            model, pretrained=weights if file is None else str(file), device=device, **how
+        )
     except Exception as error:
         # Hub, file and shape errors come in many types; people need one line that names the weights.
         reason = " ".join(str(error).split())[:200]
-        msg = f"weights {pretrained!r} could not be loaded into encoder {model!r}: {reason}"
+        msg = f"weights {str(file or pretrained)!r} could not be loaded into encoder {model!r}: {reason}"
         raise EncoderError(msg) from error
     extra = {"bpe_path": str(DRAWN_VOCABULARY)} if model == DRAWN_MODEL else {}
     dims = int(open_clip.get_model_config(model)["embed_dim"])
     space = EmbeddingSpace(model, pretrained, dims)
     return Encoder(space, net.eval(), transform, open_clip.get_tokenizer(model, **extra), device)
+
+
+def _check_copy(file: Path, model: str, pretrained: str, tags: Sequence[str]) -> None:
+    if pretrained not in tags:
+        choices = ", ".join(map(repr, tags))
+        msg = (
+            f"fit.encoder_weights: {file} must stand for weights that are published: set fit.pretrained to one of "
+            f"{choices or 'none, because ' + repr(model) + ' has no published ones'} (given: {pretrained!r})"
+        )
+        raise EncoderError(msg)
+    if not file.is_file():
+        msg = f"fit.encoder_weights: there is no file {file}"
+        raise EncoderError(msg)
+
+
+def _preparation(published: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how pictures are prepared for published weights, as arguments of open_clip's loader."""
+    names = {
+        "image_mean": "mean",
+        "image_std": "std",
+        "image_interpolation": "interpolation",
+        "image_resize_mode": "resize_mode",
+    }
+    return {argument: published[name] for argument, name in names.items() if published.get(name) is not None}

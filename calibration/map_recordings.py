@@ -76,7 +76,7 @@ def map_recordings(
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     targets = Targets(bundle.gallery, bundle.space)
     measuring = part_of(progress, "measuring pictures")
-    attributes = tuple(shown_attributes(config, trials.names, _embedder(bundle), columns, measuring))
+    attributes = tuple(shown_attributes(config, trials.names, _embedder(bundle, config), columns, measuring))
     found = map_trials(trials, targets, attributes, config, progress)
     try:
         earlier = read_trials(recordings, before_onset(config))
@@ -166,13 +166,15 @@ def _inside(trials: Trials, span_s: tuple[float, float]) -> NDArray[np.bool_]:
     return inside
 
 
-def _embedder(bundle: Bundle) -> Embed:
+def _embedder(bundle: Bundle, config: Config) -> Embed:
     """Return what embeds pictures in the bundle's space; the encoder is loaded only when it is needed."""
+    space, fit = bundle.space, config.fit
+    file = fit.encoder_weights if (fit.model, fit.pretrained) == (space.model, space.pretrained) else None
 
     def embed(images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
         from calibration.embeddings import load_encoder
 
-        encoder = load_encoder(bundle.space.model, bundle.space.pretrained)
+        encoder = load_encoder(space.model, space.pretrained, file)
         return encoder.embed_images_cached(images, cache_folder())
 
     return embed

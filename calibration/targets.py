@@ -80,7 +80,7 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
 
     pictures = open_pictures(config.pictures, "all")
     labels = {name: pictures.label(name) for name in pictures.names}
-    encoder = load_encoder(config.fit.model, config.fit.pretrained)
+    encoder = load_encoder(config.fit.model, config.fit.pretrained, config.fit.encoder_weights)
 
     def embed(names: Sequence[str]) -> NDArray[np.float32]:
         return encoder.embed_images_cached([pictures.image(name) for name in names], cache_folder())

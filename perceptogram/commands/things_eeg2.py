@@ -84,7 +84,7 @@ def _embed(folder: Path, settings: FitSettings) -> tuple[NDArray[np.float32], ND
     from configs.schema import PictureSettings
     from stimuli.pictures import open_pictures
 
-    encoder = load_encoder(settings.model, settings.pretrained)
+    encoder = load_encoder(settings.model, settings.pretrained, settings.encoder_weights)
     chosen = PictureSettings(set="things", folder=folder)
     parts = []
     for split in ("calibration", "test"):

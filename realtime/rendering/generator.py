@@ -69,8 +69,12 @@ def check_space(bundle_space: EmbeddingSpace, generator_space: EmbeddingSpace) -
         With both spaces in one line. A wrong space of the right size would paint plausible nonsense without any error.
     """
     if bundle_space != generator_space:
-        msg = (
-            f"the bundle predicts {bundle_space} embeddings but the generator was trained on {generator_space}; "
-            "fit with the generator's embeddings or choose another generator"
-        )
+        advice = "fit with the generator's embeddings or choose another generator"
+        if Path(bundle_space.pretrained).suffix and bundle_space.model == generator_space.model:
+            advice = (
+                f"if that file is a copy of {generator_space.pretrained}, fit again with fit.pretrained: "
+                f"{generator_space.pretrained} and fit.encoder_weights: {bundle_space.pretrained}"
+            )
+        both = f"the bundle predicts {bundle_space} embeddings but the generator was trained on {generator_space}"
+        msg = f"{both}; {advice}"
         raise GeneratorError(msg)

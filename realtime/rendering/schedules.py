@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import MAX_STEPS, TRAINING_STEPS
+from configs.render import MAX_STEPS, TRAINING_STEPS
 
 SamplerName = Literal["euler", "euler-ancestral", "lcm", "tcd", "dpm++", "unipc"]
 Prediction = Literal["epsilon", "v"]

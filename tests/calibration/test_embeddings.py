@@ -1,10 +1,15 @@
 """The encoder names what is drawn, and is loaded and cached like any other."""
 
+import json
+
 import numpy as np
 import pytest
 
 from calibration.embeddings import DRAWN_MODEL, DRAWN_WEIGHTS, Encoder, EncoderError, load_encoder
+from configs.schema import RenderSettings
+from configs.torchvision_shim import load_torchvision
 from realtime.bundle import EmbeddingSpace
+from realtime.rendering.generator import GeneratorError, check_space, make_generator
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.manifest import test_pictures as pictures_of_the_test_set
 
@@ -103,3 +108,85 @@ def test_what_is_not_an_rgb_picture_is_refused(encoder, image):
 
 def test_weights_stay_small():
     assert DRAWN_WEIGHTS.stat().st_size <= 12e6
+
+
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(encoder, images, tmp_path, caplog):
+    expected = encoder.embed_images(images[:2])
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    np.testing.assert_array_equal(encoder.embed_images_cached(images[:2], tmp_path / "taken"), expected)
+    assert "cannot keep embeddings in" in caplog.text
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A narrow ViT-H-14 and ViT-L-14, and a file of weights of each under open_clip's names."""
+    load_torchvision()
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    def write(model, dims, suffix=".safetensors"):
+        config = {
+            "embed_dim": dims,
+            "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+            "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1},
+        }
+        configurations = tmp_path / "configurations"
+        configurations.mkdir()
+        (configurations / f"{model}.json").write_text(json.dumps(config))
+        open_clip.add_model_config(configurations)
+        torch.manual_seed(1)
+        weights = open_clip.create_model(model).state_dict()
+        file = tmp_path / f"open_clip_model{suffix}"
+        torch.save(weights, file) if suffix == ".bin" else save_file(weights, file)
+        return file
+
+    yield write
+    open_clip.factory._MODEL_CONFIG_PATHS.remove(tmp_path / "configurations")
+    open_clip.factory._rescan_model_configs()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+@pytest.mark.parametrize("generator", ["sdxl-turbo", "sd15-few-step", "unclip"])
+def test_local_copy_of_published_weights_is_the_space_that_generators_know(published, images, generator, suffix):
+    file = published("ViT-H-14", 1024, suffix)
+    copied = load_encoder("ViT-H-14", "laion2b_s32b_b79k", file)
+    check_space(copied.space, make_generator(RenderSettings(generator=generator)).space)
+    named_by_itself = load_encoder("ViT-H-14", str(file))
+    np.testing.assert_array_equal(copied.embed_images(images[:2]), named_by_itself.embed_images(images[:2]))
+    told = r"if that file is a copy of laion2b_s32b_b79k, fit again with .* and fit\.encoder_weights: .*open_clip_model"
+    with pytest.raises(GeneratorError, match=told):
+        check_space(named_by_itself.space, make_generator(RenderSettings(generator=generator)).space)
+
+
+def test_pictures_are_prepared_as_for_the_published_weights(published):
+    """ViT-L-14 of LAION was trained on other means than OpenAI's, which a file alone would be given."""
+    import open_clip
+
+    file = published("ViT-L-14", 768)
+    expected = open_clip.get_pretrained_cfg("ViT-L-14", "laion2b_s32b_b82k")
+    copied = load_encoder("ViT-L-14", "laion2b_s32b_b82k", file)
+    assert tuple(copied._transform.transforms[-1].mean) == tuple(expected["mean"]) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "exists", "complaint"),
+    [
+        ("ViT-H-14", "laion2b_s32b_b79k", False, "fit.encoder_weights: there is no file"),
+        ("ViT-H-14", "builtin", True, "set fit.pretrained to one of .*'laion2b_s32b_b79k'"),
+        (DRAWN_MODEL, "builtin", True, "one of none, because 'perceptogram-drawn' has no published ones"),
+        (
+            "ViT-H-14",
+            "laion2b_s32b_b79k",
+            True,
+            "weights '.*x.safetensors' could not be loaded into encoder 'ViT-H-14'",
+        ),
+    ],
+)
+def test_local_copy_that_cannot_be_one_is_refused(published, tmp_path, model, pretrained, exists, complaint):
+    published("ViT-H-14", 1024)
+    file = tmp_path / "x.safetensors"
+    if exists:
+        file.write_bytes(b"<!doctype html>")
+    with pytest.raises(EncoderError, match=complaint):
+        load_encoder(model, pretrained, file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from configs.schema import MAX_STEPS
+from configs.render import MAX_STEPS
 
 if TYPE_CHECKING:
     from torch import Tensor
