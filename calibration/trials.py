@@ -16,7 +16,7 @@ from configs.errors import InputError
 from configs.schema import Config, WindowSettings
 from realtime.epochs import Closed, Refused, Retracted
 from realtime.pipeline import Pipeline
-from realtime.sources.base import Marker, Notice, StreamSpec
+from realtime.sources.base import Marker, StreamSpec
 from realtime.sources.recording import open_recording
 
 
@@ -154,7 +154,6 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
     recording = open_recording(path, config)
     closed: dict[int, Closed] = {}
     refused: list[Refusal] = []
-    notices: list[str] = []
 
     def name(marker: Marker) -> str:
         return config.markers.classes.get(marker.kind, marker.picture or marker.kind)
@@ -166,8 +165,6 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
             elif isinstance(event, Refused | Retracted):
                 closed.pop(event.trial, None)
                 refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason))
-            elif isinstance(event, Notice):
-                notices.append(event.text)
 
     try:
         pipeline = Pipeline(config, recording.spec)
@@ -194,7 +191,7 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
         refused=tuple(refused),
         lost=pipeline.timeline.lost,
         simulated=config.simulated,
-        notices=tuple(notices),
+        notices=recording.notices,
     )
 
 

@@ -66,9 +66,10 @@ def register(app: typer.Typer) -> None:
             from realtime.sources.recording import open_recording
 
             source = open_recording(recording, settings, factor)
+            print_notices(source.notices)
             summary = _decode(source, settings, calibration, out, render, live=False)
+            summary = summary | {"notices": [*source.notices, *summary["notices"]]}
         write_json(out / "summary.json", summary | {"recording": recording.name, "lsl": lsl})
-        print_notices(summary["notices"])
         print_rows(f"replay of {recording.name}", summary_rows(summary))
         console.print(f"written to {out}")
 
@@ -119,10 +120,11 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
     from realtime.axis import Hole
     from realtime.epochs import Refused
     from realtime.pipeline import Pipeline
-    from realtime.sources.base import Marker, Notice
+    from realtime.sources.base import Marker
     from realtime.sources.recording import open_recording
 
     source = open_recording(recording, config, speed)
+    print_notices(source.notices)
     pipeline = Pipeline(config, source.spec)
     kinds: Counter[str] = Counter()
     found: list[Any] = []
@@ -141,7 +143,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
         "refused": sum(isinstance(event, Refused) for event in found),
         "lost_samples": sum(hole["lost"] for hole in holes),
         "holes": holes,
-        "notices": [event.text for event in found if isinstance(event, Notice)],
+        "notices": list(source.notices),
     }
 
 
@@ -154,6 +156,7 @@ def _replay_lsl(
     from realtime.sources.recording import open_recording
 
     opened = open_recording(recording, config)
+    print_notices(opened.notices)
     publisher = Publisher(recording, config, speed)
     try:
         streams = publisher.start()

@@ -101,7 +101,7 @@ class Notice:
     stamp
         LSL clock time of the report.
     kind
-        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``, ``"file"``.
+        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``.
     text
         One line for people.
     """

@@ -296,13 +296,14 @@ def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
     chosen = _positions(stream, settings)
     labels = tuple(stream.channels[position].label for position in chosen)
     scale, units = [], []
+    replaced: dict[str, list[str]] = {}
     for position in chosen:
         channel = stream.channels[position]
         is_eeg = channel.type.casefold() in ("", "eeg")
         told = unit_name(channel.unit)
         if is_eeg and settings.unit is not None:
             if told not in (None, settings.unit):
-                logger.warning("stream.unit (%s) replaces %s, told for %s", settings.unit, told, channel.label)
+                replaced.setdefault(told, []).append(channel.label)
             told = settings.unit
         if is_eeg and told is None:
             unit = f"unit {channel.unit!r}" if channel.unit else "no unit"
@@ -312,6 +313,9 @@ def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
         scale.append(1.0 if told is None else microvolts_per(told))
         if is_eeg and told is not None:
             units.append(told)
+    for unit, of in replaced.items():
+        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
+        logger.warning("stream.unit (%s) replaces %s, told for %s%s", settings.unit, unit, of[0], more)
     spec = StreamSpec(
         name=stream.name,
         type=stream.type,

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from configs.schema import Config
-from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.sources.base import Chunk, Marker, StreamSpec
 from realtime.sources.metadata import SourceError
 from realtime.sources.readers.loaded import Loaded
 
@@ -18,8 +18,9 @@ __all__ = ["Recording", "SourceError", "open_recording"]
 FAST_S = 0.25  # length of chunks when nothing waits for them
 PACED_S = 0.02  # the same when they come in real time
 LONGEST_WAIT_S = 5.0  # a step in the recorded clock is not waited for
-MNE_SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".edf", ".bdf", ".set")
-SUFFIXES = (".xdf", ".xdfz", ".xdf.gz", ".csv", *MNE_SUFFIXES)
+MNE_SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
+EDF_SUFFIXES = (".edf", ".bdf")
+SUFFIXES = (".xdf", ".xdfz", ".xdf.gz", ".csv", *MNE_SUFFIXES, *EDF_SUFFIXES)
 
 
 class Recording:
@@ -70,10 +71,9 @@ class Recording:
         """Stop playing; `events` ends."""
         self._closed.set()
 
-    def events(self) -> Iterator[Chunk | Marker | Notice]:
-        """Yield notices, then chunks, and markers before the chunk in whose time they fall, from first to last."""
+    def events(self) -> Iterator[Chunk | Marker]:
+        """Yield chunks, and markers before the chunk in whose time they fall, from the first to the last."""
         stamps, markers = self._loaded.stamps, iter(self._loaded.markers)
-        yield from (Notice(float(stamps[0]), "file", text) for text in self._loaded.notices)
         length = max(1, round((FAST_S if self._speed is None else PACED_S) * self.spec.rate_hz))
         marker = next(markers, None)
         due = time.monotonic()
@@ -123,6 +123,10 @@ def open_recording(path: str | Path, config: Config | None = None, speed: float 
         from realtime.sources.readers.muse_csv import read_muse_csv
 
         return Recording(read_muse_csv(file, settings.stream), speed)
+    if name.endswith(EDF_SUFFIXES):
+        from realtime.sources.readers.edf import read_edf
+
+        return Recording(read_edf(file, settings.stream), speed)
     if name.endswith(MNE_SUFFIXES):
         from realtime.sources.readers.mne_files import read_mne_file
 

@@ -1,15 +1,23 @@
-"""FIF, BrainVision, EDF, BDF and EEGLAB recordings, read by MNE; samples stay on disk until they are asked for."""
+"""FIF, BrainVision and EEGLAB recordings, read by MNE; samples stay on disk until they are asked for."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from realtime.sources.base import Marker
-from realtime.sources.metadata import Channel, SourceError, StreamDescription, select
+from realtime.sources.metadata import Channel, SourceError, StreamDescription, select, unit_name
+from realtime.sources.readers.brainvision import channel_units, new_segments
+from realtime.sources.readers.edf_labels import OTHER_UNITS
 from realtime.sources.readers.loaded import Loaded
+from realtime.sources.readers.marks import as_marker, left_out, merged, names, unknown_pauses
+from realtime.sources.readers.mne_messages import as_notices, why
+from realtime.sources.readers.pauses import Note, TimeAxis, find_pauses
+from realtime.sources.readers.triggers import read_triggers
 from stimuli.markers import read_marker
 
 if TYPE_CHECKING:
@@ -17,12 +25,19 @@ if TYPE_CHECKING:
 
     from configs.schema import StreamSettings
 
-VOLTAGES = {"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"}  # kinds of channel that MNE keeps in volts
-TRIGGER_BITS = 0xFFFF  # a BioSemi status channel carries its own flags above these
+VOLTAGES = {"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"}
+"""Kinds of channel that MNE keeps in volts."""
+CODE_BITS = 0xFFFF
+COMPOSITE = ("STI101", "STI 014")
+"""Trigger channels that hold what others hold bit by bit."""
+VOLTS = 107
+"""FIF's number for the unit."""
+SPARSEST = 16
+"""Samples that a byte of a file may stand for, since FIF leaves pauses out; a thousand times as many where zipped."""
 
 
 def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
-    """Return the recording in `path`; stamps run from 0, and annotations (else the trigger channel) are the markers.
+    """Return the recording in `path`; stamps run from 0, annotations and trigger channels are the markers.
 
     Raises
     ------
@@ -32,49 +47,115 @@ def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
     import mne
 
     try:
-        raw = mne.io.read_raw(path, preload=False, verbose="error")
-        types = raw.get_channel_types()
-        markers = _annotations(raw) or _triggers(raw, types)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            raw = mne.io.read_raw(path, preload=False, verbose="warning")
+            _check_size(raw, path)
+            raw.get_data(start=raw.n_times - 1, verbose="error")  # a file that was cut short has no last sample
+            types = raw.get_channel_types()
+            channels, per_volt = _channels(raw, types, path)
+            notes = _notes(raw)
+            rate_hz = float(raw.info["sfreq"])
+            suffix = path.suffix.lower()
+            segments = new_segments(path, rate_hz) if suffix == ".vhdr" else []
+            pauses = find_pauses(notes, segments, rate_hz, boundaries_last=suffix == ".set")
+            axis = TimeAxis.of(raw.n_times, rate_hz, pauses)
+            triggers = _triggers(raw, types, axis)
     except Exception as error:  # MNE's readers raise whatever a broken file leads to
-        msg = f"cannot read {path}: {' '.join(str(error).split()) or type(error).__name__}"
+        msg = f"cannot read {path}: {why(error)}"
         raise SourceError(msg) from error
-    rate_hz = float(raw.info["sfreq"])
-    channels = tuple(
-        Channel(name, kind, "volts" if kind in VOLTAGES else "") for name, kind in zip(raw.ch_names, types, strict=True)
-    )
+    notices = as_notices(str(warning.message) for warning in told)
+    wanted = settings.channels or ()
+    bads = [name for name in raw.info["bads"] if name not in wanted]
+    if bads:
+        notices.append(f"marked as bad and left out: {names(bads)}; name them in stream.channels to use them")
+    if used := [name for name in raw.info["bads"] if name in wanted]:
+        notices.append(f"marked as bad and used, because stream.channels names them: {names(used)}")
+    places = [i for i, channel in enumerate(channels) if channel.label not in bads]
+    others = [channels[i] for i in places if channels[i].type.casefold() not in ("eeg", "stim")]
+    notices += left_out(others, (), axis.rate_hz, settings)
+    notices += unknown_pauses(axis.stamps, axis.pauses, axis.rate_hz)
     description = StreamDescription(
         name=path.stem,
         type="EEG",
         source_id="",
         host="",
         uid="",
-        rate_hz=rate_hz,
+        rate_hz=axis.rate_hz,
         format="double64",
-        channels=channels,
+        channels=tuple(channels[i] for i in places),
         reference="average" if raw.info["custom_ref_applied"] else None,
     )
-    # MNE has brought everything to volts: a unit that is set for the live stream does not apply
-    selection = select(description, settings.model_copy(update={"unit": None}))
+    selection = select(description, settings)
+    picks = [places[pick] for pick in selection.picks]
+    scale = selection.scale * per_volt[picks]
 
     def read(start: int, stop: int) -> NDArray[np.float32]:
-        volts: NDArray[np.float64] = raw.get_data(selection.picks, start, stop)
-        return (volts.T * selection.scale).astype(np.float32)
+        return (_values(raw, picks, axis.rows[start:stop], path) * scale).astype(np.float32)
 
-    return Loaded(selection.spec, np.arange(raw.n_times) / rate_hz, read, markers)
-
-
-def _annotations(raw: Any) -> tuple[Marker, ...]:
-    """Return the annotations as markers, in seconds from the first sample."""
-    found = zip(raw.annotations.description, raw.annotations.onset, strict=True)
-    return tuple(read_marker(str(text), float(onset - raw.first_time)) for text, onset in found)
+    markers = merged([as_marker(*note.moved(axis)) for note in notes if not note.is_pause], triggers, 1 / axis.rate_hz)
+    return Loaded(selection.spec, axis.stamps, read, markers, tuple(notices), axis.pauses)
 
 
-def _triggers(raw: Any, types: list[str]) -> tuple[Marker, ...]:
-    """Return the rises of the trigger channels as markers."""
-    import mne
+def _check_size(raw: Any, path: Path) -> None:
+    """Refuse a file that claims far more samples than its bytes can hold, before memory is taken for them."""
+    size = sum(Path(name).stat().st_size for name in {path, *filter(None, raw.filenames)})
+    most = size * SPARSEST * (1000 if path.name.endswith(".gz") else 1)
+    if not 0 < raw.n_times <= most:
+        msg = f"it claims {raw.n_times} samples of {len(raw.ch_names)} channels in {size} bytes"
+        raise ValueError(msg)
 
-    names = [name for name, kind in zip(raw.ch_names, types, strict=True) if kind == "stim"]
-    if not names:
-        return ()
-    events = mne.find_events(raw, names, shortest_event=1, mask=TRIGGER_BITS, mask_type="and", verbose="error")
-    return tuple(read_marker(int(code), float(row - raw.first_samp) / raw.info["sfreq"]) for row, _, code in events)
+
+def _channels(raw: Any, types: Sequence[str], path: Path) -> tuple[list[Channel], NDArray[np.float64]]:
+    """Return the channels with the units that the file gives, and how much of each one's unit MNE takes for a volt."""
+    suffix = path.suffix.lower()
+    channels: list[Channel] = []
+    per_volt = np.ones(len(types))
+    written = channel_units(path, len(types)) if suffix == ".vhdr" else []
+    for i, (kind, about) in enumerate(zip(types, raw.info["chs"], strict=True)):
+        label, unit = about["ch_name"], ""
+        if suffix == ".vhdr":
+            unit = written[i]
+            per_volt[i] = 1 / about["range"]
+            if kind == "misc" and about["unit"] != VOLTS and unit.casefold() not in OTHER_UNITS and unit != "n/a":
+                kind = "eeg"  # MNE does not know the unit, which is no reason to think that the channel is no EEG
+        elif suffix == ".set" and kind in VOLTAGES:
+            unit, per_volt[i] = "microvolts", 1e6  # by EEGLAB's convention: a file does not tell
+        elif kind in VOLTAGES and about["unit"] == VOLTS:
+            unit = "volts"
+        channels.append(Channel(label, kind, unit_name(unit) or unit))
+    return channels, per_volt
+
+
+def _notes(raw: Any) -> list[Note]:
+    """Return the annotations, in seconds from the first sample on."""
+    found = zip(raw.annotations.description, raw.annotations.onset, raw.annotations.duration, strict=True)
+    return [Note(str(text), float(onset - raw.first_time), float(duration)) for text, onset, duration in found]
+
+
+def _triggers(raw: Any, types: Sequence[str], axis: TimeAxis) -> list[Marker]:
+    """Return the events of the trigger channels."""
+    picks = [i for i, kind in enumerate(types) if kind == "stim"]
+    whole = [i for name in COMPOSITE for i in picks if raw.ch_names[i] == name]
+    markers: list[Marker] = []
+    for pick in whole[:1] or picks:
+        values = np.nan_to_num(raw.get_data([pick], verbose="error")[0][axis.rows])
+        codes = np.clip(np.rint(values), -(1 << 53), 1 << 53).astype(np.int64) & CODE_BITS
+        markers += [read_marker(code, float(axis.stamps[row])) for row, code in read_triggers(codes)]
+    return markers
+
+
+def _values(raw: Any, picks: Sequence[int], rows: NDArray[np.int64], path: Path) -> NDArray[np.float64]:
+    """Return float64 ``[rows, channels]`` as MNE gives them; not a number where the file cannot be read."""
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            parts = [raw.get_data(picks, int(run[0]), int(run[-1]) + 1, verbose="warning") for run in runs if len(run)]
+    except Exception as error:  # as above
+        msg = f"cannot read samples {rows[0]} to {rows[-1]} of {path}: {why(error)}"
+        raise SourceError(msg) from error
+    values: NDArray[np.float64] = np.concatenate(parts, axis=1).T
+    if any("set to zero" in str(warning.message) for warning in told):
+        values[~values.any(axis=1)] = np.nan
+    return values
