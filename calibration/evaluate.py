@@ -28,12 +28,12 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
     FitError
         If the recordings hold no usable trial, or pictures that the bundle does not know.
     """
-    config = bundle.with_offset(config)
-    trials = read_trials(recordings, config)
+    config = bundle.completed(config)
+    trials = read_trials(recordings, config, like=bundle.spec)
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     found = score(bundle, trials, config)
     try:
-        null = score(bundle, read_trials(recordings, before_onset(config)), config, permutations=0)
+        null = score(bundle, read_trials(recordings, before_onset(config), like=bundle.spec), config, permutations=0)
     except FitError:
         null = {}
     if null:

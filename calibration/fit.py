@@ -172,6 +172,7 @@ def fit_trials(
                 "folds": len(held_out.alphas),
                 "group_by": _grouping(config),
                 "marker_offset_s": config.markers.offset_s,
+                "window": config.window.model_dump(mode="json"),
                 "whiten": settings.whiten,
                 "average_repeats": settings.average_repeats,
                 "seed": settings.seed,

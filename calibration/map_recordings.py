@@ -71,15 +71,15 @@ def map_recordings(
     FitError
         If the recordings hold too few usable trials, or pictures that the bundle does not know.
     """
-    config = bundle.with_offset(config)
-    trials = read_trials(recordings, config, part_of(progress, "reading"))
+    config = bundle.completed(config)
+    trials = read_trials(recordings, config, part_of(progress, "reading"), like=bundle.spec)
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     targets = Targets(bundle.gallery, bundle.space)
     measuring = part_of(progress, "measuring pictures")
     attributes = tuple(shown_attributes(config, trials.names, _embedder(bundle, config), columns, measuring))
     found = map_trials(trials, targets, attributes, config, progress)
     try:
-        earlier = read_trials(recordings, before_onset(config))
+        earlier = read_trials(recordings, before_onset(config), like=bundle.spec)
     except FitError:
         control = {}
     else:

@@ -109,11 +109,20 @@ class Trials:
 
 
 def read_trials(
-    paths: Sequence[str | Path], config: Config, progress: Callable[[int, int], None] | None = None
+    paths: Sequence[str | Path],
+    config: Config,
+    progress: Callable[[int, int], None] | None = None,
+    like: StreamSpec | None = None,
 ) -> Trials:
     """Return the trials of all recordings.
 
-    `progress` is told before each recording how many are done and of how many.
+    Parameters
+    ----------
+    progress
+        Told before each recording how many are done and of how many.
+    like
+        The stream whose nominal rate is taken where a recording's is the same but for rounding; that of the first
+        recording when left out.
 
     Raises
     ------
@@ -129,7 +138,8 @@ def read_trials(
     for number, path in enumerate(paths):
         if progress is not None:
             progress(number, len(paths))
-        part = _read_one(path, number, config)
+        part = _read_one(path, number, config, like)
+        like = like or part.spec
         if parts and (differences := parts[0].spec.differences(part.spec)):
             msg = f"{path} is not of the same stream as {paths[0]}: {'; '.join(differences)}"
             raise FitError(msg)
@@ -150,8 +160,9 @@ def read_trials(
     return trials
 
 
-def _read_one(path: str | Path, number: int, config: Config) -> Trials:
+def _read_one(path: str | Path, number: int, config: Config, like: StreamSpec | None) -> Trials:
     recording = open_recording(path, config)
+    spec = recording.spec if like is None else recording.spec.at_rate_of(like)
     closed: dict[int, Closed] = {}
     refused: list[Refusal] = []
 
@@ -167,7 +178,7 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
                 refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason))
 
     try:
-        pipeline = Pipeline(config, recording.spec)
+        pipeline = Pipeline(config, spec)
         for item in recording.events():
             take(pipeline.push(item))
         take(pipeline.finish())
@@ -185,7 +196,7 @@ def _read_one(path: str | Path, number: int, config: Config) -> Trials:
         recordings=np.full(len(epochs), number),
         times_s=pipeline.times_s,
         rate_hz=pipeline.rate_hz,
-        spec=replace(recording.spec, channels=pipeline.channels),
+        spec=replace(spec, channels=pipeline.channels),
         filters=pipeline.filters,
         flags=tuple(epoch.flags for epoch in epochs),
         refused=tuple(refused),
@@ -208,11 +219,12 @@ def _notices(paths: Sequence[str | Path], parts: Sequence[Trials]) -> tuple[str,
 
 
 def _why_none(trials: Trials, config: Config) -> str:
+    told = "".join(f"; {text}" for text in trials.notices)
     if trials.refused:
         reason, count = Counter(refusal.kind for refusal in trials.refused).most_common(1)[0]
-        return f"no usable trial: all {len(trials.refused)} were refused, {count} of them because: {reason}"
+        return f"no usable trial: all {len(trials.refused)} were refused, {count} of them because: {reason}{told}"
     wanted = f"with one of the labels {', '.join(config.markers.classes)}" if config.markers.classes else "of a picture"
-    return f"no trial: the recordings hold no marker {wanted}; check markers.name and markers.classes"
+    return f"no trial: the recordings hold no marker {wanted}; check markers.name and markers.classes{told}"
 
 
 def before_onset(config: Config) -> Config:

@@ -7,26 +7,33 @@ pictures to search. It is read and written here alone, so one file knows the for
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from configs.errors import InputError
 from configs.files import whole_folder
+from configs.schema import FilterSettings, WindowSettings
 from realtime.evidence import ConfidenceModel
 from realtime.gallery import Gallery
 from realtime.live_pattern import PatternAttribute, Patterns
 from realtime.low_level import LowLevelMap
-from realtime.sources.base import StreamSpec
+from realtime.sources.base import StreamSpec, same_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from configs.schema import Config
+    from configs.schema import Config, MarkerSettings
+
+    _Part = TypeVar("_Part", FilterSettings, WindowSettings, MarkerSettings)
 
 SCHEMA = 2
+RATES = ("rate_in_hz", "rate_hz")
+FOLLOWING = {"stages", "delay_s", "settle_s"}
+"""What follows from the filters' settings and the rate."""
 LOW_LEVEL_FILE = "low_level.safetensors"
 LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
 PATTERN_FILE = "patterns.safetensors"
@@ -120,28 +127,39 @@ class Bundle:
             With one line for each difference.
         """
         lines = self.spec.differences(spec)
-        if abs(rate_hz - self.rate_hz) > 1e-6 * self.rate_hz:
+        if not same_rate(self.rate_hz, rate_hz):
             lines.append(f"rate after decimation: {self.rate_hz:g} Hz expected, {rate_hz:g} Hz configured")
         if n_times != len(self.weights) or abs(first_s - self.first_s) > 0.5 / self.rate_hz:
             lines.append(
                 f"window: {len(self.weights)} samples from {self.first_s:g} s expected, "
                 f"{n_times} from {first_s:g} s configured"
             )
-        for key in sorted(self.filters.keys() | filters.keys()):
+        for key in sorted((self.filters.keys() | filters.keys()) - FOLLOWING):
             ours, theirs = self.filters.get(key), filters.get(key)
-            if ours != theirs:
+            if ours != theirs and not (key in RATES and ours and theirs and same_rate(ours, theirs)):
                 lines.append(f"filter {key}: {ours} expected, {theirs} configured")
         if lines:
             msg = "\n".join(f"the stream does not fit the bundle: {line}" for line in lines)
             raise BundleError(msg)
 
-    def with_offset(self, config: Config) -> Config:
-        """Return `config` with the time from marker to light that the map was fitted with, unless it has its own."""
+    def completed(self, config: Config) -> Config:
+        """Return `config` with the filters, the window and the time from marker to light as fitted, where it has none."""
+        filters = {key: self.filters[key] for key in FilterSettings.model_fields if key in self.filters}
+        if filters.get("rate_hz") == self.filters.get("rate_in_hz"):
+            filters["rate_hz"] = None  # nothing was reduced
         offset_s = self.fit.get("marker_offset_s")
-        if offset_s is None or "offset_s" in config.markers.model_fields_set:
-            return config
-        markers = config.markers.model_copy(update={"offset_s": offset_s})
-        return config.model_copy(update={"markers": markers})
+        return config.model_copy(
+            update={
+                "filters": _completed(config.filters, filters),
+                "window": _completed(config.window, dict(self._window())),
+                "markers": _completed(config.markers, {} if offset_s is None else {"offset_s": offset_s}),
+            }
+        )
+
+    def _window(self) -> WindowSettings:
+        """Return the window that the map was fitted on; of a bundle that does not tell it, what had to be cut."""
+        last_s = self.first_s + len(self.weights) / self.rate_hz
+        return WindowSettings(**self.fit.get("window", {"start_s": self.first_s, "stop_s": last_s}))
 
     def save(self, folder: str | Path) -> None:
         """Write the bundle to `folder`; an existing bundle there is replaced only once the new one is complete.
@@ -189,6 +207,13 @@ class Bundle:
         }
         _write_json(folder / RECORD_FILE, record)
         _write_json(folder / SCORES_FILE, self.scores)
+
+
+def _completed(settings: _Part, known: Mapping[str, Any]) -> _Part:
+    """Return `settings` with those of the `known` ones that are not written in it."""
+    return settings.model_copy(
+        update={key: value for key, value in known.items() if key not in settings.model_fields_set}
+    )
 
 
 def check_place(folder: str | Path) -> None:

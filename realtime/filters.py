@@ -11,6 +11,7 @@ from scipy import signal
 from configs.errors import InputError
 from configs.schema import FilterSettings
 from realtime.axis import Hole, TimedChunk
+from realtime.sources.base import same_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +135,7 @@ def _factor(settings: FilterSettings, rate_hz: float) -> int:
     if settings.rate_hz is None:
         return 1
     factor = round(rate_hz / settings.rate_hz)
-    if factor < 1 or abs(factor * settings.rate_hz - rate_hz) > 1e-6 * rate_hz:
+    if factor < 1 or not same_rate(factor * settings.rate_hz, rate_hz):
         msg = f"filters.rate_hz ({settings.rate_hz:g}) must divide the stream's rate ({rate_hz:g} Hz)"
         raise InputError(msg)
     if factor > 1 and settings.lowpass_hz is None:

@@ -15,6 +15,7 @@ from realtime.epochs import EpochBuilder, EpochEvent, Span
 from realtime.filters import FilterChain
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.timeline import WARM_UP_S, Timeline
+from realtime.unmatched import Unmatched
 from stimuli.markers import PICTURE
 
 
@@ -26,6 +27,8 @@ class Sham:
 
 
 MARKER_LATE_S = 0.5
+UNMATCHED_S = 10.0
+"""How long markers may come of which none is a stimulus before that is said."""
 """Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
 MOST_MISSING = 1000
 """Missing markers that are still waited for: they may have been overtaken."""
@@ -70,6 +73,7 @@ class Pipeline:
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
         self._classes = config.markers.classes
+        self._unmatched = Unmatched(config.markers)
         self._marker_offset_s = config.markers.offset_s
         self._last_trial: int | None = None
         self._missing: set[int] = set()
@@ -110,10 +114,12 @@ class Pipeline:
             yield item
         elif isinstance(item, Marker):
             yield from self._check_marker(item)
+            is_stimulus = not item.is_bad and self.is_stimulus(item)
+            self._unmatched.add(item.kind, item.stamp, is_stimulus=is_stimulus)
             if item.is_bad:
                 start, stop = item.stamp, item.stamp + item.duration_s
                 yield from self._cut(Span(start, stop, f"{item.kind} marked from {start:.3f} to {stop:.3f} s"))
-            elif self.is_stimulus(item):
+            elif is_stimulus:
                 yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
             if item.after_pause:
@@ -121,6 +127,8 @@ class Pipeline:
             self._waiting.append(item)
             if self._is_enough(sum(len(chunk.stamps) for chunk in self._waiting)):
                 yield from self._take()
+            if self._unmatched.waited_s(self._newest) > UNMATCHED_S:
+                yield from self._tell_unmatched()
 
     def work_ahead(self) -> None:
         """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
@@ -132,6 +140,12 @@ class Pipeline:
         yield from self._epochs.finish()
         if self._shams is not None:
             yield from map(Sham, self._shams.finish())
+        yield from self._tell_unmatched()
+
+    def _tell_unmatched(self) -> Iterator[Notice]:
+        text = self._unmatched.tell()
+        if text is not None:
+            yield Notice(self._newest, "markers", text)
 
     def _is_enough(self, samples: int) -> bool:
         """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""

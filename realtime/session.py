@@ -161,10 +161,11 @@ class Session:
         problems = bundle.spec.differences(source.spec)
         if not problems:
             stream = config.stream.model_copy(update={"channels": bundle.spec.channels})
-            config = bundle.with_offset(config.model_copy(update={"stream": stream}))
-            self.pipeline = Pipeline(config, source.spec, sham=True)
+            config = bundle.completed(config.model_copy(update={"stream": stream}))
+            spec = source.spec.at_rate_of(bundle.spec)
+            self.pipeline = Pipeline(config, spec, sham=True)
             bundle.check_stream(
-                source.spec,
+                spec,
                 self.pipeline.filters,
                 self.pipeline.rate_hz,
                 self.pipeline.n_times,

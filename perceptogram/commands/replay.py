@@ -120,8 +120,11 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
     from realtime.axis import Hole
     from realtime.epochs import Refused
     from realtime.pipeline import Pipeline
-    from realtime.sources.base import Marker
+    from realtime.sources.base import Marker, Notice
     from realtime.sources.recording import open_recording
+
+    def tells(notice: Notice) -> bool:
+        return notice.kind != "markers" or bool(config.markers.classes)  # the kinds of event are listed anyway
 
     source = open_recording(recording, config, speed)
     print_notices(source.notices)
@@ -143,7 +146,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
         "refused": sum(isinstance(event, Refused) for event in found),
         "lost_samples": sum(hole["lost"] for hole in holes),
         "holes": holes,
-        "notices": list(source.notices),
+        "notices": [*source.notices, *(event.text for event in found if isinstance(event, Notice) and tells(event))],
     }
 
 

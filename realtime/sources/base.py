@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from stimuli.markers import Marker
@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Chunk", "Marker", "Notice", "Source", "StreamSpec"]
+__all__ = ["Chunk", "Marker", "Notice", "Source", "StreamSpec", "same_rate"]
+
+RATE_TOLERANCE = 1e-3
+"""Share by which nominal rates of one stream may differ: a header rounds, and the time axis bears as much."""
+
+
+def same_rate(one_hz: float, other_hz: float) -> bool:
+    """Return whether two nominal rates are one, written differently (999.412 Hz, 250.0003 Hz)."""
+    return abs(one_hz - other_hz) <= RATE_TOLERANCE * one_hz
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,14 @@ class StreamSpec:
     unit: str = "microvolts"
     reference: str | None = None
 
+    def at_rate_of(self, other: StreamSpec) -> StreamSpec:
+        """Return this stream with the nominal rate of `other`, where the two are the same but for rounding."""
+        return replace(self, rate_hz=other.rate_hz) if same_rate(other.rate_hz, self.rate_hz) else self
+
     def differences(self, other: StreamSpec) -> list[str]:
         """Return one line for each difference that makes `other`'s data unfit for what was made with this spec."""
         lines = []
-        if abs(self.rate_hz - other.rate_hz) > 1e-6 * self.rate_hz:
+        if not same_rate(self.rate_hz, other.rate_hz):
             lines.append(f"rate: {self.rate_hz:g} Hz expected, {other.rate_hz:g} Hz found")
         missing = [name for name in self.channels if name not in other.channels]
         if missing:
@@ -101,7 +113,8 @@ class Notice:
     stamp
         LSL clock time of the report.
     kind
-        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``.
+        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``, ``"markers"``,
+        ``"unreadable"``, ``"foreign-clock"``.
     text
         One line for people.
     """
