@@ -8,3 +8,7 @@ class InputError(ValueError):
 
     The command prints it without a traceback and ends with exit code 2.
     """
+
+
+class ConfigError(InputError):
+    """A configuration that cannot be used; the message has one line for each fault."""

@@ -1,12 +1,48 @@
-"""Writing a file or a folder so that whoever opens it finds all of it, or the one that was there before."""
+"""Reading text that people wrote; writing a file or folder so that whoever opens it finds all of it, or the old one."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from configs.errors import InputError
+
+
+def read_text(path: Path, what: str, error: type[InputError] = InputError) -> str:
+    """Return the text of a file in UTF-8, as which every editor can save.
+
+    Parameters
+    ----------
+    what
+        How to call the file where it cannot be used.
+    error
+        What to raise where it is not UTF-8; an OSError where it cannot be read is the caller's.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        msg = f"{what} {path} is not UTF-8 (byte {wrong.start} is {wrong.object[wrong.start]:#04x}): save it as UTF-8"
+        raise error(msg) from wrong
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Return what a JSON file holds.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(read_text(path, what))
+    except (json.JSONDecodeError, RecursionError) as error:
+        msg = f"{what} {path} is not JSON: {error}"
+        raise InputError(msg) from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -8,20 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from configs.base import Settings
-from configs.errors import InputError
+from configs.errors import ConfigError as ConfigError
+from configs.reading import fault_lines, read_yaml
 from configs.render import MAX_STEPS as MAX_STEPS
 from configs.render import RenderSettings as RenderSettings
 
 PRESETS = Path(__file__).parent
 Positive = Annotated[float, Field(gt=0)]
-
-
-class ConfigError(InputError):
-    """A configuration that cannot be used; the message has one line for each fault."""
 
 
 class StreamSettings(Settings):
@@ -246,18 +242,7 @@ def load_config(path: str | Path) -> Config:
     ConfigError
         If the file cannot be read, is not YAML, or has a wrong key or value: one line for each.
     """
-    file = Path(path)
-    if not file.is_file() and file.parent == Path() and (PRESETS / f"{file.stem}.yaml").exists():
-        file = PRESETS / f"{file.stem}.yaml"
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        presets = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml")))
-        msg = f"cannot read config {path}: {error.strerror or error}; give a YAML file or a preset: {presets}"
-        raise ConfigError(msg) from error
-    except yaml.YAMLError as error:
-        msg = f"config {path} is not valid YAML: {' '.join(str(error).split())}"
-        raise ConfigError(msg) from error
+    content = read_yaml(path, PRESETS)
     return parse_config({} if content is None else content, str(path))
 
 
@@ -288,10 +273,4 @@ def parse_config(content: Any, origin: str) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        lines = []
-        for fault in error.errors():
-            key = ".".join(str(part) for part in fault["loc"]) or "config"
-            what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-            given = "" if fault["type"] in ("extra_forbidden", "value_error") else f" (given: {fault['input']!r})"
-            lines.append(f"config {origin}: {key}: {what}{given}")
-        raise ConfigError("\n".join(lines)) from error
+        raise ConfigError("\n".join(fault_lines(error, origin))) from error

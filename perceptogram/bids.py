@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
-from configs.files import whole_folder
+from configs.files import read_json, whole_folder
 from configs.schema import Config
 from realtime.axis import Hole, TimedChunk
 from realtime.sources.base import Chunk, Marker
@@ -242,7 +242,7 @@ def _sidecar(reference: str | None, path: Path) -> dict[str, Any]:
 def _describe_columns(target: BIDSPath) -> None:
     """Say what the columns of the events mean, beside what is said of the others."""
     path = target.copy().update(suffix="events", extension=".json").fpath
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = read_json(path, "events' description") if path.exists() else {}
     known |= {name: {"Description": text} for name, text in COLUMNS.items()}
     path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
@@ -262,7 +262,7 @@ def _reconstructions(session: Path, root: Path, written: BIDSPath) -> int:
         shutil.copyfile(picture, folder / f"{stem}_desc-trial{trial}_recon.png")
     content = {
         "Name": "Reconstructions by Perceptogram Live",
-        "BIDSVersion": json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))["BIDSVersion"],
+        "BIDSVersion": read_json(root / "dataset_description.json", "data set's description")["BIDSVersion"],
         "DatasetType": "derivative",
         "GeneratedBy": [_generated_by()],
     }
@@ -273,7 +273,8 @@ def _reconstructions(session: Path, root: Path, written: BIDSPath) -> int:
 def _is_simulated(path: Path) -> bool:
     """Return whether the session that left `path` says that its participant was simulated."""
     summary = path.parent / "summary.json"
-    return summary.exists() and bool(json.loads(summary.read_text(encoding="utf-8")).get("simulated"))
+    told = read_json(summary, "session's summary") if summary.exists() else {}
+    return isinstance(told, dict) and bool(told.get("simulated"))
 
 
 def _generated_by() -> dict[str, str]:

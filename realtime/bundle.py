@@ -143,7 +143,7 @@ class Bundle:
             raise BundleError(msg)
 
     def completed(self, config: Config) -> Config:
-        """Return `config` with the filters, the window and the time from marker to light as fitted, where it has none."""
+        """Return `config` with filters, window and time from marker to light as fitted, where they are not written."""
         filters = {key: self.filters[key] for key in FilterSettings.model_fields if key in self.filters}
         if filters.get("rate_hz") == self.filters.get("rate_in_hz"):
             filters["rate_hz"] = None  # nothing was reduced

@@ -140,7 +140,8 @@ class Pipeline:
         yield from self._epochs.finish()
         if self._shams is not None:
             yield from map(Sham, self._shams.finish())
-        yield from self._tell_unmatched()
+        if math.isfinite(self._newest):
+            yield from self._tell_unmatched()
 
     def _tell_unmatched(self) -> Iterator[Notice]:
         text = self._unmatched.tell()

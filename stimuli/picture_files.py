@@ -6,16 +6,19 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.files import read_text
 from stimuli.drawn.manifest import picture_hash
 from stimuli.pictures import PictureError, Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MANIFEST = "manifest.csv"
@@ -107,12 +110,33 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path) as opened:
-            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), dtype=np.uint8)
+            return np.asarray(_eight_bits(ImageOps.exif_transpose(opened)).convert("RGB"), dtype=np.uint8)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         msg = f"picture {path} cannot be read ({' '.join(str(error).split())}): replace or remove it"
         raise PictureError(msg) from error
+
+
+def _eight_bits(image: Image) -> Image:
+    """Return a picture of 16-bit grey as one of 8 bits; Pillow's own conversion cuts everything above 255 off.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are of a kind whose black and white nobody knows.
+    """
+    from PIL.Image import fromarray
+
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
+    if image.mode.startswith("F") or values.min() < 0 or values.max() > 0xFFFF:
+        msg = (
+            f"its pixels are of mode {image.mode}, from {values.min():g} to {values.max():g}; save it with 8 or 16 bits"
+        )
+        raise ValueError(msg)
+    return fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
@@ -172,11 +196,10 @@ def read_manifest(manifest: Path, seed: int) -> list[PictureFile]:
         If a column is missing, a row is empty or double, or a split is unknown: the message names the line.
     """
     try:
-        with manifest.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            header = list(reader.fieldnames or [])
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(StringIO(read_text(manifest, "manifest", PictureError), newline=""))
+        header = list(reader.fieldnames or [])
+        rows = list(reader)
+    except (OSError, csv.Error) as error:
         msg = f"cannot read manifest {manifest}: {error}"
         raise PictureError(msg) from error
     missing = [column for column in ("picture", "concept") if column not in header]

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from configs.errors import InputError
-from configs.files import write_whole
+from configs.files import read_text, write_whole
 
 if TYPE_CHECKING:
     from configs.schema import StimulusSettings
@@ -159,12 +159,14 @@ def load_plan(path: Path) -> Plan:
         If it cannot be read or is not a plan.
     """
     try:
-        first, *rest = path.read_text(encoding="utf-8").splitlines()
+        first, *rest = read_text(path, "plan", PlanError).splitlines()
         head = json.loads(first)
         if (found := head.pop("schema")) != SCHEMA:
             msg = f"schema {found}, where {SCHEMA} is known"
             raise ValueError(msg)
         return TypeAdapter(Plan).validate_python(head | {"trials": [json.loads(line) for line in rest]})
+    except PlanError:
+        raise
     except OSError as error:
         msg = f"cannot read plan {path}: {error.strerror or error}"
         raise PlanError(msg) from error

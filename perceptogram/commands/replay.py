@@ -229,14 +229,16 @@ def summary_rows(summary: dict[str, Any]) -> dict[str, str]:
             "samples lost": f"{summary['lost_samples']} in {len(summary['holes'])} holes",
         }
     rows = {"trials decoded": str(summary["n_trials"]), "refused": str(summary["refused"])}
-    if "auc" in summary or "baseline_auc" in summary:
+    if "classes" in summary:
         first, second = summary["classes"]
         rows[f"{second} against {first}, single trials"] = (
             f"AUC {number(summary.get('auc'))} (chance 0.50, p {number(summary.get('auc_p'), 4)})"
         )
         rows["the same before the picture"] = f"AUC {number(summary.get('baseline_auc'))}"
-    else:
+    elif "two_way" in summary:
         rows["two-way identification"] = f"{number(summary['two_way'])} (chance 0.50)"
+    else:
+        rows["score"] = "n/a, fewer than two kinds of picture were decoded"
     micro = summary["latency_us"]["last_sample_to_embedding"]
     if micro:
         rows["last sample to embedding"] = f"{micro['p50']:.0f} µs (p99 {micro['p99']:.0f})"

@@ -122,7 +122,7 @@ def open_recording(path: str | Path, config: Config | None = None, speed: float 
     if name.endswith(".csv"):
         from realtime.sources.readers.muse_csv import read_muse_csv
 
-        return Recording(read_muse_csv(file, settings.stream), speed)
+        return Recording(read_muse_csv(file, settings.stream, settings.markers), speed)
     if name.endswith(EDF_SUFFIXES):
         from realtime.sources.readers.edf import read_edf
 

@@ -56,9 +56,9 @@ def test_the_bundle_keeps_the_offset_of_the_markers(tmp_path):
     measured = CONFIG.model_copy(update={"markers": MarkerSettings(offset_s=0.0234)})
     fit_trials(trials, targets, measured).bundle.save(tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
-    assert bundle.with_offset(CONFIG).markers.offset_s == 0.0234
+    assert bundle.completed(CONFIG).markers.offset_s == 0.0234
     own = CONFIG.model_copy(update={"markers": MarkerSettings(offset_s=0.001)})
-    assert bundle.with_offset(own).markers.offset_s == 0.001
+    assert bundle.completed(own).markers.offset_s == 0.001
 
 
 def test_two_classes_are_told_apart_by_recording():

@@ -1,6 +1,7 @@
 import pytest
 
-from configs.files import whole_folder, write_whole
+from configs.errors import InputError
+from configs.files import read_json, whole_folder, write_whole
 
 
 def test_text_and_bytes_are_written_and_replaced(tmp_path):
@@ -45,3 +46,12 @@ def test_a_folder_that_could_not_be_written_leaves_what_was_there(tmp_path):
         (part / "missing" / "run1.csv").write_text("half")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.old", "out.part"]
     assert {path.read_text() for path in tmp_path.glob("*/run1.csv")} == {"mine"}
+
+
+def test_text_that_is_not_utf8_and_json_that_is_none_name_the_file(tmp_path):
+    (tmp_path / "a.json").write_bytes("\u00e9".encode("cp1252"))
+    with pytest.raises(InputError, match=r"summary .*a\.json is not UTF-8 \(byte 0 is 0xe9\)"):
+        read_json(tmp_path / "a.json", "summary")
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(InputError, match=r"summary .*a\.json is not JSON"):
+        read_json(tmp_path / "a.json", "summary")

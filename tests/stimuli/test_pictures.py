@@ -142,3 +142,25 @@ def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path):
         opened(tmp_path / "nowhere")
     with pytest.raises(PictureError, match="no pictures in"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "big_endian.tif"])
+def test_grey_of_16_bits_is_as_bright_as_grey_of_8(tmp_path, name):
+    grey = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    sixteen = grey.astype(np.uint16) * 257
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(grey).save(tmp_path / "cat" / "eight.png")
+    if name.startswith("big"):
+        Image.frombytes("I;16B", (64, 64), sixteen.astype(">u2").tobytes()).save(tmp_path / "cat" / name)
+    else:
+        Image.fromarray(sixteen).save(tmp_path / "cat" / name)
+    pictures = opened(tmp_path)
+    assert np.array_equal(pictures.image(f"cat/{name}"), pictures.image("cat/eight.png"))
+    assert pictures.image(f"cat/{name}").mean() == pytest.approx(127, abs=0.5)
+
+
+def test_pixels_whose_white_nobody_knows_are_refused(tmp_path):
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(np.linspace(0, 3, 64, dtype=np.float32).reshape(8, 8)).save(tmp_path / "cat" / "float.tif")
+    with pytest.raises(PictureError, match=r"float\.tif cannot be read .*mode F, from 0 to 3; save it with 8 or 16"):
+        opened(tmp_path).image("cat/float.tif")

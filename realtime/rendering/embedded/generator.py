@@ -39,7 +39,7 @@ class EmbeddedGenerator:
         if not configuration.exists():
             msg = f"{folder} holds no generator ({configuration.name} is missing): give a folder saved by the pipeline"
             raise FileNotFoundError(msg)
-        settings = json.loads(configuration.read_text())
+        settings = json.loads(configuration.read_text(encoding="utf-8"))
         self.space = EmbeddingSpace(settings["model"], settings["pretrained"], settings["dims"])
         self._folder = folder
         self._unet: Any = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from configs.files import read_text
 from realtime.sources.base import Marker
 from realtime.sources.metadata import Channel, SourceError, StreamDescription, select
 from realtime.sources.readers.loaded import Loaded
@@ -16,45 +17,40 @@ from stimuli.markers import read_marker
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from configs.schema import StreamSettings
+    from configs.schema import MarkerSettings, StreamSettings
 
 STAMPS = "timestamps"
+MOST_UNTITLED = 8
+"""Columns without a title that may follow the others."""
+SLOWEST_HZ = 1.0
 
 
-def read_muse_csv(path: Path, settings: StreamSettings) -> Loaded:
+def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings) -> Loaded:
     """Return the recording in `path`.
 
     The last columns, named ``Marker...``, hold 0 for no marker; a value that stays for several rows is one marker, at
-    its first row. The auxiliary input is not EEG and is read only where ``settings.channels`` names it.
+    its first row. Of several that hold values, `markers` must name one. Rows that are too short lack the columns at
+    their end: muse-lsl begins with the marker's where the first marker comes. The auxiliary input is not EEG and is
+    read only where ``settings.channels`` names it.
 
     Raises
     ------
     SourceError
-        If the file is not muse-lsl's CSV or a cell is not a number.
+        If the file is not muse-lsl's CSV, a cell is not a number, or it is open which column holds the markers.
     """
-    with path.open(encoding="utf-8-sig") as file:
-        names = [name.strip() for name in file.readline().split(",")]
-        if len(names) < 2 or names[0] != STAMPS:
-            msg = f"{path} is not a CSV of muse-lsl: its first column is {names[0]!r}, expected {STAMPS!r}"
-            raise SourceError(msg)
-        try:
-            table = np.loadtxt(file, delimiter=",", ndmin=2, converters=_number, encoding="utf-8")
-        except ValueError as error:
-            msg = f"{path} is not a table of numbers: {error}"
-            raise SourceError(msg) from error
-    if len(table) < 2 or table.shape[1] != len(names):
-        msg = f"{path} has {len(table)} rows of {table.shape[-1]} columns; at least 2 rows of {len(names)} are needed"
-        raise SourceError(msg)
+    names, table, notices = _table(path)
     stamps = np.ascontiguousarray(table[:, 0])
     is_marker = [name.casefold().startswith("marker") for name in names]
     columns = [position for position in range(1, len(names)) if not is_marker[position]]
+    rate_hz, unit_s, told = _nominal_rate(stamps, path)
+    stamps *= unit_s
     description = StreamDescription(
         name=path.stem,
         type="EEG",
         source_id="",
         host="",
         uid="",
-        rate_hz=_nominal_rate(stamps, path),
+        rate_hz=rate_hz,
         format="double64",
         channels=tuple(
             Channel(names[position], "AUX" if "aux" in names[position].casefold() else "EEG", "microvolts")
@@ -63,29 +59,100 @@ def read_muse_csv(path: Path, settings: StreamSettings) -> Loaded:
     )
     selection = select(description, settings)
     samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
-    markers = [
-        marker
-        for position in range(len(names))
-        if is_marker[position]
-        for marker in _held_markers(stamps, table[:, position])
-    ]
-    markers.sort(key=lambda marker: marker.stamp)
-    return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], tuple(markers))
+    column, left_out = _marker_column(path, names, table, is_marker, markers)
+    found = () if column is None else tuple(_held_markers(stamps, table[:, column]))
+    return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found, (*notices, *told, *left_out))
+
+
+def _table(path: Path) -> tuple[list[str], NDArray[np.float64], tuple[str, ...]]:
+    """Return the columns' names, their values, NaN where there is none, and what people should know of it."""
+    try:
+        head, *lines = read_text(path, "recording", SourceError).split("\n")
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise SourceError(msg) from error
+    names = [name.strip() for name in head.split(",")]
+    if len(names) < 2 or names[0] != STAMPS:
+        msg = f"{path} is not a CSV of muse-lsl: its first column is {names[0][:40]!r}, expected {STAMPS!r}"
+        raise SourceError(msg)
+    rows = [line.split(",") for line in lines if line.strip()]
+    widest = max(map(len, rows), default=0)
+    if widest > len(names) + MOST_UNTITLED:
+        msg = f"{path} has a row of {widest} values under {len(names)} titles"
+        raise SourceError(msg)
+    notices = []
+    if widest > len(names):
+        untitled = [f"Marker{number}" for number in range(widest - len(names))]
+        names += untitled
+        first = next(number for number, row in enumerate(rows, start=1) if len(row) == widest)
+        notices.append(
+            f"the columns behind {names[-1 - len(untitled)]} have no title and are taken for {', '.join(untitled)}; "
+            f"rows before {first} have no value there"
+        )
+    n_eeg = len([name for name in names if not name.casefold().startswith("marker")])
+    if len(rows) > 1 and len(rows[-1]) < len(rows[-2]):
+        notices.append("the last row is cut off and left out")
+        del rows[-1]
+    short = next((number for number, row in enumerate(rows, start=1) if len(row) < n_eeg), None)
+    if short is not None:
+        msg = f"{path}: row {short} has {len(rows[short - 1])} values, at least {n_eeg} are needed"
+        raise SourceError(msg)
+    if len(rows) < 2:
+        msg = f"{path} has {len(rows)} rows of samples; at least 2 are needed"
+        raise SourceError(msg)
+    try:
+        table = np.array([[_number(cell) for cell in row] + [np.nan] * (len(names) - len(row)) for row in rows])
+    except ValueError as error:
+        msg = f"{path} is not a table of numbers: {error}"
+        raise SourceError(msg) from error
+    if not np.isfinite(table[:, 0]).all():
+        row = int(np.flatnonzero(~np.isfinite(table[:, 0]))[0]) + 1
+        msg = f"{path}: row {row} has no stamp"
+        raise SourceError(msg)
+    return names, table, tuple(notices)
+
+
+def _marker_column(
+    path: Path, names: list[str], table: NDArray[np.float64], is_marker: list[bool], settings: MarkerSettings
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return which column holds the markers, and a line for those that are not read."""
+    titles = [name for name, marks in zip(names, is_marker, strict=True) if marks]
+    filled = [position for position, marks in enumerate(is_marker) if marks and np.nan_to_num(table[:, position]).any()]
+    if settings.channel is not None:
+        if settings.channel not in titles:
+            msg = f"{path} has no marker column {settings.channel!r}; it has {', '.join(titles) or 'none'}"
+            raise SourceError(f"{msg}; correct markers.channel")
+        others = [names[position] for position in filled if names[position] != settings.channel]
+        told = f"of the marker columns only {settings.channel} is read, not {', '.join(others)}"
+        return names.index(settings.channel), (told,) * bool(others)
+    if len(filled) > 1:
+        listed = ", ".join(names[position] for position in filled)
+        msg = f"{path} has markers in {listed}, whose values may mean different things; name one in markers.channel"
+        raise SourceError(msg)
+    return (filled[0] if filled else None), ()
 
 
 def _number(cell: str) -> float:
     return float(cell) if cell.strip() else float("nan")
 
 
-def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> float:
-    """Return the rate in Hz from the median time of 2048 samples; whole where it is within 1 % of that."""
+def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> tuple[float, float, tuple[str, ...]]:
+    """Return the rate in Hz from the median time of 2048 samples, and what a stamp is in seconds.
+
+    The rate is whole where it is within 1 % of that. Stamps are milliseconds where the rate would be below 1 Hz, and a
+    line says so: no headset is so slow.
+    """
     span = min(2048, len(stamps) - 1)  # long, since stamps of Bluetooth packets come in steps
     taken_s = float(np.median(stamps[span:] - stamps[:-span]))
     if not taken_s > 0:
         msg = f"{path}: the stamps do not advance (median of {taken_s:g} s for {span} samples)"
         raise SourceError(msg)
-    rate = span / taken_s
-    return float(round(rate)) if abs(rate - round(rate)) <= 0.01 * rate else rate
+    rate, unit_s = span / taken_s, 1.0
+    told: tuple[str, ...] = ()
+    if rate < SLOWEST_HZ:
+        rate, unit_s = 1e3 * rate, 1e-3
+        told = (f"the stamps advance by {taken_s / span:.3g} a sample and are taken for milliseconds",)
+    return float(round(rate)) if abs(rate - round(rate)) <= 0.01 * rate else rate, unit_s, told
 
 
 def _held_markers(stamps: NDArray[np.float64], column: NDArray[np.float64]) -> list[Marker]:
