@@ -147,7 +147,7 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[objec
         table.add_column(name, justify="left" if position == 0 else "right")
     for row in kept.rows:
         table.add_row(*row)
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
-        console = Console(width=132)
+        console = Console(width=132, markup=False)
     console.print(table)

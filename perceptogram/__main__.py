@@ -8,10 +8,10 @@ import os
 import sys
 
 import typer
-from rich.console import Console
 
 from configs.errors import InputError
 from perceptogram import __version__
+from perceptogram.console import errors, styled
 from realtime import lsl_config
 
 COMMANDS = (
@@ -68,25 +68,21 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
-    console = Console(stderr=True)
     lsl_config.quiet()
     try:
         app()
     except InputError as error:
         for line in str(error).splitlines():
-            console.print(f"[bold red]error:[/] {line}", highlight=False, soft_wrap=True)
+            errors.print(styled(("error:", "bold red"), f" {line}"))
         sys.exit(2)
     except KeyboardInterrupt:
-        console.print("interrupted", highlight=False)
+        errors.print("interrupted")
         sys.exit(130)
     except Exception as error:
         if os.environ.get("PERCEPTOGRAM_DEBUG"):
             raise
-        console.print(
-            f"[bold red]failed:[/] {type(error).__name__}: {error} (PERCEPTOGRAM_DEBUG=1 shows where)",
-            highlight=False,
-            soft_wrap=True,
-        )
+        told = f" {type(error).__name__}: {error} (PERCEPTOGRAM_DEBUG=1 shows where)"
+        errors.print(styled(("failed:", "bold red"), told))
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""How commands talk to people."""
+"""How commands talk to people: what is printed is taken as it is, whatever brackets a name or a message holds."""
 
 from __future__ import annotations
 
@@ -10,23 +10,36 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from configs.files import write_whole
 
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def progress_bar() -> Progress:
     """Return a progress bar that disappears when it is done."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
         TimeElapsedColumn(),
         console=console,
         transient=True,
     )
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return parts, of which pairs are text and its style, as one line to print."""
+    return Text.assemble(*parts)
+
+
+def waiting(text: str) -> Status:
+    """Return a context that shows `text` beside something that turns while it is open."""
+    return console.status(Text(text))
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -6,6 +6,8 @@ import contextlib
 
 import typer
 
+from perceptogram.console import errors
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -19,13 +21,10 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram broker --port 1883
         """
-        from rich.console import Console
-
         from realtime.broker import EmbeddedBroker
 
-        console = Console(stderr=True)
         with EmbeddedBroker(port, host) as running:
-            console.print(f"broker on {running.url}; Ctrl-C ends it", highlight=False)
+            errors.print(f"broker on {running.url}; Ctrl-C ends it")
             with contextlib.suppress(KeyboardInterrupt):
                 msg = f"the broker ended by itself, with exit code {running.wait()}"
                 raise RuntimeError(msg)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from perceptogram.console import console, number, print_rows, progress_bar, write_json
+from perceptogram.console import console, number, print_rows, progress_bar, styled, write_json
 
 LIVE_S = 60.0
 """What the live part takes of the demo's minutes."""
@@ -46,7 +46,9 @@ def register(app: typer.Typer) -> None:
             repeats=max(1, round(live_s / LIVE_S * DemoSettings.repeats)),
             headless=not screen,
         )
-        console.print("[bold]simulated[/] participant · real LSL streams · linear map · diffusion on this machine")
+        console.print(
+            styled(("simulated", "bold"), " participant · real LSL streams · linear map · diffusion on this machine")
+        )
         with progress_bar() as progress:
             waiting = progress.add_task("starting: participant, presenter, recorder, renderer", total=1)
             with Demo(load_config("demo"), settings, out) as loop:

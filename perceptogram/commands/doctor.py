@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from perceptogram.console import console, write_json
+from perceptogram.console import console, styled, waiting, write_json
 
 COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -32,11 +32,11 @@ def register(app: typer.Typer) -> None:
         from realtime.stream_health import check_any_stream, check_stream
 
         settings = None if config is None else load_config(config)
-        with console.status("looking; a stream is watched for ten seconds"):
+        with waiting("looking; a stream is watched for ten seconds"):
             found = check_all(folder)
             found += check_any_stream() if settings is None else check_stream(settings.stream)
         for check in found:
-            console.print(f"[{COLOURS[check.status]}]{check.status:>7}[/]  {check.name}: {check.found}")
+            console.print(styled((f"{check.status:>7}", COLOURS[check.status]), f"  {check.name}: {check.found}"))
             if check.status != "ok":
                 console.print(f"         {check.advice}", style="dim")
         if json_file is not None:

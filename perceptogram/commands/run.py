@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from perceptogram.commands.replay import summary_rows
-from perceptogram.console import console, print_rows
+from perceptogram.console import console, print_rows, styled
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +52,8 @@ def register(app: typer.Typer) -> None:
             settings, calibration, out if record else None, show_pictures=show_pictures, headless=headless
         ) as streams:
             source = streams.source
-            console.print(f"decoding [bold]{source.spec.name}[/], {len(source.spec.channels)} channels; Ctrl-C stops")
+            channels = f", {len(source.spec.channels)} channels; Ctrl-C stops"
+            console.print(styled("decoding ", (source.spec.name, "bold"), channels))
             # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
             with ended_by_signals(source.close):
                 finished = decode(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from configs.errors import InputError
-from perceptogram.console import console
+from perceptogram.console import console, styled
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
             raise InputError(str(error)) from error
         started = time.monotonic()
         try:
-            console.print(f"simulated participant {seed} sends as [bold]{name}[/], type EEG; Ctrl-C stops")
+            console.print(styled(f"simulated participant {seed} sends as ", (name, "bold"), ", type EEG; Ctrl-C stops"))
             for text in fault:
                 console.print(f"simulated fault: {text}")
             while child.running and (seconds is None or time.monotonic() - started < seconds):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from configs.errors import InputError
-from perceptogram.console import console, number, write_json
+from perceptogram.console import console, number, waiting, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
         else:
             msg = "give --training and --test embeddings, or --images"
             raise InputError(msg)
-        with console.status(f"fitting {len(numbers)} subjects"):
+        with waiting(f"fitting {len(numbers)} subjects"):
             results = run_subjects(root, numbers, *targets, settings, jobs=jobs, backend=backend)
         if json_file is not None:
             write_json(json_file, results)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import typer
 
+from perceptogram.console import errors
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -34,8 +36,6 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram worker --broker mqtts://lab-server:8883 --generator sdxl-turbo
         """
-        from rich.console import Console
-
         from configs.schema import Config, load_config, parse_config
         from realtime.mqtt_address import broker_address
         from realtime.rendering.serving import RemoteWorker
@@ -49,7 +49,6 @@ def register(app: typer.Typer) -> None:
             told = {key: value for key, value in given.items() if value is not None}
             content[section] = content.get(section, {}) | told
         config = parse_config(content, "options" if config_file is None else f"{config_file} and options")
-        console = Console(stderr=True)
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         serving = RemoteWorker(
@@ -57,7 +56,7 @@ def register(app: typer.Typer) -> None:
             config.control.root,
             config.render,
             threads=threads,
-            say=lambda line: console.print(f"worker {serving.id}: {line}", highlight=False, soft_wrap=True),
+            say=lambda line: errors.print(f"worker {serving.id}: {line}"),
         )
         with contextlib.suppress(KeyboardInterrupt):
             serving.serve(stop)

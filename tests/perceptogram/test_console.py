@@ -1,0 +1,48 @@
+"""What is printed is what was said: brackets in names and messages are no markup."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import perceptogram
+from perceptogram.console import console, errors, print_rows, progress_bar, styled, waiting
+
+ROOT = Path(perceptogram.__file__).parent
+STRANGE = ("P01[left].csv", "Cap [/right]", "[bold]x[/]", "[red", ":smile:", "[link=x]")
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_names_stay_as_they_are_wherever_they_are_printed(name):
+    with console.capture() as told:
+        console.print(name)
+        console.print(styled("decoding ", (name, "bold"), "."))
+        print_rows(name, {name: name})
+    assert told.get().count(name) == 5
+    with errors.capture() as told:
+        errors.print(styled(("error:", "bold red"), f" {name}"))
+    assert told.get() == f"error: {name}\n"
+    with waiting(name) as status:
+        assert status.renderable.text.plain == name
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_progress_bars_text_stays_as_it_is(name):
+    bar = progress_bar()
+    bar.add_task(name, total=1)
+    with console.capture() as told:
+        console.print(bar.get_renderable())
+    assert name in told.get()
+
+
+def test_nothing_is_printed_on_another_way():
+    for file in ROOT.rglob("*.py"):
+        if file == ROOT / "console.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func).rpartition(".")[2]
+                assert called not in ("Console", "Status", "TextColumn", "from_markup", "track"), (
+                    f"{file}:{node.lineno}"
+                )
+                assert ast.unparse(node.func) != "console.status", f"{file}:{node.lineno}: use waiting()"
