@@ -95,14 +95,13 @@ class LiveStreams:
             self.outlets = opened.enter_context(PerceptOutlets(self.config.name, self._bundle.space, __version__))
             if self._record is not None:
                 self._recorded = self._read()
-                wanted = [
-                    self._recorded,
-                    Wanted(markers.name, markers.type, markers.source_id),
-                    *(Wanted(uid=uid) for uid in self.outlets.uids),
-                ]
-                self.recorder = Recorder(self._record / RECORDING, wanted)
+                wanted = [self._recorded, *(Wanted(uid=uid) for uid in self.outlets.uids)]
+                awaited = [Wanted.by(markers)] if markers.required else []
+                self.recorder = Recorder(self._record / RECORDING, wanted + awaited)
                 self.recorder.start()
                 opened.callback(self.recorder.stop)
+                if not awaited:
+                    self.recorder.add(Wanted.by(markers))  # whenever it appears
                 self.source.watch = self._recorder_notices
             self._opened = opened.pop_all()
         return self

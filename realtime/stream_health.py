@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from configs.schema import StreamSettings
 from realtime.health import Check, guarded, isolated
 from realtime.sources.base import Chunk, Notice
-from realtime.sources.metadata import SourceError
+from realtime.sources.discovery import Finder
+from realtime.sources.metadata import SourceError, Wanted
 
 if TYPE_CHECKING:
     from realtime.sources.lsl import LslSource
@@ -20,6 +21,7 @@ CLOCK = "clock of the EEG stream"
 LATE_MS = 100.0
 FAST_PPM = 200.0
 """Drift beyond which two computers' clocks are not merely two quartzes."""
+FIND_S = 5.0
 LEAST_DRIFT_S = 5.0
 """A shorter look tells no drift: the offset itself is known to a fraction of a millisecond."""
 
@@ -45,7 +47,7 @@ def check_any_stream(seconds: float = 10.0) -> list[Check]:
     """Watch the EEG stream of this network if there is just one; say so if there is none, or a choice."""
     from realtime.sources.lsl import find_streams
 
-    found = [stream for stream in find_streams() if stream.type == "EEG"]
+    found = [stream for stream in find_streams() if Wanted(type="EEG").agrees(stream)]
     if len(found) == 1:
         return check_stream(StreamSettings(name=found[0].name, source_id=found[0].source_id or None), seconds)
     if not found:
@@ -105,8 +107,9 @@ class _ClockLook:
         import numpy as np
         import pylsl
 
-        key, value = ("source_id", self.source_id) if self.source_id else ("name", self.name)
-        (info, *_) = pylsl.resolve_byprop(key, value, timeout=5.0)
+        # not by one of liblsl's queries: they are XPath, in which a name with an apostrophe ends early
+        wanted = Wanted(self.name, source_id=self.source_id or None)
+        info = Finder().first(FIND_S, "EEG", "stream", wanted, lambda: None)
         inlet = pylsl.StreamInlet(info, recover=False)
         begun, measured = time.monotonic(), []
         while (age_s := time.monotonic() - begun) < self.seconds:

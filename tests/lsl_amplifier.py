@@ -50,10 +50,10 @@ class Amplifier:
         self.kill()
 
 
-def eeg_info(name, source_id, rate_hz, format_, unit, channels):
+def eeg_info(name, source_id, rate_hz, format_, unit, channels, type_="EEG"):
     import pylsl
 
-    info = pylsl.StreamInfo(name, "EEG", len(channels), rate_hz, format_, source_id)
+    info = pylsl.StreamInfo(name, type_, len(channels), rate_hz, format_, source_id)
     listed = info.desc().append_child("channels")
     for label in channels:
         channel = listed.append_child("channel")

@@ -30,15 +30,15 @@ def register(app: typer.Typer) -> None:
         from realtime.recorder import Recorder, Wanted
 
         wanted = [Wanted()]
+        later: list[Wanted] = []
         if config is not None:
             settings = load_config(config)
-            stream, markers = settings.stream, settings.markers
-            wanted = [
-                Wanted(stream.name, stream.type, stream.source_id, stream.host),
-                Wanted(markers.name, markers.type, markers.source_id),
-            ]
+            wanted = [Wanted.by(settings.stream)]
+            (wanted if settings.markers.required else later).append(Wanted.by(settings.markers))
         recorder = Recorder(out, wanted)
         recorder.start()
+        for stream in later:
+            recorder.add(stream)
         stop_at = None if seconds is None else time.monotonic() + seconds
         console.print(f"recording to {out}; Ctrl-C stops")
         try:

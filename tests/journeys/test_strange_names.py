@@ -5,6 +5,7 @@ import sys
 
 import pylsl
 import pytest
+from lsl_amplifier import Amplifier
 
 ROWS = "".join(f"{1000 + k / 256:.4f},{k % 7},{k % 5},0\n" for k in range(600))
 
@@ -30,6 +31,14 @@ def test_brackets_in_file_names_and_messages_stay(folder):
     assert "there is no recording no[/such].csv" in missing.stderr
     unknown = run("[/such]", cwd=folder)
     assert (unknown.returncode, "[/such]" in unknown.stderr) == (2, True)
+
+
+def test_a_config_without_required_markers_records_the_eeg_alone(folder):
+    (folder / "rest.yaml").write_text("markers: {required: false}\nstream: {name: Anna's cap}\n")
+    with Amplifier("Anna's cap", "id", marker_s=None):
+        done = run("record", "rest.xdf", "--config", "rest.yaml", "--seconds", 1, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Anna's cap: " in done.stdout
 
 
 def test_a_stream_with_brackets_in_its_name_is_listed_and_recorded(folder):

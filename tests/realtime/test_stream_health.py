@@ -24,6 +24,14 @@ def test_a_stream_that_is_well_is_told_with_its_loss_jitter_and_clock(name):
     assert abs(float(told[1])) < 1.0, "one machine has one clock"
 
 
+def test_a_name_with_an_apostrophe_and_a_type_in_small_letters_are_watched(name):
+    outlet = pylsl.StreamOutlet(eeg_info(f'{name}\'s "cap"', "", 100, "float32", "uV", ("Fz",), type_="eeg"))
+    stream, clock = stream_health.check_any_stream(seconds=1.0)
+    assert stream.found.endswith("sends nothing")
+    assert re.match(r"offset [+-]0\.\d\d ms", clock.found), clock
+    del outlet
+
+
 def test_a_stream_that_sends_nothing_is_broken_and_not_waited_for(name):
     outlet = pylsl.StreamOutlet(eeg_info(name, "id", 100, "float32", "uV", ("Fz",)))
     stream, clock = stream_health.check_stream(StreamSettings(name=name), seconds=1.0)

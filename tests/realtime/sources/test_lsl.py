@@ -112,6 +112,38 @@ def assert_reached(outlet, reading):
     reading.until(lambda _r: outlet.have_consumers())
 
 
+def test_markers_of_another_clock_are_told_at_once(name, read):
+    with Amplifier(name, "id", marker_s=None):
+        outlet = pylsl.StreamOutlet(pylsl.StreamInfo(f"{name}-marks", "Markers", 1, 0, "string", f"{name}-marks"))
+        reading = read(name, MarkerSettings(name=f"{name}-marks")).until(lambda r: len(r.numbers) > 20)
+        outlet.push_sample(["now"], pylsl.local_clock())
+        reading.until(lambda r: r.markers)
+        assert not reading.said("foreign-clock")
+        outlet.push_sample(["unix"], time.time())
+        (told,) = reading.until(lambda r: r.said("foreign-clock")).said("foreign-clock")
+    assert f"stream '{name}-marks' lie" in told.text
+    assert told.text.endswith("make the sender stamp with local_clock()")
+    assert "s ahead of the LSL clock" in told.text
+    del outlet
+
+
+def test_every_text_channel_is_a_marker_or_the_one_that_is_named(name, read):
+    info = pylsl.StreamInfo(f"{name}-marks", "Markers", 2, 0, "string", f"{name}-marks")
+    listed = info.desc().append_child("channels")
+    for label in ("block", "word"):
+        listed.append_child("channel").append_child_value("label", label)
+    outlet = pylsl.StreamOutlet(info)
+    with Amplifier(name, "id", marker_s=None):
+        for channel, kinds in ((None, ["b1", "face"]), ("word", ["face"])):
+            reading = read(name, MarkerSettings(name=f"{name}-marks", channel=channel))
+            reading.until(lambda r: len(r.numbers) > 20)
+            outlet.push_sample(["b1", "face"])
+            reading.until(lambda r, kinds=kinds: len(r.markers) == len(kinds))
+            assert [marker.kind for marker in reading.markers] == kinds
+            assert bool(reading.said("markers")) == (channel is not None)
+    del outlet
+
+
 def test_two_that_agree_are_refused_and_both_named(name):
     ids = (f"{name}-left", f"{name}-right")
     outlets = [pylsl.StreamOutlet(eeg_info(name, source_id, 100, "float32", "uV", ("Fz",))) for source_id in ids]
