@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from configs.errors import ConfigError
 from configs.files import read_text
 
-LARGEST_BYTES = 1_000_000
+LARGEST_BYTES = 100_000
 MOST_VALUES = 10_000
 """What a configuration may hold, every alias written out: a few lines of them can stand for any number."""
 TABS = "found character '\\t'"
