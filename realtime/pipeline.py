@@ -115,7 +115,8 @@ class Pipeline:
         elif isinstance(item, Marker):
             yield from self._check_marker(item)
             is_stimulus = not item.is_bad and self.is_stimulus(item)
-            self._unmatched.add(item.kind, item.stamp, is_stimulus=is_stimulus)
+            now = self._newest if math.isfinite(self._newest) else item.stamp
+            self._unmatched.add(item.kind, now, is_stimulus=is_stimulus)
             if item.is_bad:
                 start, stop = item.stamp, item.stamp + item.duration_s
                 yield from self._cut(Span(start, stop, f"{item.kind} marked from {start:.3f} to {stop:.3f} s"))

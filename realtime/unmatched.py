@@ -25,10 +25,10 @@ class Unmatched:
         self._first = 0.0
         self._done = False
 
-    def add(self, kind: str, stamp: float, *, is_stimulus: bool) -> None:
-        """Take note of a marker."""
+    def add(self, kind: str, now: float, *, is_stimulus: bool) -> None:
+        """Take note of a marker that came at `now`; its own stamp may be of another clock."""
         if not self._kinds:
-            self._first = stamp
+            self._first = now
         self._kinds[kind] += 1
         self._done = self._done or is_stimulus
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from perceptogram.commands.replay import summary_rows
-from perceptogram.console import console, print_rows, styled
+from perceptogram.console import console, errors, print_rows, styled
+
+if TYPE_CHECKING:
+    from realtime.session import SessionEvent
 
 
 def register(app: typer.Typer) -> None:
@@ -68,5 +72,22 @@ def register(app: typer.Typer) -> None:
                     show=streams.show if show_pictures else None,
                     window=not headless and settings.display.enabled,
                     beside=settings.stimulus if show_pictures else None,
+                    observe=[_Teller()],
                 )
         print_rows(f"session in {out}", summary_rows(finished.summary))
+
+
+class _Teller:
+    """Prints what people should know while a session runs: notices, and each kind of fault of the stream once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, event: SessionEvent) -> None:
+        """Look at an event of the session."""
+        from realtime.axis import Fault
+        from realtime.sources.base import Notice
+
+        if isinstance(event, Notice) or (isinstance(event, Fault) and event.kind not in self._told):
+            self._told.add(event.kind)
+            errors.print(event.text)
