@@ -76,9 +76,10 @@ def read_streams(path: Path) -> tuple[list[RecordedStream], list[str]]:
                 msg = "it does not begin with XDF:"
                 raise ValueError(msg)
             whole = whole_chunks(data)
-            content = data[:] if whole.is_all else whole.content()
+            as_it_is = whole.is_all and path.suffix.lower() == ".xdf"
+            file = path if as_it_is else BytesIO(whole.content())
         with told, np.errstate(all="ignore"):
-            streams, _header = pyxdf.load_xdf(BytesIO(content), dejitter_timestamps=False, synchronize_clocks=True)
+            streams, _header = pyxdf.load_xdf(file, dejitter_timestamps=False, synchronize_clocks=True)
     except Exception as error:  # pyxdf raises plain Exception, and whatever a broken file leads to
         msg = f"cannot read {path} as XDF: {' '.join(str(error).split()) or type(error).__name__}"
         raise SourceError(msg) from error
