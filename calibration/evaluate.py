@@ -33,7 +33,12 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     found = score(bundle, trials, config)
     try:
-        null = score(bundle, read_trials(recordings, before_onset(config), like=bundle.spec), config, permutations=0)
+        null = score(
+            bundle,
+            read_trials(recordings, before_onset(config, bundle.rate_hz), like=bundle.spec),
+            config,
+            permutations=0,
+        )
     except FitError:
         null = {}
     if null:

@@ -227,16 +227,20 @@ def _why_none(trials: Trials, config: Config) -> str:
     return f"no trial: the recordings hold no marker {wanted}; check markers.name and markers.classes{told}"
 
 
-def before_onset(config: Config) -> Config:
-    """Return the settings with window and baseline moved to end at onset, where nothing was seen yet."""
+def before_onset(config: Config, rate_hz: float | None = None) -> Config:
+    """Return the settings with window and baseline moved to end at onset, where nothing was seen yet.
+
+    At `rate_hz` they hold as many samples there as where they come from, wherever their limits lie between samples.
+    """
     window = config.window
-    moved = WindowSettings(
-        start_s=window.start_s - window.stop_s,
-        stop_s=0.0,
-        baseline_s=None
-        if window.baseline_s is None
-        else (window.baseline_s[0] - window.stop_s, window.baseline_s[1] - window.stop_s),
-    )
+
+    def moved_s(time_s: float) -> float:
+        times_s = (time_s, window.stop_s)
+        first, stop = times_s if rate_hz is None else (round(one * rate_hz) / rate_hz for one in times_s)
+        return first - stop
+
+    baseline_s = None if window.baseline_s is None else (moved_s(window.baseline_s[0]), moved_s(window.baseline_s[1]))
+    moved = WindowSettings(start_s=moved_s(window.start_s), stop_s=0.0, baseline_s=baseline_s)
     return config.model_copy(update={"window": moved})
 
 

@@ -143,16 +143,16 @@ class Bundle:
             raise BundleError(msg)
 
     def completed(self, config: Config) -> Config:
-        """Return `config` with filters, window and time from marker to light as fitted, where they are not written."""
+        """Return `config` with filters, window, classes and markers' offset as fitted, where they are not written."""
         filters = {key: self.filters[key] for key in FilterSettings.model_fields if key in self.filters}
         if filters.get("rate_hz") == self.filters.get("rate_in_hz"):
             filters["rate_hz"] = None  # nothing was reduced
-        offset_s = self.fit.get("marker_offset_s")
+        markers = {"classes": self.classes, "offset_s": self.fit.get("marker_offset_s", config.markers.offset_s)}
         return config.model_copy(
             update={
                 "filters": _completed(config.filters, filters),
                 "window": _completed(config.window, dict(self._window())),
-                "markers": _completed(config.markers, {} if offset_s is None else {"offset_s": offset_s}),
+                "markers": _completed(config.markers, markers),
             }
         )
 

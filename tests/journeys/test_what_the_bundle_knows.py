@@ -67,6 +67,13 @@ def test_a_config_with_nothing_but_the_streams_name_is_enough(folder):
     assert [one["neighbours"] for one in percepts[0]] == [one["neighbours"] for one in percepts[1]]
 
 
+def test_evaluate_needs_no_more(folder):
+    (folder / "now.yaml").write_text("stream: {name: Amp}")
+    done = run("evaluate", "bundle", "b.xdf", "--config", "now.yaml", "--json", "scores.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "scores.json").read_text())["n_trials"] == 30
+
+
 @pytest.mark.parametrize(
     ("config", "told"),
     [

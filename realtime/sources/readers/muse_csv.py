@@ -58,7 +58,8 @@ def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings)
         ),
     )
     selection = select(description, settings)
-    samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
+        samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
     column, left_out = _marker_column(path, names, table, is_marker, markers)
     found = () if column is None else tuple(_held_markers(stamps, table[:, column]))
     return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found, (*notices, *told, *left_out))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 SAME = 0.95
 """Share of the samples of a copy that must be found in the stream that it is a copy of."""
+LATEST_S = 1e16
+"""No clock shows more, in seconds, milliseconds or microseconds since any date."""
 PYXDF_TELLS = {
     "truncating extra samples": "samples that came after their stream's clock had gone wrong are left out",
     "cannot be used for synchronization": "a stream's clock offsets cannot be used: its stamps are of its own clock",
@@ -54,7 +57,8 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
     except SourceError as error:
         msg = f"{path}: {error}"
         raise SourceError(msg) from error
-    samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
+        samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
     notices += passed_over + told
     return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found, tuple(notices))
 
@@ -83,8 +87,9 @@ def read_streams(path: Path) -> tuple[list[RecordedStream], list[str]]:
     except Exception as error:  # pyxdf raises plain Exception, and whatever a broken file leads to
         msg = f"cannot read {path} as XDF: {' '.join(str(error).split()) or type(error).__name__}"
         raise SourceError(msg) from error
-    recorded, copies = _without_copies(_joined([RecordedStream.of(stream) for stream in streams]))
-    return recorded, [*whole.notices, *told.lines, *copies]
+    timed = [_timed(RecordedStream.of(stream)) for stream in streams]
+    recorded, copies = _without_copies(_joined([stream for stream, _ in timed]))
+    return recorded, [*whole.notices, *told.lines, *(line for _, lines in timed for line in lines), *copies]
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,16 @@ class RecordedStream:
         text = isinstance(self.values, list)
         values = self.values + other.values if text else np.concatenate([self.values, other.values])
         return RecordedStream(self.description, np.concatenate([self.stamps, other.stamps]), values)
+
+
+def _timed(stream: RecordedStream) -> tuple[RecordedStream, list[str]]:
+    """Return a stream without the samples whose stamp no clock can have shown, and a line where there are some."""
+    kept = np.abs(stream.stamps) < LATEST_S  # false for NaN
+    if kept.all():
+        return stream, []
+    values = list(compress(stream.values, kept)) if isinstance(stream.values, list) else stream.values[kept]
+    line = f"{int((~kept).sum())} samples of stream {stream.description.name!r} have an impossible stamp: left out"
+    return RecordedStream(stream.description, stream.stamps[kept], values), [line]
 
 
 def _joined(streams: list[RecordedStream]) -> list[RecordedStream]:

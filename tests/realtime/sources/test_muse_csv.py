@@ -81,6 +81,11 @@ def test_of_several_marker_columns_one_must_be_named(write):
         open_recording(file, Config(markers=MarkerSettings(channel="x")))
 
 
+def test_a_number_that_is_too_large_is_no_warning(write):
+    recording = open_recording(write(whole().replace(row(9, stamp(9)), f"{stamp(9)},1e300,2,3,4", 1)))
+    assert recording.n_samples == 1300
+
+
 def test_empty_marker_columns_are_no_question(write):
     marks = [[0, 0]] * 40
     marks[10] = [0, 7]

@@ -128,6 +128,14 @@ def test_chunks_whose_samples_share_one_stamp_are_whole(tmp_path):
         assert whole_chunks((tmp_path / f"{stamped}.xdf").read_bytes()).is_all
 
 
+@pytest.mark.parametrize("stamp", [np.nan, np.inf, -1e300])
+def test_a_sample_whose_stamp_is_no_time_is_left_out_with_a_line(file, stamp):
+    file.write(1)
+    recording = open_recording(file.damaged(stamp=(file.at[88] + 14, struct.pack("<d", stamp))))
+    assert recording.n_samples == 14999
+    assert recording.notices == ("1 samples of stream 'Amp' have an impossible stamp: left out",)
+
+
 def test_an_empty_stream_of_the_same_name_is_passed_over_with_a_line(tmp_path):
     file = File(tmp_path / "stale.xdf", 20)
     file.writer.stream_header(3, eeg())
