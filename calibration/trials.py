@@ -16,7 +16,7 @@ from configs.errors import InputError
 from configs.schema import Config, WindowSettings
 from realtime.epochs import Closed, Refused, Retracted
 from realtime.pipeline import Pipeline
-from realtime.sources.base import Marker, StreamSpec
+from realtime.sources.base import Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
 
 
@@ -165,6 +165,7 @@ def _read_one(path: str | Path, number: int, config: Config, like: StreamSpec | 
     spec = recording.spec if like is None else recording.spec.at_rate_of(like)
     closed: dict[int, Closed] = {}
     refused: list[Refusal] = []
+    notices = list(recording.notices)
 
     def name(marker: Marker) -> str:
         return config.markers.classes.get(marker.kind, marker.picture or marker.kind)
@@ -176,6 +177,8 @@ def _read_one(path: str | Path, number: int, config: Config, like: StreamSpec | 
             elif isinstance(event, Refused | Retracted):
                 closed.pop(event.trial, None)
                 refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason))
+            elif isinstance(event, Notice):
+                notices.append(event.text)
 
     try:
         pipeline = Pipeline(config, spec)
@@ -202,7 +205,7 @@ def _read_one(path: str | Path, number: int, config: Config, like: StreamSpec | 
         refused=tuple(refused),
         lost=pipeline.timeline.lost,
         simulated=config.simulated,
-        notices=recording.notices,
+        notices=tuple(notices),
     )
 
 

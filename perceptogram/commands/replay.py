@@ -68,6 +68,7 @@ def register(app: typer.Typer) -> None:
             source = open_recording(recording, settings, factor)
             print_notices(source.notices)
             summary = _decode(source, settings, calibration, out, render, live=False)
+            print_notices(summary["notices"])
             summary = summary | {"notices": [*source.notices, *summary["notices"]]}
         write_json(out / "summary.json", summary | {"recording": recording.name, "lsl": lsl})
         print_rows(f"replay of {recording.name}", summary_rows(summary))
@@ -136,6 +137,8 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
             kinds[item.kind] += 1
         found += pipeline.push(item)
     found += pipeline.finish()
+    told = [event.text for event in found if isinstance(event, Notice) and tells(event)]
+    print_notices(told)
     holes = [{"stamp": hole.stamp, "lost": hole.lost} for hole in found if isinstance(hole, Hole)]
     return {
         "stream": source.spec.name,
@@ -146,7 +149,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
         "refused": sum(isinstance(event, Refused) for event in found),
         "lost_samples": sum(hole["lost"] for hole in holes),
         "holes": holes,
-        "notices": [*source.notices, *(event.text for event in found if isinstance(event, Notice) and tells(event))],
+        "notices": [*source.notices, *told],
     }
 
 
@@ -183,6 +186,7 @@ def _replay_lsl(
             ended=lambda: publisher.wait(0.0) is not None,
             duration_s=opened.duration_s,
         )
+        print_notices(summary["notices"])
         return summary | {"notices": [*opened.notices, *summary["notices"]]}
     finally:
         publisher.stop()
