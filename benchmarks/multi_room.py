@@ -34,7 +34,7 @@ from realtime.bundle import load_bundle
 from realtime.rendering.frames import Frame
 from realtime.rendering.remote import RemoteRenderer
 from realtime.session import Decoded, Session
-from realtime.sources.base import Chunk, Marker
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice
 from realtime.sources.simulation.offline import OfflineParticipant
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.pictures import choose_pictures, open_pictures
@@ -196,8 +196,12 @@ class _Paced:
 
     def __init__(self, source: OfflineParticipant) -> None:
         self._source, self.spec = source, source.spec
+        self._stirred = threading.Event()
 
-    def events(self) -> Iterator[Chunk | Marker]:
+    def wake(self) -> None:
+        self._stirred.set()
+
+    def events(self) -> Iterator[Chunk | Marker | Notice]:
         import pylsl
 
         begun = pylsl.local_clock()
@@ -206,7 +210,9 @@ class _Paced:
                 yield replace(item, stamp=item.stamp + begun)
                 continue
             stamps = item.stamps + begun
-            time.sleep(max(0.0, float(stamps[-1]) - pylsl.local_clock()))
+            while self._stirred.wait(max(0.0, float(stamps[-1]) - pylsl.local_clock())):
+                self._stirred.clear()
+                yield WOKEN
             yield Chunk(stamps, item.samples, pylsl.local_clock())
 
     def close(self) -> None:

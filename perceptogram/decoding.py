@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from configs.schema import Config, ConfigError, StimulusSettings
 from perceptogram.console import write_json
-from perceptogram.live import LiveResult, follow, summarise
+from perceptogram.live import Observer, follow
+from perceptogram.result import LiveResult
 from perceptogram.screen import Screen
 from perceptogram.session_folder import SessionFolder, written
 from perceptogram.steering import Shower, Steering
+from perceptogram.summary import summarise
 from realtime.bundle import Bundle
 from realtime.contact_sheet import SheetEntry, contact_sheet
 from realtime.control import Control
@@ -112,7 +113,7 @@ def decode(
         if config.control.url is not None:
             control = opened.enter_context(Control(config.control, config.name, bundle.space))
             control.set_state("starting")
-            opened.push(partial(_tell_failure, control))
+            opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
         painter: RenderWorker | RemoteRenderer | None = renderer
         if render and painter is None:
             painter = _open_renderer(config, bundle)
@@ -125,12 +126,15 @@ def decode(
         pictures = open_pictures(config.pictures)
         folder = SessionFolder(out, pictures, config.pictures)
         opened.callback(folder.close)
+        result = LiveResult.in_folder(out)
+        opened.callback(result.close)
         display = opened.enter_context(Display(config.display, out, config.pictures, beside)) if window else None
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
 
         def tell_shown(trial: int, stamp: float) -> None:
             folder.shown(trial, stamp)
             steering.shown(trial, stamp)
+            result.shown(trial, stamp)
 
         screen = Screen(config, bundle, pictures, session, painter, display, source.close, tell_shown)
 
@@ -143,11 +147,19 @@ def decode(
         if begin is not None:
             begin(session)
         with undisturbed() if live else nullcontext(False) as first:
-            result = follow(session, folder, [screen, steering, *observe], paint_all=True)
-        for trial, stamp in screen.shown.items():
-            result.ledger.setdefault(trial, {})["shown"] = stamp
+            observers: dict[str, Observer] = {
+                "the session's folder": folder,
+                "the display": screen,
+                "the control channel": steering,
+            }
+            observers |= {f"observer {number}": look for number, look in enumerate(observe, start=1)}
+            failure = follow(session, result, observers, paint_all=True)
         summary = summarise(result, bundle) | {"runs_first": first}
-        steering.ended(summary)
+        if failure is not None:
+            summary["failed"] = " ".join(str(failure).split())
+            _tell_failure(control, failure)
+        else:
+            steering.ended(summary)
     with written(out / "display.png"):
         screen.save(out / "display.png")
     if bundle.classes:
@@ -155,13 +167,15 @@ def decode(
             _save_strip(result, out / "strip.png", simulated=bundle.simulated)
     with written(out / "summary.json"):
         write_json(out / "summary.json", summary)
+    if failure is not None:
+        raise failure
     return Finished(result, summary)
 
 
-def _tell_failure(control: Control, kind: type[BaseException] | None, error: object, _trace: object) -> None:
+def _tell_failure(control: Control | None, error: BaseException | None) -> None:
     """Tell other programs that the session has failed, where it has."""
-    if kind is not None:
-        control.set_state("failed", error=str(error) or kind.__name__)
+    if control is not None and error is not None:
+        control.set_state("failed", error=str(error) or type(error).__name__)
 
 
 def _open_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRenderer:
@@ -186,12 +200,11 @@ def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading
 def _save_strip(result: LiveResult, path: Path, *, simulated: bool) -> None:
     """Save what was painted of each class from all its trials together, side by side; nothing where nothing was."""
     entries = []
-    for name, event in sorted(result.latest().items()):
-        percept = event.percept
-        if percept.trial in result.frames:
+    for name, percept in sorted(result.latest().items()):
+        if result.painted.get(name) == percept.trial and name in result.pictures:
             guess = percept.neighbours[0].label
-            image = result.frames[percept.trial].image
             label = f"{name}, mean of {percept.repeats} trials"
+            image = result.pictures[name].image
             entries.append(SheetEntry(None, image, (), label, guess, percept.confidence, guess == name))
     if entries:
         contact_sheet(entries, "averaged reconstructions", simulated=simulated).save(path)

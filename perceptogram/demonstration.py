@@ -240,9 +240,9 @@ def _shown(presenter: ChildProcess) -> int:
 def sheet_entries(finished: Finished, pictures: PictureSet) -> list[SheetEntry]:
     """Return a contact sheet's entries: for each picture shown, its last percept and what was painted of it."""
     entries = []
-    for name, event in finished.result.latest().items():
-        percept = event.percept
-        frame = finished.result.frames.get(percept.trial)
+    for name, percept in finished.result.latest().items():
+        painted = finished.result.painted.get(name) == percept.trial
+        frame = finished.result.pictures.get(name) if painted else None
         entries.append(
             SheetEntry(
                 shown=pictures.image(name),

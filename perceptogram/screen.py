@@ -13,12 +13,13 @@ from realtime.bundle import Bundle
 from realtime.display import Display
 from realtime.display_layout import DisplayState, Similar, draw
 from realtime.display_pictures import LookUp
-from realtime.display_window import Pressed, Shown
+from realtime.display_window import Lost, Pressed, Shown
 from realtime.epochs import Refused, Retracted
 from realtime.evidence import Percept
+from realtime.painter import Renderer
 from realtime.quality import signal_quality
 from realtime.rendering.frames import Frame
-from realtime.session import Decoded, Renderer, Session, SessionEvent, Tick
+from realtime.session import Decoded, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
 from stimuli.pictures import PictureSet
 
@@ -68,7 +69,6 @@ class Screen:
         self._tell_shown = tell_shown
         self._percepts: dict[int, Percept] = {}
         self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and sham
-        self.shown: dict[int, float] = {}
         self.state = DisplayState(
             title=config.name,
             simulated=bundle.simulated,
@@ -141,10 +141,11 @@ class Screen:
         """Take in what happened at the window; return `state` with the time at which its picture was on the screen."""
         for event in () if self._display is None else self._display.events():
             if isinstance(event, Shown) and event.step == event.of:
-                self.shown[event.trial] = event.stamp
                 self._tell_shown(event.trial, event.stamp)
                 if event.trial == state.trial:
                     state = replace(state, ledger={**state.ledger, "shown": event.stamp})
+            elif isinstance(event, Lost):
+                self._session.tell("lost", f"the session goes on without a display: {event.text}")
             elif isinstance(event, Pressed) and event.action == "pause":
                 self._session.paused = not self._session.paused
             elif isinstance(event, Pressed):

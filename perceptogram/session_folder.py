@@ -12,8 +12,10 @@ from configs.schema import PictureSettings
 from perceptogram.picture_writer import PictureWriter
 from realtime.epochs import Refused, Retracted
 from realtime.ledger import PerceptLog
+from realtime.painter import Late
 from realtime.rendering.frames import Frame
-from realtime.session import Decoded
+from realtime.session import Decoded, SessionEvent
+from realtime.sources.base import Notice
 from stimuli.pictures import PictureSet
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,20 @@ class SessionFolder:
         self._writer = PictureWriter(folder, settings, tell)
         self._log = PerceptLog(folder / "percepts.jsonl", tell)
         self._waiting: dict[int, dict[str, Any]] = {}
+
+    def __call__(self, event: SessionEvent) -> None:
+        """Take in one event of the session."""
+        match event:
+            case Decoded(percept):
+                self.decoded(event, painted="requested" in percept.ledger)
+            case Frame():
+                self.frame(event)
+            case Late(frame):
+                self.frame(frame)
+            case Refused() | Retracted():
+                self.not_decoded(event)
+            case Notice(stamp, kind, text):
+                self._log.write({"stamp": stamp, "notice": kind, "text": text})
 
     def decoded(self, event: Decoded, *, painted: bool) -> None:
         """Note a percept; `painted` says whether a picture will come."""

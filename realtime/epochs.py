@@ -153,9 +153,13 @@ class EpochBuilder:
         Channel names for flags; numbers where there are none.
     factor
         Samples of the stream for one on the grid: holes are told in samples of the stream.
+    first_trial
+        Number of the first trial.
 
     Attributes
     ----------
+    next_trial
+        Number of the trial of the next marker.
     n_times
         Samples in a window.
     times_s
@@ -171,6 +175,7 @@ class EpochBuilder:
         settle_s: float,
         channels: Sequence[str] = (),
         factor: int = 1,
+        first_trial: int = 0,
     ) -> None:
         self.rate_hz = rate_hz
         self._factor = factor
@@ -192,13 +197,13 @@ class EpochBuilder:
         self._open: list[_Window] = []
         self._closed: deque[_Window] = deque()
         self._spans: list[Span] = []
-        self._trials = 0
+        self.next_trial = first_trial
 
     def push(self, item: TimedChunk | Hole | Marker | Span) -> list[EpochEvent]:
         """Return what follows from the next samples, hole, marker or span."""
         if isinstance(item, Marker):
-            self._waiting.append((self._trials, item))
-            self._trials += 1
+            self._waiting.append((self.next_trial, item))
+            self.next_trial += 1
             return self._open_windows()
         if isinstance(item, Hole):
             return self._hole(item)
@@ -207,11 +212,10 @@ class EpochBuilder:
             return []
         return self._samples(item)
 
-    def finish(self) -> list[EpochEvent]:
-        """Refuse what is still open or waiting, because no more samples will come."""
-        end = (
-            f"stream ended at {self._history.last_time:.3f} s" if len(self._history) else "stream ended without samples"
-        )
+    def finish(self, why: str | None = None) -> list[EpochEvent]:
+        """Refuse what is still open or waiting, because no more samples will come: the stream ended, or `why`."""
+        seen = len(self._history)
+        end = why or (f"stream ended at {self._history.last_time:.3f} s" if seen else "stream ended without samples")
         events: list[EpochEvent] = [
             Refused(w.trial, w.marker, f"{end}, before the window was full") for w in self._open
         ]

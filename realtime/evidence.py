@@ -111,19 +111,33 @@ class Percept:
 
 @dataclass
 class _Sum:
-    """What the repeats of one picture have come to."""
+    """What the repeats of one picture have come to; as large after an hour as at the start."""
 
     total: NDArray[np.float64]
-    weights: list[float]
+    repeats: int = 0
+    weight: float = 0.0
+    squared: float = 0.0
+
+    def add(self, embedding: NDArray[np.float32], weight: float) -> None:
+        self.total = self.total + weight * embedding
+        self.repeats += 1
+        self.weight += weight
+        self.squared += weight * weight
+
+    def take_back(self, embedding: NDArray[np.float32], weight: float) -> None:
+        self.total = self.total - weight * embedding
+        self.repeats -= 1
+        self.weight -= weight
+        self.squared -= weight * weight
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        return (self.total / sum(self.weights)).astype(np.float32)
+        return (self.total / self.weight).astype(np.float32)
 
     @property
     def effective(self) -> float:
         """How many trials of equal weight would have the same variance (Kish 1965)."""
-        return sum(self.weights) ** 2 / sum(weight * weight for weight in self.weights)
+        return self.weight**2 / self.squared
 
 
 class Evidence:
@@ -181,10 +195,9 @@ class Evidence:
         weight = self._weight(embedding)
         whole, repeats, effective = embedding, 1, 1.0
         if key is not None and self._accumulate:
-            kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding)), []))
-            kept.total = kept.total + weight * embedding
-            kept.weights.append(weight)
-            whole, repeats, effective = kept.mean, len(kept.weights), kept.effective
+            kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding))))
+            kept.add(embedding, weight)
+            whole, repeats, effective = kept.mean, kept.repeats, kept.effective
         mean, low_level = whole[: self._dims], whole[self._dims :]
         compared = self._gallery.compare(mean)
         confidence = None
@@ -209,10 +222,8 @@ class Evidence:
         """Take back one embedding, added before under `key` (a picture or a target), that turned out to be wrong."""
         if key in self._sums:
             kept = self._sums[key]
-            weight = self._weight(embedding)
-            kept.total = kept.total - weight * embedding
-            kept.weights.remove(weight)
-            if not kept.weights:
+            kept.take_back(embedding, self._weight(embedding))
+            if not kept.repeats:
                 del self._sums[key]
 
     def _weight(self, embedding: NDArray[np.float32]) -> float:

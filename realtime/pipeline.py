@@ -47,6 +47,8 @@ class Pipeline:
         The stream that is pushed.
     sham
         Whether to cut, for every trial, the window before its stimulus as well.
+    first_trial
+        Number of the first trial.
 
     Attributes
     ----------
@@ -69,7 +71,8 @@ class Pipeline:
         If a channel is missing, or the filters or window do not fit the stream's rate.
     """
 
-    def __init__(self, config: Config, spec: StreamSpec, sham: bool = False) -> None:
+    def __init__(self, config: Config, spec: StreamSpec, sham: bool = False, first_trial: int = 0) -> None:
+        self._config, self._spec = config, spec
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
         self._classes = config.markers.classes
@@ -90,6 +93,7 @@ class Pipeline:
             self._filters.settle_s,
             self.channels,
             self._filters.factor,
+            first_trial,
         )
         self._shams: EpochBuilder | None = None
         if sham:
@@ -101,6 +105,7 @@ class Pipeline:
                 self._filters.settle_s,
                 self.channels,
                 self._filters.factor,
+                first_trial,
             )
         self.rate_hz = self._filters.rate_hz
         self.settle_s = max(self._filters.settle_s, WARM_UP_S)
@@ -148,6 +153,16 @@ class Pipeline:
         text = self._unmatched.tell()
         if text is not None:
             yield Notice(self._newest, "markers", text)
+
+    def abandon(self, reason: str) -> Iterator[EpochEvent | Sham]:
+        """Yield the refusals of what is still open or waiting, because this pipeline goes on no more."""
+        yield from self._epochs.finish(reason)
+        if self._shams is not None:
+            yield from map(Sham, self._shams.finish(reason))
+
+    def again(self) -> Pipeline:
+        """Return a new one that goes on with the next sample and the next trial's number."""
+        return Pipeline(self._config, self._spec, self._shams is not None, self._epochs.next_trial)
 
     def _is_enough(self, samples: int) -> bool:
         """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""

@@ -1,15 +1,17 @@
 """One live session: from what a source yields to percepts and pictures.
 
-The loop never waits for the renderer: a percept is left in its mailbox and its frames are fetched between chunks. Live,
-replay and simulation differ only in the source.
+The loop never waits for the renderer: a percept is left in its mailbox, and the source is woken when a frame is there.
+Live, replay and simulation differ only in the source. No failure of a stage ends the session: it is told, and the stage
+begins again.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +22,11 @@ from realtime.decoder import LinearDecoder
 from realtime.drift import DriftCorrection
 from realtime.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
 from realtime.evidence import Evidence, Percept
+from realtime.failures import Failures
+from realtime.painter import Late, Painter, Renderer
 from realtime.pipeline import Pipeline, Sham
-from realtime.rendering.frames import Frame, RenderRequest, RenderState
-from realtime.sources.base import Chunk, Marker, Notice, Source
+from realtime.rendering.frames import Frame, Told
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,28 +37,9 @@ RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""
 KEPT_SINGLES = 1000
 """Embeddings of single trials, true and sham, that can still be taken back; a late hole reaches back ten seconds."""
+KEPT_NOTICES = 100
+"""Notices from other threads that wait for the session."""
 PAUSED = "the session is paused"
-
-
-class Renderer(Protocol):
-    """What a session needs of a renderer; `realtime.rendering.worker.RenderWorker` is one."""
-
-    @property
-    def state(self) -> RenderState:
-        """How the renderer is."""
-        ...
-
-    def submit(self, request: RenderRequest) -> int:
-        """Leave a request; it replaces any that still waits."""
-        ...
-
-    def frames(self) -> list[Frame]:
-        """Return what was painted since the last call, without waiting."""
-        ...
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until there are frames."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +72,15 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class ShamDecoded:
-    """The window of the same length that ends at a trial's onset, decoded by the same map: it must be at chance."""
+    """The window of the same length that ends at a trial's onset, decoded by the same map: it must be at chance.
+
+    `shown` is what followed, as `Session.shown` names it.
+    """
 
     trial: int
     marker: Marker
     single: NDArray[np.float32]
+    shown: str | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +99,7 @@ class Tick:
     arrived: float
 
 
-SessionEvent = Decoded | ShamDecoded | Frame | Refused | Retracted | Hole | Fault | Notice | Tick
+SessionEvent = Decoded | ShamDecoded | Frame | Late | Refused | Retracted | Hole | Fault | Notice | Tick
 
 
 class Session:
@@ -141,6 +130,8 @@ class Session:
         Of the renderer, for each picture from now on.
     drift
         Follows slow changes of the embeddings; None where the settings leave them alone.
+    failures
+        What has failed so far; whoever observes the session counts their own failures there as well.
 
     Raises
     ------
@@ -179,12 +170,14 @@ class Session:
         self.paused = False
         self.abstain_below = config.evidence.abstain_below
         self.steps = config.render.steps
+        self.failures = Failures()
+        self._notices: deque[Notice] = deque(maxlen=KEPT_NOTICES)
         self._source = source
-        self._renderer = renderer
         self._clock = clock
         self._live = live
-        self._low_level = bundle.low_level if renderer is not None and config.render.low_level else None
-        self._decoder = _decoder(bundle, self._low_level)
+        low_level = bundle.low_level if renderer is not None and config.render.low_level else None
+        self._painter = None if renderer is None else Painter(renderer, clock, config.render.seed, low_level)
+        self._decoder = _decoder(bundle, low_level)
         settings = config.evidence
         gallery, confidence = bundle.gallery, bundle.confidence
         self.evidence = Evidence(gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above)
@@ -195,54 +188,92 @@ class Session:
         self._shams = Evidence(gallery, confidence, 0, settings.accumulate)
         self._sham_two_way: dict[int, float | None] = {}
         self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a sham's trial is ~trial
-        self._awaited: int | None = None
         self._added = 1  # how many samples came at once
         self._add_ns = 0  # when the newest samples were given to the map
 
     def run(self) -> Iterator[SessionEvent]:
-        """Yield all that happens until the source ends, then what the renderer still owes."""
+        """Yield all that happens until the source ends, then what the renderer still owes.
+
+        Raises
+        ------
+        SessionFailedError
+            If a stage fails again and again.
+        """
+        if self._painter is not None:
+            self._painter.listen(self._source.wake)
         for item in self._source.events():
-            received, start_ns = self._clock(), time.perf_counter_ns()
-            if isinstance(item, Marker) and self._live:
-                item = replace(item, received=received)
-            for event in self.pipeline.push(item):
-                yield from self._handle(event, received, start_ns)
-            if isinstance(item, Chunk):
-                self._decoder.read_ahead(self._added)
-                self.pipeline.work_ahead()
-                yield Tick(float(item.stamps[-1]), item.arrived)
-            yield from self._frames()
-        for event in self.pipeline.finish():
-            yield from self._handle(event, self._clock(), time.perf_counter_ns())
+            if item is not WOKEN:
+                received, start_ns = self._clock(), time.perf_counter_ns()
+                yield from self._guarded(self._push(item, received, start_ns))
+                if isinstance(item, Chunk):
+                    yield Tick(float(item.stamps[-1]), item.arrived)
+            yield from self._news()
+        yield from self._guarded(self._finish())
         yield from self.finish_rendering()
+
+    def tell(self, kind: str, text: str) -> None:
+        """Have a notice come among the events, soon; from any thread."""
+        self._notices.append(Notice(self._clock(), kind, text))
+        self._source.wake()
 
     def paint(self, percept: Percept) -> bool:
         """Ask the renderer for `percept`; return whether it was asked (there is one, and the evidence suffices)."""
         doubtful = percept.confidence is not None and percept.confidence < self.abstain_below
-        if self._renderer is None or doubtful:
+        if self._painter is None or doubtful:
             return False
-        percept.ledger["requested"] = self._clock()
-        seed = self._config.render.seed
-        start = None
-        if self._low_level is not None and percept.low_level is not None:
-            start = self._low_level.latent(percept.low_level)
-        request = RenderRequest(percept.trial, percept.embedding, seed, self.steps, percept.ledger, start)
-        self._awaited = self._renderer.submit(request)
+        try:
+            self._painter.ask(percept, self.steps)
+        except Exception as error:  # the EEG goes on without pictures
+            self.tell("failed", f"{self.failures.note('painting', error)}; trial {percept.trial} is not painted")
+            return False
         return True
 
-    def finish_rendering(self, patience_s: float = RENDER_PATIENCE_S) -> Iterator[Frame]:
-        """Yield frames until the last request's final one, or until the renderer is dead or silent for too long."""
-        deadline = time.monotonic() + patience_s
-        while self._renderer is not None and self._awaited is not None:
-            yield from self._frames()
-            left_s = deadline - time.monotonic()
-            if self._awaited is None or left_s <= 0 or self._renderer.state.kind == "dead":
-                return
-            self._renderer.wait(min(left_s, 0.2))
+    def finish_rendering(self, patience_s: float = RENDER_PATIENCE_S) -> Iterator[SessionEvent]:
+        """Yield what comes until the last picture asked for is there or given up, or the renderer silent for long."""
+        for news in () if self._painter is None else self._painter.finish(patience_s):
+            yield self._notice(news)
+        yield from self._news()
 
     def shown(self, marker: Marker) -> str | None:
         """Return what was shown: the picture's name, or the class that the marker's label stands for."""
         return marker.picture if marker.picture is not None else self._config.markers.classes.get(marker.kind)
+
+    def _push(self, item: Chunk | Marker | Notice, received: float, start_ns: int) -> Iterator[SessionEvent]:
+        if isinstance(item, Marker) and self._live:
+            item = replace(item, received=received)
+        for event in self.pipeline.push(item):
+            yield from self._handle(event, received, start_ns)
+        if isinstance(item, Chunk):
+            self._decoder.read_ahead(self._added)
+            self.pipeline.work_ahead()
+
+    def _finish(self) -> Iterator[SessionEvent]:
+        for event in self.pipeline.finish():
+            yield from self._handle(event, self._clock(), time.perf_counter_ns())
+
+    def _guarded(self, events: Iterator[SessionEvent]) -> Iterator[SessionEvent]:
+        """Yield `events`; where they fail, refuse what was open and go on with a new pipeline, whose filters settle."""
+        try:
+            yield from events
+            return
+        except Exception as error:
+            text = self.failures.note("decoding", error)
+        yield Notice(self._clock(), "failed", f"{text}; it begins again")
+        for event in self.pipeline.abandon(text):
+            yield from self._handle(event, 0.0, 0)
+        for trial in self._decoder.open_trials:
+            self._decoder.drop(trial)
+        self.pipeline = self.pipeline.again()
+
+    def _news(self) -> Iterator[SessionEvent]:
+        """Yield what came from other threads: pictures and notices."""
+        for news in () if self._painter is None else self._painter.news():
+            yield self._notice(news)
+        while self._notices:
+            yield self._notices.popleft()
+
+    def _notice(self, news: Frame | Late | Told) -> Frame | Late | Notice:
+        return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, Told) else news
 
     def _handle(
         self, event: EpochEvent | Sham | Hole | Fault | Notice, received: float, start_ns: int
@@ -318,21 +349,15 @@ class Session:
             case Closed(trial, epoch):
                 whole, picture = self._decoder.close(~trial), self.shown(epoch.marker)
                 single = self._corrected(whole, learn=False)
-                self._sham_two_way[trial] = self._shams.add(trial, picture, single).two_way
+                two_way = self._shams.add(trial, picture, single).two_way
+                if trial in self._decoder.open_trials:  # else its percept has been told
+                    self._sham_two_way[trial] = two_way
                 self._keep(~trial, picture, single)
-                yield ShamDecoded(trial, epoch.marker, single)
+                yield ShamDecoded(trial, epoch.marker, single, picture)
             case Refused(trial):
                 self._decoder.drop(~trial)
             case Retracted(trial):
                 self._take_back(~trial, self._shams)
-
-    def _frames(self) -> Iterator[Frame]:
-        if self._renderer is None:
-            return
-        for frame in self._renderer.frames():
-            if frame.final and frame.request == self._awaited:
-                self._awaited = None
-            yield frame
 
 
 def check_low_level(config: Config, bundle: Bundle) -> None:

@@ -150,6 +150,25 @@ class RenderState:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a renderer has to say to people.
+
+    Attributes
+    ----------
+    kind
+        As a notice's: ``"failed"``, ``"lost"``, ``"restarted"``, ``"smaller"``.
+    text
+        One line.
+    request
+        The request that will not be painted because of it; None where that is not so.
+    """
+
+    kind: str
+    text: str
+    request: int | None = None
+
+
+@dataclass(frozen=True)
 class Ready:
     """The renderer process has prepared its generator."""
 

@@ -273,9 +273,8 @@ class RenderWorker(FrameQueue):
                 if request:
                     self._text = f"failed: {text}"
             case Frame() as frame:
-                self._text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
-                if frame.origin != Origin():
-                    self._text += f", {frame.origin}"
+                text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
+                self._text = text if frame.origin == Origin() else f"{text}, {frame.origin}"
                 if frame.final:
                     self._served = max(self._served, frame.request)
                 self._hand_out(frame)

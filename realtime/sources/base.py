@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Chunk", "Marker", "Notice", "Source", "StreamSpec", "same_rate"]
+__all__ = ["WOKEN", "Chunk", "Marker", "Notice", "Source", "StreamSpec", "same_rate"]
 
 RATE_TOLERANCE = 1e-3
 """Share by which nominal rates of one stream may differ: a header rounds, and the time axis bears as much."""
@@ -124,6 +124,10 @@ class Notice:
     text: str
 
 
+WOKEN = Notice(0.0, "woken", "")
+"""What `Source.events` yields after `Source.wake`: there is something else to look at."""
+
+
 class Source(Protocol):
     """Where EEG comes from. Live streams, recordings and simulations differ only here."""
 
@@ -134,6 +138,13 @@ class Source(Protocol):
 
     def events(self) -> Iterator[Chunk | Marker | Notice]:
         """Yield chunks, markers and notices in order of arrival until the source ends or is closed."""
+        ...
+
+    def wake(self) -> None:
+        """Have `events` yield `WOKEN` soon where it waits; from any thread, also after the end.
+
+        A source that never waits need not.
+        """
         ...
 
     def close(self) -> None:

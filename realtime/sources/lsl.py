@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from configs.schema import MarkerSettings, StreamSettings
-from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.bell import Bell
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice, StreamSpec
 from realtime.sources.discovery import find_streams
 from realtime.sources.lsl_process import read_streams
 from realtime.sources.metadata import SourceError
@@ -92,6 +93,7 @@ class LslSource:
         self._closed = False
         self._lock = threading.Lock()  # close() may come from another thread while a reader is being replaced
         self._waiting: Message | None = None
+        self._bell = Bell()
         self._reader = _Reader.start()
         self._reader.tell(Request(stream, markers))
         self._spare: _Reader | None = None
@@ -116,6 +118,10 @@ class LslSource:
                 if reader is not None:
                     reader.process.kill()
                     reader.process.join()
+
+    def wake(self) -> None:
+        """Have `events` yield `WOKEN` as soon as there is no message to yield first; from any thread."""
+        self._bell.ring()
 
     def events(self) -> Iterator[Chunk | Marker | Notice]:
         """Yield chunks, markers and notices as they come, until the source is closed.
@@ -149,6 +155,8 @@ class LslSource:
                 yield self._notice("lost", "is not read: the reading process died; starting another")
                 self._replace()
                 last_message, replaced = time.monotonic(), True
+            if message is None and self._bell.heard():
+                yield WOKEN
             if now - last_watch > WATCH_S:
                 last_watch = now
                 yield from self.watch()
@@ -169,13 +177,13 @@ class LslSource:
                 raise SourceError(msg)
 
     def _receive(self, timeout_s: float) -> Message | None:
-        """Return the next message; None if none comes within `timeout_s` or the reading process has died."""
+        """Return the next message; None if none comes within `timeout_s`, the reader has died, or the bell rings."""
         if self._waiting is not None:
             message, self._waiting = self._waiting, None
             return message
         pipe = self._reader.pipe
         try:
-            return decode(pipe.recv_bytes()) if pipe.poll(timeout_s) else None
+            return decode(pipe.recv_bytes()) if self._bell.wait(pipe, timeout_s) else None
         except (EOFError, OSError):
             return None
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from configs.schema import Config
-from realtime.sources.base import Chunk, Marker, StreamSpec
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice, StreamSpec
 from realtime.sources.metadata import SourceError
 from realtime.sources.readers.loaded import Loaded
 
@@ -40,7 +40,8 @@ class Recording:
             raise SourceError(msg)
         self._loaded = loaded
         self._speed = speed
-        self._closed = threading.Event()
+        self._closed = False
+        self._stirred = threading.Event()
 
     @property
     def spec(self) -> StreamSpec:
@@ -69,9 +70,14 @@ class Recording:
 
     def close(self) -> None:
         """Stop playing; `events` ends."""
-        self._closed.set()
+        self._closed = True
+        self._stirred.set()
 
-    def events(self) -> Iterator[Chunk | Marker]:
+    def wake(self) -> None:
+        """Have `events` yield `WOKEN` where it waits for the time of the next chunk; from any thread."""
+        self._stirred.set()
+
+    def events(self) -> Iterator[Chunk | Marker | Notice]:
         """Yield chunks, and markers before the chunk in whose time they fall, from the first to the last."""
         stamps, markers = self._loaded.stamps, iter(self._loaded.markers)
         length = max(1, round((FAST_S if self._speed is None else PACED_S) * self.spec.rate_hz))
@@ -82,8 +88,10 @@ class Recording:
         for start, stop in pairwise([*starts, len(stamps)]):
             if self._speed is not None and start > 0:
                 due += min(max(float(stamps[stop - 1] - stamps[start - 1]), 0.0) / self._speed, LONGEST_WAIT_S)
-                self._closed.wait(max(0.0, due - time.monotonic()))
-            if self._closed.is_set():
+                while not self._closed and self._stirred.wait(max(0.0, due - time.monotonic())):
+                    self._stirred.clear()
+                    yield WOKEN
+            if self._closed:
                 return
             while marker is not None and marker.stamp <= stamps[stop - 1]:
                 yield marker

@@ -58,6 +58,9 @@ class ListSource:
                 return
             yield item
 
+    def wake(self):
+        """It never waits."""
+
     def close(self):
         self.closed = True
 
@@ -90,6 +93,10 @@ class SlowRenderer:
         self.number = 0
         self.state = RenderState("ready", "")
         self._done = []
+        self.came = lambda: None
+
+    def told(self):
+        return []
 
     def submit(self, request):
         self.request, self.number = request, self.number + 1

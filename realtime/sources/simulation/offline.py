@@ -60,6 +60,9 @@ class OfflineParticipant:
                 yield waiting.pop(0)
             yield Chunk(stamps, self._samples[first : first + _CHUNK], float(stamps[-1]))
 
+    def wake(self) -> None:
+        """Do nothing: this source never waits."""
+
     def close(self) -> None:
         """Stop; safe to call twice and from another thread."""
         self._closed = True
