@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def decode(
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock, live=live)
         pictures = open_pictures(config.pictures)
-        folder = SessionFolder(out, pictures, config.pictures)
+        folder = SessionFolder(out, pictures, config.pictures, partial(session.tell, "folder"))
         opened.callback(folder.close)
         result = LiveResult.in_folder(out)
         opened.callback(result.close)
