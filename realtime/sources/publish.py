@@ -164,7 +164,7 @@ def _publish(
         if isinstance(event, Marker):
             early.append(event)
             n_markers += 1
-        else:
+        elif isinstance(event, Chunk):
             if shift_s is None:
                 shift_s = pylsl.local_clock() - float(event.stamps[-1])
             if event.after_pause and event.stamps[0] - last < 1.5 / recording.spec.rate_hz:
