@@ -80,10 +80,27 @@ def holes(results: Mapping[str, Any]) -> str:
     return "\n".join(markdown_rows(header, rows))
 
 
-def soak(results: Mapping[str, Any]) -> str:
+def stream_soak(results: Mapping[str, Any]) -> str:
     """Return what ten minutes of random faults came to, as printed."""
-    lines = markdown_rows(("figure", "value"), results["soak"]["tables"][0]["rows"], numbers=False)
-    return _with_source("soak", results, lines)
+    lines = markdown_rows(("figure", "value"), results["stream-soak"]["tables"][0]["rows"], numbers=False)
+    return _with_source("stream-soak", results, lines)
+
+
+def session_soak(results: Mapping[str, Any]) -> str:
+    """Return what memory a whole session took, as printed."""
+    return _with_source("session-soak", results, _printed(results["session-soak"]))
+
+
+def kill_matrix(results: Mapping[str, Any]) -> str:
+    """Return what killing the parts of a session costs, as printed."""
+    return _with_source("kill-matrix", results, _printed(results["kill-matrix"]))
+
+
+def _printed(section: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for table in section["tables"]:
+        lines += [*([""] if lines else []), f"{table['title']}:", "", *markdown_rows(table["header"], table["rows"])]
+    return lines
 
 
 def stopping(results: Mapping[str, Any]) -> str:

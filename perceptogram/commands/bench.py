@@ -29,13 +29,16 @@ BENCHMARKS = {
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",
-    "soak": "soak",
+    "stream-soak": "stream_soak",
+    "session-soak": "session_soak",
+    "kill-matrix": "kill_matrix",
     "interference": "interference",
     "scaling": "scaling",
     "multi-room": "multi_room",
 }
 
-WHICH = f"Which: {', '.join(BENCHMARKS)}, or all."
+SETS = {"all": tuple(BENCHMARKS), "soak": ("stream-soak", "session-soak", "kill-matrix")}
+WHICH = f"Which: {', '.join(BENCHMARKS)}; soak for {', '.join(SETS['soak'])}; or all."
 
 
 def register(app: typer.Typer) -> None:
@@ -53,20 +56,22 @@ def register(app: typer.Typer) -> None:
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),
-        minutes: float = typer.Option(10.0, min=1.0, help="soak: how long."),
-        seed: int = typer.Option(0, help="soak: which faults, and when."),
+        minutes: float | None = typer.Option(
+            None, min=1.0, help="soaks: how long; the stream 10, the session 12."
+        ),
+        seed: int = typer.Option(0, help="stream-soak: which faults, and when."),
     ) -> None:
         """Measure beside what one would use instead, print tables, write the numbers.
 
         Example: perceptogram bench decode throughput --json numbers.json
         """
-        chosen = list(BENCHMARKS) if names == ["all"] else names
+        chosen = [one for name in names for one in SETS.get(name, (name,))]
         unknown = [name for name in chosen if name not in BENCHMARKS]
         if unknown:
-            msg = f"no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}, or all"
+            msg = f"no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}, or {' or '.join(SETS)}"
             raise InputError(msg)
         offered: dict[str, Any] = {"generator": generator, "steps": steps, "size": size}
-        offered |= {"minutes": minutes, "seed": seed}
+        offered |= {"seed": seed} | ({} if minutes is None else {"minutes": minutes})
         if len(chosen) == 1:
             offered |= {"quick": quick, "out": out}
             content = _measure(chosen[0], offered, results, save=not quick or results is not None)

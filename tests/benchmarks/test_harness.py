@@ -94,9 +94,9 @@ def test_only_the_marked_place_of_the_readme_changes():
 
 
 def test_a_page_says_what_is_not_measured_and_names_faults_in_words():
-    places = {"claims": ("soak", lambda results: "never")}
+    places = {"claims": ("stream-soak", lambda results: "never")}
     page = f"{readme_table.BEGIN.format('claims')}\n{readme_table.END}"
-    assert "Not yet measured here: `perceptogram bench soak`" in readme_table.written(page, places, {})
+    assert "Not yet measured here: `perceptogram bench stream-soak`" in readme_table.written(page, places, {})
     text = page_tables.faults(report.newest())
     assert "| 25 lost | " in text
     assert "| a twin appears (live) | " in text
