@@ -56,7 +56,8 @@ def _processes(rig: Rig, harms: Sequence[str], watched_s: float) -> list[dict[st
     """Harm each process in turn in one session."""
     session = rig.session("processes")
     session.wait_until_it_paints()
-    done = [_harm(session, name, harm, watched_s) for harm in harms for name in PARTS]
+    harmed = [("nothing", "")] + [(name, harm) for harm in harms for name in PARTS]
+    done = [_harm(session, name, harm, watched_s) for name, harm in harmed]
     session.signal(signal.SIGTERM)
     code, _ = session.end(ENDING_S)
     left = session.left_behind()
@@ -68,12 +69,12 @@ def _processes(rig: Rig, harms: Sequence[str], watched_s: float) -> list[dict[st
 
 
 def _harm(session: RunningSession, name: str, harm: str, watched_s: float) -> dict[str, Any]:
-    """Kill or stop one process and watch what the session says of it."""
+    """Kill or stop one process and watch what the session says of it; without a `harm`, watch alone."""
     row: dict[str, Any] = {"process": name, "harm": harm, "at": pylsl.local_clock()}
     process = session.processes().get(name)
     if process is None:
-        time.sleep(0.1)
-        return row | {"told": "there is none", "told_s": None, "back_s": None}
+        time.sleep(0.0 if harm else watched_s)
+        return row | {"told": "there is none" if harm else "", "told_s": None, "back_s": None}
     process.send_signal(signal.SIGKILL if harm == "kill" else signal.SIGSTOP)
     begun, back_s, going = time.monotonic(), None, harm == "kill"
     while (now_s := time.monotonic() - begun) < watched_s:
@@ -105,7 +106,7 @@ class _Losses:
 
     def between(self, start: float, stop: float) -> dict[str, Any]:
         """Return what is missing of what was shown, while it was recorded, from `start` to `stop` by the LSL clock."""
-        first, last = self._eeg[0] + 2.0, self._eeg[-1] - 2.0
+        first, last = self._onsets[0], self._eeg[-1] - 2.0  # the filters settle before, the last windows end after
         shown = self._shown[(self._shown >= max(start, first)) & (self._shown < min(stop, last))]
         steps = np.diff(self._eeg[(self._eeg >= start) & (self._eeg < stop)]) * RATE_HZ
         near = np.abs(self._onsets[None, :] - shown[:, None]) < 0.05
@@ -168,14 +169,14 @@ def _disk(folder: Path, *, wanted: bool) -> Iterator[tuple[Path, Callable[[Runni
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "perceptogram-bench", str(folder)]
     mounted = wanted and os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
     try:
-        yield folder, _filled if mounted else _limited
+        yield folder, filled if mounted else limited
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
 @contextmanager
-def _filled(session: RunningSession) -> Iterator[None]:
+def filled(session: RunningSession) -> Iterator[None]:
     """Fill the session's disk to the last byte."""
     filler = session.out.parent / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -188,7 +189,7 @@ def _filled(session: RunningSession) -> Iterator[None]:
 
 
 @contextmanager
-def _limited(session: RunningSession) -> Iterator[None]:
+def limited(session: RunningSession) -> Iterator[None]:
     """Let no process of the session write behind the first kilobyte of any file: where nothing may be mounted."""
     before = {}
     for process in session.processes().values():

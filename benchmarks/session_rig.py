@@ -7,6 +7,7 @@ A simulated participant streams over LSL, a marker stream shows them pictures, a
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -39,7 +40,6 @@ EVERY_S = 0.6
 FITTED_EVERY_S = 0.2
 N_CALIBRATION = 200
 CANDIDATES = 20
-PORT = 21893
 STARTING_S = 120.0
 SESSION = "session"
 PARTS = ("reader", "recorder", "renderer", "display", "pictures", "control")
@@ -71,7 +71,10 @@ class Rig:
                 yaml.safe_dump(self.config.model_dump(mode="json", exclude_unset=True))
             )
             self._fit(self.folder / "bundle")
-            broker = EmbeddedBroker(PORT).start()
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+            broker = EmbeddedBroker(self.port).start()
             opened.callback(broker.stop)
             participant = start_simulated(self._stream)
             opened.callback(participant.stop)
@@ -124,7 +127,7 @@ class RunningSession:
         self.scratch.mkdir(parents=True)
         self._shared = set(_names(SHARED))
         given = ["--config", rig.folder / "rig.yaml", "--bundle", rig.folder / "bundle", "--out", out]
-        given += ["--mqtt", f"mqtt://127.0.0.1:{PORT}"] + ([] if seconds is None else ["--seconds", seconds])
+        given += ["--mqtt", f"mqtt://127.0.0.1:{rig.port}"] + ([] if seconds is None else ["--seconds", seconds])
         self.log = self.folder / "log.txt"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(

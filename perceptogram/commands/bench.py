@@ -56,9 +56,7 @@ def register(app: typer.Typer) -> None:
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),
-        minutes: float | None = typer.Option(
-            None, min=1.0, help="soaks: how long; the stream 10, the session 12."
-        ),
+        minutes: float | None = typer.Option(None, min=1.0, help="soaks: how long; the stream 10, the session 12."),
         seed: int = typer.Option(0, help="stream-soak: which faults, and when."),
     ) -> None:
         """Measure beside what one would use instead, print tables, write the numbers.
