@@ -36,9 +36,9 @@ SPACE = EmbeddingSpace("ViT-H-14", "laion2b_s32b_b79k", 1024)
 PIPELINE_FILES = (
     "*.json",
     "tokenizer*/*",
-    "text_encoder*/*.fp16.safetensors",
-    "unet/*.fp16.safetensors",
-    "vae/*.fp16.safetensors",
+    "text_encoder*/*.safetensors",
+    "unet/*.safetensors",
+    "vae/*.safetensors",
 )
 
 
@@ -179,7 +179,8 @@ class LatentGenerator(ABC):
         if settings.decoder == "full":
             where = settings.decoder_weights or settings.weights or self.model.where
             setting = "render.decoder_weights"
-            return Weights("full autoencoder", setting, where, 0.2, self.model.licence, (), PIPELINE_FILES)
+            needs = () if settings.decoder_weights else ("vae/*.safetensors",)
+            return Weights("full autoencoder", setting, where, 0.2, self.model.licence, needs, PIPELINE_FILES)
         where = settings.decoder_weights or self.tiny_decoder
         return Weights(
             "tiny decoder",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ from torch import Tensor
 
 from realtime.rendering.generator import GeneratorError
 
+SAFETENSORS = ".safetensors"
+HALF = ".fp16.safetensors"
+_PLAIN = re.compile(r"[^.]+\.safetensors")
+_HALF = re.compile(r"[^.]+\.fp16(-\d+-of-\d+)?\.safetensors")
 TORCH_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
 
 
@@ -73,7 +78,8 @@ def check_folder(folder: Path) -> None:
         with told_of(index, "a list of files"):
             parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         absent = sorted(part for part in parts if not (folder / part).is_file())
-        if absent and any(part.endswith(".safetensors") for part in parts):
+        # of a variant that was left out no part is there
+        if absent and len(absent) < len(parts):
             msg = (
                 f"{folder} is not whole: {', '.join(absent)} of {index.name} is missing; download it again, or take "
                 "the rest"
@@ -85,9 +91,19 @@ def check_folder(folder: Path) -> None:
 
 def variant_of(folder: Path, half: bool) -> str | None:
     """Return ``"fp16"`` if that is wanted and there, or all that is there."""
-    small = any(".fp16" in file.name for file in folder.glob("*.safetensors"))
-    large = any(".fp16" not in file.name for file in folder.glob("*.safetensors"))
+    small = any(is_half(file.name) for file in folder.iterdir())
+    large = any(is_plain(file.name) for file in folder.iterdir())
     return "fp16" if small and (half or not large) else None
+
+
+def is_half(name: str) -> bool:
+    """Return whether a file holds weights in half precision: ``model.fp16.safetensors``, or a part of it."""
+    return _HALF.fullmatch(name.rpartition("/")[2]) is not None
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a file holds weights of no variant: ``model.safetensors``, or a part of it, but no ``non_ema``."""
+    return _PLAIN.fullmatch(name.rpartition("/")[2]) is not None
 
 
 @contextmanager
@@ -110,7 +126,7 @@ def told_of(path: Path, what: str) -> Iterator[None]:
         raise GeneratorError(msg) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        msg = f"{path} does not hold {what}: {reason}; copy or download it again, or name another"
+        msg = f"{path} does not hold {what}: {reason}; remove it and copy or download it again, or name another"
         raise GeneratorError(msg) from error
 
 

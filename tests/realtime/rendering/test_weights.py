@@ -62,16 +62,21 @@ def test_hub_ids_are_looked_up_in_the_cache(empty_cache):
 def test_absent_weights_come_with_command_size_room_and_licence(empty_cache):
     in_cache(empty_cache, "owner/half", ["model_index.json"])
     wanted = [
-        model("owner/half", needs=("unet/*",), files=("*.json", "unet/*.fp16.safetensors")),
+        model("owner/half", needs=("unet/*",), files=("*.json", "unet/*.safetensors")),
+        model("some/tiny", files=("*.json", "*.safetensors")),
         model("other/adapters/models/x.safetensors"),
+        model("owner/none", files=("unet/*.safetensors",)),
     ]
     with pytest.raises(GeneratorError) as caught:
         locate(wanted)
     text = str(caught.value)
     assert "\n" not in text
-    assert "hf download owner/half --include '*.json' --include 'unet/*.fp16.safetensors' && " in text
-    assert "&& hf download other/adapters models/x.safetensors" in text
-    assert "about 5.0 GB" in text
+    # what of it is there was downloaded in half precision and has none
+    assert "hf download owner/half --include '*.json' --include 'unet/*.safetensors' && " in text
+    assert "&& hf download other/adapters models/x.safetensors && " in text
+    assert "hf download some/tiny --include '*.json' --include '*.safetensors'" in text
+    assert "hf download owner/none --include 'unet/*.fp16.safetensors'" in text
+    assert "about 10.0 GB" in text
     assert "GB free" in text
     assert "some licence" in text
 
@@ -94,6 +99,27 @@ def test_what_is_downloaded_is_told_before(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(weights, "_download", lambda _: told.append(caplog.text) or tmp_path)
     assert locate([model("owner/name")], download=True) == [tmp_path]
     assert "downloading a model (owner/name), about 2.5 GB (licences: a model: some licence)" in told[0]
+
+
+PIPELINE = model("owner/name", files=("*.json", "unet/*.safetensors", "vae/*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("published", "chosen"),
+    [
+        (["unet/m.safetensors", "unet/m.fp16.safetensors"], ["unet/m.fp16.safetensors"]),
+        (["unet/m.safetensors", "unet/m.non_ema.safetensors", "unet/m.bin"], ["unet/m.safetensors"]),
+        (
+            ["unet/m.fp16-00001-of-00002.safetensors", "unet/m.fp16-00002-of-00002.safetensors", "unet/m.safetensors"],
+            ["unet/m.fp16-00001-of-00002.safetensors", "unet/m.fp16-00002-of-00002.safetensors"],
+        ),
+        # each network for itself
+        (["unet/m.fp16.safetensors", "vae/m.safetensors"], ["unet/m.fp16.safetensors", "vae/m.safetensors"]),
+        (["unet/config.json", "model.safetensors", "README.md"], ["unet/config.json"]),
+    ],
+)
+def test_half_precision_is_downloaded_where_there_is_any(published, chosen):
+    assert sorted(weights.worth_downloading(published, PIPELINE)) == sorted(chosen)
 
 
 @pytest.mark.parametrize("where", ["nowhere", "/no/such/folder", "./x", "a b/c"])
