@@ -19,6 +19,7 @@ from calibration.trials import FitError, Trials
 from configs.schema import Config
 from realtime.bundle import Bundle, EmbeddingSpace
 from realtime.sources.base import StreamSpec
+from realtime.sources.readers.marks import names
 
 _VOLTS_TO_MICROVOLTS = 1e6
 _NAME_KEYS = ("pictures", "names")
@@ -111,14 +112,16 @@ def _read_mne(path: Path) -> ReadyMade:
     import mne
 
     try:
-        epochs = mne.read_epochs(path, preload=True, verbose="error").pick("eeg", exclude="bads")
+        epochs = mne.read_epochs(path, preload=True, verbose="error")
+        bads = list(epochs.info["bads"])
+        epochs.pick("eeg", exclude="bads")
     except (OSError, ValueError) as error:
         msg = f"cannot read {path}: {' '.join(str(error).split())}"
         raise FitError(msg) from error
     rows = _records(epochs.metadata)
     if rows is None:
-        names = {code: name for name, code in epochs.event_id.items()}
-        pictures = np.array([names[code] for code in epochs.events[:, 2]], dtype=np.str_)
+        called = {code: name for name, code in epochs.event_id.items()}
+        pictures = np.array([called[code] for code in epochs.events[:, 2]], dtype=np.str_)
     elif "picture" not in rows[0]:
         msg = f"{path}: metadata have no column 'picture' (they have {', '.join(map(str, rows[0]))})"
         raise FitError(msg)
@@ -128,7 +131,9 @@ def _read_mne(path: Path) -> ReadyMade:
     if rows is not None and "concept" in rows[0]:
         concepts = np.array([row["concept"] for row in rows], dtype=np.str_)
     samples = epochs.get_data(copy=False).swapaxes(1, 2) * _VOLTS_TO_MICROVOLTS
-    return _make(path, samples, epochs.info["sfreq"], epochs.tmin, epochs.ch_names, pictures, concepts)
+    made = _make(path, samples, epochs.info["sfreq"], epochs.tmin, epochs.ch_names, pictures, concepts)
+    told = (f"{path.name}: marked as bad and left out: {names(bads)}",) if bads else ()
+    return replace(made, trials=replace(made.trials, notices=told))
 
 
 def _records(metadata: Any) -> list[dict[str, Any]] | None:

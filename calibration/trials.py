@@ -95,6 +95,13 @@ class Trials:
         """Time by which the filters hold the EEG back."""
         return float(self.filters.get("delay_s") or 0.0)
 
+    def with_channels(self, names: tuple[str, ...]) -> Trials:
+        """Return the trials with the channels `names`, in that order: recordings may have others beside, or differ."""
+        if names == self.spec.channels:
+            return self
+        columns = [self.spec.channels.index(name) for name in names]
+        return replace(self, samples=self.samples[:, :, columns], spec=replace(self.spec, channels=names))
+
     def take(self, which: NDArray[Any]) -> Trials:
         """Return the trials that an index or a mask names."""
         kept = np.arange(len(self))[which]
@@ -121,8 +128,8 @@ def read_trials(
     progress
         Told before each recording how many are done and of how many.
     like
-        The stream whose nominal rate is taken where a recording's is the same but for rounding; that of the first
-        recording when left out.
+        The stream whose channels are taken, in its order, and whose nominal rate, where a recording's is the same but
+        for rounding; that of the first recording when left out.
 
     Raises
     ------
@@ -141,9 +148,10 @@ def read_trials(
         part = _read_one(path, number, config, like)
         like = like or part.spec
         if parts and (differences := parts[0].spec.differences(part.spec)):
-            msg = f"{path} is not of the same stream as {paths[0]}: {'; '.join(differences)}"
+            msg = f"{path} is not of the same stream as {paths[0]}: {'; '.join((*differences, *part.notices))}"
             raise FitError(msg)
-        parts.append(part)
+        known = set(like.channels) <= set(part.spec.channels)
+        parts.append(part.with_channels(like.channels) if known else part)
     trials = replace(
         parts[0],
         samples=np.concatenate([part.samples for part in parts]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ LOST = "BAD_acq_skip"
 """MNE's name for stretches without samples; zeros stand there."""
 NOT_A_NUMBER = "BAD_not_a_number"
 BOUNDARY = "BAD boundary"
+EVENT = re.compile(r"(Mk\d+)=Stimulus,S\s*(\d+),(\d+),")
 COLUMNS = {
     "stim_file": "Picture that appeared, in the folder stimuli",
     "picture": "Name of the picture in its set",
@@ -82,6 +85,16 @@ class _Grid:
     bad: list[tuple[int, int, str]]
     lost: int
 
+    def place(self, stamp: float, rate_hz: float) -> int:
+        """Return the place of a time on the grid, be there a sample or not; in a pause longer than its gap, an end."""
+        order = np.argsort(self.times, kind="stable")
+        right = min(int(np.searchsorted(self.times[order], stamp)), len(order) - 1)
+        left = max(right - 1, 0)
+        near = min((left, right), key=lambda row: abs(self.times[order[row]] - stamp))
+        ends = sorted((int(self.index[order[left]]), int(self.index[order[right]])))
+        place = int(self.index[order[near]]) + round(float(stamp - self.times[order[near]]) * rate_hz)
+        return min(max(place, ends[0]), ends[1])
+
 
 def export_bids(
     recordings: Sequence[Path], out: Path, config: Config, who: Who, line_hz: float | None = None
@@ -131,6 +144,7 @@ def _export_run(path: Path, root: Path, config: Config, who: Who, run: int, line
         subject=who.subject, session=who.session, task=who.task, run=f"{run:02d}", datatype="eeg", root=root
     )
     written = write_raw_bids(raw, target, format="BrainVision", allow_preload=True, readme=False, verbose="error")
+    _name_stretches(written.fpath.with_suffix(".vmrk"), target, recording.spec.rate_hz)
     sidecar = target.copy().update(suffix="eeg", extension=".json")
     update_sidecar_json(sidecar, _sidecar(recording.spec.reference, path), verbose="error")
     _describe_columns(target)
@@ -192,12 +206,9 @@ def _annotations(markers: Sequence[Marker], grid: _Grid, shown: dict[str, str], 
     import mne
 
     onsets, durations, kinds, extras = [], [], [], []
-    order = np.argsort(grid.times, kind="stable")
     for marker in markers:
-        row = min(int(np.searchsorted(grid.times[order], marker.stamp)), len(order) - 1)
-        near = min((max(row - 1, 0), row), key=lambda r: abs(grid.times[order[r]] - marker.stamp))
-        onsets.append(float(grid.index[order[near]]) / rate_hz)
-        durations.append(0.0)
+        onsets.append(grid.place(marker.stamp, rate_hz) / rate_hz)
+        durations.append(marker.duration_s if marker.is_bad else 0.0)
         kinds.append(marker.kind)
         name = marker.picture or ""
         sent = json.dumps(dict(marker.extra), sort_keys=True) if marker.extra else "n/a"
@@ -208,6 +219,24 @@ def _annotations(markers: Sequence[Marker], grid: _Grid, shown: dict[str, str], 
         kinds.append(what)
         extras.append(dict.fromkeys(COLUMNS, "n/a"))
     return mne.Annotations(onsets, durations, kinds, extras=extras)
+
+
+def _name_stretches(path: Path, target: BIDSPath, rate_hz: float) -> None:
+    """Call stretches that are not to be used by their names in the marker file, which else has numbers for all events.
+
+    So whoever reads the BrainVision files alone sees the gaps as well.
+    """
+    with target.copy().update(suffix="events", extension=".tsv").fpath.open(encoding="utf-8-sig") as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["trial_type"].casefold().startswith("bad")]
+    named = {(int(row["value"]), int(row["sample"]) + 1): row for row in rows}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        found = EVENT.match(line)
+        row = named.get((int(found[2]), int(found[3]))) if found else None
+        if found and row:
+            size = max(1, round(float(row["duration"]) * rate_hz))
+            lines[number] = f"{found[1]}=Comment,{row['trial_type']},{found[3]},{size},0"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _pictures(config: Config) -> PictureSet:

@@ -33,7 +33,7 @@ def write_npz(path, trials, **change):
     return path
 
 
-def write_fif(path, trials, metadata=True, **columns):
+def write_fif(path, trials, metadata=True, bads=(), **columns):
     import mne
 
     info = mne.create_info(list(CHANNELS), RATE_HZ, "eeg")
@@ -54,6 +54,7 @@ def write_fif(path, trials, metadata=True, **columns):
         baseline=None,
         verbose="error",
     )
+    epochs.info["bads"] = list(bads)
     epochs.save(path, verbose="error", fmt="single")
     return path
 
@@ -95,6 +96,14 @@ def test_epochs_from_files_give_the_map_of_the_same_trials(made, tmp_path, kind)
     assert bundle.scores["baseline_window_s"] == [-0.2, 0.0]
     bundle.save(tmp_path / "bundle")
     assert load_bundle(tmp_path / "bundle").scores == bundle.scores
+
+
+def test_channels_marked_as_bad_are_left_out_as_from_recordings_and_told(made, tmp_path):
+    trials, targets = made
+    file = write_fif(tmp_path / "bad-epo.fif", trials, bads=[CHANNELS[1]])
+    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets), CONFIG)
+    assert bundle.spec.channels == (CHANNELS[0], *CHANNELS[2:])
+    assert bundle.scores["notices"] == [f"bad-epo.fif: marked as bad and left out: {CHANNELS[1]}"]
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz", "pt", "safetensors"])

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import mne
 import numpy as np
 import pytest
 
@@ -6,6 +9,7 @@ from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSetti
 from realtime.epochs import Closed
 from realtime.pipeline import Pipeline
 from realtime.sources.recording import open_recording
+from tests.realtime.sources.recording_files import Remarks, Wave, edf_bytes
 
 RATE_HZ = 256
 CONFIG = Config(
@@ -133,3 +137,30 @@ def test_a_channel_that_never_moves_is_named(tmp_path):
     trials = read_trials([write_csv(tmp_path / "run.csv", flat="AF7")], CONFIG)
     with pytest.raises(FitError, match="flat throughout: AF7"):
         check_channels(trials)
+
+
+def test_recordings_are_joined_by_the_names_of_their_channels(tmp_path):
+    folders = [tmp_path / name for name in ("first.edf", "second.edf", "bad_raw.fif")]
+    seconds = np.arange(30 * 250) / 250
+    slow, fast = 20 * np.sin(2 * np.pi * 5 * seconds), 5 * np.sin(2 * np.pi * 11 * seconds)
+    notes = Remarks([(second, 0.0, b"%d" % (1 + second % 2)) for second in range(5, 25)])
+    folders[0].write_bytes(edf_bytes([Wave("Fz", slow), Wave("Cz", fast)], notes, "EDF+C"))
+    folders[1].write_bytes(edf_bytes([Wave("Oz", slow), Wave("Cz", fast), Wave("Fz", slow)], notes, "EDF+C"))
+    config = Config(markers=MarkerSettings(classes={"1": "cat", "2": "house"}))
+    trials = read_trials(folders[:2], config)
+    assert trials.spec.channels == ("Fz", "Cz")
+    swing = np.ptp(trials.samples, axis=1)
+    assert (swing[:, 0] > 3 * swing[:, 1]).all()
+    assert set(trials.recordings.tolist()) == {0, 1}
+    turned = read_trials(folders[:1], config, like=replace(trials.spec, channels=("Cz", "Fz")))
+    assert turned.spec.channels == ("Cz", "Fz")
+    assert np.array_equal(turned.samples, trials.samples[trials.recordings == 0][:, :, ::-1])
+
+    raw = mne.io.RawArray(1e-6 * np.stack([slow, fast]), mne.create_info(["Fz", "Cz"], 250, "eeg"), verbose="error")
+    raw.info["bads"] = ["Cz"]
+    raw.set_annotations(mne.Annotations([5.0, 6.0], 0, ["1", "2"])).save(folders[2], verbose="error")
+    with pytest.raises(FitError, match="channels missing: Cz; marked as bad and left out: Cz; name them"):
+        read_trials([folders[0], folders[2]], config)
+    assert read_trials([folders[2]], config).notices == (
+        "bad_raw.fif: marked as bad and left out: Cz; name them in stream.channels to use them",
+    )

@@ -11,8 +11,12 @@ import pytest
 from bids_validator import BIDSValidator
 
 from configs.errors import InputError
-from configs.schema import Config, load_config
+from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, load_config
 from perceptogram.bids import LOST, Who, export_bids
+from realtime.axis import Hole
+from realtime.epochs import Closed, Refused
+from realtime.pipeline import Pipeline
+from realtime.sources.recording import open_recording
 from realtime.xdf import XdfWriter
 from stimuli.markers import Marker
 from stimuli.pictures import open_pictures
@@ -133,3 +137,44 @@ def test_the_command_says_what_it_wrote(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "3000, 50 of them lost" in done.stdout
+
+
+def test_events_in_a_gap_stay_where_they_were_and_the_gap_is_one_when_read_back(tmp_path):
+    stamps = 1000 + np.r_[0:5000, 6250:15_000] / 250
+    writer = XdfWriter(tmp_path / "hole.xdf")
+    writer.stream_header(1, EEG)
+    writer.stream_header(2, MARKERS)
+    writer.clock_offset(1, stamps[0], 0.0)
+    for start in range(0, len(stamps), 50):
+        part = stamps[start : start + 50]
+        writer.numbers(1, part, np.stack([10 * (part - 1000), np.sin(part)], axis=1).astype(np.float32))
+    blink = Marker(0.0, "BAD_blink", extra={"duration_s": 0.5}).text()
+    sent = ((5.0, "1"), (19.6, "1"), (22.0, "2"), (24.5, "1"), (30.0, "2"), (40.2, blink))
+    for second, text in sent:
+        writer.texts(2, [1000 + second], [[text]])
+    writer.close()
+    (run,) = export_bids([tmp_path / "hole.xdf"], tmp_path / "bids", Config(), WHO)
+    assert (run.samples, run.lost, run.events) == (15_000, 1250, 6)
+    folder = tmp_path / "bids" / "sub-07" / "eeg"
+    with (folder / "sub-07_task-pictures_run-01_events.tsv").open() as file:
+        events = [(row["trial_type"], float(row["onset"])) for row in csv.DictReader(file, delimiter="\t")]
+    assert [onset for kind, onset in events if not kind.startswith("BAD")] == [5.0, 19.6, 22.0, 24.5, 30.0]
+    assert [event for event in events if event[0].startswith("BAD")] == [(LOST, 20.0), ("BAD_blink", 40.2)]
+
+    classes = MarkerSettings(classes=dict.fromkeys(("Stimulus/S  1", "Stimulus/S  2"), "cat"))
+    unfiltered = FilterSettings(highpass_hz=None, lowpass_hz=None)
+    config = Config(markers=classes, filters=unfiltered, artefacts=ArtefactSettings(peak_to_peak_uv=None))
+    recording = open_recording(folder / "sub-07_task-pictures_run-01_eeg.vhdr", config)
+    assert [(marker.kind[-1], round(marker.stamp, 3)) for marker in recording.markers if not marker.is_bad] == [
+        (text, onset) for onset, text in sent[:5]
+    ]
+    assert [(m.kind, m.stamp, m.duration_s) for m in recording.markers if m.is_bad] == [("BAD_blink", 40.2, 0.5)]
+    pipeline = Pipeline(config, recording.spec)
+    found = [event for item in recording.events() for event in pipeline.push(item)]
+    assert [(event.lost, event.stamp) for event in found if isinstance(event, Hole)] == [(1250, 25.0)]
+    epochs = {event.epoch.onset: event.epoch.samples[:, 0] for event in found if isinstance(event, Closed)}
+    assert list(epochs) == [5.0, 30.0]
+    assert epochs[30.0] == pytest.approx(300 + np.arange(200) / 25, abs=0.01)
+    refused = [event for event in found if isinstance(event, Refused)]
+    assert [event.marker.stamp for event in refused] == [19.6, 22.0, 24.5]
+    assert {event.reason for event in refused} == {"1250 samples lost at 25.000 s, in the window or too soon before it"}

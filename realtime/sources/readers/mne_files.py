@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from realtime.sources.readers.brainvision import channel_units, new_segments
 from realtime.sources.readers.edf_labels import OTHER_UNITS
 from realtime.sources.readers.loaded import Loaded
 from realtime.sources.readers.marks import as_marker, left_out, merged, names, unknown_pauses
+from realtime.sources.readers.matlab import check_matlab
 from realtime.sources.readers.mne_messages import as_notices, why
 from realtime.sources.readers.pauses import Note, TimeAxis, find_pauses
 from realtime.sources.readers.triggers import read_triggers
@@ -47,8 +49,9 @@ def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
     import mne
 
     try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
+        if path.suffix.lower() == ".set":
+            check_matlab(path)
+        with _listening() as told:
             raw = mne.io.read_raw(path, preload=False, verbose="warning")
             _check_size(raw, path)
             raw.get_data(start=raw.n_times - 1, verbose="error")  # a file that was cut short has no last sample
@@ -95,6 +98,16 @@ def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
 
     markers = merged([as_marker(*note.moved(axis)) for note in notes if not note.is_pause], triggers, 1 / axis.rate_hz)
     return Loaded(selection.spec, axis.stamps, read, markers, tuple(notices), axis.pauses)
+
+
+@contextmanager
+def _listening() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep MNE's warnings, and let nothing that it logs reach the screen."""
+    from mne.utils import catch_logging
+
+    with catch_logging(verbose="warning"), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield told
 
 
 def _check_size(raw: Any, path: Path) -> None:
@@ -149,8 +162,7 @@ def _values(raw: Any, picks: Sequence[int], rows: NDArray[np.int64], path: Path)
     """Return float64 ``[rows, channels]`` as MNE gives them; not a number where the file cannot be read."""
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
     try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
+        with _listening() as told:
             parts = [raw.get_data(picks, int(run[0]), int(run[-1]) + 1, verbose="warning") for run in runs if len(run)]
     except Exception as error:  # as above
         msg = f"cannot read samples {rows[0]} to {rows[-1]} of {path}: {why(error)}"
