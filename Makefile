@@ -8,6 +8,7 @@ OUT ?= out/demo
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = sys.version_info[:2] >= (3, 11); sys.exit(0 if ok else "Perceptogram Live needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make $(MAKECMDGOALS) PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
@@ -23,6 +24,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m benchmarks.readme_table --check
+	$(BIN)/python docs/write_configuration.py --check
 
 wheel-test:
 	PYTHON=$(PYTHON) .ci/wheel

@@ -1,7 +1,7 @@
 """How time and memory grow with the problem: four curves, each with the exponent of the power law fitted to it.
 
 Decode time by channels × dims, fit time by trials and by features, memory by minutes of EEG, pictures a second by
-renderers. The figure goes to ``--out``, or beside the committed results.
+renderers. The figure goes to ``--out``, or with ``--publish`` beside the committed results.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ CORES = max(2, os.cpu_count() or 1)
 INK, SECOND = "#1f6f8b", "#b5654a"
 
 
-def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
-    """Measure the four curves and draw them."""
+def run(quick: bool = False, out: Path | None = None, publish: bool = False) -> dict[str, Any]:
+    """Measure the four curves and draw them, where there is a folder to draw them into."""
     with one_thread():
         curves = {
             "decode": _decode(quick),
@@ -49,9 +49,9 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
         }
     curves["renderers"] = _renderers((1, 2) if quick else (1, 2, 3, 4), 2.0 if quick else 10.0)
     exponents = {name: round(fitted_power(*_fitted(name, curve)), 2) for name, curve in curves.items()}
-    folder = out or RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
-    if not quick or out is not None:
+    folder = RESULTS if publish else out
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
         _draw(curves, exponents, folder / "scaling.png")
     print_table(
         "how it grows: value ~ size ^ exponent, "

@@ -22,8 +22,11 @@ class RenderSettings(Settings):
     """How an embedding becomes a picture; from `adapter` to `download` for the generators other than `embedded`."""
 
     generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip"] = "embedded"
+    """What paints; docs/rendering.md compares them."""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 4
+    """Denoising steps of a picture: fewer are faster, and each one is shown."""
     seed: int = 0
+    """Seed of the noise that painting starts from; the same embedding, seed and steps give the same picture."""
     weights: str | None = None
     """Hub id, local folder or single file; the generator's own default when left out, as for all weights below."""
     adapter: str | None = None
@@ -37,6 +40,7 @@ class RenderSettings(Settings):
     decoder: Literal["tiny", "full"] = "tiny"
     """``tiny`` is TAESD; ``full`` is the model's own autoencoder, eighteen times the work."""
     decoder_weights: str | None = None
+    """Hub id, local folder or file of the decoder's weights."""
     sampler: Literal["euler", "euler-ancestral", "lcm", "tcd", "dpm++", "unipc"] | None = None
     """The one that the weights were distilled for when left out."""
     timesteps: tuple[Annotated[int, Field(ge=0, lt=TRAINING_STEPS)], ...] | None = None
@@ -49,10 +53,11 @@ class RenderSettings(Settings):
     noise_level: Annotated[int, Field(ge=0, lt=1000)] = 0
     """`unclip`: noise on the embedding, of which the network is told."""
     size: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] | None = None
-    """Width and height of a picture; what the generator was trained on when left out. See `pixels`."""
+    """Width and height of a picture; what the generator was trained on when left out."""
     pictures: Annotated[int, Field(ge=1, le=8)] = 1
     """Pictures of one embedding from as many seeds, side by side: what they share is what was decoded."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where pictures are painted; ``auto`` is a GPU where there is one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Arithmetic; ``auto`` is float16 on a GPU and float32 on a CPU."""
     compile: bool = False

@@ -24,42 +24,55 @@ class StreamSettings(Settings):
     """Which EEG stream to read. Whatever is given must match; what is left out may be anything."""
 
     name: str | None = None
+    """Name of the stream, as its program announces it; `perceptogram streams` lists them."""
     type: str = "EEG"
+    """Type of the stream."""
     source_id: str | None = None
+    """Source id of the stream: tells apart two amplifiers whose streams bear the same name."""
     host: str | None = None
+    """Name of the machine that sends it."""
     unit: Literal["microvolts", "millivolts", "volts", "nanovolts"] | None = None
     """Unit of the samples, where the stream's metadata do not tell it."""
     channels: tuple[str, ...] | None = None
     """Channels to use, in this order; all EEG channels when left out."""
     timeout_s: Positive = 10.0
+    """Seconds for which the stream is looked for at the start, before it is reported as missing."""
     stall_s: Positive = 0.5
-    """Silence after which the amplifier is reported as stalled."""
+    """Seconds of silence after which the amplifier is reported as stalled."""
 
 
 class MarkerSettings(Settings):
     """Which marker stream to read and what its labels mean."""
 
     name: str | None = None
+    """Name of the marker stream; the one of its type when left out."""
     type: str = "Markers"
+    """Type of the marker stream."""
     source_id: str | None = None
+    """Source id of the marker stream."""
     channel: str | None = None
     """Which channel, or column of a CSV, holds the labels; needed where several do."""
     required: bool = True
+    """Refuse to start without a marker stream; without it no picture has an onset."""
     classes: dict[str, str] = Field(default_factory=dict)
     """Plain labels that stand for a set of pictures, for example ``{"1": "house", "2": "face"}``."""
     offset_s: float = 0.0
-    """Time from a marker's stamp to the light on the screen, as measured; added to every stamp."""
+    """Seconds from a marker's stamp to the light on the screen, as measured; added to every stamp."""
 
 
 class FilterSettings(Settings):
     """Causal filters, applied in this order, then decimation."""
 
     highpass_hz: Positive | None = 0.3
+    """Corner of the Butterworth high-pass in Hz, which takes out drifts; ``null`` for none."""
     lowpass_hz: Positive | None = 40.0
+    """Corner of the Butterworth low-pass in Hz, at most half of `rate_hz`; ``null`` for none."""
     notch_hz: Positive | None = None
+    """Frequency in Hz that a notch takes out, as the mains (50 or 60); ``null`` for none."""
     order: Annotated[int, Field(ge=1, le=8)] = 2
+    """Order of the high-pass and of the low-pass: higher is steeper and delays more."""
     rate_hz: Positive | None = None
-    """Rate to reduce to; must divide the stream's. Kept when left out."""
+    """Rate in Hz to reduce to; must divide the stream's. Kept when left out."""
 
     @model_validator(mode="after")
     def _ordered(self) -> FilterSettings:
@@ -76,9 +89,11 @@ class WindowSettings(Settings):
     """The part of the EEG around a stimulus that is decoded, in seconds after onset."""
 
     start_s: float = 0.0
+    """First moment that is decoded, in seconds after onset."""
     stop_s: float = 0.8
+    """End of what is decoded, in seconds after onset; a percept cannot come before."""
     baseline_s: tuple[float, float] | None = None
-    """Interval whose mean is subtracted (folded into the map), for example ``[-0.2, 0.0]``."""
+    """Interval in seconds after onset whose mean is subtracted (folded into the map), for example ``[-0.2, 0.0]``."""
 
     @model_validator(mode="after")
     def _ordered(self) -> WindowSettings:
@@ -100,16 +115,23 @@ class ArtefactSettings(Settings):
     """What marks an epoch as doubtful; marked epochs are dropped only where `drop` says so."""
 
     peak_to_peak_uv: Positive | None = 200.0
+    """Largest swing of a channel in a window, in microvolts, above which the trial is marked; ``null`` for none."""
     flat_uv: Positive | None = 0.1
+    """Swing in microvolts below which a channel counts as dead and the trial is marked; ``null`` for none."""
     drop: bool = False
+    """Refuse marked trials in a live session; else they are decoded, and only the fit leaves them out."""
 
 
 class PictureSettings(Settings):
     """Which pictures are shown and searched."""
 
     set: Literal["drawn", "folder", "things"] = "drawn"
+    """``drawn`` comes along; ``folder`` is a folder of your own pictures; ``things`` a tree of THINGS or
+    THINGS-EEG2."""
     folder: Path | None = None
+    """Where the pictures lie, for ``folder`` and ``things``."""
     seed: int = 0
+    """Decides which pictures are for calibration and which for testing."""
 
     @model_validator(mode="after")
     def _folder_given(self) -> PictureSettings:
@@ -123,19 +145,27 @@ class StimulusSettings(Settings):
     """How pictures are shown."""
 
     on_s: Positive = 0.1
+    """Seconds for which a picture is on the screen."""
     onset_to_onset_s: Positive = 0.2
+    """Seconds from one picture to the next within a sequence."""
     sequence_length: Annotated[int, Field(ge=1)] = 20
+    """Pictures shown one after another without a rest."""
     pause_s: Annotated[float, Field(ge=0)] = 1.0
-    """Rest between sequences."""
+    """Seconds of rest between sequences."""
     targets_per_sequence: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Mean number of rare target pictures a sequence, to keep attention."""
     screen: Annotated[int, Field(ge=1)] | None = None
     """Number of the screen, from 1; the second where there is one when left out."""
     fullscreen: bool = False
+    """Fill the screen; a picture keeps its size in pixels."""
     window_size: tuple[int, int] = (800, 800)
+    """Width and height of the window in pixels; what the screen has room for where that is less."""
     picture_size: Annotated[int, Field(ge=32)] = 512
+    """Longer side of a picture in pixels."""
     photodiode: bool = True
+    """Light a square in the lower left corner with each picture, for a photodiode."""
     seed: int = 0
+    """Decides which pictures are shown, in which order, and when a target comes."""
 
     @model_validator(mode="after")
     def _fits(self) -> StimulusSettings:
@@ -149,18 +179,28 @@ class FitSettings(Settings):
     """How the map is fitted."""
 
     model: str = "perceptogram-drawn"
+    """Encoder of the pictures, whose embedding the map learns; ``perceptogram-drawn`` comes along, others are open_clip
+    models."""
     pretrained: str = "builtin"
+    """The encoder's weights: a tag of open_clip's or a local file."""
     encoder_weights: Path | None = None
     """File on this machine that holds the weights that `pretrained` names."""
     whiten: bool = True
+    """Take the channels' shared noise out before the fit."""
     alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(9))
+    """Strengths of the ridge penalty to choose from by cross-validation."""
     folds: Annotated[int, Field(ge=2)] = 5
+    """Parts of the cross-validation."""
     group_by: Literal["picture", "recording"] = "picture"
+    """What is never both learned from and tested on: all trials of a picture, or a whole recording."""
     average_repeats: bool = False
+    """Learn from the mean of the trials of each picture, in place of single trials."""
     low_level_rank: Annotated[int, Field(ge=0, le=1000)] = 0
     """Size of the second map, from EEG to the layout that `render.low_level` starts from; 0 fits none."""
     permutations: Annotated[int, Field(ge=0)] = 1000
+    """Shuffles of the labels behind p; 0 leaves p out."""
     seed: int = 0
+    """Seed of the folds, the shuffles and the intervals."""
 
 
 class EvidenceSettings(Settings):
@@ -173,6 +213,7 @@ class EvidenceSettings(Settings):
     decide_above: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Confidence from which a picture needs no more repeats."""
     neighbours: Annotated[int, Field(ge=1, le=20)] = 5
+    """How many of the nearest pictures a percept names."""
     adapt: bool = False
     """Follow slow changes of the embeddings' mean and size; only where a session's pictures are varied."""
     adapt_trials: Annotated[float, Field(ge=10)] = 100
@@ -183,11 +224,15 @@ class DisplaySettings(Settings):
     """The window that the experimenter and the audience see."""
 
     enabled: bool = True
+    """Open the window; without it the last state is still saved as ``display.png``."""
     screen: Annotated[int, Field(ge=1)] = 1
     """Number of the screen, from 1."""
     fullscreen: bool = False
+    """Fill the screen; F changes it while the session runs."""
     size: tuple[int, int] = (1280, 720)
+    """Width and height of the window in pixels; what the screen has room for where that is less."""
     frame_rate_hz: Positive = 30.0
+    """How often the window is drawn at most."""
     patterns: bool = False
     """Show on small heads which EEG pattern the percept stands for; a fit with this set puts the maps in the bundle."""
 
@@ -219,7 +264,9 @@ class Config(Settings):
     """Everything that one session needs to know."""
 
     name: str = "session"
+    """Name of the session: in its streams, in the topics of MQTT and on the display."""
     simulated: bool = False
+    """Whether the EEG is simulated; everything that is written then says so."""
     stream: StreamSettings = StreamSettings()
     markers: MarkerSettings = MarkerSettings()
     pictures: PictureSettings = PictureSettings()

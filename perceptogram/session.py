@@ -163,7 +163,7 @@ class Session:
         return self._listeners.awaited(Frame)
 
     async def show(self, picture: str) -> Percept | None:
-        """Show a picture now and return what was decoded from it, all its repeats together.
+        """Show a picture, once the filters have settled, and return what was decoded from it, all repeats together.
 
         Returns
         -------
@@ -180,6 +180,7 @@ class Session:
 
     def show_and_wait(self, picture: str) -> Percept | None:
         """Do as `show` does, for scripts without asyncio."""
+        self._settled.wait(SHOW_PATIENCE_S)
         seen: Future[Percept | None] = Future()
         with self._lock:
             demand = self._streams.show(picture)
@@ -206,7 +207,7 @@ class Session:
         return float(self.bundle.gallery.only({picture}).similarities(percept.embedding)[0])
 
     async def settled(self) -> None:
-        """Wait until the filters have settled; a picture that is shown before gets no window."""
+        """Wait until the filters have settled; a picture that another program shows before gets no window."""
         await asyncio.to_thread(self._settled.wait)
 
     async def pause(self) -> None:

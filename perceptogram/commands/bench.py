@@ -47,10 +47,11 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def bench(
         names: list[str] = typer.Argument(..., help=WHICH),
-        quick: bool = typer.Option(False, help="Smaller sizes, for a first look; committed results stay as they are."),
+        quick: bool = typer.Option(False, help="Smaller sizes, for a first look."),
         json_file: Path | None = typer.Option(None, "--json", help="Write the numbers to this file."),
-        results: Path | None = typer.Option(
-            None, help="Folder of the Markdown tables; benchmarks/results when left out, and not --quick."
+        results: Path | None = typer.Option(None, help="Write the tables, as Markdown and JSON, into this folder."),
+        publish: bool = typer.Option(
+            False, "--publish", help="Write them into benchmarks/results, and into README and docs, of this clone."
         ),
         out: Path | None = typer.Option(None, help="Folder for pictures, where the benchmark makes some."),
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
@@ -59,7 +60,7 @@ def register(app: typer.Typer) -> None:
         minutes: float | None = typer.Option(None, min=1.0, help="soaks: how long; the stream 10, the session 12."),
         seed: int = typer.Option(0, help="stream-soak: which faults, and when."),
     ) -> None:
-        """Measure beside what one would use instead, print tables, write the numbers.
+        """Measure beside what one would use instead and print tables; files are written only where an option says so.
 
         Example: perceptogram bench decode throughput --json numbers.json
         """
@@ -68,13 +69,17 @@ def register(app: typer.Typer) -> None:
         if unknown:
             msg = f"no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}, or {' or '.join(SETS)}"
             raise InputError(msg)
+        if publish and (quick or results is not None):
+            msg = "--publish writes full runs into benchmarks/results: leave out --quick and --results"
+            raise InputError(msg)
         offered: dict[str, Any] = {"generator": generator, "steps": steps, "size": size}
         offered |= {"seed": seed} | ({} if minutes is None else {"minutes": minutes})
         if len(chosen) == 1:
-            offered |= {"quick": quick, "out": out}
-            content = _measure(chosen[0], offered, results, save=not quick or results is not None)
+            offered |= {"quick": quick, "out": out, "publish": publish}
+            content = _measure(chosen[0], offered, results, publish=publish)
         else:
             given = [f"--{key}={value}" for key, value in offered.items()] + ["--quick"] * quick
+            given += ["--publish"] * publish
             given += [f"--{key}={value}" for key, value in (("results", results), ("out", out)) if value is not None]
             content = _measure_apart(chosen, given)
         if json_file is not None:
@@ -85,8 +90,8 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(1)
 
 
-def _measure(name: str, offered: dict[str, Any], results: Path | None, *, save: bool) -> Any:
-    """Run one benchmark in this process, its LSL streams kept on this machine; file its tables, README's too."""
+def _measure(name: str, offered: dict[str, Any], results: Path | None, *, publish: bool) -> Any:
+    """Run one benchmark in this process, its LSL streams kept on this machine; file its tables where that is asked."""
     from realtime import lsl_config
 
     run = _load(BENCHMARKS[name]).run
@@ -99,11 +104,11 @@ def _measure(name: str, offered: dict[str, Any], results: Path | None, *, save: 
     if not report.PRINTED:
         figures = [(key, value) for key, value in result.items() if isinstance(value, int | float | str)]
         harness.print_table(name, ("figure", "value"), figures)
-    if save:
+    if publish or results is not None:
         today = datetime.now(UTC).date().isoformat()
         page = report.save(name, result, report.PRINTED, harness.machine(), today, results or report.RESULTS)
         typer.echo(f"written: {page}", err=True)
-        if results is None:
+        if publish:
             _load("readme_table").main([])
     return result
 

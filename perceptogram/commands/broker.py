@@ -19,6 +19,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Run a small MQTT broker on this machine, until Ctrl-C. For several machines use mosquitto.
 
+        It needs amqtt: pip install 'perceptogram-live[broker]'.
+
         Example: perceptogram broker --port 1883
         """
         from realtime.broker import EmbeddedBroker

@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
         from perceptogram.calibrating import Conduct, check, for_simulation
         from perceptogram.calibration_folder import CalibrationFolder, Size, begin, go_on
         from realtime.bundle import check_place
-        from realtime.sources.simulation.participant import SimulationSettings
+        from realtime.sources.simulation.participant import stand_in
 
         settings = load_config(config)
         if check_timing:
@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
             raise InputError(msg)
         rule = None if stop_when is None else StopRule.parse(stop_when)
         check(settings, rule)
-        conduct = Conduct(headless, rule, SimulationSettings(seed=seed, snr=snr) if simulate else None)
+        conduct = Conduct(headless, rule, stand_in(settings, seed, snr) if simulate else None)
         if simulate:
             settings = for_simulation(settings)
         folder, size = CalibrationFolder(out or Path("out/calibration")), Size(pictures, repeats, blocks, minutes)

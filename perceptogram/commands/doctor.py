@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Check what a session needs: packages, LSL, GPU, disk, broker, and the EEG stream itself.
 
-        Example: perceptogram doctor --config my_lab.yaml
+        Example: perceptogram doctor --config lab.yaml
         """
         from configs.schema import load_config
         from realtime.health import check_all

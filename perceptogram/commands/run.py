@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Decode a live EEG stream and show what is seen.
 
-        Example: perceptogram run --config my_lab.yaml --bundle bundle --out session1 --mqtt mqtt://127.0.0.1:1883
+        Example: perceptogram run --config lab.yaml --bundle bundle --out session1
         """
         import time
 

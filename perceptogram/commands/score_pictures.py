@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Score painted pictures against those shown: PixCorr, SSIM, AlexNet, Inception, CLIP, EffNet-B, SwAV.
 
-        Example: perceptogram score-pictures painted shown --weights weights
+        Example: perceptogram score-pictures painted shown --weights weights --json scores.json
         """
         from calibration.reconstruction_scores import LOWER_IS_BETTER, NETWORKS, SCORES
         from calibration.reconstruction_scores import score_pictures as score

@@ -13,10 +13,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def simulate(
-        config: str = typer.Option("demo", help="YAML file or preset: which pictures, which marker stream."),
+        config: str = typer.Option("demo", help="YAML file or preset: which channels, pictures and marker stream."),
         seed: int = typer.Option(0, help="Who is simulated."),
         snr: float = typer.Option(1.0, min=0.0, help="Size of the evoked response; 0 for none at all."),
-        rate_hz: float = typer.Option(250.0, "--rate", min=100.0, help="Sampling rate in Hz."),
+        rate_hz: float | None = typer.Option(
+            None, "--rate", min=100.0, help="Sampling rate in Hz; 250, or what the config can reduce, when left out."
+        ),
         name: str = typer.Option("SimulatedEEG", help="Name of the stream."),
         seconds: float | None = typer.Option(None, min=0.1, help="Stop after this long; else on Ctrl-C."),
         fault: list[str] = typer.Option(
@@ -26,20 +28,22 @@ def register(app: typer.Typer) -> None:
         """Publish the EEG of a simulated participant who looks at the pictures that the markers name.
 
         Faults: drop, stall, jitter, burst, clock-step, unix, rate, repeat, nan, railed, flat, unit, missing,
-        reordered, restart, restart-without-id, duplicate-id; docs/streams.md says what each does.
+        reordered, restart, restart-without-id, duplicate-id; docs/faults.md says what each does.
 
         Example: perceptogram simulate --seed 3 --snr 0.5 --fault drop:n=50,at=5 --fault jitter:sd=0.002
         """
         import time
+        from dataclasses import replace
 
         from configs.schema import load_config
         from realtime.sources.simulated import SimulatedStream, start_simulated
-        from realtime.sources.simulation.participant import SimulationSettings
+        from realtime.sources.simulation.participant import stand_in
         from stimuli.child import ChildError
 
         settings = load_config(config)
+        participant = stand_in(settings, seed, snr)
         job = SimulatedStream(
-            participant=SimulationSettings(seed=seed, snr=snr, rate_hz=rate_hz),
+            participant=participant if rate_hz is None else replace(participant, rate_hz=rate_hz),
             pictures=settings.pictures,
             markers=settings.markers,
             name=name,

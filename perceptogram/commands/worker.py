@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
         User and password can also come from PERCEPTOGRAM_MQTT_USER and PERCEPTOGRAM_MQTT_PASSWORD.
 
-        Example: perceptogram worker --broker mqtts://lab-server:8883 --generator sdxl-turbo
+        Example: perceptogram worker --broker mqtt://127.0.0.1:1883
         """
         from configs.schema import Config, load_config, parse_config
         from realtime.mqtt_address import broker_address

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import harness, report
+from configs.errors import InputError
 from perceptogram.__main__ import app
 from perceptogram.commands import bench
 
@@ -18,7 +19,10 @@ def one(monkeypatch, tmp_path):
         harness.print_table("what", ("name", "ms"), [("x", 1)])
         return {"quick": quick, "seed": seed}
 
-    modules = {"harness": harness, "report": report}
+    def rewrite(_arguments):
+        (tmp_path / "README.md").write_text("rewritten")
+
+    modules = {"harness": harness, "report": report, "readme_table": SimpleNamespace(main=rewrite)}
     monkeypatch.setattr(bench, "_load", lambda name: modules.get(name, SimpleNamespace(run=run)))
     monkeypatch.setattr(report, "PRINTED", [])
     monkeypatch.setattr(harness, "PRINTED", report.PRINTED)
@@ -30,10 +34,24 @@ def _bench(*arguments):
     return CliRunner().invoke(app, ["bench", *map(str, arguments)], catch_exceptions=False)
 
 
-def test_a_full_run_is_filed_and_a_quick_one_is_not(one):
-    assert _bench("decode", "--quick", "--json", one / "quick.json").exit_code == 0
-    assert json.loads((one / "quick.json").read_text()) == {"quick": True, "seed": 0}
-    assert not (one / "results").exists()
+@pytest.mark.parametrize("size", [(), ("--quick",)])
+def test_a_run_changes_no_file_that_it_was_not_told_to(one, size):
+    assert _bench("decode", *size).exit_code == 0
+    assert not list(one.iterdir())
+    assert _bench("decode", *size, "--json", one / "numbers.json").exit_code == 0
+    assert json.loads((one / "numbers.json").read_text()) == {"quick": bool(size), "seed": 0}
+    assert [path.name for path in one.iterdir()] == ["numbers.json"]
+
+
+def test_only_a_published_run_reaches_the_committed_results_and_the_pages(one):
+    assert _bench("decode", "--publish").exit_code == 0
+    assert list((one / "results").glob("*.md"))
+    assert (one / "README.md").read_text() == "rewritten"
+    with pytest.raises(InputError, match="leave out --quick and --results"):
+        _bench("decode", "--publish", "--quick")
+
+
+def test_a_run_is_filed_where_it_is_told(one):
     assert _bench("decode", "--seed", 3, "--results", one / "mine").exit_code == 0
     (page,) = (one / "mine").glob("*.md")
     assert "`perceptogram bench decode`" in page.read_text()

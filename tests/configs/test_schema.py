@@ -1,8 +1,11 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from configs.schema import PRESETS, ConfigError, load_config, parse_config
+from configs.base import Settings
+from configs.schema import PRESETS, Config, ConfigError, load_config, parse_config
 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
@@ -71,3 +74,34 @@ def test_unreadable_files_name_what_to_do(tmp_path: Path):
 )
 def test_pictures_are_as_large_as_the_generator_was_trained_on_unless_told(given, pixels):
     assert parse_config({"render": given}, "session.yaml").render.pixels == pixels
+
+
+def keys(model, prefix=""):
+    """Every key of the settings with its field."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+@pytest.mark.parametrize(("key", "field"), list(keys(Config)), ids=[key for key, _ in keys(Config)])
+def test_every_key_says_what_it_does(key, field):
+    assert field.description is not None
+    assert len(field.description.split()) > 2
+    text = field.description.lower()
+    for unit, words in (("_s", ("second", "silence", "time", "interval", "rest")), ("_hz", ("hz", "often", "rate"))):
+        if key.endswith(unit):
+            assert any(word in text for word in words), text
+
+
+def test_the_page_of_all_keys_is_up_to_date():
+    script = Path(__file__).parents[2] / "docs" / "write_configuration.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_does_not_hide_a_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert load_config("demo").name == "demo"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from stimuli.markers import PICTURE, Marker
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from configs.schema import Config
     from stimuli.pictures import PictureSet
 
 
@@ -64,6 +66,14 @@ class SimulationSettings:
         if unknown := [name for name in self.silent if name not in known]:
             msg = f"silent: there is no response to {unknown[0]!r}; choose from {', '.join(known)}"
             raise ValueError(msg)
+
+
+def stand_in(config: Config, seed: int, snr: float) -> SimulationSettings:
+    """Return a participant whose stream `config` can read: with its channels, at a rate that its own rate divides."""
+    usual_hz = SimulationSettings.rate_hz
+    wanted_hz = config.filters.rate_hz
+    rate_hz = usual_hz if wanted_hz is None else wanted_hz * math.ceil(usual_hz / wanted_hz)
+    return SimulationSettings(seed=seed, snr=snr, rate_hz=rate_hz, channels=config.stream.channels or CHANNELS_64)
 
 
 @dataclass(frozen=True)
