@@ -20,7 +20,7 @@ MARK = ".perceptogram"
 def made_by(folder: Path) -> str | None:
     """Return the command that made `folder`, such as ``run``; None where no command did."""
     mark = folder / MARK
-    return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
+    return mark.read_text(encoding="utf-8", errors="replace").strip() if mark.is_file() else None
 
 
 def check(folder: Path, command: str, *, overwrite: bool = False) -> None:

@@ -76,20 +76,21 @@ def _table(path: Path) -> tuple[list[str], NDArray[np.float64], tuple[str, ...]]
     if len(names) < 2 or names[0] != STAMPS:
         msg = f"{path} is not a CSV of muse-lsl: its first column is {names[0][:40]!r}, expected {STAMPS!r}"
         raise SourceError(msg)
-    rows = [line.split(",") for line in lines if line.strip()]
+    while not names[-1]:
+        names.pop()  # a spreadsheet ends every line with commas
+    rows = [_cells(line, len(names)) for line in lines if line.strip()]
     widest = max(map(len, rows), default=0)
     if widest > len(names) + MOST_UNTITLED:
         msg = f"{path} has a row of {widest} values under {len(names)} titles"
         raise SourceError(msg)
     notices = []
     if widest > len(names):
-        untitled = [f"Marker{number}" for number in range(widest - len(names))]
-        names += untitled
+        known = sum(name.casefold().startswith("marker") for name in names)
+        untitled = [f"Marker{number}" for number in range(known, known + widest - len(names))]
         first = next(number for number, row in enumerate(rows, start=1) if len(row) == widest)
-        notices.append(
-            f"the columns behind {names[-1 - len(untitled)]} have no title and are taken for {', '.join(untitled)}; "
-            f"rows before {first} have no value there"
-        )
+        late = f"; rows before {first} have no value there" if first > 1 else ""
+        notices.append(f"what stands behind {names[-1]} has no title and is taken for {', '.join(untitled)}{late}")
+        names += untitled
     n_eeg = len([name for name in names if not name.casefold().startswith("marker")])
     if len(rows) > 1 and len(rows[-1]) < len(rows[-2]):
         notices.append("the last row is cut off and left out")
@@ -111,6 +112,14 @@ def _table(path: Path) -> tuple[list[str], NDArray[np.float64], tuple[str, ...]]
         msg = f"{path}: row {row} has no stamp"
         raise SourceError(msg)
     return names, table, tuple(notices)
+
+
+def _cells(line: str, titled: int) -> list[str]:
+    """Return the cells of a row, without blank ones that have no title."""
+    cells = line.split(",")
+    while len(cells) > titled and not cells[-1].strip():
+        cells.pop()
+    return cells
 
 
 def _marker_column(

@@ -41,7 +41,13 @@ def test_a_marker_column_without_title_that_begins_late_is_read_and_told(write):
     assert recording.spec.channels == ("TP9", "AF7", "AF8", "TP10")
     assert [round((marker.stamp - 150000) * 256) for marker in recording.markers] == [299, 599, 899, 1199]
     (told,) = recording.notices
-    assert told.startswith("the columns behind TP10 have no title and are taken for Marker0; rows before 13")
+    assert told.startswith("what stands behind TP10 has no title and is taken for Marker0; rows before 13")
+
+
+def test_commas_at_the_end_of_every_line_are_no_columns(write):
+    recording = open_recording(write("\n".join(f"{line},," for line in whole().splitlines())))
+    assert recording.spec.channels == ("TP9", "AF7", "AF8", "TP10")
+    assert (len(recording.markers), recording.notices) == (4, ())
 
 
 def test_stamps_in_milliseconds_are_taken_for_such_and_told(write):
@@ -108,7 +114,7 @@ def test_real_recordings_with_three_marker_columns(shared_data):
         (HEAD + "\n1,2,3,4,5\nx,3,4,5,6\n", "could not convert string to float: 'x'"),
         (HEAD + "\n1,2,3,4,5\n,3,4,5,6\n", "row 2 has no stamp"),
         (HEAD + "\n1,2,3,4,5\n1,2,3,4,5\n", "the stamps do not advance"),
-        (HEAD + "\n" + "1," * 40 + "\n", "a row of 41 values under 5 titles"),
+        (HEAD + "\n" + "1," * 40 + "\n", "a row of 40 values under 5 titles"),
         ("", "its first column is ''"),
     ],
 )
