@@ -180,14 +180,15 @@ class RunningSession:
         """Send a signal to the session's process alone."""
         self._process.send_signal(number)
 
-    def end(self, patience_s: float) -> tuple[int | None, float]:
-        """Wait for the end; return the exit code, None where it had to be killed, and the seconds it took."""
+    def end(self, patience_s: float, *, kill: bool = True) -> tuple[int | None, float]:
+        """Wait for the end; return the exit code, None where there was none in time, and the seconds it took."""
         begun = time.monotonic()
         try:
             code: int | None = self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             code = None
-            self.kill()
+            if kill:
+                self.kill()
         return code, time.monotonic() - begun
 
     def kill(self) -> None:

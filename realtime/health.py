@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from realtime import lsl_config
+
 DISTRIBUTION = "perceptogram-live"
 LSL_GROUP, LSL_PORT = "239.255.172.215", 16571
 """Where liblsl asks for streams on the local network."""
@@ -255,6 +257,8 @@ def _see_itself() -> Check:
     median_ms = sorted(delays_ms)[len(delays_ms) // 2]
     arrived = f"{lost} of 100 samples lost, {median_ms:.2f} ms each"
     told = f"found in {taken_s:.2f} s, {arrived}, clock offset {offset_ms:.2f} ms"
+    if any(" 0.0.0.0:" in place for place in lsl_config.listening()):
+        told += "; other machines that reach its ports can read it, whatever the configuration (liblsl opens them all)"
     if lost or median_ms > SLOW_LSL_MS:
         return Check(name, "warning", told, "close programs that keep the processor busy, then look again")
     return Check(name, "ok", told)

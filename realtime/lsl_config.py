@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import struct
 import uuid
 from pathlib import Path
 
@@ -12,7 +15,11 @@ PORTS = 128
 
 
 def loopback(session_id: str | None = None) -> str:
-    """Return the configuration that keeps every packet on this machine and apart from other sessions on it.
+    """Return the configuration that looks for and offers streams on this machine only, apart from other sessions on it.
+
+    Nothing is sent to other machines, and their questions for streams are not heard. But liblsl opens the ports of
+    each outlet and inlet on every address, and no setting of it changes that: whoever reaches TCP and UDP 16572 to
+    16699 of this machine, and tries, can read what is sent. Where that matters, close them in the firewall.
 
     Parameters
     ----------
@@ -26,6 +33,7 @@ def loopback(session_id: str | None = None) -> str:
             f"PortRange = {PORTS}",
             "[multicast]",
             "ResolveScope = machine",
+            "ListenAddress = 127.0.0.1",
             "AddressesOverride = {127.0.0.1}",
             "[lab]",
             "KnownPeers = {127.0.0.1}",
@@ -52,3 +60,21 @@ def quiet() -> None:
     places = (Path("lsl_api.cfg"), Path.home() / "lsl_api" / "lsl_api.cfg", Path("/etc/lsl_api/lsl_api.cfg"))
     if VARIABLE not in os.environ and not any(place.exists() for place in places):
         os.environ[VARIABLE] = str(Path(__file__).with_name("quiet_lsl.cfg"))
+
+
+def listening() -> list[str]:
+    """Return where this process listens, such as ``"tcp 0.0.0.0:16572"``; empty where the system does not tell."""
+    own = set()
+    for file in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            own.add(str(file.readlink()))
+    found = []
+    for kind, state in (("tcp", "0A"), ("udp", "07")):  # TCP_LISTEN; UDP without a peer
+        table = Path("/proc/net") / kind
+        for line in table.read_text().splitlines()[1:] if table.exists() else ():
+            columns = line.split()
+            if columns[3] == state and f"socket:[{columns[9]}]" in own:
+                address, port = columns[1].split(":")
+                host = socket.inet_ntoa(struct.pack("=I", int(address, 16)))
+                found.append(f"{kind} {host}:{int(port, 16)}")
+    return sorted(found)

@@ -24,10 +24,12 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram record session1.xdf --seconds 600
         """
+        import threading
         import time
 
         from configs.schema import load_config
         from realtime.recorder import Recorder, Wanted
+        from realtime.signals import ended_by_signals
 
         wanted = [Wanted()]
         later: list[Wanted] = []
@@ -40,13 +42,13 @@ def register(app: typer.Typer) -> None:
         for stream in later:
             recorder.add(stream)
         stop_at = None if seconds is None else time.monotonic() + seconds
+        asked = threading.Event()
         console.print(f"recording to {out}; Ctrl-C stops")
-        try:
-            while stop_at is None or time.monotonic() < stop_at:
+        with ended_by_signals(asked.set):
+            while not asked.is_set() and (stop_at is None or time.monotonic() < stop_at):
                 for notice in recorder.notices(wait_s=0.2):
                     console.print(notice.text)
-        except KeyboardInterrupt:
-            console.print("finishing the file")
+        console.print("finishing the file")
         recorded = recorder.stop()
         for name, count in recorded.samples.items():
             console.print(f"{name}: {count} samples")

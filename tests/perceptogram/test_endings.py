@@ -64,3 +64,18 @@ def decoded(session):
 
 def told(session):
     return "\n".join(text for _, text in session.notices()) + session.log.read_text()
+
+
+def test_a_second_ctrl_c_leaves_what_is_not_painted_and_writes_the_summary(rig):
+    session = rig.session("twice")
+    session.wait_until_it_paints()
+    session.processes()["renderer"].suspend()
+    session.signal(signal.SIGINT)
+    early, _ = session.end(2.0, kill=False)
+    assert early is None, "it waits for the renderer"
+    session.signal(signal.SIGINT)
+    code, ended_s = session.end(60.0)
+    assert code == 130, session.log.read_text()
+    assert ended_s < 10.0
+    assert (session.out / "summary.json").exists()
+    assert session.left_behind() == []
