@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from itertools import cycle
@@ -53,12 +54,13 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         demo = load_config("demo")
+        name = f"rig-{uuid.uuid4().hex[:8]}"
         self.config = Config.model_validate(
             demo.model_dump(exclude_unset=True)
-            | {"name": "rig", "stream": {"name": "rig EEG"}, "markers": {"name": "rig markers"}}
+            | {"name": name, "stream": {"name": f"{name} EEG"}, "markers": {"name": f"{name} markers"}}
         )
         self._stream = SimulatedStream(
-            pictures=self.config.pictures, markers=self.config.markers, name="rig EEG", source_id="rig-eeg"
+            pictures=self.config.pictures, markers=self.config.markers, name=f"{name} EEG", source_id=f"{name}-eeg"
         )
         self._opened = ExitStack()
         self._over = threading.Event()
@@ -91,8 +93,10 @@ class Rig:
         self._opened.close()
 
     def session(self, name: str, out: Path | None = None, **options: Any) -> RunningSession:
-        """Start ``perceptogram run`` with everything."""
-        return RunningSession(self, name, self.folder / name / "out" if out is None else out, **options)
+        """Start ``perceptogram run`` with everything; whatever happens, it does not outlive the rig."""
+        session = RunningSession(self, name, self.folder / name / "out" if out is None else out, **options)
+        self._opened.callback(session.kill)
+        return session
 
     def _fit(self, bundle: Path) -> None:
         known = open_pictures(self.config.pictures, "calibration")
@@ -108,7 +112,7 @@ class Rig:
 
     def _show(self) -> None:
         names = choose_pictures(open_pictures(self.config.pictures, "test"), CANDIDATES, seed=1)
-        outlet = MarkerOutlet(self.config.markers.name or "", "rig-markers")
+        outlet = MarkerOutlet(self.config.markers.name or "", f"{self.config.name}-markers")
         for name in cycle(names):
             if self._over.wait(EVERY_S):
                 break

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 VARIABLE = "LSLAPICFG"
+QUIET = Path(__file__).with_name("quiet_lsl.cfg")
 PORTS = 128
 """Ports to look for streams at: liblsl's own are 32, an outlet takes two, and one that finds none free is not found."""
 
@@ -59,7 +60,12 @@ def quiet() -> None:
     """Keep liblsl's own log off the terminal, unless this machine has a liblsl configuration of its own."""
     places = (Path("lsl_api.cfg"), Path.home() / "lsl_api" / "lsl_api.cfg", Path("/etc/lsl_api/lsl_api.cfg"))
     if VARIABLE not in os.environ and not any(place.exists() for place in places):
-        os.environ[VARIABLE] = str(Path(__file__).with_name("quiet_lsl.cfg"))
+        os.environ[VARIABLE] = str(QUIET)
+
+
+def chosen() -> bool:
+    """Return whether a configuration was chosen for this process, more than `quiet`."""
+    return os.environ.get(VARIABLE, str(QUIET)) != str(QUIET)
 
 
 def listening() -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -97,7 +96,7 @@ def _measure(name: str, offered: dict[str, Any], results: Path | None, *, publis
     run = _load(BENCHMARKS[name]).run
     wanted = inspect.signature(run).parameters
     with tempfile.TemporaryDirectory() as folder:
-        if lsl_config.VARIABLE not in os.environ:
+        if not lsl_config.chosen():
             lsl_config.use(lsl_config.loopback(), Path(folder) / "lsl_api.cfg")
         result = run(**{key: value for key, value in offered.items() if key in wanted})
     harness, report = _load("harness"), _load("report")

@@ -19,6 +19,15 @@ def test_loopback_keeps_to_this_machine_and_apart_from_others(tmp_path, monkeypa
     assert lsl_config.loopback() != lsl_config.loopback(), "each its own session"
 
 
+def test_a_quiet_log_is_no_choice_of_where_streams_go(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(lsl_config.VARIABLE)
+    lsl_config.quiet()
+    assert not lsl_config.chosen(), "a benchmark then keeps its streams on loopback"
+    monkeypatch.setenv(lsl_config.VARIABLE, str(tmp_path / "mine.cfg"))
+    assert lsl_config.chosen()
+
+
 LISTEN = """
 import pylsl
 from realtime import lsl_config
