@@ -103,7 +103,8 @@ class Demo:
 
     def __enter__(self) -> Demo:
         settings = self._settings
-        lsl_config.use(lsl_config.loopback(), Path(tempfile.mkdtemp()) / "lsl_api.cfg")
+        self._scratch = tempfile.TemporaryDirectory()
+        lsl_config.use(lsl_config.loopback(), Path(self._scratch.name) / "lsl_api.cfg")
         self._renderer = RenderWorker(self._config.render).start()
         self._participant = start_simulated(
             SimulatedStream(
@@ -119,6 +120,7 @@ class Demo:
             self._participant.stop()
         if self._renderer is not None:
             self._renderer.stop()
+        self._scratch.cleanup()
 
     def calibrate(self, progress: Progress) -> tuple[Bundle, int]:
         """Show pictures, record, fit; return the bundle and how many trials it was fitted on."""
