@@ -124,6 +124,8 @@ def decode(
         if candidates is not None:
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock, live=live)
+        if control is not None:
+            control.tell_deaths(partial(session.tell, "lost"))
         pictures = open_pictures(config.pictures)
         folder = SessionFolder(out, pictures, config.pictures, partial(session.tell, "folder"))
         opened.callback(folder.close)

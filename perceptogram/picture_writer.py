@@ -43,6 +43,7 @@ class PictureWriter:
 
     def __init__(self, folder: Path, pictures: PictureSettings, tell: Callable[[str], None] = logger.warning) -> None:
         self._companion = Companion("pictures", write_pictures, (folder, pictures), {"picture": WAITING}, tell)
+        self._companion.tell = tell
         self._started = False
 
     def save(self, name: str, image: NDArray[np.uint8], shown: str | None) -> None:

@@ -43,6 +43,11 @@ class Companion:
         Called with each thing that the companion says, in a thread of its own.
     greet
         Called before each start; says (with `put`) what a new companion must know.
+
+    Attributes
+    ----------
+    tell
+        Called with a line, in a thread of its own, when the process has died; may be set at any time.
     """
 
     def __init__(
@@ -62,10 +67,11 @@ class Companion:
         self._context = get_context("spawn")
         self._outbox: Outbox[Any] = Outbox(lanes)
         self._news = threading.Condition()
-        self._stopping = False
+        self._stopping = self._given_up = False
         self._process: SpawnProcess | None = None
         self._keeper = threading.Thread(target=self._keep, name=name, daemon=True)
         self.restarts = 0
+        self.tell: Callable[[str], None] = logger.warning
 
     def start(self) -> None:
         """Start the process and return at once."""
@@ -97,6 +103,7 @@ class Companion:
             return
         self._keeper.join(timeout_s)
         if self._keeper.is_alive():
+            self._given_up = True
             process = self._process
             if process is not None:
                 process.kill()
@@ -106,14 +113,18 @@ class Companion:
         while True:
             self._greet()
             self._run_once()
+            if self._done():
+                return
+            self.tell(f"the {self._name} process died; it is started again")
+            self.restarts += 1
             with self._news:
-                if self._stopping:
-                    return
-                logger.warning("the %s process died; starting it again", self._name)
-                self.restarts += 1
                 self._news.wait_for(lambda: self._stopping, RESTART_S)
-                if self._stopping:
-                    return
+            if self._done():
+                return
+
+    def _done(self) -> bool:
+        """Return whether no process is needed any more: what still waits is worth another one, unless time is up."""
+        return self._given_up or (self._stopping and not len(self._outbox))
 
     def _run_once(self) -> None:
         theirs_in, inbox = self._context.Pipe(duplex=False)

@@ -21,6 +21,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,10 @@ class Control:
             self._take,
             self._greet,
         )
+
+    def tell_deaths(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, from another thread, with a line when the process that talks to the broker died."""
+        self._companion.tell = tell
 
     def start(self) -> Control:
         """Start connecting and return at once."""

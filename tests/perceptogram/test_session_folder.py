@@ -1,4 +1,6 @@
+import os
 import shutil
+import signal
 import time
 
 import numpy as np
@@ -93,6 +95,21 @@ def test_pictures_that_cannot_be_saved_are_told_and_the_next_ones_are_saved_agai
     assert "pictures are saved again; " in told[-1]
     assert (tmp_path / "out" / "pictures" / "0003-unknown.png").exists()
     assert len(read_percepts(tmp_path / "out" / "percepts.jsonl")) == 4
+
+
+def test_the_death_of_the_process_that_saves_pictures_is_told(tmp_path):
+    settings, told = PictureSettings(), []
+    folder = SessionFolder(tmp_path, open_pictures(settings), settings, told.append)
+    for trial in range(2):
+        folder.decoded(decoded(trial, None), painted=True)
+    folder.frame(frame(0, 1, 1))
+    until(lambda: (tmp_path / "pictures" / "0000-unknown.png").exists())
+    os.kill(folder._writer._companion.pid, signal.SIGKILL)
+    until(lambda: told)
+    assert told == ["the pictures process died; it is started again"]
+    folder.frame(frame(1, 1, 1))
+    folder.close()
+    assert (tmp_path / "pictures" / "0001-unknown.png").exists()
 
 
 def until(done, within_s=30.0):
