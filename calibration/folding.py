@@ -53,7 +53,8 @@ class Chain:
     weights, intercept
         ``[window times × channels, dims]`` and ``[dims]``: the ridge map.
     predicted_mean, predicted_std
-        ``[dims]``: statistics of held-out predictions. Ridge shrinks towards the mean; these undo it.
+        ``[dims]``: mean and spread of what one map predicts for single trials. Ridge shrinks towards the mean; these
+        undo it.
     target_mean, target_std
         ``[dims]``: statistics of the training targets.
     """

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.folding import Chain, LinearMap, subtract_baseline
-from calibration.ridge import RidgeFit, fit_ridge, grouped_folds
+from calibration.ridge import RidgeFit, fit_ridge, grouped_folds, held_out_weights, threads_for
 from calibration.whitening import noise_covariance, whitening_matrix
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
+
+_SPREAD_FOLDS = 20
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,16 @@ class Examples:
             self.samples[which], self.targets[which], self.groups[which], self.names[which], self.teaches[which]
         )
 
+    def members(self) -> NDArray[np.int64]:
+        """Return for each trial ``[trials]`` the place of its mean trial in `averaged`."""
+        places: dict[tuple[Any, Any], int] = {}
+        keys = zip(self.groups.tolist(), self.names.tolist(), strict=True)
+        return np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
+
     def averaged(self) -> Examples:
         """Return one mean trial for each name within each group."""
-        keys: dict[tuple[Any, Any], list[int]] = {}
-        for index, key in enumerate(zip(self.groups.tolist(), self.names.tolist(), strict=True)):
-            keys.setdefault(key, []).append(index)
-        rows = list(keys.values())
+        members = self.members()
+        rows = [np.flatnonzero(members == place) for place in range(members.max() + 1)]
         firsts = self.take(np.array([row[0] for row in rows]))
         return replace(firsts, samples=np.stack([self.samples[row].mean(axis=0) for row in rows]))
 
@@ -180,12 +186,16 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     """
     if not examples.teaches.all():
         examples = examples.take(examples.teaches)
+    single, members = examples, np.arange(len(examples))
     if settings.average_repeats:
-        examples = examples.averaged()
+        members, examples = examples.members(), examples.averaged()
     targets = examples.targets
     scaling, features = scale(examples.samples, layout, settings.whiten)
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     ridge = fit_ridge(features, targets, folds, settings.alphas)
+    # What is decoded is a single trial, whose prediction varies more than that of a mean.
+    unseen = scaling.apply(single.samples) if settings.average_repeats else features
+    folds = _spread_folds(examples, settings.seed)
     chain = Chain(
         baseline=layout.baseline,
         start=layout.start,
@@ -194,12 +204,49 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
         std=scaling.std,
         weights=ridge.weights,
         intercept=ridge.intercept,
-        predicted_mean=ridge.held_out.mean(axis=0),
-        predicted_std=ridge.held_out.std(axis=0),
+        predicted_mean=unseen.mean(axis=0, dtype=np.float64) @ ridge.weights + ridge.intercept,
+        predicted_std=_spread(features, targets, folds, ridge.alpha, unseen, folds[members]),
         target_mean=targets.mean(axis=0, dtype=np.float64),
         target_std=targets.std(axis=0, dtype=np.float64),
     )
     return Mapping(chain.fold(), chain, ridge)
+
+
+def _spread_folds(examples: Examples, seed: int) -> NDArray[np.int64]:
+    """Return twenty folds ``[trials]``, so that their maps are nearly as good as that of all trials.
+
+    A picture is in one fold. Recordings, of which there are few, are cut into stretches: what trials of a class share
+    is their target, which is not what is measured here.
+    """
+    _, place, sizes = np.unique(examples.groups, return_inverse=True, return_counts=True)
+    one_picture_each = int(examples.members().max()) + 1 == len(sizes)
+    stretches = 1 if one_picture_each else -(-_SPREAD_FOLDS // len(sizes))
+    order = np.empty(len(place), dtype=np.int64)
+    for group in range(len(sizes)):
+        order[place == group] = np.arange(sizes[group]) * stretches // sizes[group]
+    return grouped_folds(place * stretches + order, _SPREAD_FOLDS, seed)
+
+
+def _spread(
+    x: NDArray[np.floating[Any]],
+    y: NDArray[np.floating[Any]],
+    folds: NDArray[np.int64],
+    alpha: float,
+    unseen: NDArray[np.floating[Any]],
+    of_fold: NDArray[np.int64],
+) -> Array:
+    """Return the standard deviation ``[dims]`` of one map's predictions of trials that it has not seen.
+
+    Each of `unseen` is predicted by the map fitted on the trials of `x` outside its fold, without the intercept: that
+    differs from fold to fold, which is no spread of a map's predictions, and at a large alpha exceeds it many times.
+    """
+    along = np.empty((len(unseen), y.shape[1]))
+    with threads_for(*x.shape):
+        for fold, weights in held_out_weights(x, y, folds, alpha):
+            test = of_fold == fold
+            along[test] = unseen[test].astype(np.float64) @ weights
+    spread: Array = along.std(axis=0)
+    return spread
 
 
 def cross_validate(

@@ -13,7 +13,7 @@ dual (trials < features)
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -233,6 +233,28 @@ def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence
     with threads_for(*x.shape):
         weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
     return RidgeFit(weights, intercept, alpha, path, errors / max(len(y) * int(np.count_nonzero(scale)), 1), held_out)
+
+
+def held_out_weights(
+    x: Samples, y: Samples, folds: NDArray[np.int64], alpha: float
+) -> Iterator[tuple[np.int64, Array]]:
+    """Yield each fold with the weights ``[features, targets]`` at `alpha` of the map fitted on all others."""
+    if len(x) >= x.shape[1]:
+        total = Moments.of(x, y)
+        for fold in np.unique(folds):
+            yield fold, _solve(total - Moments.of(x[folds == fold], y[folds == fold]), alpha)[0]
+        return
+    kernel = x @ x.T.astype(np.float64)
+    for fold in np.unique(folds):
+        train = np.flatnonzero(folds != fold)
+        part = kernel[np.ix_(train, train)]
+        part -= part.mean(axis=0)
+        part -= part.mean(axis=1, keepdims=True)
+        part.flat[:: len(part) + 1] += alpha
+        wanted = y[train] - y[train].mean(axis=0, dtype=np.float64)
+        # The dual of centred targets sums to zero, so samples need not be centred here.
+        dual = linalg.solve(part, wanted, assume_a="pos", overwrite_a=True, check_finite=False)
+        yield fold, x[train].T @ dual
 
 
 def threads_for(trials: int, features: int) -> AbstractContextManager[object]:

@@ -231,9 +231,17 @@ def class_evidence(predicted: NDArray[np.floating[Any]], gallery: Gallery) -> Ar
     return evidence
 
 
-def correlation(predicted: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]]) -> Array:
-    """Return the correlation ``[dims]`` of predictions with targets; 0 for dimensions that do not vary."""
-    a, b = predicted - predicted.mean(axis=0), targets - targets.mean(axis=0)
+def centred(values: NDArray[np.floating[Any]], folds: Index) -> NDArray[np.floating[Any]]:
+    """Return `values` ``[trials, dims]`` less the mean of their fold, since maps of folds differ in offset."""
+    result = values.copy()
+    for fold in np.unique(folds):
+        result[folds == fold] -= values[folds == fold].mean(axis=0)
+    return result
+
+
+def correlation(predicted: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]], folds: Index) -> Array:
+    """Return the correlation ``[dims]`` of predictions with targets within folds; 0 for dimensions that do not vary."""
+    a, b = centred(predicted, folds), centred(targets, folds)
     norm = np.sqrt(np.sum(a * a, axis=0) * np.sum(b * b, axis=0))
     r: Array = np.divide(np.sum(a * b, axis=0), norm, out=np.zeros(a.shape[1]), where=norm > 1e-12)
     return r
@@ -256,7 +264,7 @@ def reliability(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, 
     if len(pairs) < 10:
         return None
     first, second = np.array(pairs).T
-    return float(correlation(predicted[first], predicted[second]).mean())
+    return float(correlation(predicted[first], predicted[second], folds[first]).mean())
 
 
 def noise_ceiling(reliability: float | None) -> float | None:

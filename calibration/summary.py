@@ -116,7 +116,7 @@ def _many(
         "chance_top5": scores.chance(found, 5),
         "n_way": float(found.n_way.mean()),
         "n_pictures": len(np.unique(own)),
-        "correlation": float(scores.correlation(predicted, gallery.embeddings[own]).mean()),
+        "correlation": float(scores.correlation(predicted, gallery.embeddings[own], folds).mean()),
         "reliability": reliability,
         "noise_ceiling": scores.noise_ceiling(reliability),
     }

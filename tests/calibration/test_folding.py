@@ -1,11 +1,13 @@
 import numpy as np
+import pytest
 from calibration_examples import as_examples, layout_of, make_trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.folding import Chain
-from calibration.mapping import fit_map
-from configs.schema import FitSettings
+from calibration.mapping import Examples, Layout, fit_map
+from calibration.trials import read_trials
+from configs.schema import FitSettings, load_config
 
 
 @given(
@@ -53,7 +55,42 @@ def test_a_fitted_map_keeps_the_targets_spread_and_ignores_offsets():
     mapping = fit_map(as_examples(trials, targets), layout_of(trials), FitSettings())
     folded, steps = mapping.map.predict(trials.samples), mapping.chain.predict(trials.samples)
     np.testing.assert_allclose(folded, steps, rtol=1e-4, atol=1e-4 * float(np.abs(steps).max()))
-    held_out = (mapping.ridge.held_out - mapping.chain.predicted_mean) * mapping.chain._gain
-    np.testing.assert_allclose(held_out.std(axis=0), targets.of(trials.names).std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(folded.mean(axis=0), targets.of(trials.names).mean(axis=0), rtol=1e-4)
     # The baseline is folded in, so an electrode's offset changes nothing.
     np.testing.assert_allclose(mapping.map.predict(trials.samples + 500), folded, atol=0.02)
+
+
+@pytest.mark.parametrize("alpha", [1e2, 1e3, 1e5])
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("grouping", ["picture", "recording"])
+def test_predictions_of_new_trials_vary_as_much_as_their_targets(alpha, average, grouping):
+    """The truth is the map's own predictions of many new trials, which no fold's offset reaches."""
+    trials, targets = make_trials(n_pictures=60, repeats=50, signal=0.3)
+    seen, new = trials.take(slice(0, 240)), trials.take(slice(240, None))
+    groups = seen.names if grouping == "picture" else np.arange(240) // 60
+    settings = FitSettings(alphas=(alpha,), average_repeats=average)
+    mapping = fit_map(as_examples(seen, targets, groups), layout_of(trials), settings)
+    spread = mapping.map.predict(new.samples).std(axis=0) / targets.of(seen.names).std(axis=0)
+    assert 0.97 < np.median(spread) < 1.08
+    assert np.all((spread > 0.85) & (spread < 1.25))
+
+
+def test_faces_and_houses_vary_as_much_as_their_targets_in_a_run_that_was_left_out(shared_data):
+    config = load_config("muse_n170")
+    trials = read_trials([shared_data / "muse_n170" / f"run{n}.csv" for n in range(1, 5)], config)
+    for alpha in (1e2, 1e4, 1e6):
+        spreads = []
+        for run in range(4):
+            examples = Examples(
+                trials.samples,
+                (trials.names == "face")[:, None].astype(float),
+                trials.recordings,
+                trials.names,
+                np.array([not flags for flags in trials.flags]),
+            )
+            train, test = examples.take(trials.recordings != run), trials.recordings == run
+            layout = Layout.of(trials.times_s, config.window.start_s, config.window.baseline_s)
+            mapping = fit_map(train, layout, FitSettings(alphas=(alpha,)))
+            clean = test & examples.teaches
+            spreads.append(mapping.map.predict(trials.samples[clean]).std() / train.targets[train.teaches].std())
+        assert np.mean(spreads) == pytest.approx(1.0, abs=0.05), (alpha, spreads)

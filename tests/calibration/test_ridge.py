@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from calibration.ridge import AlphaPath, Moments, RidgeError, fit_ridge, grouped_folds
+from calibration.ridge import AlphaPath, Moments, RidgeError, fit_ridge, grouped_folds, held_out_weights
 
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0]
 SHAPES = [(40, 5, 3), (60, 60, 4), (61, 60, 1), (59, 60, 2), (30, 200, 7), (8, 500, 2), (300, 40, 64)]
@@ -120,3 +120,12 @@ def test_says_what_is_wrong(change, message):
     given = {"x": np.zeros((10, 3)), "y": np.zeros((10, 2)), "folds": np.arange(10) % 2, "alphas": [1.0]} | change
     with pytest.raises(RidgeError, match=message):
         fit_ridge(**given)
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:6], ids=str)
+def test_the_weights_of_each_fold_are_those_of_a_fit_without_it(shape):
+    x, y = problem(*shape)
+    folds = grouped_folds(np.arange(len(x)), 4, seed=1)
+    for fold, weights in held_out_weights(x.astype(np.float32), y, folds, 10.0):
+        reference = Ridge(10.0).fit(x[folds != fold], y[folds != fold]).coef_.reshape(y.shape[1], -1).T
+        np.testing.assert_allclose(weights, reference, atol=2e-6 * float(np.abs(reference).max()) + 1e-7)

@@ -111,9 +111,20 @@ def test_reliability_of_repeats():
     assert scores.reliability(noisy, np.arange(200), folds, 0) is None
     # the true signal is the best of all targets, and even it stays below the ceiling
     ceiling = scores.noise_ceiling(scores.reliability(noisy, own, folds, 0))
-    assert ceiling == pytest.approx(scores.correlation(noisy, signal[own]).mean(), abs=0.08)
+    assert ceiling == pytest.approx(scores.correlation(noisy, signal[own], folds).mean(), abs=0.08)
     assert scores.noise_ceiling(-0.1) == 0.0
     assert scores.noise_ceiling(None) is None
+
+
+def test_offsets_between_folds_are_neither_reliable_nor_a_correlation():
+    rng = np.random.default_rng(1)
+    own = np.repeat(np.arange(200), 2)
+    folds, noise, targets = own % 4, rng.standard_normal((400, 5)), rng.standard_normal((200, 5))[own]
+    offset = rng.standard_normal((4, 5))[folds] * 10
+    assert scores.reliability(noise + offset, own, folds, 0) == pytest.approx(0.0, abs=0.1)
+    expected = scores.correlation(targets + noise, targets, folds)
+    np.testing.assert_allclose(scores.correlation(targets + noise + offset, targets, folds), expected)
+    assert expected.mean() == pytest.approx(0.7, abs=0.05)
 
 
 def test_summary_of_two_classes_and_of_many():
