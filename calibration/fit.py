@@ -137,14 +137,14 @@ def fit_trials(
     mapping = fit_map(examples, layout, config.fit)
     gallery, settings = targets.gallery, config.fit
     chance = None
-    if len(gallery.names) == 2 and settings.permutations:
-        chance = null_of_cross_validation(examples, trials.names == gallery.names[1], layout, settings)
+    own = np.array([gallery.names.index(str(name)) for name in trials.names])
+    if gallery.told_apart and settings.permutations:
+        chance = null_of_cross_validation(examples, own, gallery, layout, settings)
     found = summarise(
         held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed, chance
     )
     found |= baseline_scores(null, targets, config, part_of(progress, "baseline")) if null is not None else {}
     found |= counts(trials)
-    own = np.array([gallery.names.index(str(name)) for name in trials.names])
     judged = (held_out.predicted, own, held_out.folds, gallery, settings.seed)
     curve = reliability_curve(*judged)
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
@@ -210,13 +210,17 @@ def baseline_scores(
     """Return the scores of the same procedure on windows that end at onset: what chance looks like in these data."""
     if len(null) < FEWEST_TRIALS:
         return {"baseline_n_trials": len(null)}
-    window = before_onset(config).window
-    layout = Layout.of(null.times_s, window.start_s, window.baseline_s)
+    window, gallery, settings = before_onset(config).window, targets.gallery, config.fit
+    layout, chance = Layout.of(null.times_s, window.start_s, window.baseline_s), None
+    examples = make_examples(null, targets, config)
     try:
-        held_out = cross_validate(make_examples(null, targets, config), layout, config.fit, progress)
+        held_out = cross_validate(examples, layout, settings, progress)
+        if gallery.told_apart and settings.permutations:
+            own = np.array([gallery.names.index(str(name)) for name in null.names])
+            chance = null_of_cross_validation(examples, own, gallery, layout, settings)
     except RidgeError:
         return {"baseline_n_trials": len(null)}
-    found = summarise(held_out.predicted, null.names, held_out.folds, targets.gallery, 0, config.fit.seed)
+    found = summarise(held_out.predicted, null.names, held_out.folds, gallery, 0, settings.seed, chance)
     name, value = headline(found)
     return {
         f"baseline_{name}": value,

@@ -13,55 +13,78 @@ labels. Re-standardisation moves all predictions of a fold alike, which no AUC w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from calibration.class_scores import auc_of_each, relabellings, shares
 from calibration.mapping import Examples, Layout, cross_validate, scale
-from calibration.readout import shuffles
 from calibration.ridge import AlphaPath, Moments, grouped_folds, threads_for
-from calibration.scores import auc_of_each
 from configs.schema import FitSettings
+from realtime.gallery import Gallery
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Null:
+    """What a cross-validation gives without information.
+
+    Attributes
+    ----------
+    observed
+        AUC with the true labels, found as the null is. With two classes it is that of the map itself; with more, each
+        class's membership has an alpha of its own here.
+    draws
+        ``[permutations]``: AUCs with labels exchanged before the fit.
+    """
+
+    observed: float
+    draws: Array
+
+
 def null_of_cross_validation(
-    examples: Examples, positive: NDArray[np.bool_], layout: Layout, settings: FitSettings
-) -> Array:
-    """Return AUCs ``[permutations]`` of the whole cross-validation with labels exchanged before it.
+    examples: Examples, own: Index, gallery: Gallery, layout: Layout, settings: FitSettings
+) -> Null:
+    """Return AUCs of the whole cross-validation with labels exchanged before it.
 
     Trials change labels within their recording (within a fold's stretch, where there is only one recording): how many
-    there are of each class, and slow changes from one recording to the next, stay as they are.
+    there are of each class, and slow changes from one recording to the next, stay as they are. Where classes were shown
+    in blocks they keep them; see `calibration.class_scores.relabellings`.
 
     Parameters
     ----------
     examples
         What `calibration.mapping.cross_validate` was given; targets are not used.
-    positive
-        ``[trials]``: which trials are of the second class.
+    own
+        ``[trials]``: each trial's class, a place in `gallery`.
+    gallery
+        The classes.
     layout, settings
         Those of the cross-validation; `permutations` is the size of the null and `seed` that of the shuffles.
     """
     blocks = examples.split_groups(settings.folds)
-    labels = positive[shuffles(blocks, settings.permutations, settings.seed)]
+    labels = np.concatenate([own[None], relabellings(own, blocks, settings.permutations, settings.seed)])
     folds = grouped_folds(blocks, settings.folds, settings.seed)
     evidence = _fitted_anew if settings.average_repeats else held_out_evidence
     with threads_for(len(examples), examples.samples[0].size):
-        return auc_of_each(evidence(examples, labels, layout, settings), labels, folds)
+        found = auc_of_each(evidence(examples, labels, shares(gallery), layout, settings), labels, folds)
+    return Null(float(found[0]), found[1:])
 
 
-def held_out_evidence(examples: Examples, labels: NDArray[np.bool_], layout: Layout, settings: FitSettings) -> Array:
-    """Return the held-out evidence ``[labellings, trials]`` for the second class, fitted on each of `labels`.
+def held_out_evidence(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:
+    """Return the held-out evidence ``[labellings, pairs, trials]`` of maps fitted on each of `labels`.
 
-    Parameters are those of `null_of_cross_validation`, `labels` bool ``[labellings, trials]``. Within a fold and a
-    labelling the evidence is that of `cross_validate` up to an offset and a positive factor. Repeats are not averaged.
+    Parameters are those of `null_of_cross_validation`, `labels` ``[labellings, trials]`` and `shares` as
+    `calibration.class_scores.shares` gives them. With two classes the evidence is, within a fold and a labelling, that
+    of `cross_validate` up to an offset and a positive factor. Repeats are not averaged.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
-    evidence = np.empty(labels.shape)
+    evidence = np.empty((len(labels), shares.shape[1], len(examples)))
+    members = _members(labels, len(shares))
     for fold in np.unique(folds):
         test = folds == fold
         taught = ~test & examples.teaches
@@ -69,8 +92,16 @@ def held_out_evidence(examples: Examples, labels: NDArray[np.bool_], layout: Lay
         scaling, x = scale(train.samples, layout, settings.whiten)
         inner = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
         unseen = scaling.apply(examples.samples[test])
-        evidence[:, test] = predict_each(x, labels[:, taught].T.astype(np.float64), inner, unseen, settings.alphas).T
+        wanted = members[:, taught].swapaxes(0, 1).reshape(len(x), -1)
+        predicted = predict_each(x, wanted, inner, unseen, settings.alphas).reshape(len(unseen), *members.shape[::2])
+        evidence[:, :, test] = (predicted @ shares).transpose(1, 2, 0)
     return evidence
+
+
+def _members(labels: Index, others: int) -> Array:
+    """Return ``[labellings, trials, others]``: whether a trial is of the second class, the third and so on."""
+    members: Array = (labels[..., None] == np.arange(1, others + 1)).astype(np.float64)
+    return members
 
 
 def predict_each(
@@ -109,10 +140,10 @@ def predict_each(
     return path.predict(path.rotated(apart), np.asarray(alphas, dtype=np.float64)[errors.argmin(axis=0)])
 
 
-def _fitted_anew(examples: Examples, labels: NDArray[np.bool_], layout: Layout, settings: FitSettings) -> Array:
+def _fitted_anew(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:
     """Return what `held_out_evidence` does where labels also say which trials are averaged, by fitting every map."""
-    evidence = np.empty(labels.shape)
-    for row, names in enumerate(labels):
-        shuffled = replace(examples, names=names, targets=names[:, None].astype(np.float64))
-        evidence[row] = cross_validate(shuffled, layout, settings).predicted[:, 0]
+    evidence = np.empty((len(labels), shares.shape[1], len(examples)))
+    for row, (names, members) in enumerate(zip(labels, _members(labels, len(shares)), strict=True)):
+        shuffled = replace(examples, names=names, targets=members)
+        evidence[row] = (cross_validate(shuffled, layout, settings).predicted @ shares).T
     return evidence

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.fit import fit_trials
+from calibration.fit import Fit, fit_trials
 from calibration.progress import Progress
 from calibration.targets import Targets, given_targets
 from calibration.trials import FitError, Trials
 from configs.schema import Config
-from realtime.bundle import Bundle, EmbeddingSpace
+from realtime.bundle import EmbeddingSpace
 from realtime.sources.base import StreamSpec
 from realtime.sources.readers.marks import names
 
 _VOLTS_TO_MICROVOLTS = 1e6
+_OFFLINE = (
+    "this bundle was fitted on ready-made epochs ({}), and how they were filtered is not known: it holds a map and its "
+    "scores, and decodes no stream or recording; fit the recordings themselves for that"
+)
 _NAME_KEYS = ("pictures", "names")
 _TABLE_KEYS = ("embeddings", "img_features", "image_features")
 
@@ -42,12 +48,12 @@ class ReadyMade:
     concepts: Mapping[str, str]
 
 
-def fit_ready_made(
-    epochs: str | Path, embeddings: str | Path, config: Config, progress: Progress | None = None
-) -> Bundle:
-    """Return the bundle fitted on epochs and embeddings from files.
+def fit_ready_made(epochs: str | Path, embeddings: str | Path, config: Config, progress: Progress | None = None) -> Fit:
+    """Return what was fitted on epochs and embeddings from files.
 
     Window and baseline are those of the settings, as far as the epochs reach; samples before onset serve as the null.
+    The bundle holds scores and a map, and says itself that it decodes no stream: how the epochs were filtered is not
+    known, so no stream can be filtered alike.
 
     Raises
     ------
@@ -57,9 +63,9 @@ def fit_ready_made(
     ready = read_epochs(epochs)
     targets = read_embeddings(embeddings, ready)
     trials, config = _window(ready.trials, config)
-    bundle = fit_trials(trials, targets, config, _before_onset(ready.trials, config), progress).bundle
-    bundle.provenance["recordings"] = [Path(epochs).name, Path(embeddings).name]
-    return bundle
+    result = fit_trials(trials, targets, config, _before_onset(ready.trials, config), progress)
+    result.bundle.provenance["recordings"] = [Path(epochs).name, Path(embeddings).name]
+    return replace(result, bundle=replace(result.bundle, offline=_OFFLINE.format(Path(epochs).name)))
 
 
 def read_epochs(path: str | Path) -> ReadyMade:
@@ -90,22 +96,31 @@ def _read_npz(path: Path) -> ReadyMade:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError) as error:
-        msg = f"cannot read {path}: {error}"
+    except (OSError, ValueError, BadZipFile) as error:
+        msg = f"cannot read {path}: {' '.join(str(error).split())}"
         raise FitError(msg) from error
     missing = [key for key in ("samples", "rate", "tmin", "channels", "pictures") if key not in content]
     if missing:
         msg = f"{path} lacks {', '.join(missing)}; it holds {', '.join(sorted(content))}"
         raise FitError(msg)
-    return _make(
-        path,
-        content["samples"],
-        float(content["rate"]),
-        float(content["tmin"]),
-        [str(name) for name in content["channels"]],
-        content["pictures"].astype(np.str_),
-        content["concepts"].astype(np.str_) if "concepts" in content else None,
-    )
+    try:
+        return _make(
+            path,
+            content["samples"],
+            float(content["rate"]),
+            float(content["tmin"]),
+            _texts(content["channels"]),
+            np.array(_texts(content["pictures"]), dtype=np.str_),
+            np.array(_texts(content["concepts"]), dtype=np.str_) if "concepts" in content else None,
+        )
+    except (TypeError, ValueError) as error:
+        msg = f"cannot read {path}: {' '.join(str(error).split())}"
+        raise FitError(msg) from error
+
+
+def _texts(values: Any) -> list[str]:
+    """Return names as text; other programs store them as bytes."""
+    return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
 
 
 def _read_mne(path: Path) -> ReadyMade:
@@ -152,6 +167,12 @@ def _make(
     pictures: NDArray[np.str_],
     concepts: NDArray[np.str_] | None,
 ) -> ReadyMade:
+    if not (np.isfinite(rate_hz) and rate_hz > 0 and np.isfinite(tmin_s)):
+        msg = f"{path}: rate {rate_hz:g} Hz and tmin {tmin_s:g} s must be finite, the rate above 0"
+        raise FitError(msg)
+    if samples.dtype.kind not in "fiu":
+        msg = f"{path}: samples are of type {samples.dtype}, numbers expected"
+        raise FitError(msg)
     if samples.ndim != 3 or samples.shape[0] != len(pictures) or samples.shape[2] != len(channels):
         msg = f"{path}: samples {samples.shape} must be [trials ({len(pictures)}), times, channels ({len(channels)})]"
         raise FitError(msg)
@@ -180,7 +201,8 @@ def _make(
 def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | None = None) -> Targets:
     """Return the targets in an ``.npy``, ``.npz``, ``.pt`` or ``.safetensors`` file.
 
-    A file without names has one row for each picture shown, in the order of the sorted names.
+    A file without names has one row for each picture shown, in the order of the sorted names. It is refused where
+    that order is another as text (1, 10, 2) than as numbers (1, 2, 10): nothing tells which of them the rows follow.
 
     Parameters
     ----------
@@ -204,13 +226,30 @@ def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | 
         if len(table) != len(shown):
             msg = f"{path} has {len(table)} rows for {len(shown)} pictures shown; add a list 'pictures' that names them"
             raise FitError(msg)
+        numbered = sorted(shown, key=_by_number)
+        if numbered != shown:
+            msg = (
+                f"{path} does not name its rows, and the pictures' order is {', '.join(shown[:4])}, ... as text and "
+                f"{', '.join(numbered[:4])}, ... as numbers: save it as .npz with a list 'pictures' that names the rows"
+            )
+            raise FitError(msg)
         names = shown
     if len(names) != len(table):
         msg = f"{path} has {len(names)} names for {len(table)} rows"
         raise FitError(msg)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"{path} has two rows for {twice!r}: give one a picture"
+        raise FitError(msg)
     labels = [ready.concepts.get(name, name) for name in names]
     space = EmbeddingSpace("given", path.name, table.shape[1]) if space is None else space
     return given_targets(names, labels, table, space)
+
+
+def _by_number(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key under which the numbers in names are sorted by their value."""
+    parts = re.findall(r"\d+|\D+", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
 
 
 def read_table(path: str | Path) -> tuple[NDArray[np.float32], list[str] | None]:
@@ -226,14 +265,14 @@ def read_table(path: str | Path) -> tuple[NDArray[np.float32], list[str] | None]
     path = Path(path)
     try:
         table, names = _load_table(path)
-    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, BadZipFile, UnpicklingError, SafetensorError) as error:
         msg = f"cannot read embeddings from {path}: {' '.join(str(error).split())[:120]}"
         raise FitError(msg) from error
     if table.ndim != 2:
         msg = f"{path}: embeddings {table.shape} must be [pictures, dims]"
         raise FitError(msg)
-    if not np.isfinite(table).all():
-        msg = f"{path}: embeddings must be finite"
+    if table.dtype.kind not in "fiu" or not np.isfinite(table).all():
+        msg = f"{path}: embeddings of type {table.dtype} must be finite numbers"
         raise FitError(msg)
     return table.astype(np.float32), names
 
@@ -252,21 +291,29 @@ def _load_table(path: Path) -> tuple[NDArray[Any], list[str] | None]:
     elif path.suffix == ".safetensors":
         from safetensors import safe_open
 
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
             content = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             content |= {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in _NAME_KEYS}
     else:
         msg = "give .npy, .npz, .pt or .safetensors"
         raise ValueError(msg)
     if not isinstance(content, Mapping):
-        return np.asarray(content), None
+        return _array(content), None
     names = next((content[key] for key in _NAME_KEYS if key in content), None)
     tables = [key for key in content if key not in _NAME_KEYS]
     found = next((key for key in _TABLE_KEYS if key in content), tables[0] if len(tables) == 1 else None)
     if found is None:
         msg = f"no table called 'embeddings'; it holds {', '.join(map(str, content))}"
         raise ValueError(msg)
-    return np.asarray(content[found]), None if names is None else [str(name) for name in names]
+    return _array(content[found]), None if names is None else _texts(names)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """Return an array or a tensor as an array; 16-bit floats, as encoders on a GPU leave them, as float32."""
+    if hasattr(values, "detach"):
+        values = values.detach()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)
 
 
 def _window(trials: Trials, config: Config) -> tuple[Trials, Config]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import figures, scores
+from calibration import class_scores, figures, scores
 from calibration.breakdown import by_channel, by_time
 from calibration.fit import Fit
 from calibration.learning import learning_curve, trials_to_reach
@@ -218,9 +218,14 @@ def _examples(result: Fit, kind: str, images: Images | None) -> str:
     gallery, predicted = result.bundle.gallery, result.held_out.predicted
     own = np.array([gallery.names.index(str(name)) for name in result.trials.names])
     if kind == "auc":
-        evidence = scores.class_evidence(predicted, gallery)
-        caption = f"{len(own)} held-out single trials. The overlap is what one trial leaves open."
-        return f"<h2>The two classes</h2>{figure(figures.evidence(evidence, own == 1, gallery.names), caption)}"
+        html = "<h2>The classes, two by two</h2>"
+        evidence = scores.centred(class_scores.pair_evidence(predicted, gallery).T, result.held_out.folds).T
+        for row, (a, b) in zip(evidence, class_scores.pairs(len(gallery.names)), strict=True):
+            both = (own == a) | (own == b)
+            caption = f"{np.count_nonzero(both)} held-out single trials. The overlap is what one trial leaves open."
+            drawn = figures.evidence(row[both], own[both] == b, (gallery.names[a], gallery.names[b]))
+            html += figure(drawn, caption)
+        return html
     rows = []
     for place in np.unique(own):
         trials = np.flatnonzero(own == place)
@@ -297,7 +302,7 @@ def _limits(result: Fit, kind: str) -> str:
     ]
     if kind == "auc":
         lines.append(
-            "Two classes are told apart; that is no reconstruction. Anything that differs between the two sets of "
+            "Classes are told apart; that is no reconstruction. Anything that differs between the sets of "
             "pictures, brightness included, can be what is decoded."
         )
     else:

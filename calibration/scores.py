@@ -122,67 +122,6 @@ def null_by_pictures(retrieval: Retrieval, permutations: int, seed: int) -> Arra
     return result
 
 
-def auc(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> float:
-    """Return the chance that a positive trial has more evidence than a negative one of the same fold, ties half.
-
-    NaN where no fold holds both.
-    """
-    wins, pairs = _pair_wins(evidence[None], positive[None], folds)
-    return float(wins[0] / pairs[0]) if pairs[0] else float("nan")
-
-
-def null_of_auc(evidence: Array, positive: NDArray[np.bool_], folds: Index, permutations: int, seed: int) -> Array:
-    """Return AUCs ``[permutations]`` with the trials' labels shuffled within each fold.
-
-    For the evidence of a map that never saw these labels. A cross-validated AUC has the null of
-    `calibration.label_null`.
-    """
-    rng = np.random.default_rng(seed)
-    shuffled = np.broadcast_to(positive, (permutations, len(positive))).copy()
-    for fold in np.unique(folds):
-        rows = np.flatnonzero(folds == fold)
-        shuffled[:, rows] = rng.permuted(shuffled[:, rows], axis=1)
-    return auc_of_each(evidence[None], shuffled, folds)
-
-
-def auc_of_each(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> Array:
-    """Return the AUC of each labelling, from labels and evidence ``[labellings, trials]`` (or one evidence for all)."""
-    wins, pairs = _pair_wins(evidence, positive, folds)
-    return wins / np.maximum(pairs, 1)
-
-
-def _pair_wins(evidence: Array, positive: NDArray[np.bool_], folds: Index) -> tuple[Array, Array]:
-    """Return won and compared pairs of each labelling (Mann-Whitney U within folds)."""
-    from scipy.stats import rankdata
-
-    wins, pairs = np.zeros(len(positive)), np.zeros(len(positive))
-    for fold in np.unique(folds):
-        rows = folds == fold
-        chosen = positive[:, rows]
-        ones = chosen.sum(axis=1).astype(np.float64)
-        wins += np.sum(chosen * rankdata(evidence[:, rows], axis=1), axis=1) - ones * (ones + 1) / 2
-        pairs += ones * (np.count_nonzero(rows) - ones)
-    return wins, pairs
-
-
-def auc_interval(
-    evidence: Array, positive: NDArray[np.bool_], folds: Index, seed: int, resamples: int = 1000
-) -> tuple[float, float]:
-    """Return the bootstrap interval of the AUC; trials of each class and fold are drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    wins, pairs = np.zeros(resamples), 0.0
-    for fold in np.unique(folds):
-        ones, zeros = evidence[positive & (folds == fold)], evidence[~positive & (folds == fold)]
-        if not len(ones) or not len(zeros):
-            continue
-        won = (ones[:, None] > zeros) + 0.5 * (ones[:, None] == zeros)
-        first = rng.multinomial(len(ones), np.full(len(ones), 1 / len(ones)), size=resamples)
-        second = rng.multinomial(len(zeros), np.full(len(zeros), 1 / len(zeros)), size=resamples)
-        wins += np.einsum("bi,bi->b", first @ won, second)
-        pairs += len(ones) * len(zeros)
-    return _interval(wins / pairs) if pairs else (float("nan"), float("nan"))
-
-
 def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000) -> tuple[float, float]:
     """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn."""
     rng = np.random.default_rng(seed)
@@ -216,19 +155,6 @@ def averaged(
     )
     members = order[starts[:, None].astype(np.int64) + np.arange(repeats)]
     return predicted[members].mean(axis=1), own[members[:, 0]], folds[members[:, 0]]
-
-
-def class_evidence(predicted: NDArray[np.floating[Any]], gallery: Gallery) -> Array:
-    """Return how much each prediction speaks for the gallery's second entry over its first.
-
-    The projection on the line between the two, on the gallery's scale. Not a difference of cosines: predictions of a
-    two-class map lie on that line, and a cosine would keep their sign and lose their size.
-    """
-    scale = np.divide(1.0, gallery.std, out=np.zeros(len(gallery.std)), where=gallery.std > 0)
-    line = (gallery.embeddings[1] - gallery.embeddings[0]) * scale
-    middle = gallery.embeddings.mean(axis=0)
-    evidence: Array = ((predicted - middle) * scale) @ (line / max(float(np.linalg.norm(line)), 1e-30))
-    return evidence
 
 
 def centred(values: NDArray[np.floating[Any]], folds: Index) -> NDArray[np.floating[Any]]:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import scores
+from calibration import class_scores, scores
 from calibration.confidence import REPEATS
+from calibration.label_null import Null
 from calibration.scores import Array, Index
 from realtime.gallery import Gallery
 
@@ -23,7 +24,7 @@ def summarise(
     gallery: Gallery,
     permutations: int = 1000,
     seed: int = 0,
-    null: Array | None = None,
+    null: Null | None = None,
 ) -> dict[str, Any]:
     """Return the scores of held-out predictions, ready to be written as JSON.
 
@@ -34,21 +35,23 @@ def summarise(
     names
         ``[trials]``: the gallery entry that each trial should point to.
     folds
-        ``[trials]``: predictions are compared within a fold; all zero when one map made them all.
+        ``[trials]``: predictions are compared within a fold; all zero when one map made them all. Trials of a fold
+        are in the order in which they were shown.
     gallery
-        What can be the answer. With two entries the score is the AUC between them, otherwise identification.
+        What can be the answer. Between classes, or two pictures, the score is the AUC, averaged over all pairs of more
+        than two; otherwise identification.
     permutations
         Size of the null; 0 leaves the p-value out.
     seed
         Of permutations, resampling and the choice of repeats.
     null
-        AUCs without any information, from `calibration.label_null` where `predicted` was cross-validated; when left
-        out, labels are shuffled in `predicted`, as is right for a map that was fitted on other trials.
+        AUCs without any information, from `calibration.label_null` where `predicted` was cross-validated. When left
+        out, labels are exchanged in `predicted`, as is right for a map that was fitted on other trials.
     """
     places = {name: place for place, name in enumerate(gallery.names)}
     own = np.array([places[str(name)] for name in names], dtype=np.int64)
     arguments = (predicted, own, folds, gallery, permutations, seed)
-    found: dict[str, Any] = _two_class(*arguments, null) if len(gallery.names) == 2 else _many(*arguments)
+    found: dict[str, Any] = _classes(*arguments, null) if gallery.told_apart else _many(*arguments)
     rounded: dict[str, Any] = scores.rounded(found)
     return rounded
 
@@ -59,39 +62,53 @@ def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
     return name, summary[name]
 
 
-def _two_class(
+def _classes(
     predicted: NDArray[np.floating[Any]],
     own: Index,
     folds: Index,
     gallery: Gallery,
     permutations: int,
     seed: int,
-    null: Array | None,
+    null: Null | None,
 ) -> dict[str, Any]:
-    evidence, positive = scores.class_evidence(predicted, gallery), own == 1
-    observed = scores.auc(evidence, positive, folds)
+    evidence = class_scores.pair_evidence(predicted, gallery)
+    observed = class_scores.auc(evidence, own, folds)
+    size = permutations if null is None else len(null.draws)
+    exchanged = class_scores.null_of_one_map(evidence, own, folds, size, seed) if size else None
     found: dict[str, Any] = {
         "auc": observed,
-        "auc_interval": scores.auc_interval(evidence, positive, folds, seed),
+        "auc_interval": class_scores.interval(evidence, own, folds, seed, _spread_by_fitting(null, exchanged)),
         "auc_by_fold": [
-            scores.auc(evidence[folds == fold], positive[folds == fold], folds[folds == fold])
+            class_scores.auc(evidence[:, folds == fold], own[folds == fold], folds[folds == fold])
             for fold in np.unique(folds)
         ],
         "chance": _CHANCE,
         "classes": list(gallery.names),
-        "n_by_class": [int(np.count_nonzero(own == entry)) for entry in (0, 1)],
+        "n_by_class": [int(np.count_nonzero(own == entry)) for entry in range(len(gallery.names))],
     }
-    if permutations and np.isfinite(observed):
-        if null is None:
-            null = scores.null_of_auc(evidence, positive, folds, permutations, seed)
-        found["auc_p"] = scores.permutation_p(observed, null)
+    if permutations and np.isfinite(observed) and exchanged is not None:
+        where = (observed, exchanged) if null is None else (null.observed, null.draws)
+        found["auc_p"] = scores.permutation_p(*where)
     found["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = scores.averaged(predicted, own, folds, repeats, seed)
-        if min(np.count_nonzero(shown == 0), np.count_nonzero(shown == 1)) < _FEWEST:
+        if min(np.count_nonzero(shown == entry) for entry in range(len(gallery.names))) < _FEWEST:
             break
-        found["by_repeats"][str(repeats)] = scores.auc(scores.class_evidence(mean, gallery), shown == 1, fold)
+        again = class_scores.pair_evidence(mean, gallery)
+        found["by_repeats"][str(repeats)] = class_scores.auc(again, shown, fold)
     return found
+
+
+def _spread_by_fitting(null: Null | None, exchanged: Array | None) -> float:
+    """Return how many times more a cross-validated AUC varies than one of maps that are left as they are.
+
+    Maps of different folds share training trials, and each two trials of different folds count twice, once from either
+    side; resampling their predictions does not see that.
+    """
+    if null is None or exchanged is None:
+        return 1.0
+    fixed = float(np.nanstd(exchanged))
+    return max(1.0, float(np.nanstd(null.draws)) / fixed) if fixed > 0 else 1.0
 
 
 def _many(

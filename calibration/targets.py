@@ -91,7 +91,7 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
         centres = [embed([name for name in pictures.names if labels[name] == label]).mean(axis=0) for label in classes]
         sample = choose_pictures(pictures, min(_SCALE_PICTURES, len(pictures.names)), config.fit.seed)
         mean, std = _scale(embed(sample))
-        return Targets(Gallery(classes, classes, np.stack(centres), mean, std), encoder.space)
+        return Targets(Gallery(classes, classes, np.stack(centres), mean, std, classes=True), encoder.space)
     seen = set(map(str, shown))
     _refuse_unknown(sorted(seen), pictures.names, "picture", "set pictures to the set that was shown")
     wanted = seen | set(open_pictures(config.pictures, "test").names)

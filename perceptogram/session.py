@@ -99,6 +99,7 @@ class Session:
         loaded = config if isinstance(config, Config) else load_config(config)
         self.config = loaded if mqtt is None else with_broker(loaded, mqtt)
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        self.bundle.check_runs()
         self.summary: dict[str, Any] = {}
         self._out = None if out is None else Path(out)
         self._overwrite = overwrite

@@ -52,8 +52,9 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
     if unscored:
         content["unscored"] = unscored
     if bundle.classes:
+        unknown = {"auc": None, "auc_interval": None, "auc_p": None, "classes": list(bundle.gallery.names)}
         scores, null = _score(singles, bundle, seed), _score(shams, bundle, seed)
-        return content | scores | {"baseline_auc": null.get("auc"), "baseline_auc_p": null.get("auc_p")}
+        return content | unknown | scores | {"baseline_auc": null.get("auc"), "baseline_auc_p": null.get("auc_p")}
     together, single = _score(_means(singles), bundle, seed), _score(singles, bundle, seed)
     null = _score(_means(shams), bundle, seed)
     return (

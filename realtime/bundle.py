@@ -96,6 +96,8 @@ class Bundle:
         Cross-validated scores with their chance levels.
     provenance
         Software version, commit, time, recordings.
+    offline
+        Why this bundle can decode no stream; None where it can.
     """
 
     spec: StreamSpec
@@ -115,6 +117,18 @@ class Bundle:
     simulated: bool = False
     low_level: LowLevelMap | None = None
     patterns: Patterns | None = None
+    offline: str | None = None
+
+    def check_runs(self) -> None:
+        """Refuse a bundle that can decode no stream; asked before anything is opened.
+
+        Raises
+        ------
+        BundleError
+            With the reason, as `fit` told it.
+        """
+        if self.offline is not None:
+            raise BundleError(self.offline)
 
     def check_stream(
         self, spec: StreamSpec, filters: dict[str, Any], rate_hz: float, n_times: int, first_s: float
@@ -126,6 +140,7 @@ class Bundle:
         BundleError
             With one line for each difference.
         """
+        self.check_runs()
         lines = self.spec.differences(spec)
         if not same_rate(self.rate_hz, rate_hz):
             lines.append(f"rate after decimation: {self.rate_hz:g} Hz expected, {rate_hz:g} Hz configured")
@@ -201,6 +216,7 @@ class Bundle:
             "confidence": None if self.confidence is None else asdict(self.confidence),
             "low_level": None if low_level is None else {"space": low_level.space},
             "patterns": None if patterns is None else [asdict(attribute) for attribute in patterns.attributes],
+            "offline": self.offline,
             "fit": self.fit,
             "scores": self.scores,
             "provenance": self.provenance,
@@ -241,11 +257,9 @@ def load_bundle(folder: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        If there is none, if it is of another schema version, or if a part is missing or does not fit the others.
+        In one line, if there is none, if it is of another schema version, or if a part is missing, is not finite or
+        does not fit the others.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = Path(folder)
     if not (folder / RECORD_FILE).is_file():
         msg = (
@@ -253,65 +267,55 @@ def load_bundle(folder: str | Path) -> Bundle:
         )
         raise BundleError(msg)
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        if record.get("schema") != SCHEMA:
-            msg = f"bundle {folder} has schema {record.get('schema')}, this version reads {SCHEMA}; fit it again"
-            raise BundleError(msg)
-        names = json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
-        decoder = load_file(folder / MAP_FILE)
-        gallery = load_file(folder / GALLERY_FILE)
-        stream = record["stream"] | {"channels": tuple(record["stream"]["channels"])}
-        bundle = Bundle(
-            spec=StreamSpec(**stream),
-            filters=record["filters"],
-            rate_hz=record["window"]["rate_hz"],
-            first_s=record["window"]["first_s"],
-            weights=decoder["weights"],
-            bias=decoder["bias"],
-            mean_input=decoder["mean_input"],
-            space=EmbeddingSpace(**record["space"]),
-            gallery=Gallery(
-                tuple(names["names"]), tuple(names["labels"]), gallery["embeddings"], gallery["mean"], gallery["std"]
-            ),
-            confidence=None if record["confidence"] is None else ConfidenceModel(**record["confidence"]),
-            classes=record["classes"],
-            fit=record["fit"],
-            scores=record["scores"],
-            provenance=record["provenance"],
-            simulated=record["simulated"],
-            low_level=_load_low_level(folder, record.get("low_level")),
-            patterns=_load_patterns(folder, record.get("patterns")),
-        )
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        msg = f"bundle {folder} is damaged: {type(error).__name__}: {error}; fit it again"
+        return _read(folder)
+    except (OSError, ValueError) as error:
+        msg = f"bundle {folder} is damaged: {' '.join(str(error).split())[:300]}; fit it again"
         raise BundleError(msg) from error
-    times, channels, dims = bundle.weights.shape
-    expected = (record["window"]["n_times"], len(bundle.spec.channels), bundle.space.dims)
-    if (times, channels, dims) != expected:
-        msg = f"bundle {folder} is damaged: weights {bundle.weights.shape}, {expected} expected; fit it again"
+
+
+def _read(folder: Path) -> Bundle:
+    from realtime.bundle_record import Names, Record, Schema, read_arrays, read_json
+
+    schema = read_json(folder / RECORD_FILE, Schema).number
+    if schema != SCHEMA:
+        msg = f"bundle {folder} has schema {schema}, this version reads {SCHEMA}; fit it again"
         raise BundleError(msg)
-    patterns = bundle.patterns
-    if patterns is not None and (patterns.maps.shape[1], len(patterns.mean)) != (channels, dims):
-        msg = f"bundle {folder} is damaged: patterns of {patterns.maps.shape[1]} electrodes, {channels} expected"
-        raise BundleError(f"{msg}; fit it again")
-    return bundle
-
-
-def _load_low_level(folder: Path, told: dict[str, Any] | None) -> LowLevelMap | None:
-    """Return the low-level map of a bundle; one of before there were any has none."""
-    from safetensors.numpy import load_file
-
-    return None if told is None else LowLevelMap(**load_file(folder / LOW_LEVEL_FILE), space=told["space"])
-
-
-def _load_patterns(folder: Path, attributes: list[dict[str, Any]] | None) -> Patterns | None:
-    """Return the patterns of a bundle; one of before there were any has none."""
-    from safetensors.numpy import load_file
-
-    if attributes is None:
-        return None
-    listed = tuple(PatternAttribute(**each | {"levels": tuple(each["levels"])}) for each in attributes)
-    return Patterns(listed, **load_file(folder / PATTERN_FILE))
+    told = read_json(folder / RECORD_FILE, Record)
+    names = read_json(folder / NAMES_FILE, Names)
+    times, channels, dims = told.window.n_times, len(told.stream.channels), told.space.dims
+    decoder = read_arrays(
+        folder / MAP_FILE, {"weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)}
+    )
+    scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
+    gallery = read_arrays(folder / GALLERY_FILE, scale)
+    low_level = patterns = None
+    if told.low_level is not None:
+        layout = (None, 4, None, None)
+        shapes = {"weights": (times, channels, None), "bias": (None,), "components": layout, "mean": layout[1:]}
+        low_level = LowLevelMap(**read_arrays(folder / LOW_LEVEL_FILE, shapes), space=told.low_level.space)
+    if told.patterns is not None:
+        columns = sum(attribute.columns for attribute in told.patterns)
+        shapes = {"mean": (dims,), "scale": (dims,), "readout": (dims, columns), "maps": (columns, channels)}
+        attributes = tuple(PatternAttribute(**attribute.model_dump()) for attribute in told.patterns)
+        patterns = Patterns(attributes, **read_arrays(folder / PATTERN_FILE, shapes))
+    return Bundle(
+        spec=StreamSpec(**told.stream.model_dump()),
+        filters=told.filters,
+        rate_hz=told.window.rate_hz,
+        first_s=told.window.first_s,
+        **decoder,
+        space=EmbeddingSpace(**told.space.model_dump()),
+        gallery=Gallery(names.names, names.labels, **gallery, classes=bool(told.classes)),
+        confidence=None if told.confidence is None else ConfidenceModel(**told.confidence.model_dump()),
+        classes=told.classes,
+        fit=told.fit.model_dump(exclude_unset=True),
+        scores=told.scores,
+        provenance=told.provenance,
+        simulated=told.simulated,
+        low_level=low_level,
+        patterns=patterns,
+        offline=told.offline,
+    )
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -138,6 +138,8 @@ class Gallery:
         float32 ``[pictures, dims]``, un-normalised.
     mean, std
         float32 ``[dims]``: of the pictures that the map was calibrated on.
+    classes
+        Whether each entry is a class of many pictures.
     """
 
     names: tuple[str, ...]
@@ -145,6 +147,7 @@ class Gallery:
     embeddings: NDArray[np.float32]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
+    classes: bool = False
 
     def __post_init__(self) -> None:
         """Refuse tables whose lengths differ."""
@@ -153,6 +156,15 @@ class Gallery:
                 f"{len(self.names)} names, {len(self.labels)} labels and {len(self.embeddings)} embeddings: must agree"
             )
             raise ValueError(msg)
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            msg = f"the gallery has {twice!r} twice: names must differ"
+            raise ValueError(msg)
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the score is how well the entries are told apart, and not which of many pictures was seen."""
+        return self.classes or len(self.names) == 2
 
     def compare(self, embedding: NDArray[np.floating[Any]]) -> Comparison:
         """Return how one embedding ``[dims]`` lies to all pictures."""
@@ -204,4 +216,5 @@ class Gallery:
             self.embeddings[keep],
             self.mean,
             self.std,
+            self.classes,
         )

@@ -42,6 +42,13 @@ class LowLevelMap:
     mean: NDArray[np.float32]
     space: LatentSpace
 
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit each other."""
+        rank = len(self.bias)
+        if self.weights.shape[2] != rank or self.components.shape != (rank, *self.mean.shape):
+            msg = f"weights {self.weights.shape}, components {self.components.shape} and mean {self.mean.shape} differ"
+            raise ValueError(msg)
+
     @property
     def rank(self) -> int:
         """Number of coordinates."""

@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
         from configs.schema import load_config
         from realtime.bundle import load_bundle
 
-        scores = score(load_bundle(bundle), recordings, load_config(config))
+        calibration = load_bundle(bundle)
+        calibration.check_runs()
+        scores = score(calibration, recordings, load_config(config))
         if json_file is not None:
             write_json(json_file, scores)
         print_notices(scores["notices"])

@@ -45,24 +45,26 @@ def register(app: typer.Typer) -> None:
                     raise InputError(msg)
                 from calibration.ready_made import fit_ready_made
 
-                bundle = fit_ready_made(epochs, embeddings, settings, progress=tell)
-                bundle.save(out)
+                result = fit_ready_made(epochs, embeddings, settings, progress=tell)
             else:
                 if not recordings or config is None:
                     msg = "give recordings and --config, or --epochs and --embeddings"
                     raise InputError(msg)
                 result = fit_recordings(recordings, settings, progress=tell)
-                bundle = result.bundle
-                bundle.save(out)
-                if report:
-                    from calibration.report import write_report
-                    from stimuli.pictures import open_pictures
+            bundle = result.bundle
+            bundle.save(out)
+            if report:
+                from calibration.report import write_report
+                from stimuli.pictures import open_pictures
 
-                    images = None if bundle.classes else open_pictures(settings.pictures).image
-                    write_report(result, out / "report.html", settings, images=images, progress=tell)
+                nameless = bundle.classes or bundle.offline is not None
+                images = None if nameless else open_pictures(settings.pictures).image
+                write_report(result, out / "report.html", settings, images=images, progress=tell)
         print_notices(bundle.scores.get("notices", ()))
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
-        console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report and not epochs else ""))
+        console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report else ""))
+        if bundle.offline is not None:
+            console.print(bundle.offline)
 
 
 def teller(progress: Progress) -> Tell:

@@ -37,12 +37,13 @@ def register(app: typer.Typer) -> None:
         from configs.schema import load_config
         from realtime.bundle import load_bundle
 
-        settings = load_config(config)
+        settings, calibration = load_config(config), load_bundle(bundle)
+        calibration.check_runs()
         settings = settings.model_copy(update={"fit": settings.fit.model_copy(update={"permutations": permutations})})
         folder = bundle / "maps" if out is None else out
         with progress_bar() as progress:
             tell = teller(progress)
-            mapped = map_recordings(load_bundle(bundle), recordings, settings, columns, tell)
+            mapped = map_recordings(calibration, recordings, settings, columns, tell)
             found, numbers = mapped.maps, mapped.numbers()
             if figures:
                 write_maps_page(found, numbers, folder, tell)

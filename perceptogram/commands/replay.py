@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
         factor = _speed(speed, lsl)
         calibration = load_bundle(bundle) if bundle is not None else None
         if calibration is not None:
+            calibration.check_runs()
             # What was fitted is what runs: the labels' meaning is the bundle's.
             markers = settings.markers.model_copy(update={"classes": calibration.classes})
             settings = settings.model_copy(update={"markers": markers})
@@ -233,13 +234,13 @@ def summary_rows(summary: dict[str, Any]) -> dict[str, str]:
             "epochs refused": str(summary["refused"]),
             "samples lost": f"{summary['lost_samples']} in {len(summary['holes'])} holes",
         }
-    rows = {"trials decoded": str(summary["n_trials"]), "refused": str(summary["refused"])}
-    if "classes" in summary:
-        first, second = summary["classes"]
-        rows[f"{second} against {first}, single trials"] = (
-            f"AUC {number(summary.get('auc'))} (chance 0.50, p {number(summary.get('auc_p'), 4)})"
-        )
-        rows["the same before the picture"] = f"AUC {number(summary.get('baseline_auc'))}"
+    reasons = "".join(f"; {count} {reason}" for reason, count in summary["refused_reasons"].items())
+    rows = {"trials decoded": str(summary["n_trials"]), "refused": f"{summary['refused']}{reasons}"}
+    if "auc" in summary:
+        first, second, *more = summary["classes"]
+        what = f"{len(more) + 2} classes, mean of all pairs" if more else f"{second} against {first}"
+        rows[f"{what}, single trials"] = f"AUC {number(summary['auc'])} (chance 0.50, p {number(summary['auc_p'], 4)})"
+        rows["the same before the picture"] = f"AUC {number(summary['baseline_auc'])}"
     elif "two_way" in summary:
         rows["two-way identification"] = f"{number(summary['two_way'])} (chance 0.50)"
     else:

@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
         check(out, "run", overwrite=overwrite)
         settings, calibration = load_config(config), load_bundle(bundle)
+        calibration.check_runs()
         if mqtt is not None:
             settings = with_broker(settings, mqtt)
         claim(out, "run", (*FILES, RECORDINGS), overwrite=overwrite)

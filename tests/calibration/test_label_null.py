@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
+from calibration.class_scores import auc, null_of_one_map, relabellings, shares
 from calibration.label_null import held_out_evidence, null_of_cross_validation, predict_each
 from calibration.mapping import Examples, Layout, cross_validate
-from calibration.readout import shuffles
 from calibration.ridge import fit_ridge
-from calibration.scores import auc, null_of_auc, permutation_p
+from calibration.scores import permutation_p
 from configs.schema import FitSettings
+from realtime.gallery import Gallery
+
+SCALE = np.ones(1, np.float32)
+NUMBERS = Gallery(("0", "1"), ("0", "1"), np.array([[0.0], [1.0]], np.float32), SCALE, SCALE, classes=True)
 
 
 def no_signal(seed, n=60, recordings=3, times=6, channels=3):
@@ -25,17 +29,17 @@ def no_signal(seed, n=60, recordings=3, times=6, channels=3):
 def test_it_equals_fitting_every_map_anew(recordings, average):
     examples, positive, layout = no_signal(5, recordings=recordings)
     settings = FitSettings(permutations=7, average_repeats=average)
-    null = null_of_cross_validation(examples, positive, layout, settings)
+    null = null_of_cross_validation(examples, positive.astype(int), NUMBERS, layout, settings)
     anew = []
-    for order in shuffles(examples.split_groups(settings.folds), 7, settings.seed):
-        labels = positive[order]
+    labellings = relabellings(positive.astype(int), examples.split_groups(settings.folds), 7, settings.seed)
+    for labels in [positive, *labellings]:
         shuffled = Examples(
-            examples.samples, labels[:, None].astype(np.float64), examples.groups, labels, examples.teaches
+            examples.samples, labels[:, None].astype(np.float64), examples.groups, labels * 1, examples.teaches
         )
         held_out = cross_validate(shuffled, layout, settings)
-        anew.append(auc(held_out.predicted[:, 0], labels, held_out.folds))
+        anew.append(auc(held_out.predicted.T, labels * 1, held_out.folds))
     # predictions are single precision there: a pair that is nearly tied may fall to either side
-    np.testing.assert_allclose(null, anew, atol=4e-3)
+    np.testing.assert_allclose([null.observed, *null.draws], anew, atol=4e-3)
 
 
 @pytest.mark.parametrize("shape", [(40, 9), (24, 50)])
@@ -53,7 +57,9 @@ def test_each_column_is_predicted_by_the_map_that_it_would_have_alone(shape):
 
 def test_evidence_has_a_row_for_each_labelling():
     examples, positive, layout = no_signal(2)
-    evidence = held_out_evidence(examples, np.stack([positive, ~positive]), layout, FitSettings())
+    labels = np.stack([positive, ~positive]).astype(int)
+    evidence = held_out_evidence(examples, labels, shares(NUMBERS), layout, FitSettings())
+    assert evidence.shape == (2, 1, 60)
     np.testing.assert_allclose(evidence[0], 1 - evidence[1], atol=1e-8)
 
 
@@ -66,9 +72,11 @@ def test_without_signal_p_is_as_often_small_as_it_says():
     for seed in range(250):
         examples, positive, layout = no_signal(seed, n=40, recordings=2)
         held_out = cross_validate(examples, layout, settings)
-        observed = auc(held_out.predicted[:, 0], positive, held_out.folds)
-        before.append(permutation_p(observed, null_of_cross_validation(examples, positive, layout, settings)))
-        behind.append(permutation_p(observed, null_of_auc(held_out.predicted[:, 0], positive, held_out.folds, 99, 0)))
+        own, evidence = positive.astype(int), held_out.predicted.T
+        null = null_of_cross_validation(examples, own, NUMBERS, layout, settings)
+        before.append(permutation_p(null.observed, null.draws))
+        one_map = null_of_one_map(evidence, own, held_out.folds, 99, 0)
+        behind.append(permutation_p(auc(evidence, own, held_out.folds), one_map))
     assert kstest(before, "uniform").pvalue > 0.01
     assert np.mean(np.array(behind) <= 0.05) > np.mean(np.array(before) <= 0.05)
     assert np.mean(np.array(before) <= 0.05) < 0.09

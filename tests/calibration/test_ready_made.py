@@ -7,7 +7,7 @@ import pytest
 from calibration_examples import CHANNELS, RATE_HZ, make_trials
 
 from calibration.fit import fit_trials
-from calibration.ready_made import fit_ready_made, read_embeddings, read_epochs
+from calibration.ready_made import fit_ready_made, read_embeddings, read_epochs, read_table
 from calibration.trials import FitError
 from configs.schema import Config, FitSettings, WindowSettings
 from realtime.bundle import load_bundle
@@ -85,7 +85,7 @@ def test_epochs_from_files_give_the_map_of_the_same_trials(made, tmp_path, kind)
         file = write_npz(tmp_path / kind, trials)
     else:
         file = write_fif(tmp_path / kind, trials, metadata=kind.startswith("made"))
-    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets, named=False), CONFIG)
+    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets, named=False), CONFIG).bundle
     inside = trials.times_s >= -1e-9
     cut = type(trials)(**{**vars(trials), "samples": trials.samples[:, inside], "times_s": trials.times_s[inside]})
     expected = fit_trials(cut, targets, CONFIG).bundle
@@ -167,3 +167,70 @@ def test_a_picture_without_embedding_is_named(made, tmp_path):
     )
     with pytest.raises(FitError, match=targets.gallery.names[0]):
         fit_trials(ready.trials, read_embeddings(tmp_path / "e.npz", ready), CONFIG)
+
+
+def test_numbers_that_sort_differently_as_text_need_names(made, tmp_path):
+    """Laid beside 1, 10, 11, ..., 2 the rows of 1, 2, 3, ... would be other pictures' targets."""
+    trials, targets = made
+    numbers = {name: str(number + 1) for number, name in enumerate(np.unique(trials.names))}
+    named = type(trials)(**{**vars(trials), "names": np.array([numbers[name] for name in trials.names])})
+    ready = read_epochs(write_npz(tmp_path / "epochs.npz", named))
+    table = targets.of(np.unique(trials.names))
+    np.save(tmp_path / "table.npy", table)
+    with pytest.raises(FitError, match=r"order is 1, 10, 11, 12, \.\.\. as text and 1, 2, 3, 4, \.\.\. as numbers"):
+        read_embeddings(tmp_path / "table.npy", ready)
+    np.savez(tmp_path / "table.npz", embeddings=table, pictures=list(numbers.values()))
+    found = read_embeddings(tmp_path / "table.npz", ready)
+    np.testing.assert_array_equal(found.of(named.names), targets.of(trials.names))
+    padded = type(trials)(**{**vars(trials), "names": np.array([numbers[name].zfill(3) for name in trials.names])})
+    ready = read_epochs(write_npz(tmp_path / "epochs.npz", padded))
+    np.testing.assert_array_equal(
+        read_embeddings(tmp_path / "table.npy", ready).of(padded.names), targets.of(trials.names)
+    )
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float64"])
+def test_floats_of_other_widths_are_read(made, tmp_path, suffix, kind):
+    import torch
+    from safetensors.torch import save_file as save_tensors
+
+    table = torch.from_numpy(made[1].gallery.embeddings).to(getattr(torch, kind))
+    file = tmp_path / f"table.{suffix}"
+    if suffix == "pt":
+        torch.save(table.requires_grad_(), file)
+    else:
+        save_tensors({"embeddings": table}, file)
+    found, _ = read_table(file)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, table.detach().float().numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rate": np.float64(0)}, "rate 0 Hz"),
+        ({"rate": np.float64("nan")}, "rate nan Hz"),
+        ({"rate": np.array([50.0, 50.0])}, "cannot read"),
+        ({"samples": np.full((120, 30, 4), "x")}, "samples are of type <U1"),
+        ({"pictures": np.array([b"\xff"] * 120)}, "utf-8' codec"),
+    ],
+)
+def test_odd_archives_are_refused_in_one_line(made, tmp_path, change, message):
+    with pytest.raises(FitError, match=message) as refused:
+        read_epochs(write_npz(tmp_path / "epochs.npz", made[0], **change))
+    assert "\n" not in str(refused.value)
+
+
+def test_odd_tables_are_refused_in_one_line(made, tmp_path):
+    ready = read_epochs(write_npz(tmp_path / "epochs.npz", made[0]))
+    name, table = made[0].names[0], np.zeros((2, 3), np.float32)
+    np.savez(tmp_path / "twice.npz", embeddings=table, pictures=[name, name])
+    with pytest.raises(FitError, match="has two rows for"):
+        read_embeddings(tmp_path / "twice.npz", ready)
+    np.save(tmp_path / "text.npy", np.full((2, 3), "x"))
+    with pytest.raises(FitError, match="embeddings of type <U1 must be finite numbers"):
+        read_table(tmp_path / "text.npy")
+    (tmp_path / "short.npz").write_bytes(b"PK\x03\x04short")
+    with pytest.raises(FitError, match="cannot read embeddings"):
+        read_table(tmp_path / "short.npz")

@@ -3,7 +3,6 @@ import pytest
 from calibration_examples import make_gallery
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from calibration import scores
 from calibration.summary import summarise
@@ -36,25 +35,6 @@ def test_perfect_predictions_and_ties():
     assert perfect.rank.tolist() == [0] * 30
     constant = scores.retrieve(np.tile(gallery.mean, (30, 1)), own, folds, gallery)
     np.testing.assert_allclose(constant.two_way, 0.5)
-
-
-@given(st.integers(0, 10_000), st.integers(4, 60), st.booleans())
-@settings(max_examples=80, deadline=None)
-def test_auc_is_that_of_scikit_learn(seed, n, tied):
-    rng = np.random.default_rng(seed)
-    positive = np.r_[True, False, rng.random(n - 2) < 0.4]
-    evidence = rng.standard_normal(n) + positive
-    evidence = np.round(evidence) if tied else evidence
-    one = np.zeros(n, np.int64)
-    assert scores.auc(evidence, positive, one) == pytest.approx(roc_auc_score(positive, evidence))
-    # Folds with offsets of their own are not compared with one another.
-    twice = scores.auc(np.r_[evidence, evidence + 100], np.r_[positive, positive], np.r_[one, one + 1])
-    assert twice == pytest.approx(roc_auc_score(positive, evidence))
-
-
-def test_a_fold_with_one_class_gives_no_pairs():
-    assert np.isnan(scores.auc(np.arange(4.0), np.ones(4, bool), np.zeros(4, np.int64)))
-    assert np.isnan(scores.auc_interval(np.arange(4.0), np.ones(4, bool), np.zeros(4, np.int64), 0)[0])
 
 
 def test_p_values_are_uniform_without_signal():

@@ -141,7 +141,7 @@ def test_patterns_come_back_and_must_fit(bundle, tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(getattr(found, name), array)
     replace(bundle, patterns=replace(patterns, maps=np.zeros((2, 5), np.float32))).save(tmp_path / "b")
-    with pytest.raises(BundleError, match="patterns of 5 electrodes, 3 expected"):
+    with pytest.raises(BundleError, match="maps is F32 2×5, F32 2×3 expected"):
         load_bundle(tmp_path / "b")
     bundle.save(tmp_path / "b")
     assert load_bundle(tmp_path / "b").patterns is None
