@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
-.PHONY: demo test lint wheel-test guard bench clean
+.PHONY: demo test lint pictures wheel-test guard bench clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,6 +28,9 @@ lint: $(VENV)/.installed
 
 wheel-test:
 	PYTHON=$(PYTHON) .ci/wheel
+
+pictures: $(VENV)/.installed
+	$(BIN)/python docs/images/saving.py
 
 guard: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.guard

@@ -1,8 +1,8 @@
 """Take the pictures of the display that the documentation shows, from a live session with a simulated participant.
 
-python docs/images/take_screens.py --config demo --bundle out/demo/bundle
+python docs/images/take_screens.py --bundle out/demo/bundle
 
-Needs Xvfb and ImageMagick; the participant is the demo's.
+Needs Xvfb; the participant is the demo's.
 """
 
 from __future__ import annotations
@@ -13,31 +13,45 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from saving import save_picture
 
 import perceptogram
 from realtime import lsl_config
 from realtime.evidence import Percept
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
+from stimuli.window import TITLE
 
 HERE = Path(__file__).parent
 SCREEN = ":97"
 SIZE = (1280, 720)
+WARM_UP = 30
+"""Pictures shown before the first one is taken, so that the scores so far are of more than a handful."""
+FRAME_BUFFER = Path(tempfile.mkdtemp())
 
 
 def take(name: str) -> None:
-    """Save what is on the virtual screen."""
-    subprocess.run(["import", "-display", SCREEN, "-window", "root", "-strip", str(HERE / f"{name}.png")], check=True)
+    """Save what is on the virtual screen, whose frame buffer is a file in the format of xwd."""
+    dump = np.fromfile(FRAME_BUFFER / "Xvfb_screen0", np.uint8)
+    header = dump[:100].view(">u4")
+    start, row = int(header[0] + 12 * header[19]), int(header[12])
+    rows = dump[start : start + row * (SIZE[1] + TITLE)].reshape(-1, row)[TITLE:]
+    pixels = rows[:, : 4 * SIZE[0]].reshape(SIZE[1], SIZE[0], 4)[..., 2::-1]
+    save_picture(Image.fromarray(pixels.copy()), HERE / f"{name}.png")
 
 
 async def main() -> None:
     """Run the session and take each picture when its moment has come."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="demo")
     parser.add_argument("--bundle", required=True)
+    parser.add_argument("--seed", type=int, default=0, help="of the demo that left the bundle")
     a = parser.parse_args()
-    config = perceptogram.load_config(a.config)
+    config = perceptogram.load_config("demo")
     config = config.model_copy(
         update={
             "evidence": config.evidence.model_copy(update={"abstain_below": 0.5}),
@@ -46,10 +60,14 @@ async def main() -> None:
         }
     )
     pictures = perceptogram.choose_pictures(perceptogram.open_pictures(config.pictures, "test"), 20, seed=1)
-    lsl_config.use(lsl_config.loopback(), Path("/tmp/take_screens_lsl.cfg"))
+    lsl_config.use(lsl_config.loopback(), FRAME_BUFFER / "lsl_api.cfg")
     os.environ["DISPLAY"] = SCREEN
-    stream = SimulatedStream(SimulationSettings(), config.pictures, config.markers, name=config.stream.name or "")
-    with subprocess.Popen(["Xvfb", SCREEN, "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24"], stderr=subprocess.DEVNULL) as x:
+    stream = SimulatedStream(
+        SimulationSettings(seed=a.seed), config.pictures, config.markers, name=config.stream.name or ""
+    )
+    # Higher than the window, which leaves room for a title bar.
+    server = ["Xvfb", SCREEN, "-screen", "0", f"{SIZE[0]}x{SIZE[1] + 2 * TITLE}x24", "-fbdir", str(FRAME_BUFFER)]
+    with subprocess.Popen(server, stderr=subprocess.DEVNULL) as x:
         participant = start_simulated(stream)
         try:
             session = perceptogram.Session(
@@ -76,6 +94,8 @@ async def sure(session: perceptogram.Session, pictures: list[str]) -> Percept:
 
 async def moments(session: perceptogram.Session, pictures: list[str], participant: int) -> None:
     """Take the pictures in turn."""
+    for number in range(WARM_UP):
+        await session.show(pictures[number % len(pictures)])
     for number, picture in enumerate(pictures):
         percept = await session.show(picture)
         if number > 2 and percept is not None and (percept.confidence or 0) < 0.4:
@@ -93,16 +113,17 @@ async def moments(session: perceptogram.Session, pictures: list[str], participan
             break
     await asyncio.sleep(1.0)
     take("screen_final")
-    renderer = next(child for child in multiprocessing.active_children() if child.name == "renderer")
-    os.kill(renderer.pid or 0, signal.SIGKILL)
-    await asyncio.sleep(0.7)
-    take("screen_dead_renderer")
-    while any(child.name == "renderer" and child.pid == renderer.pid for child in multiprocessing.active_children()):
-        await asyncio.sleep(0.1)
     os.kill(participant, signal.SIGSTOP)
     await asyncio.sleep(3.0)
     take("screen_stalled_amplifier")
     os.kill(participant, signal.SIGCONT)
+    await asyncio.sleep(5.0)
+    await session.show(percept.picture or "")
+    await asyncio.sleep(2.0)
+    renderer = next(child for child in multiprocessing.active_children() if child.name == "renderer")
+    os.kill(renderer.pid or 0, signal.SIGKILL)
+    await asyncio.sleep(0.7)
+    take("screen_dead_renderer")
 
 
 if __name__ == "__main__":

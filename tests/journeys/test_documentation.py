@@ -185,6 +185,7 @@ def headband(tmp_path_factory):
     folder = tmp_path_factory.mktemp("headband")
     for number in (1, 2, 3, 4):
         documented.write_headband(folder / f"run{number}.csv", seed=number)
+    run(HEADBAND[0], folder=folder)
     return folder
 
 
@@ -198,6 +199,7 @@ def lab(tmp_path_factory):
     documented.write_recording(folder / "demo" / "recording.xdf", 1, "SimulatedEEG", "PerceptogramMarkers")
     documented.write_pictures(folder)
     documented.write_things_eeg2(folder)
+    run(LAB[0], folder=folder)
     return folder
 
 
@@ -224,16 +226,12 @@ def on_air(lab):
 
 
 def test_a_laboratorys_commands(rehearsal, lab):
-    first, *others = LAB
-    run(first, folder=lab)
-    run(*others, folder=lab)
+    run(*LAB[1:], folder=lab)
     assert (lab / "bids" / "sub-01" / "eeg").is_dir()
 
 
 def test_a_headbands_commands(headband):
-    first, *others = HEADBAND
-    run(first, folder=headband)
-    run(*others, folder=headband)
+    run(*HEADBAND[1:], folder=headband)
     assert (headband / "maps.json").exists()
 
 
