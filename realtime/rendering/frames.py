@@ -13,6 +13,7 @@ from configs.schema import MAX_STEPS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from configs.schema import RenderSettings
     from realtime.bundle import EmbeddingSpace
 
 
@@ -170,10 +171,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Ready:
-    """The renderer process has prepared its generator."""
+    """The renderer process has prepared its generator, with `settings` that may ask for less than it was given."""
 
     space: EmbeddingSpace
     prepare_s: float
+    settings: RenderSettings
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,20 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """The renderer process still prepares: it has computed, read or written since the last time."""
+
+
+@dataclass(frozen=True)
 class Failed:
-    """The generator raised: while preparing (`request` 0) or while painting."""
+    """The generator raised: while preparing (`request` 0) or while painting.
+
+    `fatal` where the process can paint no more and ends; the request then waits for the next process.
+    """
 
     request: int
     text: str
+    fatal: bool = False
 
 
-Report = Ready | Beat | Failed | Frame
+Report = Ready | Beat | Progress | Failed | Told | Frame

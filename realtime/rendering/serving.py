@@ -93,7 +93,7 @@ class RemoteWorker:
                     if self._renderer.state.kind == "dead":
                         raise GeneratorError(self._renderer.state.text)
                     if self._contract is None and self._renderer.space is not None:
-                        self._meet(Contract.of(self._renderer.space, self._settings))
+                        self._meet(Contract.of(self._renderer.space, self._renderer.settings))
                     self._listen()
                     self._paint()
                     self._beat()

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 
 from realtime.mailbox import Mailbox
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.frames import Beat, Failed, Frame, Origin, Ready, RenderRequest, RenderState, Report
+from realtime.rendering.frames import (
+    Beat,
+    Failed,
+    Frame,
+    Origin,
+    Progress,
+    Ready,
+    RenderRequest,
+    RenderState,
+    Report,
+    Told,
+)
 from realtime.rendering.generator import Generator, GeneratorError, make_generator
 from realtime.rendering.painting import paint_requests
 
@@ -33,6 +44,10 @@ SILENT_S = 1.0
 """Silence after which the state says so."""
 HUNG_S = 60.0
 """Silence of a working renderer after which it is restarted."""
+IDLE_S = 120.0
+"""How long a renderer that starts may neither compute, read nor write before it is started anew."""
+QUIET_S = 5.0
+"""The same before the state says so."""
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_OF_A_REQUEST = 2
 _LOOK_S = 0.1
@@ -72,7 +87,7 @@ class RenderWorker(FrameQueue):
         self._space: EmbeddingSpace | None = None
         self._kind = "loading"
         self._text = "not started"
-        self._since = self._heard = time.monotonic()
+        self._since = self._heard = self._progressed = time.monotonic()
         self._paused = False
         self._submitted = self._served = 0
         self._restarts = 0
@@ -103,19 +118,23 @@ class RenderWorker(FrameQueue):
         self._submitted = self._requests.put(request)
         return self._submitted
 
-    def wait_ready(self, timeout_s: float) -> EmbeddingSpace:
+    def wait_ready(self, patience_s: float) -> EmbeddingSpace:
         """Wait until the generator is prepared and return the space of its embeddings.
+
+        However long it takes, as a cold compilation or a download of gigabytes does: patience ends only with a renderer
+        that neither computed, read nor wrote for `patience_s`.
 
         Raises
         ------
         GeneratorError
-            If it could not be prepared, or not in time.
+            If it could not be prepared, or does nothing.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._kind != "loading", timeout_s)
+            while self._kind == "loading" and (left_s := patience_s - self._idle_s) > 0:
+                self._changed.wait(left_s)
             if self._kind == "ready" and self._space is not None:
                 return self._space
-            why = self._text if self._kind == "dead" else f"not ready after {timeout_s:g} s ({self._text})"
+            why = self._text if self._kind == "dead" else f"it has done nothing for {patience_s:g} s ({self._text})"
         msg = f"the renderer cannot paint: {why}"
         raise GeneratorError(msg)
 
@@ -123,6 +142,11 @@ class RenderWorker(FrameQueue):
     def space(self) -> EmbeddingSpace | None:
         """Which embeddings the generator wants; None until it is prepared."""
         return self._space
+
+    @property
+    def settings(self) -> RenderSettings:
+        """What is painted with: less than was asked for where the memory was too small."""
+        return self._settings
 
     @property
     def restarts(self) -> int:
@@ -145,7 +169,8 @@ class RenderWorker(FrameQueue):
         kind, text, age = self._kind, self._text, self.heartbeat_age_s
         if kind == "loading":
             usual = "" if self._prepare_s is None else f" of about {self._prepare_s:.0f}"
-            return RenderState("loading", f"{text} ({time.monotonic() - self._since:.0f}{usual} s)")
+            idle = f", nothing done for {self._idle_s:.0f} s" if self._idle_s > QUIET_S else ""
+            return RenderState("loading", f"{text} ({time.monotonic() - self._since:.0f}{usual} s{idle})")
         if kind == "dead":
             return RenderState("dead", text)
         silent = f"no sign of life for {age:.1f} s" if age > SILENT_S else ""
@@ -182,6 +207,11 @@ class RenderWorker(FrameQueue):
     ) -> None:
         self.stop()
 
+    @property
+    def _idle_s(self) -> float:
+        """Seconds since a renderer that starts did anything."""
+        return time.monotonic() - self._progressed
+
     def _signal(self, number: signal.Signals) -> None:
         if self.pid is not None:
             os.kill(self.pid, number)
@@ -204,6 +234,7 @@ class RenderWorker(FrameQueue):
             if failed_starts == MAX_FAILED_STARTS:
                 logger.error("the renderer failed to start %d times: %s", failed_starts, why)
                 self._become("dead", f"cannot start: {why}")
+                self._tell(Told("lost", f"cannot start: {why}; nothing is painted any more"))
                 return
             if prepared and self._served < self._submitted:
                 deaths = deaths + 1 if suspect == self._submitted else 1
@@ -211,8 +242,12 @@ class RenderWorker(FrameQueue):
                 if deaths == MAX_DEATHS_OF_A_REQUEST:
                     logger.error("request %d killed the renderer %d times and is given up", suspect, deaths)
                     self._served = suspect
+                    self._tell(
+                        Told("failed", f"a picture is given up: over it the renderer died {deaths} times", suspect)
+                    )
             self._restarts += 1
             logger.warning("the renderer died (%s); starting it again", why)
+            self._tell(Told("lost", f"died ({why}); starting it again"))
             self._become("loading", f"died ({why}), loading again")
             self._stopping.wait(max(0, failed_starts - 1))
 
@@ -227,7 +262,7 @@ class RenderWorker(FrameQueue):
         )
         process.start()
         theirs.close()  # so that the pipe ends when the process does
-        self._heard = time.monotonic()
+        self._heard = self._progressed = time.monotonic()
         self._process, self._paused = process, False
         try:
             prepared, fault = self._listen(process, reports)
@@ -251,27 +286,40 @@ class RenderWorker(FrameQueue):
                 self._heard = time.monotonic()
                 if isinstance(report, Ready):
                     prepared = True
-                elif isinstance(report, Failed) and not prepared:
+                elif isinstance(report, Failed) and (report.fatal or not prepared):
                     fault = report.text
                 self._take(report)
             elif ready:
                 return prepared, fault
             elif prepared and not self._paused and self.heartbeat_age_s > HUNG_S:
                 return prepared, f"no sign of life for {self.heartbeat_age_s:.0f} s"
+            elif not prepared and not self._paused and self._idle_s > IDLE_S:
+                return prepared, f"it has done nothing for {self._idle_s:.0f} s"
         return prepared, fault
 
     def _take(self, report: Report) -> None:
         match report:
             case Beat():
                 return
-            case Ready(space, prepare_s):
-                self._space, self._prepare_s = space, prepare_s
-                self._become("ready", f"{self._settings.generator} generator ready (loaded in {prepare_s:.1f} s)")
-            case Failed(request, text):
+            case Progress():
+                self._progressed = time.monotonic()
+            case Ready(space, prepare_s, settings):
+                again = self._prepare_s is not None
+                self._space, self._prepare_s, self._settings = space, prepare_s, settings
+                self._become("ready", f"{settings.generator} generator ready (loaded in {prepare_s:.1f} s)")
+                if again:
+                    self._tell(Told("restarted", "paints again"))
+            case Told():
+                logger.warning("the renderer %s", report.text)
+                self._progressed = time.monotonic()
+                self._tell(report)
+            case Failed(request, text, fatal):
                 logger.error("rendering failed: %s", text)
-                self._served = max(self._served, request)
-                if request:
+                if not fatal:
+                    self._served = max(self._served, request)
+                if request and not fatal:
                     self._text = f"failed: {text}"
+                    self._tell(Told("failed", text, request))
             case Frame() as frame:
                 text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
                 self._text = text if frame.origin == Origin() else f"{text}, {frame.origin}"
