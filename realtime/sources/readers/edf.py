@@ -152,9 +152,11 @@ class _Edf:
     def _stored(self, signal: Signal, start: int, stop: int) -> NDArray[np.int32]:
         """Return samples ``[start, stop)`` of a signal as stored."""
         first, last = start // signal.samples, -(-stop // signal.samples)
-        width = self._header.width
-        ends = slice(signal.offset, signal.offset + width * signal.samples)
-        content = np.ascontiguousarray(self._bytes[first:last, ends])
+        width, skipped, n = self._header.width, start - first * signal.samples, signal.samples
+        if last - first == 1:  # of a long record, no more than is asked for
+            skipped, n = 0, stop - start
+        at = signal.offset + width * (start - first * signal.samples - skipped)
+        content = np.ascontiguousarray(self._bytes[first:last, at : at + width * n])
         stored: NDArray[Any]
         if width == 2:
             stored = content.view("<i2").ravel().astype(np.int32)
@@ -162,7 +164,7 @@ class _Edf:
             wide = np.zeros((content.size // 3, 4), np.uint8)
             wide[:, 1:] = content.reshape(-1, 3)
             stored = wide.view("<i4").ravel() >> 8
-        return stored[start - first * signal.samples : stop - first * signal.samples]
+        return stored[skipped : skipped + stop - start]
 
     def _physical(self, signal: Signal, start: int, stop: int) -> NDArray[np.float64]:
         """Return samples ``[start, stop)`` of a signal in its unit."""

@@ -18,7 +18,7 @@ from realtime.sources.readers.loaded import Loaded
 from realtime.sources.readers.marks import as_marker, left_out, merged, names, unknown_pauses
 from realtime.sources.readers.matlab import check_matlab
 from realtime.sources.readers.mne_messages import as_notices, why
-from realtime.sources.readers.pauses import Note, TimeAxis, find_pauses
+from realtime.sources.readers.pauses import BOUNDARIES, Note, TimeAxis, find_pauses
 from realtime.sources.readers.triggers import read_triggers
 from stimuli.markers import read_marker
 
@@ -32,6 +32,8 @@ VOLTAGES = {"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"}
 CODE_BITS = 0xFFFF
 COMPOSITE = ("STI101", "STI 014")
 """Trigger channels that hold what others hold bit by bit."""
+NUMERIC_BOUNDARY = ("-99", "-99.0")
+"""EEGLAB's boundary where the types of all events are numbers."""
 VOLTS = 107
 """FIF's number for the unit."""
 SPARSEST = 16
@@ -48,8 +50,9 @@ def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
     """
     import mne
 
+    suffix = path.suffix.lower()
     try:
-        if path.suffix.lower() == ".set":
+        if suffix == ".set":
             check_matlab(path)
         with _listening() as told:
             raw = mne.io.read_raw(path, preload=False, verbose="warning")
@@ -57,9 +60,8 @@ def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
             raw.get_data(start=raw.n_times - 1, verbose="error")  # a file that was cut short has no last sample
             types = raw.get_channel_types()
             channels, per_volt = _channels(raw, types, path)
-            notes = _notes(raw)
+            notes = _notes(raw, numeric=suffix == ".set")
             rate_hz = float(raw.info["sfreq"])
-            suffix = path.suffix.lower()
             segments = new_segments(path, rate_hz) if suffix == ".vhdr" else []
             pauses = find_pauses(notes, segments, rate_hz, boundaries_last=suffix == ".set")
             axis = TimeAxis.of(raw.n_times, rate_hz, pauses)
@@ -140,10 +142,11 @@ def _channels(raw: Any, types: Sequence[str], path: Path) -> tuple[list[Channel]
     return channels, per_volt
 
 
-def _notes(raw: Any) -> list[Note]:
-    """Return the annotations, in seconds from the first sample on."""
+def _notes(raw: Any, *, numeric: bool) -> list[Note]:
+    """Return the annotations, in seconds from the first sample on; `numeric` where EEGLAB's number is a boundary."""
     found = zip(raw.annotations.description, raw.annotations.onset, raw.annotations.duration, strict=True)
-    return [Note(str(text), float(onset - raw.first_time), float(duration)) for text, onset, duration in found]
+    named = ((BOUNDARIES[0] if numeric and text in NUMERIC_BOUNDARY else str(text), *span) for text, *span in found)
+    return [Note(text, float(onset - raw.first_time), float(duration)) for text, onset, duration in named]
 
 
 def _triggers(raw: Any, types: Sequence[str], axis: TimeAxis) -> list[Marker]:

@@ -58,9 +58,9 @@ def fif(folder, marks, zeros=0):
     return folder / "gap_raw.fif"
 
 
-def eeglab(folder, duration):
-    events = [{"type": label, "latency": onset * 250 + 1, "duration": 1.0} for onset, label in EVENTS]
-    boundary = {"type": "boundary", "latency": 5000.5}
+def eeglab(folder, duration, kind=str):
+    events = [{"type": kind(label), "latency": onset * 250 + 1, "duration": 1.0} for onset, label in EVENTS]
+    boundary = {"type": "boundary" if kind is str else -99.0, "latency": 5000.5}
     events.insert(3, boundary if duration is None else boundary | {"duration": duration})
     return write_eeglab(folder / "gap.set", np.stack([10 * TRUE_S, 10 * TRUE_S]), events)
 
@@ -80,6 +80,7 @@ NOON, LATER = ",20260101120000000000", ",20260101120030000000"
         (lambda folder: fif(folder, [("BAD boundary", 0.0), ("EDGE boundary", 0.0)]), 0),
         (lambda folder: fif(folder, [("BAD_ACQ_SKIP", 10.0)], zeros=2500), 2500),
         (lambda folder: eeglab(folder, 2500.0), 2500),
+        (lambda folder: eeglab(folder, 2500.0, float), 2500),
         (lambda folder: eeglab(folder, np.nan), 0),
         (lambda folder: eeglab(folder, None), 0),
         (lambda folder: brainvision(folder, (NOON, LATER)), 2500),

@@ -9,6 +9,7 @@ from realtime.sources.lsl import LslSource
 from realtime.sources.publish import Publisher
 from realtime.sources.recording import SourceError
 from realtime.xdf import XdfWriter
+from tests.realtime.sources.recording_files import Wave, edf_bytes
 
 INFO = """<info><name>{name}</name><type>{type}</type><channel_count>{count}</channel_count>
 <nominal_srate>{rate}</nominal_srate><channel_format>{format}</channel_format><desc><channels>
@@ -29,8 +30,8 @@ def recorded(tmp_path):
     return tmp_path / "run.xdf", stamps
 
 
-def test_what_is_played_arrives_as_recorded(recorded):
-    file, stamps = recorded
+def heard(file):
+    """Play `file` and return what was sent, and the stamps, samples and markers that arrived."""
     publisher = Publisher(file, speed=4.0)
     streams = publisher.start()
     source = LslSource(StreamSettings(source_id=streams.source_id), MarkerSettings(source_id=streams.markers_source_id))
@@ -49,13 +50,33 @@ def test_what_is_played_arrives_as_recorded(recorded):
         source.close()
     played = publisher.wait()
     publisher.stop()
+    stamps, samples = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("stamps", "samples"))
+    return played, stamps, samples, markers
+
+
+def test_what_is_played_arrives_as_recorded(recorded):
+    file, stamps = recorded
+    played, received, samples, markers = heard(file)
     assert (played.samples, played.markers) == (600, 2)
-    assert np.concatenate([chunk.samples for chunk in chunks])[:, 0].tolist() == list(range(600))
-    received = np.concatenate([chunk.stamps for chunk in chunks])
+    assert samples[:, 0].tolist() == list(range(600))
     assert np.ptp(received - stamps) < 2e-3
     assert [(marker.kind, marker.picture) for marker in markers] == [("square", None), ("picture", "cat")]
     assert markers[0].stamp == pytest.approx(received[50], abs=1e-3)
     assert markers[1].stamp == pytest.approx(received[450], abs=1e-3)
+
+
+def test_a_pause_of_unknown_length_is_played_as_one_of_a_second(tmp_path):
+    status = np.zeros(1500, np.int64)
+    status[750] = 1 << 16
+    status[[500, 1000]] = 7
+    waves = [Wave("Fz", np.arange(1500.0)), Wave("Status", status, "Boolean")]
+    (tmp_path / "run.bdf").write_bytes(edf_bytes(waves, bdf=True))
+    _, received, samples, markers = heard(tmp_path / "run.bdf")
+    assert len(samples) == 1500
+    steps = np.diff(received)
+    assert np.flatnonzero(steps > 0.5).tolist() == [749]
+    assert steps[749] == pytest.approx(1.004, abs=1e-3)
+    assert [marker.stamp for marker in markers] == pytest.approx([received[500], received[1000]], abs=1e-3)
 
 
 def test_a_recording_that_cannot_be_opened_is_told(tmp_path):
