@@ -1,8 +1,12 @@
-"""Reading text that people wrote; writing a file or folder so that whoever opens it finds all of it, or the old one."""
+"""Reading text that people wrote; writing a file or folder so that whoever opens it finds all of it, or the old one.
+
+And a file's name of anything that somebody else has named.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Collection, Iterator
@@ -43,6 +47,19 @@ def read_json(path: Path, what: str) -> Any:
     except (json.JSONDecodeError, RecursionError) as error:
         msg = f"{what} {path} is not JSON: {error}"
         raise InputError(msg) from error
+
+
+LONGEST_NAME = 100
+"""Bytes of a name in `file_name`; file systems take 255, and what stands before and behind it needs room."""
+
+
+def file_name(name: str) -> str:
+    """Return what any file system takes for `name`: letters, digits and ``. _ -`` stay, all else becomes ``_``.
+
+    Two names may become one; where that matters, whoever writes the file looks.
+    """
+    kept = re.sub(r"[^\w.-]", "_", name).lstrip(".").encode()[:LONGEST_NAME].decode(errors="ignore")
+    return kept or "_"
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

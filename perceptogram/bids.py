@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
-from configs.files import read_json, whole_folder
+from configs.files import file_name, read_json, whole_folder
 from configs.schema import Config
 from realtime.axis import Hole, TimedChunk
 from realtime.sources.base import Chunk, Marker
@@ -253,7 +253,9 @@ def _write_stimuli(folder: Path, markers: Sequence[Marker], pictures: PictureSet
     shown: dict[str, str] = {}
     for name in sorted({marker.picture for marker in markers if marker.picture is not None} & set(pictures.names)):
         folder.mkdir(exist_ok=True)
-        file = name.replace("/", "_") + ".png"
+        file = f"{file_name(name)}.png"
+        if file in shown.values():
+            file = f"{file_name(name)}-{len(shown)}.png"
         Image.fromarray(pictures.image(name)).save(folder / file, format="PNG")
         shown[name] = file
     return shown

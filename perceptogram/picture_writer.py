@@ -13,7 +13,7 @@ from PIL import Image
 from realtime.companion import STOP, Companion
 from realtime.contact_sheet import side_by_side
 from realtime.signals import leave_to_session
-from stimuli.pictures import open_pictures
+from stimuli.pictures import PictureError, open_pictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,13 +68,14 @@ def write_pictures(inbox: Connection, reports: Connection, folder: Path, setting
         while (item := inbox.recv()) != STOP:
             name, image, shown = item
             drawn = Image.fromarray(image)
-            if shown in known:
-                drawn = side_by_side(pictures.image(shown, image.shape[0]), image)
             try:
+                if shown in known:
+                    drawn = side_by_side(pictures.image(shown, image.shape[0]), image)
                 _save(drawn, folder / name)
-            except OSError as error:
+            except (OSError, PictureError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else error
                 if not lost:
-                    reports.send(f"pictures are not saved any more: cannot write {name} ({error.strerror or error})")
+                    reports.send(f"pictures are not saved any more: cannot write {name} ({reason})")
                 lost += 1
             else:
                 if lost:

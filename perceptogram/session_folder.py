@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from configs.files import file_name
 from configs.schema import PictureSettings
 from perceptogram.picture_writer import PictureWriter
 from realtime.epochs import Refused, Retracted
@@ -137,7 +138,7 @@ class SessionFolder:
         self._log.write(self._waiting.pop(trial))
 
     def _save(self, frame: Frame, picture: str | None) -> str:
-        name = f"pictures/{frame.trial:04d}-{(picture or 'unknown').replace('/', '_')}.png"
+        name = f"pictures/{frame.trial:04d}-{file_name(picture or 'unknown')}.png"
         self._writer.save(name, frame.image, picture)
         return name
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from configs.schema import MAX_STEPS
 
@@ -26,7 +27,24 @@ FLOAT16_MAX = 65504.0
 CommandName = Literal["start", "stop", "pause", "resume", "mark", "show", "set_threshold", "set_steps"]
 StateName = Literal["offline", "starting", "running", "paused", "stopped", "failed"]
 Identifier = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
-Text = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def _printable(text: str) -> str:
+    if any(unicodedata.category(letter) == "Cc" for letter in text):
+        msg = "no control characters"
+        raise ValueError(msg)
+    return text
+
+
+def _inside(name: str) -> str:
+    """Refuse what would lead out of a folder of pictures, for whoever joins the two."""
+    if name.startswith(("/", "~")) or "\\" in name or ".." in name.split("/"):
+        msg = "a picture's name as in the set, not a path out of it"
+        raise ValueError(msg)
+    return name
+
+
+Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ class _MarkArgs(_Message):
 
 
 class _ShowArgs(_Message):
-    picture: Text
+    picture: Annotated[Text, AfterValidator(_inside)]
 
 
 class _ThresholdArgs(_Message):

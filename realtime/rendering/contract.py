@@ -7,12 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from configs.schema import RenderSettings
 from realtime.bundle import EmbeddingSpace
-
-if TYPE_CHECKING:
-    from configs.schema import RenderSettings
 
 UNSEEN = frozenset(
     {
@@ -38,7 +36,8 @@ class Contract:
     software
         Version of this package.
     render
-        All settings of `render` that change the picture, as JSON has them.
+        All settings of `render` that change the picture and are not what they are when left out, as JSON has them;
+        `size` always.
     """
 
     space: EmbeddingSpace
@@ -48,7 +47,7 @@ class Contract:
     @classmethod
     def of(cls, space: EmbeddingSpace, settings: RenderSettings) -> Contract:
         """Return the contract of a session with these settings, or of a worker with them."""
-        told = settings.model_dump(mode="json", exclude=set(UNSEEN))
+        told = settings.model_dump(mode="json", exclude=set(UNSEEN), exclude_defaults=True)
         return cls(space, software_version(), told | {"size": settings.pixels})
 
     @property
@@ -60,7 +59,7 @@ class Contract:
     def differences(self, other: Contract) -> list[str]:
         """Return one phrase for each thing in which `other` differs."""
         pairs = {"software version": (self.software, other.software), "embedding space": (self.space, other.space)} | {
-            f"render.{name}": (self.render.get(name, _NOWHERE), other.render.get(name, _NOWHERE))
+            f"render.{name}": (self._setting(name), other._setting(name))
             for name in sorted({*self.render, *other.render})
         }
         return [
@@ -68,6 +67,11 @@ class Contract:
             for what, (ours, theirs) in pairs.items()
             if ours != theirs
         ]
+
+    def _setting(self, name: str) -> Any:
+        """Return a setting's value, by this version's defaults where it was left out."""
+        known = RenderSettings.model_fields.get(name)
+        return self.render.get(name, _NOWHERE if known is None else known.default)
 
 
 def picture_size(settings: RenderSettings) -> tuple[int, int]:

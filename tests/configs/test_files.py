@@ -1,7 +1,31 @@
 import pytest
 
 from configs.errors import InputError
-from configs.files import read_json, whole_folder, write_whole
+from configs.files import file_name, read_json, whole_folder, write_whole
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("drawn-0001", "drawn-0001"),
+        ("dog/01.jpg", "dog_01.jpg"),
+        ("../../x", "_.._x"),
+        ("a\x00b\\c:d*", "a_b_c_d_"),
+        ("", "_"),
+        ("Übung 1", "Übung_1"),
+        ("lone \ud800", "lone__"),
+        ("x" * 300, "x" * 100),
+    ],
+)
+def test_names_of_others_become_names_of_files(tmp_path, name, wanted):
+    assert file_name(name) == wanted
+    (tmp_path / f"0001-{wanted}.png.part").touch()
+
+
+def test_long_names_are_cut_between_letters(tmp_path):
+    cut = file_name("a" + "Ω" * 300)
+    assert cut == "a" + "Ω" * 49
+    (tmp_path / f"0001-{cut}.png.part").touch()
 
 
 def test_text_and_bytes_are_written_and_replaced(tmp_path):

@@ -4,6 +4,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from configs.schema import PictureSettings
@@ -57,6 +58,20 @@ def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tm
     with Image.open(tmp_path / records[1]["file"]) as alone:
         np.testing.assert_array_equal(np.asarray(alone), frame(1, 2, 2).image)
     assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+@pytest.mark.parametrize("picture", ["x" * 300, "a\x00b", "../../x", "\ud800", ".", "Ω" * 300])
+def test_pictures_of_any_name_are_saved_in_the_folder(tmp_path, picture):
+    settings = PictureSettings()
+    folder = SessionFolder(tmp_path, open_pictures(settings), settings)
+    for trial, name in enumerate((picture, "plain")):
+        folder.decoded(decoded(trial, name), painted=True)
+        folder.frame(frame(trial, 1, 1))
+    folder.close()
+    records = read_percepts(tmp_path / "percepts.jsonl")
+    assert [record["picture"] for record in records] == [picture, "plain"]
+    files = {tmp_path / record["file"] for record in records}
+    assert set((tmp_path / "pictures").iterdir()) == files
 
 
 def test_pictures_of_several_workers_may_come_in_any_order(tmp_path):

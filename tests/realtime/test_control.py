@@ -162,16 +162,32 @@ def test_commands_are_done_once_and_acknowledged(control, listener):
     assert control.commands() == []
 
 
-def test_commands_that_are_kept_by_the_broker_are_refused(control, listener, url):
+def test_commands_that_are_kept_by_the_broker_are_refused(control, listener, url, request):
     listener.say({"id": "kept", "command": "start"}, retain=True)
-    live = next_command(control)
-    control.acknowledge(live)
-    until(lambda: listener.acks())
+    if "amqtt" in request.node.name:  # MQTT 3.1.1 does not tell who listens already
+        control.acknowledge(next_command(control))
+        until(lambda: listener.acks())
+    else:
+        until(lambda: listener.acks())
+        assert "retained" in listener.acks()[0].error
+        assert control.commands() == []
+        until(lambda: control.status.refused)
     with Control(ControlSettings(url=url), "P01", SPACE) as late:
         until(lambda: len(listener.acks()) >= 2)  # amqtt delivers what it keeps more than once
         assert "retained" in listener.acks()[1].error
         assert late.commands() == []
         listener.say(b"", retain=True)
+
+
+def test_pictures_that_lie_elsewhere_are_not_passed_on(control, listener):
+    refused = control.status.refused
+    listener.say({"id": "out", "command": "show", "args": {"picture": "../../x"}})
+    until(lambda: listener.acks())
+    (ack,) = listener.acks()
+    assert (ack.id, ack.ok) == ("out", False)
+    assert "not a path out of it" in ack.error
+    assert control.commands() == []
+    until(lambda: control.status.refused == refused + 1)
 
 
 def test_too_many_commands_are_refused(control, listener, monkeypatch):
