@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from configs.base import Settings
 from configs.errors import ConfigError as ConfigError
@@ -237,6 +237,10 @@ class DisplaySettings(Settings):
     """Show on small heads which EEG pattern the percept stands for; a fit with this set puts the maps in the bundle."""
 
 
+def _with_scheme(url: object) -> object:
+    return f"mqtt://{url}" if isinstance(url, str) and "://" not in url and not url.isdecimal() else url
+
+
 class ControlSettings(Settings):
     """The MQTT broker through which other programs listen and steer; none when `url` is left out.
 
@@ -244,8 +248,16 @@ class ControlSettings(Settings):
     file `credentials`, never from here.
     """
 
-    url: Annotated[str, Field(pattern=r"^mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$")] | None = None
-    """``mqtt://host:port`` or, with TLS, ``mqtts://host:port``; port 1883 or 8883 when left out."""
+    url: (
+        Annotated[
+            str,
+            BeforeValidator(_with_scheme),
+            Field(pattern=r"^mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"),
+        ]
+        | None
+    ) = None
+    """``mqtt://host:port`` or, with TLS, ``mqtts://host:port``; port 1883 or 8883 when left out. ``host:port`` is the
+    first."""
     root: Annotated[str, Field(pattern=r"^[^+#/$\x00]+(/[^+#/\x00]+)*$")] = "perceptogram"
     """First part of every topic."""
     protocol: Literal["auto", "5", "3.1.1"] = "auto"

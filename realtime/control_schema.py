@@ -240,8 +240,8 @@ def parse_command(payload: bytes) -> Command:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in fault["loc"])
-        msg = " ".join(f"{where + ': ' if where else ''}{fault['msg']}".split())
-        raise CommandError(msg[:500], _readable_id(payload)) from None
+        msg = one_line(f"{where + ': ' if where else ''}{fault['msg']}", 500)
+        raise CommandError(msg, _readable_id(payload)) from None
     return Command(found.id, found.command, found.args.model_dump())
 
 
@@ -295,6 +295,12 @@ def embedding_record(embedding: NDArray[np.float32], space: EmbeddingSpace | Non
 def read_embedding(record: Mapping[str, Any]) -> NDArray[np.float32]:
     """Return the embedding ``[dims]`` that `embedding_record` wrote."""
     return np.frombuffer(base64.b64decode(record["float16"]), "<f2").astype(np.float32)
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """Return `text` of another program as a log or a terminal can show it: a line, `most` letters, none that acts."""
+    line = " ".join(text.split())[:most]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def finite(value: float | None) -> float | None:

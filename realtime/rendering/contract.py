@@ -11,6 +11,7 @@ from typing import Any
 
 from configs.schema import RenderSettings
 from realtime.bundle import EmbeddingSpace
+from realtime.control_schema import one_line
 
 UNSEEN = frozenset(
     {
@@ -92,4 +93,4 @@ def _told(value: object) -> str:
     """Return a value as a user wrote it or would write it; another machine's may be of any length."""
     if value is _NOWHERE:
         return "(no such setting)"
-    return "unset" if value is None else " ".join(str(value).split())[:100]
+    return "unset" if value is None else one_line(str(value), 100)

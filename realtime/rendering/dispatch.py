@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from realtime.control_schema import one_line
 from realtime.rendering.frames import RenderRequest, RenderState
 from realtime.rendering.wire import proof
 
@@ -300,4 +301,4 @@ class Dispatch:
 
     def _give_up(self, task: _Task, text: str, newer: bool = False) -> GivenUp:
         del self._tasks[task.number]
-        return GivenUp(task.number, f"trial {task.request.trial} is not painted: {' '.join(text.split())}", newer)
+        return GivenUp(task.number, f"trial {task.request.trial} is not painted: {one_line(text)}", newer)

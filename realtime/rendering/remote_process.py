@@ -15,11 +15,12 @@ from pylsl import local_clock
 
 from realtime.companion import STOP
 from realtime.control_process import Topics
-from realtime.control_schema import to_json
+from realtime.control_schema import one_line, to_json
 from realtime.mqtt_link import Letter, Link
 from realtime.rendering.dispatch import Dispatch, GivenUp, Order
 from realtime.rendering.frames import Frame, RenderRequest, RenderState
 from realtime.rendering.wire import (
+    MAX_NAME,
     SCHEMA,
     WireError,
     decode_jpeg,
@@ -168,10 +169,13 @@ class _Remote:
             else:
                 self._hear_worker(letter.topic.rsplit("/", 2)[-2], letter.payload, now)
         except WireError as error:
-            logger.warning("%s: %s", letter.topic, error)
+            logger.warning("%s: %s", one_line(letter.topic), error)
         self._act()
 
     def _hear_worker(self, name: str, payload: bytes, now: float) -> None:
+        if len(name) > MAX_NAME or not name.isprintable():
+            msg = f"a worker's name of {len(name)} letters; at most {MAX_NAME} that can be printed are taken"
+            raise WireError(msg)
         with self._lock:
             if not payload:
                 self._dispatch.gone(name)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configs.schema import MAX_STEPS
 from realtime.bundle import EmbeddingSpace
-from realtime.control_schema import finite, to_json
+from realtime.control_schema import finite, one_line, to_json
 from realtime.rendering.contract import Contract
 from realtime.rendering.frames import Frame, Origin, RenderRequest
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 QUALITY = 92
+MAX_NAME = 100
+"""Letters of a worker's name."""
 MAX_STATE_BYTES = 1 << 15
 MAX_REQUEST_BYTES = 1 << 19
 MAX_LABEL_BYTES = 1 << 14
@@ -130,7 +132,7 @@ class _ContractPart(_Part):
 
 class _WorkerPart(_Part):
     schema_: Literal[2] = Field(alias="schema")
-    id: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")]
+    id: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     state: Literal["loading", "ready", "busy", "dead"]
     text: Annotated[str, Field(max_length=2000)]
     contract: _ContractPart
@@ -261,12 +263,11 @@ def read_worker(payload: bytes, name: str) -> WorkerState:
     """Return the state in `payload` of the worker whose topic bears `name`, or raise `WireError`."""
     part = _read(_WorkerPart, payload, MAX_STATE_BYTES)
     if part.id != name:
-        msg = f"it calls itself {part.id!r}"
+        msg = f"it calls itself {one_line(part.id)!r}"
         raise WireError(msg)
     space = EmbeddingSpace(**part.contract.space.model_dump())
     contract = Contract(space, part.contract.software, part.contract.render)
-    text = " ".join(part.text.split())
-    return WorkerState(part.id, part.state, text, contract, tuple(part.requests), part.painting)
+    return WorkerState(part.id, part.state, one_line(part.text), contract, tuple(part.requests), part.painting)
 
 
 def _read(model: type[P], payload: bytes, most: int) -> P:
@@ -278,7 +279,7 @@ def _read(model: type[P], payload: bytes, most: int) -> P:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         msg = f"{'.'.join(map(str, fault['loc'])) or 'message'}: {fault['msg']}"
-        raise WireError(" ".join(msg.split())[:300]) from None
+        raise WireError(one_line(msg)) from None
 
 
 def jpeg(image: NDArray[np.uint8], label: Mapping[str, Any]) -> bytes:
@@ -318,7 +319,7 @@ def read_picture(payload: bytes, most_pixels: int) -> Picture:
             comment, (width, height), mode = image.info.get("comment", b""), image.size, image.mode
             progressive = "progressive" in image.info
     except (OSError, ValueError, SyntaxError, OverflowError) as error:
-        msg = f"a frame that is not a JPEG ({_why(error)})"
+        msg = f"a frame that is not a JPEG ({one_line(str(error))})"
         raise WireError(msg) from None
     if width * height > most_pixels or mode != "RGB" or progressive:
         kind = "progressive " if progressive else ""
@@ -339,12 +340,8 @@ def decode_jpeg(payload: bytes) -> NDArray[np.uint8]:
         with JpegImageFile(io.BytesIO(payload)) as image:
             return np.array(image, dtype=np.uint8)
     except (OSError, ValueError, SyntaxError, OverflowError) as error:
-        msg = f"a frame that cannot be decoded ({_why(error)})"
+        msg = f"a frame that cannot be decoded ({one_line(str(error))})"
         raise WireError(msg) from None
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def read_label(payload: bytes) -> dict[str, Any]:

@@ -26,6 +26,9 @@ SECRET = {USER: "lab", PASSWORD: "s3cret"}
         ({"url": "mqtt://127.0.0.1"}, {}, "mqtt://127.0.0.1:1883"),
         ({"url": "mqtt://localhost:1884"}, {}, "mqtt://localhost:1884"),
         ({"url": "mqtt://[::1]:1884"}, {}, "mqtt://[::1]:1884"),
+        ({"url": "127.0.0.1"}, {}, "mqtt://127.0.0.1:1883"),
+        ({"url": "localhost:1884"}, {}, "mqtt://localhost:1884"),
+        ({"url": "[::1]"}, {}, "mqtt://[::1]:1883"),
         ({"url": "mqtts://lab.example"}, SECRET, "mqtts://lab.example:8883"),
         ({"url": "mqtt://lab.example", "allow_remote": True}, {}, "mqtt://lab.example:1883"),
     ],
@@ -56,9 +59,11 @@ def test_addresses_that_may_not_be_used(settings, environment, complaint):
         broker_address(ControlSettings(**settings), environment)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "mqtt://user:word@127.0.0.1", "mqtt://", "mqtt://a/b", "1883"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1", "mqtt://user:word@127.0.0.1", "mqtt://", "mqtt://a/b", "1883", "a b", "u:w@a"]
+)
 def test_urls_that_are_none_and_passwords_in_urls_are_refused(url):
-    with pytest.raises(ConfigError, match=r"control\.url"):
+    with pytest.raises(ConfigError, match=r"control\.url: give mqtt://host:port"):
         parse_config({"control": {"url": url}}, "test")
 
 
