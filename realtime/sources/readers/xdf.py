@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 SAME = 0.95
 """Share of the samples of a copy that must be found in the stream that it is a copy of."""
+APART_S = 0.05
+"""How far the clock offsets of a stream and its copy may lie apart."""
+FAR_S = 60.0
+"""Markers that lie further from the EEG are of another clock."""
 LATEST_S = 1e16
 """No clock shows more, in seconds, milliseconds or microseconds since any date."""
 PYXDF_TELLS = {
@@ -108,18 +112,14 @@ class RecordedStream:
 
     def holds(self, other: RecordedStream) -> bool:
         """Return whether all that is in `other` is in this stream too: the same values at the same times."""
-        if self.description != other.description or not len(other.stamps) or len(other.stamps) > len(self.stamps):
+        count = len(other.stamps)
+        if self.description != other.description or not 0 < count <= len(self.stamps):
             return False
-        if other.stamps[0] > self.stamps[-1] or self.stamps[0] > other.stamps[-1]:
-            return False
-        # the clock offset of a copy was measured anew: its stamps may differ by a fraction of a sample
-        if isinstance(self.values, list):
-            return isinstance(other.values, list) and all(values in self.values for values in other.values)
-        after = np.searchsorted(self.stamps, other.stamps).clip(1, len(self.stamps) - 1)
-        nearer = other.stamps - self.stamps[after - 1] < self.stamps[after] - other.stamps
-        nearest = np.asarray(self.values)[after - nearer]
-        same = (nearest == np.asarray(other.values)) | (np.isnan(nearest) & np.isnan(other.values))
-        return bool(same.all(axis=1).mean() > SAME)
+        # the clock offset of a copy was measured anew: its stamps may differ by some milliseconds
+        first, last = np.searchsorted(self.stamps, other.stamps[0] + np.array([-APART_S, APART_S]))
+        return any(
+            _share_same(self.values[start : start + count], other.values) > SAME for start in range(first, last + 1)
+        )
 
     def is_followed_by(self, other: RecordedStream) -> bool:
         """Return whether `other` is the same stream after its program was started again."""
@@ -137,13 +137,23 @@ class RecordedStream:
         return RecordedStream(self.description, np.concatenate([self.stamps, other.stamps]), values)
 
 
+def _share_same(values: Any, others: Any) -> float:
+    """Return the share of the samples in `others` that are the same as those at their place in `values`."""
+    if isinstance(others, list):
+        return float(sum(one == other for one, other in zip(values, others, strict=False)) / len(others))
+    told = np.asarray(others)[: len(values)]
+    same = (values == told) | (np.isnan(values) & np.isnan(told))
+    return float(same.all(axis=1).sum()) / len(others)
+
+
 def _timed(stream: RecordedStream) -> tuple[RecordedStream, list[str]]:
     """Return a stream without the samples whose stamp no clock can have shown, and a line where there are some."""
     kept = np.abs(stream.stamps) < LATEST_S  # false for NaN
     if kept.all():
         return stream, []
     values = list(compress(stream.values, kept)) if isinstance(stream.values, list) else stream.values[kept]
-    line = f"{int((~kept).sum())} samples of stream {stream.description.name!r} have an impossible stamp: left out"
+    counts = f"{int((~kept).sum())} of {len(kept)} samples"
+    line = f"{counts} of stream {stream.description.name!r} have an impossible stamp and are left out"
     return RecordedStream(stream.description, stream.stamps[kept], values), [line]
 
 
@@ -220,12 +230,13 @@ def _beside(markers: RecordedStream, eeg: NDArray[np.float64]) -> str | None:
     stamps = markers.stamps
     if not len(stamps) or ((stamps >= eeg.min()) & (stamps <= eeg.max())).any():
         return None
+    told = f"no marker of stream {markers.description.name!r} lies within the EEG"
+    if min(abs(stamps.min() - eeg.max()), abs(eeg.min() - stamps.max())) < FAR_S:
+        return told
     apart_s = float(stamps.min() - eeg.min())
     side = "after" if apart_s > 0 else "before"
-    return (
-        f"no marker of stream {markers.description.name!r} lies within the EEG: they begin {abs(apart_s):.0f} s {side} "
-        "it does, on another clock: make the sender stamp with local_clock()"
-    )
+    where = f"they begin {abs(apart_s):.0f} s {side} it does, on another clock"
+    return f"{told}: {where}: make the sender stamp with local_clock()"
 
 
 class _Told(logging.Handler):

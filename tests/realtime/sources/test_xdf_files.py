@@ -133,7 +133,7 @@ def test_a_sample_whose_stamp_is_no_time_is_left_out_with_a_line(file, stamp):
     file.write(1)
     recording = open_recording(file.damaged(stamp=(file.at[88] + 14, struct.pack("<d", stamp))))
     assert recording.n_samples == 14999
-    assert recording.notices == ("1 samples of stream 'Amp' have an impossible stamp: left out",)
+    assert recording.notices == ("1 of 15000 samples of stream 'Amp' have an impossible stamp and are left out",)
 
 
 def test_an_empty_stream_of_the_same_name_is_passed_over_with_a_line(tmp_path):
@@ -150,7 +150,7 @@ def test_a_copy_of_a_stream_is_left_out_with_a_line(tmp_path):
     file.writer.stream_header(3, eeg())
     file.writer.stream_header(1, eeg())
     file.writer.clock_offset(3, 1000.0, 0.0)
-    file.writer.clock_offset(1, 1000.0, 0.0004)  # measured anew through the other network card
+    file.writer.clock_offset(1, 1000.0, 0.009)  # measured anew through the other network card
     file.mark([["1"], ["2"]]).mark([["1"], ["2"]], stream=8).write(3, last=4000)
     file.write(1)
     recording = open_recording(file.path)
@@ -159,6 +159,15 @@ def test_a_copy_of_a_stream_is_left_out_with_a_line(tmp_path):
     told = " ".join(recording.notices)
     assert "the copy of 4000 samples is left out" in told
     assert "the copy of 2 samples is left out" in told
+
+
+def test_marker_streams_that_are_alike_and_say_the_same_at_other_times_are_both_read(tmp_path):
+    file = File(tmp_path / "two.xdf", 20)
+    file.writer.stream_header(1, eeg())
+    file.mark([["1"], ["2"]]).mark([["1"]], stream=8, first=1005.5).write(1)
+    recording = open_recording(file.path)
+    assert [marker.kind for marker in recording.markers] == ["1", "1", "2"]
+    assert recording.notices == ()
 
 
 def test_streams_that_no_setting_tells_apart_are_refused_without_advice_that_cannot_be_followed(tmp_path):
@@ -182,6 +191,13 @@ def test_markers_of_another_clock_are_called_that(tmp_path, first, told):
     (line,) = recording.notices
     assert told in line
     assert line.endswith("make the sender stamp with local_clock()")
+
+
+def test_markers_shortly_after_the_eeg_are_of_the_same_clock(tmp_path):
+    file = File(tmp_path / "late.xdf", 20)
+    file.writer.stream_header(1, eeg())
+    recording = open_recording(file.mark([["1"]], first=1021.0).write(1).path)
+    assert recording.notices == ("no marker of stream 'Stim' lies within the EEG",)
 
 
 def test_every_text_channel_of_a_marker_stream_is_read_or_the_one_that_is_named(tmp_path):
