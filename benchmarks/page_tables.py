@@ -149,6 +149,28 @@ def stages(results: Mapping[str, Any]) -> str:
     return _with_source("session", results, markdown_rows(["stage", "p50 ms", "p95 ms", "p99 ms"], rows), said)
 
 
+def right(results: Mapping[str, Any]) -> str:
+    """Return how right the maps of a simulated participant are."""
+    found = results["maps"]["tables"][0]
+    header = ["attribute", "topography, r with what was simulated", "latency, ms", "true", "cluster p"]
+    rows = [
+        [name, f"{float(r):.2f}", f"{float(latency):.0f}", f"{float(true):.0f}", f"{float(p):.3f}"]
+        for name, r, latency, true, p, *_ in found["rows"]
+    ]
+    return _with_source("maps", results, markdown_rows(header, rows))
+
+
+def replayed(results: Mapping[str, Any]) -> str:
+    """Return how well a run that was replayed is told apart, in a sentence."""
+    one = results["real-eeg"]["result"]
+    low, high = one["auc_interval"]
+    return (
+        f"Fitted on three runs, the fourth ({one['n_trials']} trials) is told apart, single trial, with an AUC of "
+        f"{one['auc']:.2f}\n(95 % interval {low:.2f} to {high:.2f}, permutation p {one['auc_p']:.4f}), and with "
+        f"{one['baseline_auc']:.2f} from the window before the picture."
+    )
+
+
 def _with_source(name: str, results: Mapping[str, Any], lines: Sequence[str], said: str = "") -> str:
     return "\n".join([*lines, "", f"{said} Measured on {source(results[name])}.".strip()])
 

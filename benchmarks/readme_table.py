@@ -86,6 +86,13 @@ def _multi_room(r: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _real_eeg(r: Mapping[str, Any]) -> tuple[str, str]:
+    return (
+        f"real EEG, one person, 4 electrodes: faces against houses, {r['n_trials']} trials of a new run",
+        f"AUC {r['auc']:.2f}, p {r['auc_p']:.4f}; {r['baseline_auc']:.2f} before the picture",
+    )
+
+
 CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "decode": _decode,
     "end-to-end": _end_to_end,
@@ -93,6 +100,7 @@ CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "faults": _faults,
     "fit": _fit,
     "maps": _maps,
+    "real-eeg": _real_eeg,
     "interference": _interference,
     "multi-room": _multi_room,
 }
@@ -125,7 +133,8 @@ def rooms(results: Mapping[str, Any]) -> str:
 
 Maker = Callable[[Mapping[str, Any]], str]
 PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
-    README: {"claims": ("", table)},
+    README: {"claims": ("", table), "replayed": ("real-eeg", page_tables.replayed)},
+    HOUSE / "docs" / "maps.md": {"right": ("maps", page_tables.right)},
     HOUSE / "docs" / "scaling.md": {"rooms": ("multi-room", rooms)},
     HOUSE / "docs" / "faults.md": {
         "faults": ("faults", page_tables.faults),

@@ -28,6 +28,7 @@ DRAWN_TAG = "builtin"
 DRAWN_FOLDER = Path(__file__).resolve().parent / "encoder"
 DRAWN_VOCABULARY = DRAWN_FOLDER / "vocabulary.txt.gz"
 DRAWN_WEIGHTS = DRAWN_FOLDER / "weights.safetensors"
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 class EncoderError(InputError):
@@ -121,7 +122,12 @@ class Encoder:
 
 
 def load_encoder(
-    model: str = DRAWN_MODEL, pretrained: str = DRAWN_TAG, file: Path | None = None, device: str = "cpu"
+    model: str = DRAWN_MODEL,
+    pretrained: str = DRAWN_TAG,
+    file: Path | None = None,
+    device: str = "cpu",
+    *,
+    download: bool = False,
 ) -> Encoder:
     """Load an open_clip model.
 
@@ -135,11 +141,13 @@ def load_encoder(
         Local copy of the weights that the tag names: the same space, without the hub.
     device
         A torch device.
+    download
+        Whether weights that are not on this machine may be fetched.
 
     Raises
     ------
     EncoderError
-        If there is no such model, tag or file, or the weights do not fit the model.
+        If there is no such model, tag or file, if it would have to be fetched, or the weights do not fit the model.
     """
     from configs.torchvision_shim import load_torchvision
 
@@ -157,6 +165,12 @@ def load_encoder(
     elif weights not in tags and not Path(weights).is_file():
         choices = ", ".join(map(repr, tags or [DRAWN_TAG]))
         msg = f"encoder {model!r} has no weights {pretrained!r}: choose one of {choices}, or an existing weight file"
+        raise EncoderError(msg)
+    if file is None and weights in tags and not download and not _is_here(model, weights):
+        msg = (
+            f"weights {pretrained!r} of encoder {model!r} are not on this machine: set fit.download: true to fetch "
+            "them, or fit.encoder_weights to a file that holds them"
+        )
         raise EncoderError(msg)
     try:
         # a file does not say how its pictures were prepared; the tag it stands for does
@@ -197,3 +211,16 @@ def _preparation(published: Mapping[str, Any]) -> dict[str, Any]:
         "image_resize_mode": "resize_mode",
     }
     return {argument: published[name] for argument, name in names.items() if published.get(name) is not None}
+
+
+def _is_here(model: str, tag: str) -> bool:
+    """Return whether open_clip's weights have been fetched before."""
+    import open_clip
+    from huggingface_hub import try_to_load_from_cache
+
+    known = open_clip.get_pretrained_cfg(model, tag)
+    repository, name = os.path.split(known.get("hf_hub", ""))
+    if repository:
+        names = [name, str(Path(name).with_suffix(".safetensors"))] if name else HUB_FILES
+        return any(isinstance(try_to_load_from_cache(repository, each), str) for each in names)
+    return "file" in known or (Path.home() / ".cache" / "clip" / Path(known["url"]).name).is_file()

@@ -174,7 +174,7 @@ def _embedder(bundle: Bundle, config: Config) -> Embed:
     def embed(images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
         from calibration.embeddings import load_encoder
 
-        encoder = load_encoder(space.model, space.pretrained, file)
+        encoder = load_encoder(space.model, space.pretrained, file, download=fit.download)
         return encoder.embed_images_cached(images, cache_folder())
 
     return embed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from calibration.trials import FitError
 from configs.schema import Config
 from realtime.bundle import EmbeddingSpace
 from realtime.gallery import Gallery
+
+logger = logging.getLogger(__name__)
 
 _SCALE_PICTURES = 200
 
@@ -75,12 +78,18 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
     FitError
         If a class is not a concept of the picture set, or a picture shown is not in it.
     """
-    from calibration.embeddings import load_encoder
+    from calibration.embeddings import DRAWN_MODEL, load_encoder
     from stimuli.pictures import choose_pictures, open_pictures
 
     pictures = open_pictures(config.pictures, "all")
     labels = {name: pictures.label(name) for name in pictures.names}
-    encoder = load_encoder(config.fit.model, config.fit.pretrained, config.fit.encoder_weights)
+    wanted_encoder = (config.fit.model, config.fit.pretrained, config.fit.encoder_weights)
+    encoder = load_encoder(*wanted_encoder, download=config.fit.download)
+    if encoder.space.model == DRAWN_MODEL and config.pictures.set != "drawn":
+        logger.warning(
+            "the encoder %s knows drawn pictures only: of photographs it tells little; set fit.model, such as ViT-H-14",
+            DRAWN_MODEL,
+        )
 
     def embed(names: Sequence[str]) -> NDArray[np.float32]:
         return encoder.embed_images_cached([pictures.image(name) for name in names], cache_folder())

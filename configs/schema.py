@@ -185,6 +185,8 @@ class FitSettings(Settings):
     """The encoder's weights: a tag of open_clip's or a local file."""
     encoder_weights: Path | None = None
     """File on this machine that holds the weights that `pretrained` names."""
+    download: bool = False
+    """Whether weights of `model` that are not on this machine may be fetched; ViT-H-14 takes 4 GB."""
     whiten: bool = True
     """Take the channels' shared noise out before the fit."""
     alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(9))

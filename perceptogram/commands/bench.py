@@ -25,6 +25,7 @@ BENCHMARKS = {
     "render": "render",
     "faults": "faults",
     "maps": "maps",
+    "real-eeg": "real_eeg",
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",

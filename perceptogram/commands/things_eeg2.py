@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
         images: Path | None = typer.Option(None, help="Folder with training_images and test_images, to embed here."),
         model: str = typer.Option("ViT-H-14", help="open_clip model, for --images."),
         pretrained: str = typer.Option("laion2b_s32b_b79k", help="Its weights: a tag or a local file."),
+        download: bool = typer.Option(False, "--download", help="Fetch the weights if they are not here."),
         jobs: int = typer.Option(1, min=1, help="Subjects at a time."),
         backend: str = typer.Option("loky", help="joblib backend: loky, or one of a cluster such as dask or ray."),
         json_file: Path | None = typer.Option(None, "--json", help="Write the scores to this file."),
@@ -42,7 +43,7 @@ def register(app: typer.Typer) -> None:
         from calibration.things_eeg2 import run_subjects, table
         from configs.schema import FitSettings
 
-        settings = FitSettings(model=model, pretrained=pretrained)
+        settings = FitSettings(model=model, pretrained=pretrained, download=download)
         numbers = _numbers(subjects)
         if training is not None and test is not None:
             from calibration.ready_made import read_table
@@ -84,7 +85,7 @@ def _embed(folder: Path, settings: FitSettings) -> tuple[NDArray[np.float32], ND
     from configs.schema import PictureSettings
     from stimuli.pictures import open_pictures
 
-    encoder = load_encoder(settings.model, settings.pretrained, settings.encoder_weights)
+    encoder = load_encoder(settings.model, settings.pretrained, download=settings.download)
     chosen = PictureSettings(set="things", folder=folder)
     parts = []
     for split in ("calibration", "test"):

@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from calibration.embeddings import DRAWN_MODEL, DRAWN_WEIGHTS, Encoder, EncoderError, load_encoder
-from configs.schema import RenderSettings
+from calibration.targets import make_targets
+from configs.schema import Config, PictureSettings, RenderSettings
 from configs.torchvision_shim import load_torchvision
 from realtime.bundle import EmbeddingSpace
 from realtime.rendering.generator import GeneratorError, check_space, make_generator
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.manifest import test_pictures as pictures_of_the_test_set
+from stimuli.pictures import open_pictures
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,29 @@ def test_local_copy_that_cannot_be_one_is_refused(published, tmp_path, model, pr
         file.write_bytes(b"<!doctype html>")
     with pytest.raises(EncoderError, match=complaint):
         load_encoder(model, pretrained, file)
+
+
+def test_weights_that_are_not_here_are_fetched_only_when_that_is_asked_for(monkeypatch):
+    import huggingface_hub
+    import open_clip
+
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", lambda *args, **_: asked.append(args) or 1 / 0)
+    with pytest.raises(EncoderError, match=r"not on this machine: set fit\.download: true"):
+        load_encoder("ViT-H-14", "laion2b_s32b_b79k")
+    assert not asked
+    with pytest.raises(EncoderError, match="could not be loaded"):
+        load_encoder("ViT-H-14", "laion2b_s32b_b79k", download=True)
+    assert asked
+
+
+def test_photographs_under_the_drawn_encoder_are_warned_of(tmp_path, caplog):
+    for number in range(3):
+        (tmp_path / f"thing-{number}").mkdir()
+        Image.new("RGB", (64, 64), (80 * number, 0, 0)).save(tmp_path / f"thing-{number}" / "a.png")
+    own = Config(pictures=PictureSettings(set="folder", folder=tmp_path))
+    for config in (own, Config()):
+        caplog.clear()
+        make_targets(config, np.array(open_pictures(config.pictures, "all").names[:1]))
+        assert ("knows drawn pictures only" in caplog.text) == (config is own)
