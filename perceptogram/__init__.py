@@ -1,8 +1,10 @@
-"""Perceptogram Live: what a person sees, decoded from their EEG while they look, as a picture."""
+"""Perceptogram Live: what a person sees, decoded from their EEG while they look, as a picture.
+
+Importing it changes nothing in your process.
+"""
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +17,6 @@ try:
     __version__ = version("perceptogram-live")
 except PackageNotFoundError:
     __version__ = "0+unknown"
-
-# Threads that spin while they wait for one another make a picture thirty times slower once the cores have other work.
-# The OpenMP library reads this when it is loaded, and every process that is started inherits it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOUSE = Path(__file__).resolve().parent.parent
 

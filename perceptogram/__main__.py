@@ -13,6 +13,7 @@ from configs.errors import InputError
 from perceptogram import __version__
 from perceptogram.console import errors, styled
 from realtime import lsl_config
+from realtime.threads import wait_passively
 
 COMMANDS = (
     "demo",
@@ -69,6 +70,7 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
     lsl_config.quiet()
+    wait_passively()
     try:
         app()
     except InputError as error:

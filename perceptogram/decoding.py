@@ -66,6 +66,7 @@ def decode(
     window: bool = False,
     beside: StimulusSettings | None = None,
     observe: Sequence[Callable[[SessionEvent], None]] = (),
+    exclusive: bool = False,
 ) -> Finished:
     """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
 
@@ -93,6 +94,9 @@ def decode(
         The participant's window where this session opens one; the display leaves room for it.
     observe
         Called with every event.
+    exclusive
+        Whether this process is the session's alone: then its linear algebra runs on one thread, other Python threads
+        make way sooner, garbage of before is left alone, and this thread asks for real-time priority.
 
     Raises
     ------
@@ -107,9 +111,10 @@ def decode(
 
     with ExitStack() as opened:
         opened.callback(source.close)
-        opened.callback(sys.setswitchinterval, sys.getswitchinterval())
-        sys.setswitchinterval(SWITCH_S)
-        opened.enter_context(one_thread())
+        if exclusive:
+            opened.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(SWITCH_S)
+            opened.enter_context(one_thread())
         control = None
         if config.control.url is not None:
             control = opened.enter_context(Control(config.control, config.name, bundle.space))
@@ -149,7 +154,7 @@ def decode(
             opened.callback(over.set)
         if begin is not None:
             begin(session)
-        with undisturbed() if live else nullcontext(False) as first:
+        with undisturbed() if live and exclusive else nullcontext(False) as first:
             observers: dict[str, Observer] = {
                 "the session's folder": folder,
                 "the display": screen,

@@ -180,6 +180,7 @@ class Demo:
                     window=not settings.headless,
                     beside=self._config.stimulus,
                     observe=[begin, lambda _event: progress.update(task, completed=_shown(presenter))],
+                    exclusive=True,
                 )
             finally:
                 recorder.stop()

@@ -7,7 +7,8 @@
         for percept in session:
             print(percept.neighbours[0].label)
 
-The session decodes in a thread of its own, so nothing that a script does holds up the EEG.
+The session decodes in a thread of its own, so nothing that a script does holds up the EEG. The script's process stays
+as it was: its threads, priorities, garbage collector and environment are its own, unless ``exclusive=True`` asks.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class Session:
         Pictures that can be the answer; the bundle's whole gallery when left out.
     mqtt
         Broker for other programs; the config's own when left out.
+    exclusive
+        Let the session have the process to itself, as `perceptogram run` does, until it ends: linear algebra of the
+        whole process on one thread, quicker changes between Python threads, a frozen garbage collector, and real-time
+        priority for the session's thread. For scripts that compute beside a session on few cores; see docs/sessions.md.
 
     Attributes
     ----------
@@ -95,6 +100,7 @@ class Session:
         render: bool = True,
         candidates: Collection[str] | None = None,
         mqtt: str | None = None,
+        exclusive: bool = False,
     ) -> None:
         loaded = config if isinstance(config, Config) else load_config(config)
         self.config = loaded if mqtt is None else with_broker(loaded, mqtt)
@@ -107,6 +113,7 @@ class Session:
         self._render = render
         self._candidates = None if candidates is None else set(candidates)
         self._show_pictures, self._headless = show_pictures, headless
+        self._exclusive = exclusive
         self._streams = LiveStreams(self.config, self.bundle, self._out, show_pictures=show_pictures, headless=headless)
         self._lock = threading.Lock()
         self._listeners = Listeners(WAITING)
@@ -264,6 +271,7 @@ class Session:
                     window=self._window,
                     beside=self.config.stimulus if self._show_pictures and not self._headless else None,
                     observe=[self._hear],
+                    exclusive=self._exclusive,
                 )
                 self.summary = finished.summary
         except BaseException as error:  # the script's thread raises it

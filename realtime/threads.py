@@ -6,6 +6,7 @@ cores a ridge map of 100 trials takes ten times as long as on one, and longer ye
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 
 
@@ -16,3 +17,13 @@ def one_thread() -> AbstractContextManager[object]:
 
     limits: AbstractContextManager[object] = threadpool_limits(1)
     return limits
+
+
+def wait_passively() -> None:
+    """Have OpenMP's threads sleep while they wait for one another, here and in every process started from here.
+
+    Threads that spin make a picture thirty times slower once the cores have other work. OpenMP reads this when it is
+    loaded, so this belongs before the first import of torch. It is for programs of our own: the environment is whole
+    programs', not one session's.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import perceptogram  # noqa: F401  (first: it settles how threads wait, before anything loads OpenMP)
 from realtime import lsl_config
+from realtime.threads import wait_passively
+
+wait_passively()  # before anything loads OpenMP
 
 pytest_plugins = ["tests.mosquitto", "tests.virtual_screen"]
 

@@ -219,7 +219,16 @@ def _decode(
                 progress.update(task, completed=event.stamp - start[0])
 
         finished = decode(
-            source, config, bundle, out, render=render, live=live, begin=begin, ended=ended, observe=[tell]
+            source,
+            config,
+            bundle,
+            out,
+            render=render,
+            live=live,
+            begin=begin,
+            ended=ended,
+            observe=[tell],
+            exclusive=True,
         )
         return finished.summary
 

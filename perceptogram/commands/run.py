@@ -74,6 +74,7 @@ def register(app: typer.Typer) -> None:
                     window=not headless and settings.display.enabled,
                     beside=settings.stimulus if show_pictures else None,
                     observe=[_Teller()],
+                    exclusive=True,
                 )
         print_rows(f"session in {out}", summary_rows(finished.summary))
 

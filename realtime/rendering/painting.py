@@ -17,6 +17,7 @@ from realtime.rendering.faults import is_out_of_memory, smaller, spoils_the_proc
 from realtime.rendering.frames import Beat, Failed, Frame, Progress, Ready, RenderRequest, Report, Told, note_picture
 from realtime.rendering.work_done import WorkDone
 from realtime.signals import leave_to_session
+from realtime.threads import wait_passively
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -67,6 +68,7 @@ def paint_requests(
         Number of torch threads.
     """
     leave_to_session()
+    wait_passively()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     out = _Reports(reports)

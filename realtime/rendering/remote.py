@@ -23,7 +23,7 @@ from realtime.mqtt_address import broker_address
 from realtime.rendering.contract import Contract, picture_size
 from realtime.rendering.dispatch import GivenUp
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.frames import Frame, RenderRequest, RenderState, note_picture
+from realtime.rendering.frames import Frame, RenderRequest, RenderState, Told, note_picture
 from realtime.rendering.generator import GeneratorError
 from realtime.rendering.remote_process import CAME, Remark, Status, run_remote
 
@@ -87,6 +87,7 @@ class RemoteRenderer(FrameQueue):
             self._take,
             self._greet,
         )
+        self._companion.tell = lambda text: self._tell(Told("lost", text))
 
     def start(self) -> RemoteRenderer:
         """Start looking for workers and return at once; `wait_ready` waits until one can paint."""
@@ -195,10 +196,13 @@ class RemoteRenderer(FrameQueue):
                     self._changed.notify_all()
             case Remark(text):
                 logger.warning("%s", text)
+                self._tell(Told("worker", text))
             case GivenUp(number, text, newer):
                 logger.log(logging.INFO if newer else logging.WARNING, "%s", text)
                 with self._lock:
                     self._open.pop(number, None)
+                if not newer:
+                    self._tell(Told("failed", text, number))
             case Frame() as frame:
                 self._deliver(frame)
 
