@@ -33,6 +33,7 @@ from realtime.control_process import FLUSH_S, Answer, LinkStatus, NewState, Told
 from realtime.control_schema import Command, Event, StateName
 from realtime.evidence import Percept
 from realtime.mqtt_address import broker_address
+from realtime.mqtt_link import NO_CONNECTION
 from realtime.rendering.frames import Frame
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Control:
         self._answers: OrderedDict[str, tuple[Command, Answer | None]] = OrderedDict()
         self._link = LinkStatus()
         self._earlier = LinkStatus()  # counts of companions that died
+        self._away = False
+        self._tell: Callable[[str], None] = logger.info
         self._changed = threading.Condition()
         self._companion = Companion(
             "control",
@@ -119,8 +122,11 @@ class Control:
         )
 
     def tell_deaths(self, tell: Callable[[str], None]) -> None:
-        """Have `tell` called, from another thread, with a line when the process that talks to the broker died."""
-        self._companion.tell = tell
+        """Have `tell` called, from another thread, with a line when the process that talks to the broker died.
+
+        And when the broker is lost, or found again.
+        """
+        self._companion.tell = self._tell = tell
 
     def start(self) -> Control:
         """Start connecting and return at once."""
@@ -224,8 +230,18 @@ class Control:
             self._receive(item)
         else:
             self._link = item
+            self._tell_away(item)
         with self._changed:
             self._changed.notify_all()
+
+    def _tell_away(self, link: LinkStatus) -> None:
+        """Say once that the broker is lost, and once that it is back."""
+        if link.text.startswith(NO_CONNECTION) and not self._away:
+            self._away = True
+            self._tell(f"{link.text}; the session goes on and connects again")
+        elif link.connected and self._away:
+            self._away = False
+            self._tell(f"{link.text}, again")
 
     def _receive(self, command: Command) -> None:
         """Queue a new command; answer one that came before again, and one too many with an error."""

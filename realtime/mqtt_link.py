@@ -28,6 +28,8 @@ LONGEST_DELAY_S = 5.0
 ANSWER_S = 5.0
 """Silence of the broker after which the connection is given up."""
 KEEPALIVE_S = 10
+NO_CONNECTION = "no connection"
+"""How `Link.text` begins while the broker is away."""
 
 _REFUSED = 0x80
 _UNSUPPORTED = 0x84  # "unsupported protocol version" in MQTT 5, to which aiomqtt also maps code 1 of 3.1.1
@@ -219,7 +221,7 @@ class Link:
 
     def _leave(self, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
-        self.text = f"no connection to {self._address}: {reason}"
+        self.text = f"{NO_CONNECTION} to {self._address}: {reason}"
         if self.connected:
             logger.warning("lost the broker %s (%s); connecting again", self._address, reason)
             self._connected.clear()

@@ -354,6 +354,19 @@ def test_killed_companion_comes_back_with_the_state(mosquitto):
     assert json.loads(said)["state"] == "offline"
 
 
+def test_a_broker_that_goes_and_comes_back_is_told_once_each(mosquitto):
+    told = []
+    with Control(ControlSettings(url=mosquitto.url), "P01", SPACE) as control:
+        control.tell_deaths(told.append)
+        assert control.wait_connected(PATIENCE_S)
+        mosquitto.kill()
+        until(lambda: told)
+        mosquitto.start()
+        until(lambda: len(told) == 2)
+    assert told[0].startswith(f"no connection to {mosquitto.url}: ")
+    assert told[1].startswith(f"connected to {mosquitto.url}")
+
+
 def test_names_that_no_topic_can_hold():
     assert topic_name("P01/morning+#") == "P01-morning--"
     assert topic_name("  ") == "session"
