@@ -87,7 +87,7 @@ def _harm(session: RunningSession, name: str, harm: str, watched_s: float) -> di
         time.sleep(0.05)
     told = session.notices(row["at"])
     return row | {
-        "told": told[0][1] if told else "",
+        "told": told[0][1].replace(f"{session.out}/", "") if told else "",
         "told_s": round(told[0][0] - row["at"], 2) if told else None,
         "back_s": back_s,
     }
@@ -142,7 +142,7 @@ def _ending(rig: Rig, what: str) -> dict[str, Any]:
         elif what == "deleted folder":
             shutil.rmtree(session.out)
             time.sleep(RUNNING_S)
-        told = [text for _, text in session.notices()]
+        told = [text.replace(f"{session.out}/", "") for _, text in session.notices()]
         number = getattr(signal, what, signal.SIGINT)
         if number == signal.SIGHUP:
             os.killpg(session.pid, number)  # as a terminal does that is closed
@@ -225,7 +225,17 @@ def _print(result: dict[str, Any]) -> None:
     if result["endings"]:
         print_table(
             "Ends of a whole session: what was told, what is missing, what is left behind",
-            ("end", "exit code", "s", "summary", "recording finished", "pictures shown", *lost, "told", "left behind"),
+            (
+                "end",
+                "exit code",
+                "s",
+                "summary",
+                "recording finished",
+                "pictures shown",
+                *lost,
+                "told",
+                "left behind 5 s later",
+            ),
             [
                 (
                     row["ending"],
