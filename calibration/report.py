@@ -218,7 +218,7 @@ def _examples(result: Fit, kind: str, images: Images | None) -> str:
     gallery, predicted = result.bundle.gallery, result.held_out.predicted
     own = np.array([gallery.names.index(str(name)) for name in result.trials.names])
     if kind == "auc":
-        html = "<h2>The classes, two by two</h2>"
+        html = f"<h2>The {'two classes' if len(gallery.names) == 2 else 'classes, two by two'}</h2>"
         evidence = scores.centred(class_scores.pair_evidence(predicted, gallery).T, result.held_out.folds).T
         for row, (a, b) in zip(evidence, class_scores.pairs(len(gallery.names)), strict=True):
             both = (own == a) | (own == b)
