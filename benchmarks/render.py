@@ -1,4 +1,4 @@
-"""Embedding to picture: our hot loop against diffusers' pipelines, interleaved in one run, beside the floor."""
+"""Embedding to picture: our hot loop against diffusers' pipelines, as they come and compiled, beside the floor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from configs.schema import RenderSettings
 from configs.torchvision_shim import load_torchvision
 
 GENERATORS = ("sd15-few-step", "sdxl-turbo", "unclip")
-COMPARED = ("stock pipeline", "stock pipeline, tiny decoder")
+COMPARED = ("stock pipeline", "stock pipeline, tiny decoder", "stock pipeline, tiny decoder, compiled")
 REPEATS = {"cuda": (300, 50), "cpu": (5, 2)}
 """Pictures of each variant: in a full and in a quick run."""
 SEED = 0
@@ -64,12 +64,15 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
     stock_parts = load()
     paint_full, paint_tiny = (stock_pipeline(family, stock_parts, settings, full=full) for full in (True, False))
     given = torch.from_numpy(embedding)
+    paint_compiled, why_not = _compiled(family, stock_parts, settings, given, steps)
     ours = "ours" if device.type == "cpu" else "ours: graphs"
     variants: dict[str, Callable[[], Any]] = {
         COMPARED[0]: lambda: paint_full(given, SEED, steps),
         COMPARED[1]: lambda: paint_tiny(given, SEED, steps),
         ours: lambda: list(sampler.stream(embedding, SEED, steps)),
     }
+    if paint_compiled is not None:
+        variants[COMPARED[2]] = lambda: paint_compiled(given, SEED, steps)
     if device.type == "cuda":
         condition = sampler.condition
         eager = made.loop(parts, condition, compiled=False, graphs=False)
@@ -102,6 +105,8 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
         "decode_ms": percentiles(stages["decode"], 3)["p50"],
         "copy_ms": percentiles(stages["copy"], 3)["p50"],
         "stock_pipeline_p50_ms": p50[COMPARED[0]],
+        "stock_compiled_p50_ms": p50.get(COMPARED[2]),
+        "stock_compiled_absent": why_not,
         "speedup": round(p50[COMPARED[0]] / best["p50"], 2),
         "floor_ms": round(work.floor_ms(peak), 3),
         "floor": {"flops_s": peak.flops, "bytes_s": peak.bytes_s, "source": peak.source, "work": work.parts},
@@ -119,7 +124,8 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
         [
             (name, *(row[key] for key in ("p50", "p95", "p99")), f"{row['p50'] / work.floor_ms(peak):.1f}")
             for name, row in result["variants_ms"].items()
-        ],
+        ]
+        + ([] if why_not is None else [(COMPARED[2], *("n/a",) * 3, why_not)]),
     )
     print_table(
         "stages of ours (ms)",
@@ -127,6 +133,20 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
         [(name, *(percentiles(values, 3)[key] for key in ("p50", "p99"))) for name, values in stages.items()],
     )
     return result
+
+
+def _compiled(
+    family: Any, parts: Any, settings: RenderSettings, given: Any, steps: int
+) -> tuple[Callable[[Any, int, int], Any] | None, str | None]:
+    """Return the stock pipeline compiled, its first picture painted; or, where it cannot be, why not."""
+    from benchmarks.render_models import stock_pipeline
+
+    try:
+        paint = stock_pipeline(family, parts, settings, full=False, compiled=True)
+        paint(given, SEED, steps)
+    except Exception as error:  # a compiler that is absent or gives up says so in many kinds
+        return None, " ".join(f"{type(error).__name__}: {error}".split())[:160]
+    return paint, None
 
 
 def _settings(generator: str, steps: int, size: int) -> RenderSettings:

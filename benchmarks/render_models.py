@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -83,9 +84,9 @@ class StockUnclip(diffusers.StableUnCLIPImg2ImgPipeline):
 
 
 def stock_pipeline(
-    family: Family, parts: Parts, settings: RenderSettings, *, full: bool
+    family: Family, parts: Parts, settings: RenderSettings, *, full: bool, compiled: bool = False
 ) -> Callable[[Tensor, int, int], Any]:
-    """Return the diffusers pipeline of `family` as people use it, eager, from an embedding ``[dims]``, seed and steps.
+    """Return the diffusers pipeline of `family` as people use it, from an embedding ``[dims]``, seed and steps.
 
     Parameters
     ----------
@@ -93,6 +94,8 @@ def stock_pipeline(
         Of its own: a network that our hot loop has shortened is of no use to a pipeline.
     full
         Whether it decodes with the model's full autoencoder, as it comes, or with the tiny one.
+    compiled
+        Whether network and decoder are compiled, as diffusers' guide to speed says; the first picture takes minutes.
     """
     unet, dtype, size = parts.unet, parts.unet.dtype, settings.pixels
     autoencoder = parts.autoencoder
@@ -137,6 +140,12 @@ def stock_pipeline(
             pipe.load_ip_adapter(_by_group(parts.extra), subfolder="", weight_name="", image_encoder_folder=None)
             pipe.set_ip_adapter_scale(settings.adapter_scale)
     pipe.set_progress_bar_config(disable=True)
+    if compiled:
+        mode = "max-autotune" if unet.device.type == "cuda" else "default"
+        pipe.unet = torch.compile(unet, mode=mode, fullgraph=True, dynamic=False)
+        # of its own: the other pipelines go on with the autoencoder as it is
+        pipe.vae = copy.copy(autoencoder)
+        pipe.vae.decode = torch.compile(autoencoder.decode, mode=mode, fullgraph=True, dynamic=False)
 
     def paint(embedding: Tensor, seed: int, steps: int) -> Any:
         given = embedding.to(unet.device, dtype)[None]

@@ -20,6 +20,16 @@ pytest_plugins = ["tests.mosquitto", "tests.virtual_screen"]
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
+
+def pytest_configure(config):
+    """Hide every GPU, from the processes that tests start too: on a machine with a card the suite tests the same.
+
+    The tests that are marked for a GPU have a run of their own: ``pytest -m gpu``.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 # In the background of a shell script nothing hears Ctrl-C, nor would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -29,24 +29,66 @@ def tiny(monkeypatch):
     monkeypatch.setattr(render_floor, "memory_bandwidth", lambda: 1e10)
 
 
+@pytest.fixture
+def traced(monkeypatch):
+    """What compiling needs of a network, without the minutes that the code generator takes."""
+    torch._dynamo.reset()
+    compiled, asked = torch.compile, []
+
+    def trace(network, *, fullgraph, dynamic, **_):
+        assert fullgraph
+        asked.append(network)
+        return compiled(network, backend="eager", fullgraph=True, dynamic=dynamic)
+
+    monkeypatch.setattr(torch, "compile", trace)
+    return asked
+
+
 @pytest.mark.parametrize("name", render.GENERATORS)
-def test_every_generator_is_timed_without_weights(tiny, name):
+def test_every_generator_is_timed_without_weights(tiny, traced, name):
     result = render.run(name, steps=2, size=64, quick=True)
     assert set(KEYS.split()) <= result.keys()
     assert result["weights"] == "random"
     assert result["p50_ms"] > result["floor_ms"] > 0
     assert result["stock_pipeline_p50_ms"] == result["variants_ms"]["stock pipeline"]["p50"] > 0
+    assert len(traced) == 2, "the stock pipeline's network and its decoder"
+    compiled = result["variants_ms"]["stock pipeline, tiny decoder, compiled"]["p50"]
+    assert result["stock_compiled_p50_ms"] == compiled > 0
     page = render_table.table([result])
-    assert page.count(render_table.ABSENT) == len(render_table.AIMS) * 9, "nothing was measured on a GPU"
+    assert f"| {compiled} | {result['speedup']:.1f} ×, {compiled / result['p50_ms']:.1f} × |" in page
+    assert page.count(render_table.ABSENT) == len(render_table.AIMS) * 10, "nothing was measured on a GPU"
     assert f"| {name} | 2 | 64 | {result['device']} | float32 | random | 2 | {result['p50_ms']} |" in page
 
 
-def test_measured_gpu_takes_the_place_of_its_row(tiny):
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler about its own parts
+def test_without_a_compiler_the_row_says_why(tiny):
+    torch._dynamo.reset()
+    with torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "fx_graph_cache": False}):
+        result = render.run("sd15-few-step", steps=1, size=64, quick=True)
+    assert result["stock_compiled_p50_ms"] is None
+    assert "no working C++ compiler" in result["stock_compiled_absent"].replace("No", "no")
+    assert f"| n/a ({result['stock_compiled_absent']}) | {result['speedup']:.1f} ×, – |" in render_table.table([result])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler about its own parts
+def test_the_stock_pipeline_is_compiled(tiny):
+    torch._dynamo.reset()
+    result = render.run("sd15-few-step", steps=1, size=64, quick=True)
+    assert result["stock_compiled_absent"] is None
+    assert result["stock_compiled_p50_ms"] > 0
+
+
+def test_measured_gpu_takes_the_place_of_its_row(tiny, monkeypatch):
+    monkeypatch.setattr(render, "_compiled", lambda *_: (None, "left out"))  # the table is what is looked at
     result = copy.deepcopy(render.run("unclip", steps=1, size=64, quick=True))
     result |= {"kind": "cuda", "device": "NVIDIA H100", "size": 512, "steps": 8}
     page = render_table.table([result])
     assert f"| unclip | 8 | 512 | NVIDIA H100 | {result['p50_ms']} |" in page
-    assert page.count(render_table.ABSENT) == (len(render_table.AIMS) - 1) * 9
+    assert page.count(render_table.ABSENT) == (len(render_table.AIMS) - 1) * 10
     assert render_table.ABSENT.capitalize() in page, "nothing was measured on a CPU"
 
 
