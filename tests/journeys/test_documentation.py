@@ -32,6 +32,8 @@ NOT_RUN = {
     "perceptogram demo": "takes minutes; tests/perceptogram/test_demo.py runs it, and so does make wheel-test",
     "perceptogram calibrate --config lab.yaml --out anna": "takes a person and an amplifier",
     "perceptogram calibrate --check-timing": "takes a photodiode",
+    "perceptogram fit --epochs": "takes epochs cut elsewhere; tests/calibration/test_ready_made.py makes some",
+    "perceptogram replay RECORDING": "stands for any recording; tests/perceptogram/test_replay.py reads each format",
     "perceptogram maps bundle run1.xdf": "takes half a minute; tests/perceptogram/test_maps_command.py runs it",
     "perceptogram worker --broker mqtts://lab-server:8883": "takes another machine's broker and a model's weights",
     "perceptogram worker --config lab.yaml": "takes a broker that lab.yaml names",
