@@ -11,7 +11,18 @@ from itertools import groupby, pairwise
 from realtime.axis import Fault, FaultKind, Hole, Run, TimedChunk, timed
 from realtime.bends import FEWEST, find_bend
 from realtime.jitter import EXCESS, MEMORY, REFIT, Evidence, JitterModel
-from realtime.shifts import CERTAIN, QUEUED, STEEPEST, WINDOW, bend_or_shift, lasts, longest, shift_at, shifted_by
+from realtime.shifts import (
+    CERTAIN,
+    QUEUED,
+    STEEPEST,
+    WINDOW,
+    bend_or_shift,
+    lasts,
+    longest,
+    outage,
+    shift_at,
+    shifted_by,
+)
 from realtime.sources.base import Chunk
 from realtime.stamps import Repeats, Runs, usual
 
@@ -261,16 +272,18 @@ class Timeline:
         if not lasts(model, index[start:], shifted):
             return
         level = model.location(shifted)
-        lost = shifted_by(model, index[start:], shifted, level)
-        if lost is None:
-            return
-        evidence.clear()
-        self._doubted_from, self._latest = None, 0.0
         # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
         # side then has whole packets, of which the last sample is the newest.
         before = model.last(2 * n)[2][:-n]
         change = usual(latency[start:]) - usual(before) if start else math.nan
         moved = abs(level) > STEP_S and abs(change + level) < abs(change)
+        lost = shifted_by(model, index[start:], shifted, level)
+        if lost is None and math.isfinite(change):
+            lost = outage(model, shifted, level)
+        if lost is None:
+            return
+        evidence.clear()
+        self._doubted_from, self._latest = None, 0.0
         if moved or lost < 0 or level > LONGEST_HOLE_S:
             self._step(at, level, keep=moved)
         else:
@@ -307,6 +320,9 @@ class Timeline:
 
     def _follow(self, at: int, seconds: float, slope: float) -> None:
         """Let the line go on from `at`, moved by `seconds`, with a period longer by `slope`."""
+        if not slope:
+            self._step(at, seconds, keep=False)
+            return
         model = self._jitter
         # Where exactly the rate changed is known no better than the stamps' scatter tells.
         begun = max(self._first, at - math.ceil(model.spread / abs(slope)))
