@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 RECENT = 256
 """Samples among which a repeated one is looked for."""
+AT_ONCE = 0.1
+"""Share of the period within which a stamp follows another when both samples were handed over together."""
+FEWEST_PACKETS = 3
+"""Packets after which their length is known."""
 
 
 class Runs:
@@ -23,6 +27,14 @@ class Runs:
 
     A sender stamps a chunk once; LSL deduces the other stamps by adding the nominal period. Such a run says no more
     than its first stamp. A run of more than a second is no chunk but an even clock, in which every sample is evidence.
+    Where a sender stamps samples one by one as it hands over a packet of them, all but the last have waited.
+
+    Attributes
+    ----------
+    together
+        Samples that are handed over at once; 1 where each comes alone.
+    anew
+        Row of the last stamps that is the first evidence since `together` was learned; None where none of them is.
     """
 
     def __init__(self, period: float) -> None:
@@ -32,6 +44,11 @@ class Runs:
         self._even = False
         self._place = 0
         self._last = -np.inf
+        self.together = 1
+        self.anew: int | None = None
+        self._learned = False
+        self._waiting = 0
+        self._packets: deque[int] = deque(maxlen=9)
 
     def observations(self, stamps: NDArray[np.float64]) -> list[int]:
         """Return the rows of `stamps` that are new evidence."""
@@ -47,7 +64,29 @@ class Runs:
                 rows.append(start)
                 self._place = 1
             row = start + 1
-        return rows
+        apart = steps + self._period
+        at_once = (apart >= 0) & (apart < AT_ONCE * self._period)
+        kept: list[int] = []
+        self.anew = None
+        for row in rows:
+            if self._is_evidence(bool(at_once[row])):
+                kept.append(row)
+                if self._learned:
+                    self.anew, self._learned = row, False
+        return kept
+
+    def _is_evidence(self, at_once: bool) -> bool:
+        """Return whether the next sample with a stamp of its own is the last of those handed over together."""
+        if at_once:
+            self._waiting += 1
+        else:
+            self._packets.append(self._waiting)
+            if len(self._packets) > FEWEST_PACKETS:  # the first entry is of no packet
+                together = max(1, median_low(self._packets))
+                self._learned |= together != self.together
+                self.together = together
+            self._waiting = 1
+        return self.together == 1 or self._waiting == self.together
 
     def _within_run(self, row: int, stop: int) -> list[int]:
         """Return the rows of ``[row, stop)``, which go on with a run, that are evidence: every one of an even clock."""

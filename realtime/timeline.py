@@ -159,6 +159,8 @@ class Timeline:
         edges = [*rows, len(chunk.stamps)]
         self._place(chunk, 0, edges[0])
         for (row, stop), stamp in zip(pairwise(edges), chunk.stamps[rows].tolist(), strict=True):
+            if row == self._runs.anew and self._is_cold():
+                self._jitter = JitterModel(self._period)  # it learned from samples that had waited
             self._observe(stamp, chunk.arrived - stamp if live else math.nan)
             self._place(chunk, row, stop)
 
@@ -178,7 +180,7 @@ class Timeline:
             self._refit(stamp)
         residual = stamp - model.time(self._next) if model.n else 0.0
         model.add(self._next, stamp, latency)
-        if model.n <= WARM_UP or self._next - self._first < WARM_UP_S * self.rate_hz:
+        if self._is_cold():
             if abs(residual) > HOLE_AT_START_S:
                 self._start_again(residual, stamp, latency)
             elif model.refit_due():
@@ -187,6 +189,10 @@ class Timeline:
             self._weigh(residual, stamp)
         self._previous = (self._next, stamp)
         self._line = (self._next, model.time(self._next), model.period)
+
+    def _is_cold(self) -> bool:
+        """Return whether too little is known yet to judge by."""
+        return self._jitter.n <= WARM_UP or self._next - self._first < WARM_UP_S * self.rate_hz
 
     def _weigh(self, residual: float, stamp: float) -> None:
         model = self._jitter
