@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import struct
 import time
+from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -46,6 +48,7 @@ class _Recorder:
         self._file: RecordingFile | None = None
         self._fault: str | None = None
         self._retry = 0.0
+        self._unsaid: deque[FromRecorder] = deque()
 
     def finish(self) -> None:
         """Make `run` finish the file and end."""
@@ -113,8 +116,12 @@ class _Recorder:
         return Finished({} if self._file is None else self._file.samples, self._fault)
 
     def _tell(self, message: FromRecorder) -> None:
+        """Say something as soon as there is room for it: a session that does not listen costs no sample."""
+        if not (isinstance(message, Beat) and self._unsaid):
+            self._unsaid.append(message)
         with contextlib.suppress(OSError):  # the session has gone, which the next look for commands shows
-            self._pipe.send(message)
+            while self._unsaid and (isinstance(message, Finished) or select.select([], [self._pipe], [], 0)[1]):
+                self._pipe.send(self._unsaid.popleft())
 
 
 def _open(to: Write) -> RecordingFile:

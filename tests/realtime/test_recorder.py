@@ -14,6 +14,8 @@ from lsl_amplifier import Amplifier
 
 from realtime.recorder import HUNG_S, Recorder, RecorderError, Wanted
 from realtime.recorder_inlets import Inlets
+from realtime.recorder_messages import Beat, Told
+from realtime.recorder_process import _Recorder
 
 
 @pytest.fixture
@@ -278,3 +280,17 @@ def test_what_is_missing_is_told_and_nothing_is_overwritten(tmp_path):
         Recorder(tmp_path / "run.xdf", [Wanted()])
     with pytest.raises(RecorderError, match="there is no folder"):
         Recorder(tmp_path / "absent" / "run.xdf", [Wanted()])
+
+
+def test_a_session_that_does_not_listen_holds_up_no_recorder():
+    mine, theirs = multiprocessing.Pipe()
+    recorder = _Recorder(theirs, [])
+    for _ in range(20_000):  # half an hour of signs of life
+        recorder._tell(Beat())
+    recorder._tell(Told("recorder", "what people must know"))
+    heard = []
+    while Told("recorder", "what people must know") not in heard:
+        recorder._tell(Beat())
+        while mine.poll(0):
+            heard.append(mine.recv())
+    assert 1 < len(heard) < 20_000
