@@ -165,6 +165,7 @@ class Demo:
         with self._showing(shown, "live") as presenter:
             source = LslSource(self._config.stream, self._config.markers)
             recorder = self._record(self._out / RECORDING)
+            source.watch = lambda: [told for told in recorder.notices() if told.kind != "recording"]
             begin = _Begin(presenter)
             try:
                 finished = decode(
