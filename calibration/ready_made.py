@@ -94,7 +94,7 @@ def read_epochs(path: str | Path) -> ReadyMade:
 
 def _read_npz(path: Path) -> ReadyMade:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # numpy leaves a broken one open
             content = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, BadZipFile) as error:
         msg = f"cannot read {path}: {' '.join(str(error).split())}"
@@ -282,7 +282,7 @@ def _load_table(path: Path) -> tuple[NDArray[Any], list[str] | None]:
     if path.suffix == ".npy":
         content = np.load(path, allow_pickle=False)
     elif path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # numpy leaves a broken one open
             content = {key: archive[key] for key in archive.files}
     elif path.suffix in (".pt", ".pth"):
         import torch

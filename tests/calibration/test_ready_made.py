@@ -101,7 +101,7 @@ def test_epochs_from_files_give_the_map_of_the_same_trials(made, tmp_path, kind)
 def test_channels_marked_as_bad_are_left_out_as_from_recordings_and_told(made, tmp_path):
     trials, targets = made
     file = write_fif(tmp_path / "bad-epo.fif", trials, bads=[CHANNELS[1]])
-    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets), CONFIG)
+    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets), CONFIG).bundle
     assert bundle.spec.channels == (CHANNELS[0], *CHANNELS[2:])
     assert bundle.scores["notices"] == [f"bad-epo.fif: marked as bad and left out: {CHANNELS[1]}"]
 
