@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.senders import CHANNELS
 from realtime.sources.base import Chunk, Marker, StreamSpec
-from realtime.sources.faults import OUTLET_KINDS, faulty_spec, inject, parse_faults
+from realtime.sources.fault_injection import OUTLET_KINDS, faulty_spec, inject, parse_faults
 from realtime.sources.publish import stream_info
 from realtime.sources.simulation.outlet import Outlet
 

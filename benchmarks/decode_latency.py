@@ -31,7 +31,7 @@ from benchmarks.harness import (
     print_table,
     versions,
 )
-from realtime.decoder import LinearDecoder
+from realtime.decoding.linear_decoder import LinearDecoder
 
 SIZES = ((17, 80), (64, 250), (128, 512))
 DIMS = 1024

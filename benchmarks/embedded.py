@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.judge import load_judge, look
-from calibration.embeddings import Encoder, load_encoder
+from calibration.data.embeddings import Encoder, load_encoder
 from realtime.rendering.embedded.generator import EmbeddedGenerator
 from stimuli.drawn.colour import object_hue
 from stimuli.drawn.concepts import CONCEPTS

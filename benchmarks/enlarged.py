@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from realtime.rendering.generator import Generator, make_generator
+from realtime.rendering.generators.base import Generator, make_generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +44,8 @@ def make_enlarged(settings: RenderSettings) -> Any:
 def main() -> None:
     """Run the command line."""
     from benchmarks.enlarged import make_enlarged  # by the name under which the renderer's process finds it
-    from perceptogram import decoding
     from perceptogram.__main__ import main as perceptogram
+    from perceptogram.live import run as decoding
     from realtime.rendering.worker import RenderWorker
 
     decoding.RenderWorker = partial(RenderWorker, make=make_enlarged)  # type: ignore[misc, assignment]

@@ -11,12 +11,12 @@ import numpy as np
 from benchmarks.peers import SENDER, WINDOW_S, true_times
 from benchmarks.senders import CHANNELS
 from configs.schema import Config
-from realtime.axis import Fault, Hole, TimedChunk
-from realtime.epochs import Closed, Refused, Retracted
-from realtime.pipeline import Pipeline
+from realtime.epoching.epochs import Closed, Refused, Retracted
+from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.sources.faults import FaultSpec
-from realtime.timeline import Timeline
+from realtime.sources.fault_injection import FaultSpec
+from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
+from realtime.timeline.timeline import Timeline
 
 ROW: dict[str, Any] = {
     "detected": False, "delay_s": None, "count_exact": None, "stamp_error_ms": None, "wrongly_accepted": 0,

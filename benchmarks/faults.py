@@ -21,10 +21,10 @@ from benchmarks.live_faults import LIVE_FAULTS, run_live
 from benchmarks.peers import SENDER, SYSTEMS, fault_at, mne_lsl, pyxdf, start_of
 from benchmarks.senders import SENDERS, Sender, events, raw_stamps
 from configs.errors import InputError
-from realtime.axis import Hole, TimedChunk
 from realtime.sources.base import Chunk
-from realtime.sources.faults import FaultSpec, faulty_spec, inject, parse_fault
-from realtime.timeline import Timeline
+from realtime.sources.fault_injection import FaultSpec, faulty_spec, inject, parse_fault
+from realtime.timeline.sample_grid import Hole, TimedChunk
+from realtime.timeline.timeline import Timeline
 
 FAULTS = (
     *(f"drop:{count}" for count in (1, 2, 5, 25, 100, 250, 500)),

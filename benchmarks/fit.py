@@ -109,7 +109,7 @@ def _measure(contender: Callable[..., Any], shape: tuple[int, int, int], sender:
 
 
 def _ours(x: Any, y: Any, folds: Any) -> tuple[Callable[[Any], Any], float]:
-    from calibration.ridge import fit_ridge
+    from calibration.model.ridge import fit_ridge
 
     fit = fit_ridge(x, y, folds, ALPHAS)
     return lambda rows: rows @ fit.weights + fit.intercept, fit.alpha

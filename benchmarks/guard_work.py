@@ -22,7 +22,7 @@ def decode() -> Callable[[], Any]:
     """Windows summed sample by sample."""
     import numpy as np
 
-    from realtime.decoder import LinearDecoder
+    from realtime.decoding.linear_decoder import LinearDecoder
 
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((TIMES, CHANNELS, DIMS), dtype=np.float32)
@@ -44,7 +44,7 @@ def pipeline() -> Callable[[], Any]:
     import numpy as np
 
     from configs.schema import Config
-    from realtime.pipeline import Pipeline
+    from realtime.epoching.pipeline import Pipeline
     from realtime.sources.base import Chunk, Marker, StreamSpec
 
     spec = StreamSpec("guard", "EEG", "guard", RATE_HZ, tuple(f"E{k}" for k in range(CHANNELS)))
@@ -66,7 +66,7 @@ def ridge() -> Callable[[], Any]:
     """Five folds, ten alphas."""
     import numpy as np
 
-    from calibration.ridge import fit_ridge
+    from calibration.model.ridge import fit_ridge
 
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((400, 150)), rng.standard_normal((400, 64))

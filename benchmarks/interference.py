@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.harness import machine, percentiles, print_table
 from configs.schema import RenderSettings
-from realtime.decoder import LinearDecoder
-from realtime.rendering.frames import RenderRequest
+from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.rendering.messages import RenderRequest
 from realtime.rendering.worker import RenderWorker
 
 CHANNELS, TIMES, DIMS = 64, 250, 1024

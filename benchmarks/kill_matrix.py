@@ -25,7 +25,7 @@ import pyxdf
 
 from benchmarks.harness import machine, print_table
 from benchmarks.session_rig import PARTS, Rig, RunningSession
-from perceptogram.streams import RECORDING
+from perceptogram.live.streams import RECORDING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

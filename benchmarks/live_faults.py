@@ -13,7 +13,7 @@ from benchmarks.fault_rows import ROW, Truth, measure, pipeline_for
 from benchmarks.peers import fault_at, start_of
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Marker, Notice
-from realtime.sources.faults import parse_fault
+from realtime.sources.fault_injection import parse_fault
 from realtime.sources.lsl import LslSource
 from realtime.sources.metadata import SourceError
 

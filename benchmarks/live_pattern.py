@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import interleaved, machine, one_thread, percentiles, print_table
-from realtime.head import scalp_image
-from realtime.live_pattern import PatternAttribute, Patterns
+from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
+from realtime.electrodes import scalp_image
 from realtime.sources.simulation.head import CHANNELS_64
 
 DIMS = 1024

@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table, versions
-from calibration.attributes import Attribute, measure_attributes
-from calibration.cluster_statistics import LEVEL_P, PartialRegression, cluster_test
-from calibration.comparison import compare
-from calibration.map_recordings import concepts_of, units_of
-from calibration.maps import SPAN_S, find_peak, level_rows, make_maps
-from calibration.montage import Montage
-from calibration.readout import Units
-from calibration.targets import Targets, given_targets
+from calibration.data.targets import Targets, given_targets
+from calibration.maps.attributes import Attribute, measure_attributes
+from calibration.maps.cluster_test import LEVEL_P, PartialRegression, cluster_test
+from calibration.maps.comparison import compare
+from calibration.maps.map_recordings import concepts_of, units_of
+from calibration.maps.maps import SPAN_S, find_peak, level_rows, make_maps
+from calibration.maps.montage import Montage
+from calibration.maps.readout import Units
 from configs.schema import Config, FitSettings, load_config
-from perceptogram.collecting import Collector
-from realtime.bundle import EmbeddingSpace
+from perceptogram.calibrate.stream_reader import Collector
+from realtime.decoding.bundle import EmbeddingSpace
 from realtime.sources.simulation.offline import OfflineParticipant
 from realtime.sources.simulation.participant import SimulationSettings, expected_response
 from stimuli.pictures import PictureSet, choose_pictures, open_pictures

@@ -30,9 +30,9 @@ import psutil
 from benchmarks.harness import machine, percentiles, print_table, versions
 from configs.errors import InputError
 from configs.schema import Config, ControlSettings, load_config
-from realtime.bundle import load_bundle
-from realtime.rendering.frames import Frame
-from realtime.rendering.remote import RemoteRenderer
+from realtime.decoding.bundle import load_bundle
+from realtime.rendering.messages import Frame
+from realtime.rendering.remote.renderer import RemoteRenderer
 from realtime.session import Decoded, Session
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice
 from realtime.sources.simulation.offline import OfflineParticipant
@@ -121,9 +121,9 @@ def _person(session: int) -> SimulationSettings:
 
 def _calibrate(config: Config, folder: Path) -> None:
     """Fit the map that all rooms use: they are one simulated person on different days."""
+    from calibration.data.targets import make_targets
     from calibration.fit import fit_trials
-    from calibration.targets import make_targets
-    from perceptogram.collecting import Collector
+    from perceptogram.calibrate.stream_reader import Collector
 
     known = open_pictures(config.pictures, "calibration")
     shown = choose_pictures(known, N_CALIBRATION, seed=0)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.senders import CHANNELS, SENDERS, Sender, events
+from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.base import Chunk, Marker, StreamSpec
-from realtime.sources.faults import OUTLET_KINDS, FaultSpec, faulty_spec, inject, parse_fault
+from realtime.sources.fault_injection import OUTLET_KINDS, FaultSpec, faulty_spec, inject, parse_fault
 from realtime.sources.publish import stream_info
 from realtime.sources.simulation.outlet import Outlet
-from realtime.xdf import XdfWriter
 
 PYXDF = "pyxdf, defaults"
 MNE_LSL = "mne-lsl StreamLSL and EpochsStream, 'all'"

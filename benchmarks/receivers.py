@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.lsl_sender import Amplifier, pushed_at
 from configs.schema import Config
-from realtime.decoder import LinearDecoder
-from realtime.epochs import Closed, Opened, Refused, Retracted, Samples
-from realtime.pipeline import Pipeline
+from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.epoching.epochs import Closed, Opened, Refused, Retracted, Samples
+from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk
 from realtime.sources.lsl import LslSource
 

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.harness import memory_bandwidth
 from benchmarks.render_models import random_parts
-from realtime.rendering.attention import FusedSelfAttention, ImagePrompt, KnownCrossAttention
-from realtime.rendering.latent_generator import LatentGenerator
+from realtime.rendering.diffusion.attention import FusedSelfAttention, ImagePrompt, KnownCrossAttention
+from realtime.rendering.generators.latent import LatentGenerator
 
 # Dense half-precision operations and bytes a second of the data sheets; the longest name that matches counts.
 DATA_SHEETS = {

@@ -6,13 +6,12 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import diffusers
 import torch
-from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
 from torch import Tensor, nn
 
 from configs.schema import RenderSettings
-from realtime.rendering.architectures import (
+from configs.torchvision_shim import load_torchvision
+from realtime.rendering.diffusion.architectures import (
     ADAPTER_TOKENS,
     FULL_DECODERS,
     POOLED_CHANNELS,
@@ -20,8 +19,12 @@ from realtime.rendering.architectures import (
     UNETS,
     Family,
 )
-from realtime.rendering.latent_generator import SPACE
-from realtime.rendering.parts import Parts
+from realtime.rendering.diffusion.model_loading import Parts
+from realtime.rendering.generators.latent import SPACE
+
+load_torchvision()
+import diffusers  # noqa: E402
+from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer  # noqa: E402
 
 _BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 

@@ -21,11 +21,11 @@ import numpy as np
 from benchmarks.harness import fitted_power, interleaved, machine, one_thread, print_table
 from benchmarks.report import RESULTS
 from configs.schema import Config, RenderSettings
-from realtime.decoder import LinearDecoder
-from realtime.epochs import Closed
-from realtime.pipeline import Pipeline
+from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.epoching.epochs import Closed
+from realtime.epoching.pipeline import Pipeline
+from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.base import Chunk, Marker, StreamSpec
-from realtime.xdf import XdfWriter
 
 Curve = dict[str, list[float]]
 RATE_HZ = 250.0
@@ -122,7 +122,7 @@ class _Last:
 
 
 def _fit(quick: bool) -> dict[str, Curve]:
-    from calibration.ridge import fit_ridge
+    from calibration.model.ridge import fit_ridge
 
     def seconds(trials: int, features: int) -> float:
         rng = np.random.default_rng(0)
@@ -189,7 +189,7 @@ def _renderers(counts: Sequence[int], seconds: float) -> Curve:
 
 def _painted(workers: Sequence[Any], dims: int, seconds: float) -> int:
     """Return how many pictures come in `seconds`; each renderer always has one request waiting."""
-    from realtime.rendering.frames import RenderRequest
+    from realtime.rendering.messages import RenderRequest
 
     embeddings = np.random.default_rng(0).standard_normal((64, dims), dtype=np.float32)
     asked = painted = 0

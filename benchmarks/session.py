@@ -18,22 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table
-from calibration.confidence import bins, calibration_error
+from calibration.data.targets import make_targets
+from calibration.data.trials import Trials
 from calibration.fit import fit_trials
-from calibration.folding import LinearMap
-from calibration.summary import summarise
-from calibration.targets import make_targets
-from calibration.trials import Trials
+from calibration.model.folding import LinearMap
+from calibration.scores.confidence import bins, calibration_error
+from calibration.scores.summary import summarise
 from configs.schema import Config, load_config
-from perceptogram.collecting import Collector
+from perceptogram.calibrate.stream_reader import Collector
 from perceptogram.console import number
 from perceptogram.session import Session
-from realtime import lsl_config, session
-from realtime.broker import EmbeddedBroker
-from realtime.bundle import Bundle
-from realtime.evidence import Evidence, Percept
-from realtime.ledger import read_percepts, trial_times
-from realtime.ledger import summary as summarise_ledger
+from realtime import session
+from realtime.decoding.bundle import Bundle
+from realtime.decoding.evidence import Evidence, Percept
+from realtime.mqtt.embedded_broker import EmbeddedBroker
+from realtime.recording.latency_log import read_percepts, trial_times
+from realtime.recording.latency_log import summary as summarise_ledger
+from realtime.sources import lsl_config
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.offline import OfflineParticipant
 from realtime.sources.simulation.participant import SimulationSettings

@@ -25,12 +25,12 @@ import psutil
 import pylsl
 import yaml
 
+from calibration.data.targets import make_targets
 from calibration.fit import fit_trials
-from calibration.targets import make_targets
 from configs.schema import Config, load_config
-from perceptogram.collecting import Collector
-from realtime.broker import EmbeddedBroker
-from realtime.ledger import read_percepts
+from perceptogram.calibrate.stream_reader import Collector
+from realtime.mqtt.embedded_broker import EmbeddedBroker
+from realtime.recording.latency_log import read_percepts
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.offline import OfflineParticipant
 from stimuli.marker_outlet import MarkerOutlet

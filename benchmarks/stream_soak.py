@@ -26,12 +26,12 @@ import psutil
 from benchmarks.amplifier import RATE_HZ, Amplifier
 from benchmarks.harness import machine, print_table
 from configs.schema import Config
-from realtime.axis import Fault, Hole
-from realtime.epochs import Closed, Refused, Retracted
-from realtime.pipeline import Pipeline
-from realtime.recorder import Recorder, Wanted
+from realtime.epoching.epochs import Closed, Refused, Retracted
+from realtime.epoching.pipeline import Pipeline
+from realtime.recording.recorder import Recorder, Wanted
 from realtime.sources.base import Chunk, Notice
 from realtime.sources.lsl import LslSource
+from realtime.timeline.sample_grid import Fault, Hole
 
 EVERY_S = (4.0, 9.0)
 """Shortest and longest time from one fault to the next."""

@@ -17,7 +17,7 @@ from benchmarks.harness import machine, percentiles, print_table, versions
 from benchmarks.lsl_sender import CARRIED, Amplifier, pushed_at, sending
 from benchmarks.receivers import PATIENCE_S, POLL_S, cpu_s
 from configs.schema import Config, FilterSettings, StreamSettings
-from realtime.pipeline import Pipeline
+from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk
 from realtime.sources.lsl import LslSource
 

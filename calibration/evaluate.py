@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from calibration.data.trials import FitError, Trials, before_onset, read_trials
 from calibration.fit import counts
-from calibration.folding import LinearMap
-from calibration.summary import headline, summarise
-from calibration.trials import FitError, Trials, before_onset, read_trials
+from calibration.model.folding import LinearMap
+from calibration.scores.summary import headline, summarise
 from configs.schema import Config
-from realtime.bundle import Bundle
+from realtime.decoding.bundle import Bundle
 
 
 def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -> dict[str, Any]:

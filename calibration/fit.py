@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from calibration.attributes import shown_attributes
-from calibration.confidence import calibration_error, fit_confidence, reliability_curve
-from calibration.label_null import null_of_cross_validation
-from calibration.live_patterns import make_patterns
-from calibration.low_level import fit_low_level
-from calibration.mapping import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
+from calibration.data.targets import Targets, make_targets
+from calibration.data.trials import FitError, Trials, before_onset, check_channels, read_trials
+from calibration.fit_low_level import fit_low_level
+from calibration.maps.attributes import shown_attributes
+from calibration.maps.filtered_patterns import make_patterns
+from calibration.model.linear_model import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
+from calibration.model.ridge import RidgeError
 from calibration.progress import Progress, part_of
-from calibration.ridge import RidgeError
-from calibration.scores import rounded
-from calibration.summary import headline, summarise
-from calibration.targets import Targets, make_targets
-from calibration.trials import FitError, Trials, before_onset, check_channels, read_trials
+from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
+from calibration.scores.permutation_null import null_of_cross_validation
+from calibration.scores.retrieval import rounded
+from calibration.scores.summary import headline, summarise
 from configs.schema import Config
-from realtime.bundle import Bundle
+from realtime.decoding.bundle import Bundle
 
 logger = logging.getLogger(__name__)
 

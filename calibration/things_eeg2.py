@@ -16,13 +16,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import scores
-from calibration.mapping import Examples, Layout, Mapping, fit_map
-from calibration.targets import given_targets
-from calibration.trials import FitError
+from calibration.data.targets import given_targets
+from calibration.data.trials import FitError
+from calibration.model.linear_model import Examples, Layout, Mapping, fit_map
+from calibration.scores import retrieval
 from configs.schema import FitSettings
-from realtime.bundle import EmbeddingSpace
-from realtime.gallery import Gallery
+from realtime.decoding.bundle import EmbeddingSpace
+from realtime.decoding.gallery import Gallery
 
 STOP_S = 0.8
 REPEATS = (1, 2, 4, 8, 20, 40, 80)
@@ -172,7 +172,7 @@ def run_subject(
     if np.count_nonzero(earlier) > 1:
         null = _fit(means, learned.times_s, training, settings, before=True)
         result["baseline"] = _score(null, tested.samples[:, :, earlier], repeats, gallery, settings)
-    found: dict[str, Any] = scores.rounded(result)
+    found: dict[str, Any] = retrieval.rounded(result)
     return found
 
 
@@ -240,19 +240,19 @@ def _score(
     groups = samples[:, order].reshape(pictures, count, repeats, *samples.shape[2:]).mean(axis=2)
     own = np.repeat(np.arange(pictures), count)
     predicted = mapping.map.predict(groups.reshape(pictures * count, *samples.shape[2:]))
-    found = scores.retrieve(predicted, own, np.zeros(len(own), np.int64), gallery)
+    found = retrieval.retrieve(predicted, own, np.zeros(len(own), np.int64), gallery)
     top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
-    null = scores.null_by_pictures(found, settings.permutations, settings.seed)
+    null = retrieval.null_by_pictures(found, settings.permutations, settings.seed)
     two_way = float(found.two_way.mean())
     return {
         "repeats": repeats,
         "top1": float(top1.mean()),
-        "top1_interval": scores.mean_interval(top1, own, settings.seed),
-        "chance_top1": scores.chance(found, 1),
+        "top1_interval": retrieval.mean_interval(top1, own, settings.seed),
+        "chance_top1": retrieval.chance(found, 1),
         "top5": float(top5.mean()),
-        "chance_top5": scores.chance(found, 5),
+        "chance_top5": retrieval.chance(found, 5),
         "two_way": two_way,
-        "two_way_interval": scores.mean_interval(found.two_way, own, settings.seed),
-        "p": scores.permutation_p(two_way, null),
+        "two_way_interval": retrieval.mean_interval(found.two_way, own, settings.seed),
+        "p": retrieval.permutation_p(two_way, null),
         "n": len(own),
     }

@@ -12,8 +12,8 @@ import typer
 from configs.errors import InputError
 from perceptogram import __version__
 from perceptogram.console import errors, styled
-from realtime import lsl_config
-from realtime.threads import wait_passively
+from realtime.processes.blas_threads import wait_passively
+from realtime.sources import lsl_config
 
 COMMANDS = (
     "demo",

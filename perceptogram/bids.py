@@ -17,10 +17,10 @@ import numpy as np
 from configs.errors import InputError
 from configs.files import file_name, read_json, whole_folder
 from configs.schema import Config
-from realtime.axis import Hole, TimedChunk
 from realtime.sources.base import Chunk, Marker
 from realtime.sources.recording import open_recording
-from realtime.timeline import Timeline
+from realtime.timeline.sample_grid import Hole, TimedChunk
+from realtime.timeline.timeline import Timeline
 from stimuli.pictures import PictureError, PictureSet, open_pictures
 
 if TYPE_CHECKING:

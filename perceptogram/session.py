@@ -25,15 +25,15 @@ from typing import Any
 
 from configs.output_folder import claim
 from configs.schema import Config, load_config, with_broker
-from perceptogram.decoding import decode
-from perceptogram.listening import Listeners
-from perceptogram.session_folder import FILES
-from perceptogram.streams import RECORDINGS, LiveStreams
+from perceptogram.live.folder import FILES
+from perceptogram.live.listening import Listeners
+from perceptogram.live.run import decode
+from perceptogram.live.streams import RECORDINGS, LiveStreams
 from realtime import session as live
-from realtime.bundle import Bundle, load_bundle
-from realtime.epochs import Refused
-from realtime.evidence import Percept
-from realtime.rendering.frames import Frame
+from realtime.decoding.bundle import Bundle, load_bundle
+from realtime.decoding.evidence import Percept
+from realtime.epoching.epochs import Refused
+from realtime.rendering.messages import Frame
 from stimuli.pictures import choose_pictures, open_pictures
 
 __all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures"]

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from configs.schema import Config
-from realtime.axis import Fault, Hole
-from realtime.bundle import Bundle, BundleError
-from realtime.decoder import LinearDecoder
-from realtime.drift import DriftCorrection
-from realtime.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
-from realtime.evidence import Evidence, Percept
+from realtime.decoding.bundle import Bundle, BundleError
+from realtime.decoding.drift import DriftCorrection
+from realtime.decoding.evidence import Evidence, Percept
+from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
+from realtime.epoching.pipeline import Pipeline, Sham
 from realtime.failures import Failures
-from realtime.painter import Late, Painter, Renderer
-from realtime.pipeline import Pipeline, Sham
-from realtime.rendering.frames import Frame, Told
+from realtime.rendering.messages import Frame, Told
+from realtime.rendering.painter import Late, Painter, Renderer
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, Source
+from realtime.timeline.sample_grid import Fault, Hole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from realtime.low_level import LowLevelMap
+    from realtime.decoding.low_level_map import LowLevelMap
 
 RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from realtime import lsl_config
-from realtime.threads import wait_passively
+from realtime.processes.blas_threads import wait_passively
+from realtime.sources import lsl_config
 
 wait_passively()  # before anything loads OpenMP
 
-pytest_plugins = ["tests.mosquitto", "tests.virtual_screen"]
+pytest_plugins = ["tests.support.mosquitto", "tests.support.virtual_screen"]
 
 # A busy machine may take any time over one example; what holds for all inputs is no matter of time.
 settings.register_profile("tests", deadline=None)

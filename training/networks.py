@@ -10,7 +10,7 @@ load_torchvision()
 from diffusers import UNet2DModel
 from torch import nn
 
-from calibration.embeddings import DRAWN_MODEL, DRAWN_TAG
+from calibration.data.embeddings import DRAWN_MODEL, DRAWN_TAG
 from realtime.rendering.embedded.conditioner import EmbeddingConditioner
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.texture import TEXTURES

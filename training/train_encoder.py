@@ -34,7 +34,7 @@ from pictures import CACHE, load_pictures
 from readings import pick, true_readings
 from safetensors.torch import load_file, save_file
 
-from calibration.embeddings import DRAWN_FOLDER, DRAWN_MODEL, DRAWN_VOCABULARY, DRAWN_WEIGHTS
+from calibration.data.embeddings import DRAWN_FOLDER, DRAWN_MODEL, DRAWN_VOCABULARY, DRAWN_WEIGHTS
 from realtime.rendering.embedded.conditioner import Reading
 from stimuli.drawn.colour import hue_name
 from stimuli.drawn.concepts import CONCEPTS

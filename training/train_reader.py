@@ -26,7 +26,7 @@ from networks import build_model
 from pictures import CACHE, load_pictures
 from readings import pick, true_readings
 
-from calibration.embeddings import DRAWN_MODEL, DRAWN_TAG, load_encoder
+from calibration.data.embeddings import DRAWN_MODEL, DRAWN_TAG, load_encoder
 from realtime.rendering.embedded.conditioner import EmbeddingConditioner, Reading
 from stimuli.drawn.manifest import test_pictures
 

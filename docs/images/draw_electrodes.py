@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from saving import save_small
 
-from calibration.attributes import measure_attributes
-from calibration.electrode_page import write_electrode_page
-from calibration.targets import make_targets
-from calibration.trials import Trials
+from calibration.data.targets import make_targets
+from calibration.data.trials import Trials
+from calibration.maps.attributes import measure_attributes
+from calibration.report.electrode_page import write_electrode_page
 from configs.schema import Config, FitSettings, PictureSettings, WindowSettings
 from realtime.sources.base import StreamSpec
 from realtime.sources.simulation.participant import SimulationSettings, simulate_recording

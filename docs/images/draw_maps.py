@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from saving import save_small
 
-from calibration.attributes import shown_attributes
-from calibration.drawn import CHANCE, COLOURS, INK, drawing
-from calibration.map_recordings import control_p, map_trials
-from calibration.maps import AttributeMap
-from calibration.page import p_is
-from calibration.targets import make_targets
-from calibration.trials import Trials, before_onset, read_trials
+from calibration.data.targets import make_targets
+from calibration.data.trials import Trials, before_onset, read_trials
+from calibration.maps.attributes import shown_attributes
+from calibration.maps.map_recordings import control_p, map_trials
+from calibration.maps.maps import AttributeMap
+from calibration.report.figure import CHANCE, COLOURS, INK, drawing
+from calibration.report.page import p_is
 from configs.schema import Config, load_config
 
 if TYPE_CHECKING:

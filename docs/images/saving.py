@@ -20,18 +20,24 @@ from configs.files import write_whole
 HERE = Path(__file__).parent
 HOUSE = HERE.parents[1]
 NOTES = HERE / "drawn_by.json"
-DISPLAY = ("realtime/display_layout.py", "realtime/canvas.py", "realtime/head.py")
+DISPLAY = ("realtime/display/layout.py", "realtime/display/canvas.py", "realtime/electrodes.py")
 DRAWN = {
     "screen_": (DISPLAY, "python docs/images/take_screens.py --bundle out/demo/bundle"),
-    "contact_sheet": (("realtime/contact_sheet.py", "realtime/canvas.py"), "perceptogram demo --overwrite, and copy"),
+    "contact_sheet": (
+        ("realtime/display/contact_sheet.py", "realtime/display/canvas.py"),
+        "perceptogram demo --overwrite, and copy",
+    ),
     "generator": (("benchmarks/embedded.py",), "python -m benchmarks.embedded --out build/embedded, and copy"),
-    "maps-": (("calibration/drawn.py", "docs/images/draw_maps.py"), "python docs/images/draw_maps.py RECORDINGS"),
+    "maps-": (
+        ("calibration/report/figure.py", "docs/images/draw_maps.py"),
+        "python docs/images/draw_maps.py RECORDINGS",
+    ),
     "electrodes-": (
-        ("calibration/electrode_figures.py", "calibration/drawn.py"),
+        ("calibration/report/electrode_figures.py", "calibration/report/figure.py"),
         "python docs/images/draw_electrodes.py",
     ),
     "hierarchy-": (
-        ("calibration/hierarchy_figures.py", "calibration/drawn.py"),
+        ("calibration/report/hierarchy_figures.py", "calibration/report/figure.py"),
         "python docs/images/draw_electrodes.py",
     ),
 }

@@ -21,8 +21,8 @@ from PIL import Image
 from saving import save_picture
 
 import perceptogram
-from realtime import lsl_config
-from realtime.evidence import Percept
+from realtime.decoding.evidence import Percept
+from realtime.sources import lsl_config
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.window import TITLE

@@ -92,7 +92,7 @@ def register(app: typer.Typer) -> None:
 
 def _measure(name: str, offered: dict[str, Any], results: Path | None, *, publish: bool) -> Any:
     """Run one benchmark in this process, its LSL streams kept on this machine; file its tables where that is asked."""
-    from realtime import lsl_config
+    from realtime.sources import lsl_config
 
     run = _load(BENCHMARKS[name]).run
     wanted = inspect.signature(run).parameters

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram broker --port 1883
         """
-        from realtime.broker import EmbeddedBroker
+        from realtime.mqtt.embedded_broker import EmbeddedBroker
 
         with EmbeddedBroker(port, host) as running:
             errors.print(f"broker on {running.url}; Ctrl-C ends it")

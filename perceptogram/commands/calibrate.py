@@ -11,10 +11,10 @@ from configs.errors import InputError
 from perceptogram.console import console, print_rows
 
 if TYPE_CHECKING:
-    from calibration.timing import Timing
+    from calibration.photodiode import Timing
     from configs.schema import Config
-    from perceptogram.calibrating import Conduct
-    from perceptogram.calibration_folder import CalibrationFolder
+    from perceptogram.calibrate.folder import CalibrationFolder
+    from perceptogram.calibrate.run import Conduct
     from stimuli.sequence import Plan
 
 
@@ -52,12 +52,12 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram calibrate --check-timing --config lab.yaml --out timing
         """
-        from calibration.blocks import StopRule
-        from calibration.timing import read_timing
+        from calibration.photodiode import read_timing
         from configs.schema import load_config
-        from perceptogram.calibrating import Conduct, check, for_simulation
-        from perceptogram.calibration_folder import CalibrationFolder, Size, begin, go_on
-        from realtime.bundle import check_place
+        from perceptogram.calibrate.block_scores import StopRule
+        from perceptogram.calibrate.folder import CalibrationFolder, Size, begin, go_on
+        from perceptogram.calibrate.run import Conduct, check, for_simulation
+        from realtime.decoding.bundle import check_place
         from realtime.sources.simulation.participant import stand_in
 
         settings = load_config(config)
@@ -85,9 +85,9 @@ def register(app: typer.Typer) -> None:
 def _calibrate(
     config: Config, folder: CalibrationFolder, planned: Plan, conduct: Conduct, timing: Timing | None
 ) -> None:
-    from perceptogram.calibrating import calibrate, fit_folder, trials_a_minute
+    from perceptogram.calibrate.run import calibrate, fit_folder, trials_a_minute
+    from perceptogram.calibrate.view import GOAL, View
     from perceptogram.commands.fit import score_rows
-    from perceptogram.standings import GOAL, View
 
     if timing is not None:
         markers = config.markers.model_copy(update={"offset_s": timing.offset_s})
@@ -111,9 +111,9 @@ def _calibrate(
 def _check_timing(
     config: Config, recording: Path | None, out: Path, channel: str | None, headless: bool, overwrite: bool
 ) -> None:
-    from calibration.timing import write_timing
-    from perceptogram.standings import GOAL, View
-    from perceptogram.timing_check import check_recording, record_short_run
+    from calibration.photodiode import write_timing
+    from perceptogram.calibrate.timing_check import check_recording, record_short_run
+    from perceptogram.calibrate.view import GOAL, View
 
     if recording is None:
         with View(console, GOAL, 0.0) as view:

@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
         """
         from configs.output_folder import claim
         from configs.schema import load_config
-        from perceptogram.demonstration import FILES, Demo, DemoSettings, sheet_entries
-        from realtime.contact_sheet import contact_sheet
+        from perceptogram.demo import FILES, Demo, DemoSettings, sheet_entries
+        from realtime.display.contact_sheet import contact_sheet
 
         claim(out, "demo", FILES, overwrite=overwrite)
         screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and not headless

@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram doctor --config lab.yaml
         """
         from configs.schema import load_config
-        from realtime.health import check_all
-        from realtime.stream_health import check_any_stream, check_stream
+        from realtime.doctor.machine import check_all
+        from realtime.doctor.stream import check_any_stream, check_stream
 
         settings = None if config is None else load_config(config)
         with waiting("looking; a stream is watched for ten seconds"):

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         """
         from calibration.evaluate import evaluate as score
         from configs.schema import load_config
-        from realtime.bundle import load_bundle
+        from realtime.decoding.bundle import load_bundle
 
         calibration = load_bundle(bundle)
         calibration.check_runs()

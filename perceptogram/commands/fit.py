@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
         """
         from calibration.fit import fit_recordings
         from configs.schema import Config, load_config
-        from realtime.bundle import check_place
+        from realtime.decoding.bundle import check_place
 
         check_place(out)
         settings = Config() if config is None else load_config(config)
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
                 if epochs is None or embeddings is None or recordings:
                     msg = "give either recordings, or --epochs and --embeddings together"
                     raise InputError(msg)
-                from calibration.ready_made import fit_ready_made
+                from calibration.data.epochs_files import fit_ready_made
 
                 result = fit_ready_made(epochs, embeddings, settings, progress=tell)
             else:
@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
             bundle = result.bundle
             bundle.save(out)
             if report:
-                from calibration.report import write_report
+                from calibration.report.calibration_report import write_report
                 from stimuli.pictures import open_pictures
 
                 nameless = bundle.classes or bundle.offline is not None

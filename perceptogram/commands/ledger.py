@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram ledger session1/percepts.jsonl --json stages.json
         """
         from configs.errors import InputError
-        from realtime.ledger import read_percepts, summary, trial_times
-        from realtime.waterfall import waterfall
+        from realtime.display.latency_waterfall import waterfall
+        from realtime.recording.latency_log import read_percepts, summary, trial_times
 
         if not log.is_file():
             msg = f"there is no percept log {log}: give the percepts.jsonl of a session"

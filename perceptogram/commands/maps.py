@@ -31,11 +31,11 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram maps bundle run1.csv run2.csv run3.csv --config muse_n170 --out maps --json maps.json
         """
-        from calibration.electrode_page import write_electrode_page
-        from calibration.map_recordings import map_recordings
-        from calibration.maps_page import write_maps_page
+        from calibration.maps.map_recordings import map_recordings
+        from calibration.report.electrode_page import write_electrode_page
+        from calibration.report.maps_page import write_maps_page
         from configs.schema import load_config
-        from realtime.bundle import load_bundle
+        from realtime.decoding.bundle import load_bundle
 
         settings, calibration = load_config(config), load_bundle(bundle)
         calibration.check_runs()
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _line(row: dict[str, Any]) -> str:
-    from calibration.page import p_is
+    from calibration.report.page import p_is
 
     where = "nothing significant"
     if row["peak_latency_ms"] is not None:

@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
         import time
 
         from configs.schema import load_config
-        from realtime.recorder import Recorder, Wanted
-        from realtime.signals import ended_by_signals
+        from realtime.processes.signals import ended_by_signals
+        from realtime.recording.recorder import Recorder, Wanted
 
         wanted = [Wanted()]
         later: list[Wanted] = []

@@ -14,7 +14,7 @@ from perceptogram.console import console, number, print_notices, print_rows, pro
 
 if TYPE_CHECKING:
     from configs.schema import Config
-    from realtime.bundle import Bundle
+    from realtime.decoding.bundle import Bundle
     from realtime.session import Session, SessionEvent
     from realtime.sources.base import Source
 
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         """
         from configs.output_folder import check
         from configs.schema import Config, load_config
-        from realtime.bundle import load_bundle
+        from realtime.decoding.bundle import load_bundle
 
         check(out, "replay", overwrite=overwrite)
         settings = load_config(config) if config is not None else Config()
@@ -79,7 +79,7 @@ def register(app: typer.Typer) -> None:
 def _make_room(out: Path) -> None:
     """Make `out` ready to be written to, now that the recording is known to be readable; it was checked before."""
     from configs.output_folder import claim
-    from perceptogram.session_folder import FILES
+    from perceptogram.live.folder import FILES
 
     claim(out, "replay", FILES, overwrite=True)
 
@@ -119,11 +119,11 @@ def _speed(speed: str, lsl: bool) -> float | None:
 
 def _count(recording: Path, config: Config, speed: float | None) -> dict[str, Any]:
     """Return what is in a recording: events by kind, and what is wrong with its time axis."""
-    from realtime.axis import Hole
-    from realtime.epochs import Refused
-    from realtime.pipeline import Pipeline
+    from realtime.epoching.epochs import Refused
+    from realtime.epoching.pipeline import Pipeline
     from realtime.sources.base import Marker, Notice
     from realtime.sources.recording import open_recording
+    from realtime.timeline.sample_grid import Hole
 
     def tells(notice: Notice) -> bool:
         return notice.kind != "markers" or bool(config.markers.classes)  # the kinds of event are listed anyway
@@ -205,7 +205,7 @@ def _decode(
     ended: Callable[[], bool] | None = None,
     duration_s: float | None = None,
 ) -> dict[str, Any]:
-    from perceptogram.decoding import decode
+    from perceptogram.live.run import decode
     from realtime.session import Tick
 
     _make_room(out)

@@ -40,11 +40,11 @@ def register(app: typer.Typer) -> None:
 
         from configs.output_folder import check, claim
         from configs.schema import load_config, with_broker
-        from perceptogram.decoding import decode
-        from perceptogram.session_folder import FILES
-        from perceptogram.streams import RECORDINGS, LiveStreams
-        from realtime.bundle import load_bundle
-        from realtime.signals import ended_by_signals
+        from perceptogram.live.folder import FILES
+        from perceptogram.live.run import decode
+        from perceptogram.live.streams import RECORDINGS, LiveStreams
+        from realtime.decoding.bundle import load_bundle
+        from realtime.processes.signals import ended_by_signals
 
         check(out, "run", overwrite=overwrite)
         settings, calibration = load_config(config), load_bundle(bundle)
@@ -87,8 +87,8 @@ class _Teller:
 
     def __call__(self, event: SessionEvent) -> None:
         """Look at an event of the session."""
-        from realtime.axis import Fault
         from realtime.sources.base import Notice
+        from realtime.timeline.sample_grid import Fault
 
         if isinstance(event, Notice) or (isinstance(event, Fault) and event.kind not in self._told):
             self._told.add(event.kind)

@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram score-pictures painted shown --weights weights --json scores.json
         """
-        from calibration.reconstruction_scores import LOWER_IS_BETTER, NETWORKS, SCORES
-        from calibration.reconstruction_scores import score_pictures as score
+        from calibration.scores.reconstruction import LOWER_IS_BETTER, NETWORKS, SCORES
+        from calibration.scores.reconstruction import score_pictures as score
         from stimuli.picture_files import read_picture
 
         pairs = paired_files(painted, shown)

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
         settings = FitSettings(model=model, pretrained=pretrained, download=download)
         numbers = _numbers(subjects)
         if training is not None and test is not None:
-            from calibration.ready_made import read_table
+            from calibration.data.epochs_files import read_table
 
             targets = read_table(training)[0], read_table(test)[0]
         elif images is not None:
@@ -80,8 +80,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def _embed(folder: Path, settings: FitSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    from calibration.embeddings import load_encoder
-    from calibration.targets import cache_folder
+    from calibration.data.embeddings import load_encoder
+    from calibration.data.targets import cache_folder
     from configs.schema import PictureSettings
     from stimuli.pictures import open_pictures
 

@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram worker --broker mqtt://127.0.0.1:1883
         """
         from configs.schema import Config, load_config, parse_config
-        from realtime.mqtt_address import broker_address
-        from realtime.rendering.serving import RemoteWorker
+        from realtime.mqtt.address import broker_address
+        from realtime.rendering.remote.worker import RemoteWorker
 
         content = (Config() if config_file is None else load_config(config_file)).model_dump(exclude_unset=True)
         asked: dict[str, dict[str, object]] = {

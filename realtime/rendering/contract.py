@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from configs.schema import RenderSettings
-from realtime.bundle import EmbeddingSpace
-from realtime.control_schema import one_line
+from realtime.control.messages import one_line
+from realtime.decoding.bundle import EmbeddingSpace
 
 UNSEEN = frozenset(
     {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from realtime.rendering.frames import Frame, Told
+    from realtime.rendering.messages import Frame, Told
 
 T = TypeVar("T")
 KEPT_FRAMES = 64

@@ -12,9 +12,10 @@ from multiprocessing import connection, get_context
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from realtime.mailbox import Mailbox
+from realtime.processes.mailbox import Mailbox
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.frames import (
+from realtime.rendering.generators.base import Generator, GeneratorError, make_generator
+from realtime.rendering.messages import (
     Beat,
     Failed,
     Frame,
@@ -26,15 +27,14 @@ from realtime.rendering.frames import (
     Report,
     Told,
 )
-from realtime.rendering.generator import Generator, GeneratorError, make_generator
-from realtime.rendering.painting import paint_requests
+from realtime.rendering.worker_process import paint_requests
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
     from configs.schema import RenderSettings
-    from realtime.bundle import EmbeddingSpace
+    from realtime.decoding.bundle import EmbeddingSpace
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from configs.schema import MarkerSettings, StreamSettings
-from realtime.bell import Bell
+from realtime.processes.bell import Bell
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, StreamSpec
 from realtime.sources.discovery import find_streams
-from realtime.sources.lsl_process import read_streams
+from realtime.sources.lsl_messages import Begin, Failed, Message, Opened, Request, decode
+from realtime.sources.lsl_reader import read_streams
 from realtime.sources.metadata import SourceError
-from realtime.sources.wire import Begin, Failed, Message, Opened, Request, decode
 
 __all__ = ["LslSource", "SourceError", "find_streams"]
 

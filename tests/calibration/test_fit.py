@@ -3,15 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calibration_examples import CHANNELS, make_trials
 
+from calibration.data.targets import given_targets
+from calibration.data.trials import FitError
 from calibration.evaluate import evaluate, score
 from calibration.fit import fit, fit_trials
-from calibration.targets import given_targets
-from calibration.trials import FitError
 from configs.schema import Config, FitSettings, MarkerSettings, WindowSettings, load_config
-from realtime.bundle import EmbeddingSpace, load_bundle
-from realtime.decoder import LinearDecoder
+from realtime.decoding.bundle import EmbeddingSpace, load_bundle
+from realtime.decoding.linear_decoder import LinearDecoder
+from tests.support.calibration_examples import CHANNELS, make_trials
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CONFIG = Config(window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)), fit=FitSettings(permutations=100))

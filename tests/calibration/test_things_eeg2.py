@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
+from calibration.data.trials import FitError
 from calibration.things_eeg2 import PUBLISHED, read_part, run_subject, run_subjects, table
-from calibration.trials import FitError
 from configs.schema import FitSettings
 
 CHANNELS = ["Pz", "P3", "P7", "O1", "Oz"]

@@ -10,12 +10,12 @@ import paho.mqtt.client as paho
 import pytest
 
 from configs.schema import ControlSettings, RenderSettings
-from realtime.control import Control
-from realtime.mqtt_address import PASSWORD, USER
-from realtime.rendering.frames import RenderRequest
-from realtime.rendering.remote import RemoteRenderer
-from tests.mosquitto import until
-from tests.remote_worker import SPACE, WorkerProcess
+from realtime.control.control import Control
+from realtime.mqtt.address import PASSWORD, USER
+from realtime.rendering.messages import RenderRequest
+from realtime.rendering.remote.renderer import RemoteRenderer
+from tests.support.mosquitto import until
+from tests.support.remote_worker import SPACE, WorkerProcess
 
 DOCS = Path(__file__).parents[2] / "docs"
 PATIENCE_S = 40.0

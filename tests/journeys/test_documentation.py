@@ -23,7 +23,7 @@ from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import PICTURE, Marker
-from tests import documented
+from tests.support import documented
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PATIENCE_S = 300.0
@@ -32,7 +32,7 @@ NOT_RUN = {
     "perceptogram demo": "takes minutes; tests/perceptogram/test_demo.py runs it, and so does make wheel-test",
     "perceptogram calibrate --config lab.yaml --out anna": "takes a person and an amplifier",
     "perceptogram calibrate --check-timing": "takes a photodiode",
-    "perceptogram fit --epochs": "takes epochs cut elsewhere; tests/calibration/test_ready_made.py makes some",
+    "perceptogram fit --epochs": "takes epochs cut elsewhere; tests/calibration/data/test_epochs_files.py makes some",
     "perceptogram replay RECORDING": "stands for any recording; tests/perceptogram/test_replay.py reads each format",
     "perceptogram maps bundle run1.xdf": "takes half a minute; tests/perceptogram/test_maps_command.py runs it",
     "perceptogram worker --broker mqtts://lab-server:8883": "takes another machine's broker and a model's weights",

@@ -7,12 +7,12 @@ import uuid
 
 import pylsl
 import pytest
-from lsl_amplifier import Amplifier
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk
 from realtime.sources.lsl import LslSource, find_streams
 from realtime.sources.metadata import MOST_CHANNELS
+from tests.support.lsl_amplifier import Amplifier
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import paho.mqtt.client as paho
 import pytest
 
 from configs.schema import ControlSettings, RenderSettings
-from realtime.control import Control
-from realtime.control_schema import CommandError, parse_command
+from realtime.control.control import Control
+from realtime.control.messages import CommandError, parse_command
 from realtime.rendering.contract import Contract
-from realtime.rendering.frames import Frame, RenderRequest
-from realtime.rendering.remote import RemoteRenderer
-from realtime.rendering.wire import (
+from realtime.rendering.messages import Frame, RenderRequest
+from realtime.rendering.remote.renderer import RemoteRenderer
+from realtime.rendering.remote.wire import (
     WireError,
     WorkerState,
     decode_jpeg,
@@ -26,9 +26,9 @@ from realtime.rendering.wire import (
     request_json,
     worker_json,
 )
-from tests.mosquitto import until
-from tests.mutations import mutated
-from tests.remote_worker import SPACE, WorkerProcess
+from tests.support.mosquitto import until
+from tests.support.mutations import mutated
+from tests.support.remote_worker import SPACE, WorkerProcess
 
 ROOT = "perceptogram/v1"
 PATIENCE_S = 40.0

@@ -10,9 +10,9 @@ from subprocess import PIPE, Popen
 import numpy as np
 import pylsl
 import pytest
-from lsl_amplifier import Amplifier
 
-from realtime.xdf import XdfWriter
+from realtime.recording.xdf_writer import XdfWriter
+from tests.support.lsl_amplifier import Amplifier
 
 INFO = """<info><name>Amp</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>250</nominal_srate>
 <channel_format>float32</channel_format><desc><channels>

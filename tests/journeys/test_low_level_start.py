@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from configs.schema import RenderSettings
-from realtime.gallery import Gallery
-from realtime.low_level import LowLevelMap
-from realtime.rendering.frames import Frame, Origin
-from realtime.rendering.latent_generator import SPACE
+from realtime.decoding.gallery import Gallery
+from realtime.decoding.low_level_map import LowLevelMap
+from realtime.rendering.generators.latent import SPACE
+from realtime.rendering.messages import Frame, Origin
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session
-from tests.realtime.rendering.tiny_models import make_model_folder, make_tiny_decoder
-from tests.realtime.session_parts import CONFIG, ListSource, bundle, recording
+from tests.support.session_parts import CONFIG, ListSource, bundle, recording
+from tests.support.tiny_models import make_model_folder, make_tiny_decoder
 
 RANK, SIZE = 3, 64
 PATIENCE_S = 60.0

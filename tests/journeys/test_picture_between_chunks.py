@@ -4,18 +4,18 @@ import threading
 import uuid
 
 import pylsl
-from lsl_amplifier import Amplifier
 
 from configs.schema import RenderSettings
-from realtime.rendering.frames import Frame
+from realtime.rendering.messages import Frame
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Decoded, Session, Tick
 from realtime.sources.base import Notice
 from realtime.sources.lsl import LslSource
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
-from tests.realtime.rendering.tiny_generator import tiny
-from tests.realtime.session_parts import CONFIG, SPEC, bundle
+from tests.support.lsl_amplifier import Amplifier
+from tests.support.session_parts import CONFIG, SPEC, bundle
+from tests.support.tiny_generator import tiny
 
 EVERY_S = 0.25
 STALL_S = 10.0

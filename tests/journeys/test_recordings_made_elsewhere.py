@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from tests.realtime.sources.recording_files import Remarks, Wave, edf_bytes
+from tests.support.recording_files import Remarks, Wave, edf_bytes
 
 CONFIG = """markers: {classes: {"1": cat, "2": house}}
 fit: {permutations: 20}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from configs.schema import RenderSettings
-from realtime.rendering.frames import RenderRequest
-from realtime.rendering.generator import GeneratorError
+from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.messages import RenderRequest
 from realtime.rendering.worker import RenderWorker
-from tests.realtime.rendering import faulty_generators as faulty
-from tests.realtime.rendering.tiny_generator import SPACE
+from tests.support import faulty_generators as faulty
+from tests.support.tiny_generator import SPACE
 
 PATIENCE_S = 60.0
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pylsl
 import pytest
-from lsl_amplifier import Amplifier
 
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
-from tests.realtime.session_parts import SPEC
+from tests.support.lsl_amplifier import Amplifier
+from tests.support.session_parts import SPEC
 
 EVERY_S = 0.25
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def main():
     states = {"before": state()}
     import perceptogram
     states["imported"] = state()
-    from tests.realtime.session_parts import CONFIG, bundle
+    from tests.support.session_parts import CONFIG, bundle
 
     name, exclusive = sys.argv[1:]
     stream = CONFIG.stream.model_copy(update={"name": name})

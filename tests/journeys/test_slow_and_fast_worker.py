@@ -7,9 +7,9 @@ import pytest
 from pylsl import local_clock
 
 from configs.schema import ControlSettings, RenderSettings
-from realtime.rendering.frames import RenderRequest
-from realtime.rendering.remote import RemoteRenderer
-from tests.remote_worker import SPACE, WorkerProcess
+from realtime.rendering.messages import RenderRequest
+from realtime.rendering.remote.renderer import RemoteRenderer
+from tests.support.remote_worker import SPACE, WorkerProcess
 
 EVERY_S = 0.2
 PATIENCE_S = 40.0

@@ -5,7 +5,8 @@ import sys
 
 import pylsl
 import pytest
-from lsl_amplifier import Amplifier
+
+from tests.support.lsl_amplifier import Amplifier
 
 ROWS = "".join(f"{1000 + k / 256:.4f},{k % 7},{k % 5},0\n" for k in range(600))
 

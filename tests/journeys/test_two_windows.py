@@ -6,11 +6,11 @@ import numpy as np
 import pylsl
 
 from configs.schema import DisplaySettings, StimulusSettings
-from realtime.display import Display
-from realtime.display_layout import DisplayState
-from realtime.display_window import Shown
+from realtime.display.display import Display
+from realtime.display.layout import DisplayState
+from realtime.display.window import Shown
 from stimuli.screen import GREY, Screen
-from tests.virtual_screen import shot
+from tests.support.virtual_screen import shot
 
 
 def test_the_display_leaves_room_for_the_pictures(laptop_display, tmp_path):

@@ -11,14 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import tiny_models
+
+from tests.support import tiny_models
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PAINTS = """
 import json, logging, sys
 import numpy as np
 from configs.schema import RenderSettings
-from realtime.rendering.generator import GeneratorError, make_generator
+from realtime.rendering.generators.base import GeneratorError, make_generator
 
 logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 for settings in json.loads(sys.argv[1]):

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from realtime.xdf import XdfWriter
+from realtime.recording.xdf_writer import XdfWriter
 
 INFO = """<info><name>Amp</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>{rate}</nominal_srate>
 <channel_format>float32</channel_format><source_id>amp</source_id><desc><channels>

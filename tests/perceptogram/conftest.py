@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from configs.schema import Config
-from realtime.bundle import Bundle
+from realtime.decoding.bundle import Bundle
 from realtime.sources.simulated import start_simulated
-from tests.perceptogram.simulated import participant_for, session_config, simulated_bundle
+from tests.support.simulated import participant_for, session_config, simulated_bundle
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
-from realtime.bundle import load_bundle
+from realtime.decoding.bundle import load_bundle
 
 LEFT_BEHIND = {
     "bundle",

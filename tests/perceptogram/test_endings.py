@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.kill_matrix import limited, recorded
 from benchmarks.session_rig import Rig, wait_for
-from perceptogram.streams import RECORDING
+from perceptogram.live.streams import RECORDING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 RATE_HZ = 250.0

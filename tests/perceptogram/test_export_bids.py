@@ -13,11 +13,11 @@ from bids_validator import BIDSValidator
 from configs.errors import InputError
 from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, load_config
 from perceptogram.bids import LOST, Who, export_bids
-from realtime.axis import Hole
-from realtime.epochs import Closed, Refused
-from realtime.pipeline import Pipeline
+from realtime.epoching.epochs import Closed, Refused
+from realtime.epoching.pipeline import Pipeline
+from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.recording import open_recording
-from realtime.xdf import XdfWriter
+from realtime.timeline.sample_grid import Hole
 from stimuli.markers import Marker
 from stimuli.pictures import open_pictures
 

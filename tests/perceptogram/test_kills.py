@@ -9,16 +9,16 @@ import numpy as np
 import pylsl
 import pytest
 import pyxdf
-from lsl_amplifier import Amplifier
 
-from perceptogram.decoding import decode
-from perceptogram.streams import RECORDING, LiveStreams
-from realtime.recorder import HUNG_S
+from perceptogram.live.run import decode
+from perceptogram.live.streams import RECORDING, LiveStreams
+from realtime.recording.recorder import HUNG_S
 from realtime.session import Decoded
 from realtime.sources.base import Notice
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
-from tests.realtime.session_parts import CONFIG, SPEC, bundle
+from tests.support.lsl_amplifier import Amplifier
+from tests.support.session_parts import CONFIG, SPEC, bundle
 
 STOPPED_S = 5.0
 EVERY_S = 0.25

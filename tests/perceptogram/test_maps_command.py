@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from calibration.fit import fit_recordings
 from configs.schema import load_config
 from perceptogram.__main__ import app
+from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.simulation.head import CHANNELS_64
 from realtime.sources.simulation.participant import SimulationSettings, simulate_recording
-from realtime.xdf import XdfWriter
 from stimuli.pictures import choose_pictures, open_pictures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from configs.schema import ConfigError
 from perceptogram.commands import broker, worker
-from realtime.mqtt_address import BrokerError
-from realtime.rendering.serving import RemoteWorker
+from realtime.mqtt.address import BrokerError
+from realtime.rendering.remote.worker import RemoteWorker
 
 
 @pytest.fixture

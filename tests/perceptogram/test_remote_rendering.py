@@ -9,7 +9,7 @@ import pytest
 
 import perceptogram
 from configs.schema import parse_config
-from realtime.ledger import read_percepts, trial_times
+from realtime.recording.latency_log import read_percepts, trial_times
 
 SHOWN = 10
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from realtime.ledger import read_percepts
+from realtime.recording.latency_log import read_percepts
 
 FASTER = 4
 LEAD_S = 30.0

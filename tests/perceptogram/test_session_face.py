@@ -6,7 +6,7 @@ import pytest
 
 import perceptogram
 from configs.errors import InputError
-from tests.perceptogram.simulated import session_config
+from tests.support.simulated import session_config
 
 pytestmark = pytest.mark.slow
 

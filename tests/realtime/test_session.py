@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import MarkerSettings
-from realtime.axis import Hole
-from realtime.bundle import BundleError
-from realtime.epochs import Refused
-from realtime.pipeline import Pipeline
-from realtime.rendering.frames import Frame
+from realtime.decoding.bundle import BundleError
+from realtime.epoching.epochs import Refused
+from realtime.epoching.pipeline import Pipeline
+from realtime.rendering.messages import Frame
 from realtime.session import Decoded, Session, ShamDecoded, Tick
-from tests.realtime.session_parts import CONFIG, DIMS, RATE, SPEC, ListSource, SlowRenderer, bundle, recording
+from realtime.timeline.sample_grid import Hole
+from tests.support.session_parts import CONFIG, DIMS, RATE, SPEC, ListSource, SlowRenderer, bundle, recording
 
 EVERY = range(0, 100_000, 10)
 
@@ -125,7 +125,7 @@ def test_the_renderer_gets_every_percept_and_the_last_one_is_waited_for():
 
 
 def test_too_little_evidence_is_not_painted():
-    from realtime.evidence import ConfidenceModel
+    from realtime.decoding.evidence import ConfidenceModel
 
     never_sure = replace(bundle(), confidence=ConfidenceModel(0.0, 0.0, 1.0))
     evidence = CONFIG.evidence.model_copy(update={"abstain_below": 0.5})

@@ -7,18 +7,18 @@ import numpy as np
 import pylsl
 
 from configs.schema import MarkerSettings, RenderSettings, StreamSettings
-from realtime.axis import Hole
-from realtime.epochs import Refused
-from realtime.pipeline import Pipeline
+from realtime.epoching.epochs import Refused
+from realtime.epoching.pipeline import Pipeline
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Decoded, Session, Tick
 from realtime.sources.lsl import LslSource
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
+from realtime.timeline.sample_grid import Hole
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
-from tests.realtime.rendering.tiny_generator import SPACE, tiny
-from tests.realtime.session_parts import CONFIG, bundle
+from tests.support.session_parts import CONFIG, bundle
+from tests.support.tiny_generator import SPACE, tiny
 
 PAUSED_S = 5.0
 EVERY_S = 0.5

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from realtime.bundle import BundleError
-from realtime.low_level import LowLevelMap
+from realtime.decoding.bundle import BundleError
+from realtime.decoding.low_level_map import LowLevelMap
 from realtime.session import Decoded, Session
-from tests.realtime.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
+from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
 
 EVERY = range(0, 100_000, 10)
 RANK = 3
@@ -50,7 +50,7 @@ def decode(settings, calibration, renderer):
 
 def test_each_request_starts_from_what_the_map_makes_of_the_repeats_so_far():
     calibration, renderer = with_map(), Keeping()
-    low_level = calibration.low_level
+    low_level = calibration.fit_low_level
     decoded = decode(config(), calibration, renderer)
     alone = decode(CONFIG, bundle(), SlowRenderer())
     assert len(decoded) == len(renderer.requests) == len(alone) == 16

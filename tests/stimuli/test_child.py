@@ -11,7 +11,7 @@ REPORTS = 20_000
 
 @pytest.fixture
 def child():
-    child = ChildProcess("tests.stimuli.chatty_child", [str(REPORTS)])
+    child = ChildProcess("tests.support.chatty_child", [str(REPORTS)])
     yield child
     child.stop()
 

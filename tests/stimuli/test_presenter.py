@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
-from presenter_ear import Ear
 
 from configs.schema import PictureSettings, StimulusSettings
 from stimuli.child import ChildError, ChildProcess
@@ -14,6 +13,7 @@ from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.presentation import read_shown
 from stimuli.presenter import BEGIN, MODULE, PresenterJob, start_presenter
 from stimuli.sequence import load_plan, plan, save_plan
+from tests.support.presenter_ear import Ear
 
 FRAME_S = 1 / 60
 

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from presenter_ear import Ear
 
 from configs.schema import PictureSettings, StimulusSettings
 from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.presentation import read_shown
 from stimuli.presenter import BEGIN, PresenterJob, start_presenter
 from stimuli.sequence import load_plan, plan, save_plan
+from tests.support.presenter_ear import Ear
 
 FRAME_S = 1 / 60
 COUNT = 200

@@ -6,7 +6,7 @@ import pytest
 
 from configs.schema import StimulusSettings
 from stimuli.screen import Screen
-from tests.virtual_screen import shot
+from tests.support.virtual_screen import shot
 
 
 @pytest.mark.parametrize("fullscreen", [False, True])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from realtime.bundle import EmbeddingSpace
+from realtime.decoding.bundle import EmbeddingSpace
 from realtime.rendering.embedded.schedule import noise_levels
-from realtime.rendering.generator import GeneratorError
+from realtime.rendering.generators.base import GeneratorError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

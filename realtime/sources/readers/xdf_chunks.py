@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.sources.metadata import DTYPES, SourceError, describe, legible_xml, parse_info
-from realtime.xdf import (
+from realtime.recording.xdf_writer import (
     BOUNDARY,
     BOUNDARY_ID,
     CLOCK_OFFSET,
@@ -25,6 +24,7 @@ from realtime.xdf import (
     STREAM_HEADER,
     chunk_bytes,
 )
+from realtime.sources.metadata import DTYPES, SourceError, describe, legible_xml, parse_info
 
 if TYPE_CHECKING:
     import mmap

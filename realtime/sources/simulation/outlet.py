@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pylsl
 
     from realtime.sources.base import Chunk
-    from realtime.sources.faults import FaultSpec
+    from realtime.sources.fault_injection import FaultSpec
 
 BUFFERED_S = 360
 

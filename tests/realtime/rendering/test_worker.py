@@ -10,14 +10,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny, unpreparable
 
 from configs.schema import MAX_STEPS, RenderSettings
-from realtime.bundle import EmbeddingSpace
+from realtime.decoding.bundle import EmbeddingSpace
 from realtime.rendering.frame_queue import KEPT_FRAMES
-from realtime.rendering.frames import Origin, RenderRequest
-from realtime.rendering.generator import GeneratorError, check_space
+from realtime.rendering.generators.base import GeneratorError, check_space
+from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.worker import RenderWorker
+from tests.support.tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny, unpreparable
 
 PATIENCE_S = 60.0
 

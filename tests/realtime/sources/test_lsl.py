@@ -7,12 +7,12 @@ import uuid
 import numpy as np
 import pylsl
 import pytest
-from lsl_amplifier import Amplifier, eeg_info
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Marker, Notice
 from realtime.sources.lsl import LslSource, SourceError, find_streams
-from realtime.sources.lsl_process import TWINS_S
+from realtime.sources.lsl_reader import TWINS_S
+from tests.support.lsl_amplifier import Amplifier, eeg_info
 
 
 class Reading:

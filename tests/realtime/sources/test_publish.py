@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from configs.schema import MarkerSettings, StreamSettings
+from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.base import Chunk, Marker
 from realtime.sources.lsl import LslSource
 from realtime.sources.publish import Publisher
 from realtime.sources.recording import SourceError
-from realtime.xdf import XdfWriter
-from tests.realtime.sources.recording_files import Wave, edf_bytes
+from tests.support.recording_files import Wave, edf_bytes
 
 INFO = """<info><name>{name}</name><type>{type}</type><channel_count>{count}</channel_count>
 <nominal_srate>{rate}</nominal_srate><channel_format>{format}</channel_format><desc><channels>

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from configs.schema import Config, MarkerSettings, StreamSettings
+from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.base import Chunk, Marker, StreamSpec
 from realtime.sources.readers.loaded import Loaded
 from realtime.sources.recording import Recording, SourceError, open_recording
-from realtime.xdf import XdfWriter
 
 EEG = """<info><name>{name}</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>100</nominal_srate>
 <channel_format>float32</channel_format><source_id>{name}</source_id><desc><channels>

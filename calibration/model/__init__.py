@@ -1,0 +1,1 @@
+"""The linear map: whitening, ridge, folding into one matrix."""

@@ -1,0 +1,273 @@
+"""From trials to the map: the same function fits the map that runs and the maps that are only scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.model.folding import Chain, LinearMap, subtract_baseline
+from calibration.model.ridge import RidgeFit, fit_ridge, grouped_folds, held_out_weights, threads_for
+from calibration.model.whitening import noise_covariance, whitening_matrix
+from configs.schema import FitSettings
+
+Array = NDArray[np.float64]
+
+_SPREAD_FOLDS = 20
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where window and baseline lie in an epoch.
+
+    Attributes
+    ----------
+    start
+        First sample of the decoded window.
+    baseline
+        ``[times]``: see `calibration.model.folding.Chain`.
+    """
+
+    start: int
+    baseline: Array
+
+    @classmethod
+    def of(cls, times_s: Array, start_s: float, baseline_s: tuple[float, float] | None) -> Layout:
+        """Return the layout for samples at `times_s` after onset."""
+        margin = 1e-6
+        baseline = np.zeros(len(times_s))
+        if baseline_s is not None:
+            inside = (times_s >= baseline_s[0] - margin) & (times_s < baseline_s[1] - margin)
+            baseline[inside] = 1.0 / max(int(np.count_nonzero(inside)), 1)
+        return cls(int(np.count_nonzero(times_s < start_s - margin)), baseline)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Trials with their targets.
+
+    Attributes
+    ----------
+    samples
+        float32 ``[trials, times, channels]`` in microvolts.
+    targets
+        ``[trials, dims]``.
+    groups
+        ``[trials]``: trials of one group are never on both sides of a split.
+    names
+        ``[trials]``: what was shown; trials of one name have the same target.
+    teaches
+        bool ``[trials]``: whether a trial may be learned from. Epochs with artefacts are predicted, as they are live,
+        but one swing of the electrodes outweighs hundreds of clean epochs in a least-squares fit.
+    """
+
+    samples: NDArray[np.float32]
+    targets: NDArray[np.floating[Any]]
+    groups: NDArray[Any]
+    names: NDArray[Any]
+    teaches: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def take(self, which: NDArray[Any]) -> Examples:
+        """Return the trials that an index or a mask names."""
+        return Examples(
+            self.samples[which], self.targets[which], self.groups[which], self.names[which], self.teaches[which]
+        )
+
+    def members(self) -> NDArray[np.int64]:
+        """Return for each trial ``[trials]`` the place of its mean trial in `averaged`."""
+        places: dict[tuple[Any, Any], int] = {}
+        keys = zip(self.groups.tolist(), self.names.tolist(), strict=True)
+        return np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
+
+    def averaged(self) -> Examples:
+        """Return one mean trial for each name within each group."""
+        members = self.members()
+        rows = [np.flatnonzero(members == place) for place in range(members.max() + 1)]
+        firsts = self.take(np.array([row[0] for row in rows]))
+        return replace(firsts, samples=np.stack([self.samples[row].mean(axis=0) for row in rows]))
+
+    def split_groups(self, n_folds: int) -> NDArray[Any]:
+        """Return the groups, or runs of neighbouring trials where there is only one group."""
+        if len(np.unique(self.groups)) > 1 or len(self) < 2:
+            return self.groups
+        return np.arange(len(self)) * min(n_folds, len(self)) // len(self)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How epochs become features; estimated from training trials, without a look at what was shown in them.
+
+    Attributes
+    ----------
+    layout
+        Where window and baseline lie.
+    whitening
+        ``[channels, channels]``.
+    mean, std
+        ``[window times, channels]`` of the whitened training window.
+    """
+
+    layout: Layout
+    whitening: Array
+    mean: Array
+    std: Array
+
+    def apply(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features ``[trials, window times × channels]`` of epochs ``[trials, times, channels]``."""
+        window = subtract_baseline(samples, self.layout.baseline, self.layout.start)
+        return self.standardise(window @ self.whitening.astype(np.float32))
+
+    def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features of whitened windows."""
+        return ((whitened - self.mean) / self.std).astype(np.float32).reshape(len(whitened), -1)
+
+
+def scale(samples: NDArray[np.float32], layout: Layout, whiten: bool) -> tuple[Scaling, NDArray[np.float32]]:
+    """Return the scaling estimated from training epochs ``[trials, times, channels]``, and their features."""
+    window = subtract_baseline(samples, layout.baseline, layout.start)
+    whitening = whitening_matrix(noise_covariance(window)) if whiten else np.eye(window.shape[2])
+    window = window @ whitening.astype(np.float32)
+    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
+    std = np.where(std > 1e-9 * max(float(std.max()), 1e-30), std, 1.0)
+    scaling = Scaling(layout, whitening, mean, std)
+    return scaling, scaling.standardise(window)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A fitted map: as it runs, as a chain of steps, and how its ridge part was chosen."""
+
+    map: LinearMap
+    chain: Chain
+    ridge: RidgeFit
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of trials that the predicting map never saw.
+
+    Attributes
+    ----------
+    predicted
+        float32 ``[trials, dims]``.
+    folds
+        int64 ``[trials]``.
+    alphas
+        The alpha chosen in each fold, on its training trials alone.
+    """
+
+    predicted: NDArray[np.float32]
+    folds: NDArray[np.int64]
+    alphas: tuple[float, ...]
+
+
+def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mapping:
+    """Return the map from epochs to targets, everything in it estimated from these trials.
+
+    Parameters
+    ----------
+    examples
+        The training trials, and no others; those that do not teach are left out.
+    layout
+        Where window and baseline lie.
+    settings
+        Alphas, number of folds, whether to whiten and to average repeats, seed.
+
+    Raises
+    ------
+    RidgeError
+        If the trials do not suffice.
+    """
+    if not examples.teaches.all():
+        examples = examples.take(examples.teaches)
+    single, members = examples, np.arange(len(examples))
+    if settings.average_repeats:
+        members, examples = examples.members(), examples.averaged()
+    targets = examples.targets
+    scaling, features = scale(examples.samples, layout, settings.whiten)
+    folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
+    ridge = fit_ridge(features, targets, folds, settings.alphas)
+    # What is decoded is a single trial, whose prediction varies more than that of a mean.
+    unseen = scaling.apply(single.samples) if settings.average_repeats else features
+    folds = _spread_folds(examples, settings.seed)
+    chain = Chain(
+        baseline=layout.baseline,
+        start=layout.start,
+        whitening=scaling.whitening,
+        mean=scaling.mean,
+        std=scaling.std,
+        weights=ridge.weights,
+        intercept=ridge.intercept,
+        predicted_mean=unseen.mean(axis=0, dtype=np.float64) @ ridge.weights + ridge.intercept,
+        predicted_std=_spread(features, targets, folds, ridge.alpha, unseen, folds[members]),
+        target_mean=targets.mean(axis=0, dtype=np.float64),
+        target_std=targets.std(axis=0, dtype=np.float64),
+    )
+    return Mapping(chain.fold(), chain, ridge)
+
+
+def _spread_folds(examples: Examples, seed: int) -> NDArray[np.int64]:
+    """Return twenty folds ``[trials]``, so that their maps are nearly as good as that of all trials.
+
+    A picture is in one fold. Recordings, of which there are few, are cut into stretches: what trials of a class share
+    is their target, which is not what is measured here.
+    """
+    _, place, sizes = np.unique(examples.groups, return_inverse=True, return_counts=True)
+    one_picture_each = int(examples.members().max()) + 1 == len(sizes)
+    stretches = 1 if one_picture_each else -(-_SPREAD_FOLDS // len(sizes))
+    order = np.empty(len(place), dtype=np.int64)
+    for group in range(len(sizes)):
+        order[place == group] = np.arange(sizes[group]) * stretches // sizes[group]
+    return grouped_folds(place * stretches + order, _SPREAD_FOLDS, seed)
+
+
+def _spread(
+    x: NDArray[np.floating[Any]],
+    y: NDArray[np.floating[Any]],
+    folds: NDArray[np.int64],
+    alpha: float,
+    unseen: NDArray[np.floating[Any]],
+    of_fold: NDArray[np.int64],
+) -> Array:
+    """Return the standard deviation ``[dims]`` of one map's predictions of trials that it has not seen.
+
+    Each of `unseen` is predicted by the map fitted on the trials of `x` outside its fold, without the intercept: that
+    differs from fold to fold, which is no spread of a map's predictions, and at a large alpha exceeds it many times.
+    """
+    along = np.empty((len(unseen), y.shape[1]))
+    with threads_for(*x.shape):
+        for fold, weights in held_out_weights(x, y, folds, alpha):
+            test = of_fold == fold
+            along[test] = unseen[test].astype(np.float64) @ weights
+    spread: Array = along.std(axis=0)
+    return spread
+
+
+def cross_validate(
+    examples: Examples,
+    layout: Layout,
+    settings: FitSettings,
+    progress: Callable[[int, int], None] | None = None,
+) -> HeldOut:
+    """Return held-out predictions: each fold by a map fitted, alpha and all, on the other folds.
+
+    Parameters are those of `fit_map`; `progress` is told before each fold how many are done and of how many.
+    """
+    folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
+    predicted = np.empty(examples.targets.shape, dtype=np.float32)
+    alphas = []
+    numbers = np.unique(folds)
+    for done, fold in enumerate(numbers):
+        if progress is not None:
+            progress(done, len(numbers))
+        test = folds == fold
+        mapping = fit_map(examples.take(~test), layout, settings)
+        predicted[test] = mapping.map.predict(examples.samples[test])
+        alphas.append(mapping.ridge.alpha)
+    return HeldOut(predicted, folds, tuple(alphas))

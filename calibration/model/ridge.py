@@ -1,0 +1,353 @@
+"""Ridge regression for many targets, with alpha chosen by grouped cross-validation.
+
+Minimises ``‖y − x w − b‖² + alpha ‖w‖²`` with the intercept `b` unpenalised, as scikit-learn's ``Ridge`` does.
+Everything is computed in double precision, in the cheaper of two exact forms:
+
+primal (trials ≥ features)
+    The scatter of each fold is taken once; a training set is the total minus its fold, one eigendecomposition
+    gives its whole alpha path, and the held-out error follows from the fold's own scatter without predicting.
+dual (trials < features)
+    One inverse an alpha gives the held-out residuals of every fold at once, ``e = P[f, f]⁻¹ (P y)[f]``
+    (block deletion; Dubrule 1983, "Cross validation of kriging in a unique neighborhood").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from configs.errors import InputError
+from realtime.processes.blas_threads import one_thread
+
+Array = NDArray[np.float64]
+Samples = NDArray[np.floating]
+
+LARGE_DUAL, LARGE_PRIMAL = 1500, 512
+"""Trials (where features are more) and features (where they are fewer) from which on all cores are the faster."""
+_BLOCK = 4096
+
+
+class RidgeError(InputError):
+    """Trials that no ridge regression can be fitted to; one line says why."""
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """A fitted map and how it was chosen.
+
+    Attributes
+    ----------
+    weights, intercept
+        float64 ``[features, targets]`` and ``[targets]``, fitted on all trials with `alpha`.
+    alpha
+        The alpha with the smallest held-out error.
+    alphas, errors
+        The alphas tried, and for each the held-out squared error as a fraction of the targets' variance
+        (1 is no better than the mean), averaged over targets.
+    held_out
+        float64 ``[trials, targets]``: each trial predicted at `alpha` by a map that never saw its fold.
+    """
+
+    weights: Array
+    intercept: Array
+    alpha: float
+    alphas: Array
+    errors: Array
+    held_out: Array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What ridge regression needs to know of a set of trials; sets add and subtract.
+
+    Scatter is kept about the set's own mean, so that merging and removing lose no digits to a common offset.
+
+    Attributes
+    ----------
+    n
+        Number of trials.
+    mean_x, mean_y
+        float64 ``[features]`` and ``[targets]``.
+    gram, cross, power
+        Centred ``xᵀx [features, features]``, ``xᵀy [features, targets]`` and the sums of ``y²`` ``[targets]``.
+    """
+
+    n: int
+    mean_x: Array
+    mean_y: Array
+    gram: Array
+    cross: Array
+    power: Array
+
+    @classmethod
+    def of(cls, x: Samples, y: Samples) -> Moments:
+        """Return the moments of trials `x` ``[n, features]`` with targets `y` ``[n, targets]``."""
+        mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
+        gram = np.zeros((x.shape[1], x.shape[1]))
+        cross = np.zeros((x.shape[1], y.shape[1]))
+        power = np.zeros(y.shape[1])
+        for start in range(0, len(x), _BLOCK):
+            rows, wanted = x[start : start + _BLOCK] - mean_x, y[start : start + _BLOCK] - mean_y
+            gram += rows.T @ rows
+            cross += rows.T @ wanted
+            power += np.einsum("nd,nd->d", wanted, wanted)
+        return cls(len(x), mean_x, mean_y, gram, cross, power)
+
+    def __add__(self, other: Moments) -> Moments:
+        n = self.n + other.n
+        share = other.n / n
+        mean_x = self.mean_x + share * (other.mean_x - self.mean_x)
+        mean_y = self.mean_y + share * (other.mean_y - self.mean_y)
+        return self._shifted(other, n, mean_x, mean_y, sign=1)
+
+    def __sub__(self, other: Moments) -> Moments:
+        n = self.n - other.n
+        if n < 1:
+            msg = f"cannot remove {other.n} of {self.n} trials: none is left to fit"
+            raise RidgeError(msg)
+        share = other.n / n
+        mean_x = self.mean_x + share * (self.mean_x - other.mean_x)
+        mean_y = self.mean_y + share * (self.mean_y - other.mean_y)
+        return self._shifted(other, n, mean_x, mean_y, sign=-1)
+
+    def _shifted(self, other: Moments, n: int, mean_x: Array, mean_y: Array, sign: int) -> Moments:
+        """Merge (`sign` 1) or remove (−1) `other`; both means are known, one rank-one term joins the scatters."""
+        dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
+        weight = self.n * other.n / n
+        return Moments(
+            n,
+            mean_x,
+            mean_y,
+            self.gram + sign * (other.gram + weight * np.outer(dx, dx)),
+            self.cross + sign * (other.cross + weight * np.outer(dx, dy)),
+            self.power + sign * (other.power + weight * dy * dy),
+        )
+
+
+class AlphaPath:
+    """Every ridge solution of one training set, from one eigendecomposition of its scatter.
+
+    Parameters
+    ----------
+    train
+        Moments of the training trials.
+    """
+
+    def __init__(self, train: Moments) -> None:
+        self._train = train
+        values, self._vectors = np.linalg.eigh(train.gram)
+        self._values = np.maximum(values, 0.0)
+        self._cross = self._vectors.T @ train.cross
+
+    def solve(self, alpha: float) -> tuple[Array, Array]:
+        """Return weights ``[features, targets]`` and intercept ``[targets]`` at `alpha`."""
+        weights = self._vectors @ (self._cross / (self._values + alpha)[:, None])
+        return weights, self._train.mean_y - self._train.mean_x @ weights
+
+    def rotated(self, x: Samples) -> Array:
+        """Return trials ``[n, features]`` in the coordinates of the decomposition, for `predict`."""
+        along: Array = (x - self._train.mean_x) @ self._vectors
+        return along
+
+    def predict(self, along: Array, alpha: float | Array) -> Array:
+        """Return predictions ``[n, targets]`` of `rotated` trials, at one alpha or at one a target ``[targets]``."""
+        predicted: Array = along @ (self._cross / (self._values[:, None] + alpha)) + self._train.mean_y
+        return predicted
+
+    def errors(self, test: Moments, alphas: Array, scale: Array) -> Array:
+        """Return for each alpha the squared error on the trials of `test`, each target's weighted by ``scale²``.
+
+        With q = 1 / (values + alpha) the error is ``power − 2 lᵀq + qᵀ Q q``: once `l` and `Q` are known,
+        an alpha costs no more than its quadratic form.
+        """
+        dx, dy = test.mean_x - self._train.mean_x, test.mean_y - self._train.mean_y
+        power = np.sum((test.power + test.n * dy * dy) * scale**2)
+        cross = self._vectors.T @ ((test.cross + test.n * np.outer(dx, dy)) * scale)
+        wanted = self._cross * scale
+        linear = np.einsum("pd,pd->p", cross, wanted)
+        quadratic = self._vectors.T @ (test.gram + test.n * np.outer(dx, dx)) @ self._vectors
+        quadratic *= wanted @ wanted.T
+        inverse = 1.0 / (self._values + alphas[:, None])
+        result: Array = (
+            power - 2 * inverse @ linear + np.einsum("ap,pq,aq->a", inverse, quadratic, inverse, optimize=True)
+        )
+        return result
+
+
+def grouped_folds(groups: Sequence[Hashable] | NDArray[np.generic], n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return each trial's fold, ``[n]``; trials of one group are always in the same fold.
+
+    Groups are shuffled by `seed`, then the largest are dealt first, each to the fold with the fewest trials.
+    There are `n_folds` folds, or one a group where there are fewer groups.
+
+    Raises
+    ------
+    RidgeError
+        If there are fewer than two groups, so that nothing can be held out.
+    """
+    _, labels, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    if len(counts) < 2:
+        msg = f"cross-validation needs at least two groups of trials, found {len(counts)}"
+        raise RidgeError(msg)
+    shuffled = np.random.default_rng(seed).permutation(len(counts))
+    dealt = shuffled[np.argsort(-counts[shuffled], kind="stable")]
+    filled = np.zeros(min(n_folds, len(counts)), dtype=np.int64)
+    fold_of_group = np.empty(len(counts), dtype=np.int64)
+    for group in dealt:
+        fold = int(np.argmin(filled))
+        fold_of_group[group] = fold
+        filled[fold] += counts[group]
+    folds: NDArray[np.int64] = fold_of_group[labels]
+    return folds
+
+
+def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence[float] | Array) -> RidgeFit:
+    """Return the ridge map from `x` to `y` whose alpha predicts held-out folds best.
+
+    Parameters
+    ----------
+    x
+        ``[trials, features]``, float32 or float64.
+    y
+        ``[trials, targets]``.
+    folds
+        ``[trials]``: each trial's fold, as `grouped_folds` deals them.
+    alphas
+        Penalties to try, all above zero.
+
+    Raises
+    ------
+    RidgeError
+        If shapes disagree, values are not finite, an alpha is not positive, or there are fewer than two folds.
+    """
+    path = np.asarray(alphas, dtype=np.float64)
+    _check(x, y, folds, path)
+    deviation = y.std(axis=0, dtype=np.float64)
+    scale = np.divide(1.0, deviation, out=np.zeros(y.shape[1]), where=deviation > 1e-12)
+    solver = _fit_primal if len(x) >= x.shape[1] else _fit_dual
+    with threads_for(*x.shape):
+        weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
+    return RidgeFit(weights, intercept, alpha, path, errors / max(len(y) * int(np.count_nonzero(scale)), 1), held_out)
+
+
+def held_out_weights(
+    x: Samples, y: Samples, folds: NDArray[np.int64], alpha: float
+) -> Iterator[tuple[np.int64, Array]]:
+    """Yield each fold with the weights ``[features, targets]`` at `alpha` of the map fitted on all others."""
+    if len(x) >= x.shape[1]:
+        total = Moments.of(x, y)
+        for fold in np.unique(folds):
+            yield fold, _solve(total - Moments.of(x[folds == fold], y[folds == fold]), alpha)[0]
+        return
+    kernel = x @ x.T.astype(np.float64)
+    for fold in np.unique(folds):
+        train = np.flatnonzero(folds != fold)
+        part = kernel[np.ix_(train, train)]
+        part -= part.mean(axis=0)
+        part -= part.mean(axis=1, keepdims=True)
+        part.flat[:: len(part) + 1] += alpha
+        wanted = y[train] - y[train].mean(axis=0, dtype=np.float64)
+        # The dual of centred targets sums to zero, so samples need not be centred here.
+        dual = linalg.solve(part, wanted, assume_a="pos", overwrite_a=True, check_finite=False)
+        yield fold, x[train].T @ dual
+
+
+def threads_for(trials: int, features: int) -> AbstractContextManager[object]:
+    """Hold the linear algebra of a map to one thread, unless it is large."""
+    large = trials >= LARGE_DUAL if features > trials else features >= LARGE_PRIMAL
+    return nullcontext() if large else one_thread()
+
+
+def _check(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array) -> None:
+    if x.ndim != 2 or y.ndim != 2 or not len(x) == len(y) == len(folds):
+        msg = f"x {x.shape}, y {y.shape} and folds {folds.shape} must be [n, features], [n, targets] and [n]"
+        raise RidgeError(msg)
+    if len(np.unique(folds)) < 2:
+        msg = "cross-validation needs at least two folds"
+        raise RidgeError(msg)
+    if not len(alphas) or not np.all(np.isfinite(alphas) & (alphas > 0)):
+        msg = f"alphas must be positive numbers, found {alphas.tolist()}"
+        raise RidgeError(msg)
+    for name, values in (("samples", x), ("targets", y)):
+        if not np.isfinite(values.sum(dtype=np.float64)):
+            msg = f"{name} must be finite; drop the trials that hold NaN or infinity"
+            raise RidgeError(msg)
+
+
+Solution = tuple[Array, Array, float, Array, Array]
+
+
+def _fit_primal(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, scale: Array) -> Solution:
+    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    parts = [Moments.of(x[index], y[index]) for index in rows]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    paths = [AlphaPath(total - part) for part in parts]
+    errors = np.sum([path.errors(part, alphas, scale) for path, part in zip(paths, parts, strict=True)], axis=0)
+    alpha = float(alphas[np.argmin(errors)])
+    held_out = np.empty((len(x), y.shape[1]))
+    for path, index in zip(paths, rows, strict=True):
+        weights, intercept = path.solve(alpha)
+        held_out[index] = x[index].astype(np.float64) @ weights + intercept
+    weights, intercept = _solve(total, alpha)
+    return weights, intercept, alpha, errors, held_out
+
+
+def _solve(moments: Moments, alpha: float) -> tuple[Array, Array]:
+    """Return weights and intercept at one alpha: a Cholesky solve, cheaper than a whole path."""
+    matrix = moments.gram.copy()
+    matrix.flat[:: len(matrix) + 1] += alpha
+    weights: Array = linalg.solve(matrix, moments.cross, assume_a="pos", overwrite_a=True, check_finite=False)
+    return weights, moments.mean_y - moments.mean_x @ weights
+
+
+def _fit_dual(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, scale: Array) -> Solution:
+    n = len(x)
+    mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
+    wanted = y - mean_y
+    kernel = np.zeros((n, n))
+    for start in range(0, x.shape[1], _BLOCK):
+        columns = x[:, start : start + _BLOCK] - mean_x[start : start + _BLOCK]
+        kernel += columns @ columns.T
+    # Samples are centred, so the unpenalised intercept only takes the constant direction out of the inverse;
+    # given some weight there first, that direction does not drown the others' digits.
+    constant = max(float(np.trace(kernel)) / n, 1e-300)
+    kernel += constant / n
+    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    errors = np.empty(len(alphas))
+    for number, alpha in enumerate(alphas):
+        precision = _inverse(kernel, float(alpha))
+        precision -= 1.0 / (n * (alpha + constant))
+        dual = precision @ wanted
+        residuals = np.empty_like(wanted)
+        for index in rows:
+            block = precision[np.ix_(index, index)]
+            residuals[index] = linalg.solve(block, dual[index], assume_a="pos", check_finite=False)
+        errors[number] = np.sum((residuals * scale) ** 2)
+        if number == np.argmin(errors[: number + 1]):
+            alpha_best, dual_best, residuals_best = float(alpha), dual, residuals
+    weights = np.empty((x.shape[1], y.shape[1]))
+    for start in range(0, x.shape[1], _BLOCK):
+        columns = x[:, start : start + _BLOCK] - mean_x[start : start + _BLOCK]
+        weights[start : start + _BLOCK] = columns.T @ dual_best
+    return weights, mean_y - mean_x @ weights, alpha_best, errors, y - residuals_best
+
+
+def _inverse(kernel: Array, alpha: float) -> Array:
+    """Return ``(kernel + alpha)⁻¹`` of a positive semi-definite kernel, both triangles filled."""
+    matrix = kernel.copy()
+    matrix.flat[:: len(matrix) + 1] += alpha
+    factor, failed = linalg.lapack.dpotrf(matrix, lower=0, clean=1, overwrite_a=0)
+    inverse, failed_too = linalg.lapack.dpotri(factor, lower=0) if not failed else (factor, failed)
+    if failed or failed_too:
+        msg = f"alpha {alpha:g} is too small for samples of this size: raise fit.alphas or scale the samples"
+        raise RidgeError(msg)
+    upper = np.triu(inverse)
+    result: Array = upper + np.triu(inverse, 1).T
+    return result

@@ -1,0 +1,1 @@
+"""Held-out scores, each with its chance level and interval."""

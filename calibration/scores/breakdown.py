@@ -1,0 +1,82 @@
+"""Where and when the information is: the same cross-validation on one stretch of time, or on one electrode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calibration.model.folding import subtract_baseline
+from calibration.model.linear_model import Examples, Layout, cross_validate
+from calibration.scores.summary import headline, summarise
+from configs.schema import FitSettings
+from realtime.decoding.gallery import Gallery
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The score of a part of the window, with its 95 % interval."""
+
+    name: str
+    at: float
+    score: float
+    low: float
+    high: float
+
+
+def by_time(
+    examples: Examples,
+    layout: Layout,
+    times_s: np.ndarray[tuple[int], np.dtype[np.float64]],
+    settings: FitSettings,
+    gallery: Gallery,
+    width_s: float = 0.1,
+    progress: Progress | None = None,
+) -> list[Part]:
+    """Return the scores of maps that see only `width_s` of the window; `at` is the middle of each stretch."""
+    examples, times_s = _windowed(examples, layout), times_s[layout.start :]
+    rate_hz = 1 / (times_s[1] - times_s[0])
+    width = min(max(2, round(width_s * rate_hz)), len(times_s))
+    starts = range(0, len(times_s) - width + 1, width)
+    parts = []
+    for done, start in enumerate(starts):
+        if progress is not None:
+            progress(done, len(starts))
+        stretch = replace(examples, samples=examples.samples[:, start : start + width])
+        begin = float(times_s[start])
+        parts += _score(stretch, settings, gallery, f"{1e3 * begin:.0f} ms", begin + width / rate_hz / 2)
+    return parts
+
+
+def by_channel(
+    examples: Examples,
+    layout: Layout,
+    channels: tuple[str, ...],
+    settings: FitSettings,
+    gallery: Gallery,
+    progress: Progress | None = None,
+) -> list[Part]:
+    """Return the scores of maps that see only one electrode."""
+    examples = _windowed(examples, layout)
+    parts = []
+    for place, name in enumerate(channels):
+        if progress is not None:
+            progress(place, len(channels))
+        one = replace(examples, samples=examples.samples[:, :, place : place + 1])
+        parts += _score(one, settings, gallery, name, float(place))
+    return parts
+
+
+def _windowed(examples: Examples, layout: Layout) -> Examples:
+    return replace(examples, samples=subtract_baseline(examples.samples, layout.baseline, layout.start))
+
+
+def _score(examples: Examples, settings: FitSettings, gallery: Gallery, name: str, at: float) -> list[Part]:
+    whole = Layout(0, np.zeros(examples.samples.shape[1]))
+    held_out = cross_validate(examples, whole, settings)
+    found = summarise(held_out.predicted, examples.names, held_out.folds, gallery, 0, settings.seed)
+    kind, value = headline(found)
+    return [] if value is None else [Part(name, at, value, *found[f"{kind}_interval"])]

@@ -1,0 +1,149 @@
+"""The null of a cross-validated AUC: the same cross-validation with labels that were shuffled before it.
+
+Shuffling labels only after cross-validation gives p-values that are too small. The maps of different folds share
+training trials, and each two trials of different folds count twice, once from either side; so without any signal a
+cross-validated AUC varies more than one map's does (Ojala & Garriga 2010, "Permutation tests for studying classifier
+performance").
+
+Nothing but ridge itself looks at labels: whitening, scaling and folds are the same for all shuffles, and a ridge map is
+linear in its targets, so one decomposition a fold serves them all. Alpha is chosen anew for each, as it is for the true
+labels. Re-standardisation moves all predictions of a fold alike, which no AUC within folds can see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from calibration.model.linear_model import Examples, Layout, cross_validate, scale
+from calibration.model.ridge import AlphaPath, Moments, grouped_folds, threads_for
+from calibration.scores.class_scores import auc_of_each, relabellings, shares
+from configs.schema import FitSettings
+from realtime.decoding.gallery import Gallery
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Null:
+    """What a cross-validation gives without information.
+
+    Attributes
+    ----------
+    observed
+        AUC with the true labels, found as the null is. With two classes it is that of the map itself; with more, each
+        class's membership has an alpha of its own here.
+    draws
+        ``[permutations]``: AUCs with labels exchanged before the fit.
+    """
+
+    observed: float
+    draws: Array
+
+
+def null_of_cross_validation(
+    examples: Examples, own: Index, gallery: Gallery, layout: Layout, settings: FitSettings
+) -> Null:
+    """Return AUCs of the whole cross-validation with labels exchanged before it.
+
+    Trials change labels within their recording (within a fold's stretch, where there is only one recording): how many
+    there are of each class, and slow changes from one recording to the next, stay as they are. Where classes were shown
+    in blocks they keep them; see `calibration.scores.class_scores.relabellings`.
+
+    Parameters
+    ----------
+    examples
+        What `calibration.model.linear_model.cross_validate` was given; targets are not used.
+    own
+        ``[trials]``: each trial's class, a place in `gallery`.
+    gallery
+        The classes.
+    layout, settings
+        Those of the cross-validation; `permutations` is the size of the null and `seed` that of the shuffles.
+    """
+    blocks = examples.split_groups(settings.folds)
+    labels = np.concatenate([own[None], relabellings(own, blocks, settings.permutations, settings.seed)])
+    folds = grouped_folds(blocks, settings.folds, settings.seed)
+    evidence = _fitted_anew if settings.average_repeats else held_out_evidence
+    with threads_for(len(examples), examples.samples[0].size):
+        found = auc_of_each(evidence(examples, labels, shares(gallery), layout, settings), labels, folds)
+    return Null(float(found[0]), found[1:])
+
+
+def held_out_evidence(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:
+    """Return the held-out evidence ``[labellings, pairs, trials]`` of maps fitted on each of `labels`.
+
+    Parameters are those of `null_of_cross_validation`, `labels` ``[labellings, trials]`` and `shares` as
+    `class_scores.shares` gives them. With two classes the evidence is, within a fold and a labelling, that
+    of `cross_validate` up to an offset and a positive factor. Repeats are not averaged.
+    """
+    folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
+    evidence = np.empty((len(labels), shares.shape[1], len(examples)))
+    members = _members(labels, len(shares))
+    for fold in np.unique(folds):
+        test = folds == fold
+        taught = ~test & examples.teaches
+        train = examples.take(taught)
+        scaling, x = scale(train.samples, layout, settings.whiten)
+        inner = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
+        unseen = scaling.apply(examples.samples[test])
+        wanted = members[:, taught].swapaxes(0, 1).reshape(len(x), -1)
+        predicted = predict_each(x, wanted, inner, unseen, settings.alphas).reshape(len(unseen), *members.shape[::2])
+        evidence[:, :, test] = (predicted @ shares).transpose(1, 2, 0)
+    return evidence
+
+
+def _members(labels: Index, others: int) -> Array:
+    """Return ``[labellings, trials, others]``: whether a trial is of the second class, the third and so on."""
+    members: Array = (labels[..., None] == np.arange(1, others + 1)).astype(np.float64)
+    return members
+
+
+def predict_each(
+    x: NDArray[np.floating], y: Array, folds: Index, unseen: NDArray[np.floating], alphas: Sequence[float]
+) -> Array:
+    """Return predictions ``[unseen, columns]`` by a ridge map of its own for each column of `y`.
+
+    What `calibration.model.ridge.fit_ridge` gives for each column alone, its alpha included, at the price of a few.
+
+    Parameters
+    ----------
+    x, unseen
+        ``[trials, features]`` to learn from and to predict.
+    y
+        ``[trials, columns]``.
+    folds
+        ``[trials]``: on which each column's alpha is chosen.
+    alphas
+        Penalties to try.
+    """
+    level = x.mean(axis=0, dtype=np.float64)
+    centred, apart = x - level, unseen - level
+    if x.shape[1] > len(x):
+        # Ridge weights lie in the space that the trials span, so its coordinates are features enough.
+        basis, _ = linalg.qr(centred.T, mode="economic", check_finite=False)
+        centred, apart = centred @ basis, apart @ basis
+    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    total = Moments.of(centred, y)
+    errors = np.zeros((len(alphas), y.shape[1]))
+    for index in rows:
+        path = AlphaPath(total - Moments.of(centred[index], y[index]))
+        along = path.rotated(centred[index])
+        for number, alpha in enumerate(alphas):
+            errors[number] += np.sum((path.predict(along, alpha) - y[index]) ** 2, axis=0)
+    path = AlphaPath(total)
+    return path.predict(path.rotated(apart), np.asarray(alphas, dtype=np.float64)[errors.argmin(axis=0)])
+
+
+def _fitted_anew(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:
+    """Return what `held_out_evidence` does where labels also say which trials are averaged, by fitting every map."""
+    evidence = np.empty((len(labels), shares.shape[1], len(examples)))
+    for row, (names, members) in enumerate(zip(labels, _members(labels, len(shares)), strict=True)):
+        shuffled = replace(examples, names=names, targets=members)
+        evidence[row] = (cross_validate(shuffled, layout, settings).predicted @ shares).T
+    return evidence

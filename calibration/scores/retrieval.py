@@ -1,0 +1,214 @@
+"""How good held-out predictions are, against chance.
+
+Every comparison is made within one fold: maps of different folds have different offsets, and a pair that spans two of
+them would compare maps, not pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.decoding.gallery import Gallery, similarity
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+LEVEL = 0.95
+_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Which pictures held-out predictions point to.
+
+    Attributes
+    ----------
+    two_way
+        ``[trials]``: share of the fold's pictures with other labels that are less similar than the one shown.
+    rank
+        ``[trials]``: how many of the fold's pictures are more similar than the one shown.
+    n_way
+        ``[trials]``: how many pictures the fold has.
+    votes
+        For each fold ``[pictures, pictures]``: summed over the trials of the picture of the row, what `two_way`
+        would be if the picture of the column had been shown.
+    """
+
+    two_way: Array
+    rank: Index
+    n_way: Index
+    votes: tuple[Array, ...]
+
+
+def retrieve(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery) -> Retrieval:
+    """Compare predictions with the pictures of their fold.
+
+    Parameters
+    ----------
+    predicted
+        ``[trials, dims]``.
+    own
+        ``[trials]``: the place in the gallery of the picture that was shown.
+    folds
+        ``[trials]``.
+    gallery
+        The pictures, their labels, and the scale on which they are compared.
+    """
+    n = len(predicted)
+    two_way = np.full(n, np.nan)
+    rank, n_way = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    votes = []
+    for fold in np.unique(folds):
+        rows = np.flatnonzero(folds == fold)
+        pictures, place = np.unique(own[rows], return_inverse=True)
+        labels = np.array(gallery.labels)[pictures]
+        table = np.zeros((len(pictures), len(pictures)))
+        for start in range(0, len(rows), _ROWS):
+            part, at = rows[start : start + _ROWS], place[start : start + _ROWS]
+            alike = similarity(predicted[part], gallery.embeddings[pictures], gallery.mean, gallery.std)
+            better = _share_below(alike, labels)
+            each = np.arange(len(part))
+            two_way[part] = better[each, at]
+            rank[part] = np.sum(alike > alike[each, at][:, None], axis=1)
+            n_way[part] = len(pictures)
+            np.add.at(table, at, better)
+        votes.append(table)
+    return Retrieval(two_way, rank, n_way, tuple(votes))
+
+
+def _share_below(alike: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> Array:
+    """Return for each row and column the share of columns with other labels that are smaller, ties counting half."""
+    below = _count_below(alike)
+    others = np.full(alike.shape[1], float(alike.shape[1]))
+    order = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    for start, count in zip(starts, counts, strict=True):
+        same = order[start : start + count]
+        # One's own tie counts half above and is taken out here.
+        below[:, same] -= _count_below(alike[:, same])
+        others[same] -= count
+    share: Array = np.divide(below, others, out=np.full_like(below, np.nan), where=others > 0)
+    return share
+
+
+def _count_below(alike: NDArray[np.floating[Any]]) -> Array:
+    """Return for each entry how many of its row are smaller, ties counting half, itself included."""
+    from scipy.stats import rankdata
+
+    ranks: Array = rankdata(alike, axis=1) - 0.5
+    return ranks
+
+
+def permutation_p(observed: float, null: Array) -> float:
+    """Return the share of scores as good as the observed one, itself among the null (Phipson & Smyth 2010)."""
+    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
+
+
+def null_by_pictures(retrieval: Retrieval, permutations: int, seed: int) -> Array:
+    """Return mean two-way scores ``[permutations]`` with the pictures of each fold exchanged for one another."""
+    rng = np.random.default_rng(seed)
+    totals = np.zeros(permutations)
+    for table in retrieval.votes:
+        valid = np.nan_to_num(table)
+        rows = np.arange(len(table))
+        shuffled = rng.permuted(np.broadcast_to(rows, (permutations, len(rows))), axis=1)
+        totals += valid[rows, shuffled].sum(axis=1)
+    result: Array = totals / max(int(np.count_nonzero(np.isfinite(retrieval.two_way))), 1)
+    return result
+
+
+def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn."""
+    rng = np.random.default_rng(seed)
+    _, place = np.unique(units, return_inverse=True)
+    sums, sizes = np.bincount(place, weights=values), np.bincount(place)
+    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
+    return _interval(drawn @ sums / (drawn @ sizes))
+
+
+def _interval(draws: Array) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def averaged(
+    predicted: NDArray[np.floating[Any]], own: Index, folds: Index, repeats: int, seed: int
+) -> tuple[NDArray[np.floating[Any]], Index, Index]:
+    """Return means of `repeats` predictions of the same picture in the same fold, with their pictures and folds.
+
+    Each prediction is used once; those left over are not used.
+    """
+    if repeats == 1:
+        return predicted, own, folds
+    order = np.random.default_rng(seed).permutation(len(own))
+    order = order[np.lexsort((own[order], folds[order]))]
+    keys = np.stack([folds[order], own[order]], axis=1)
+    begins = np.flatnonzero(np.r_[True, np.any(keys[1:] != keys[:-1], axis=1)])
+    sizes = np.diff(np.r_[begins, len(order)])
+    starts = np.concatenate(
+        [begin + np.arange(size // repeats) * repeats for begin, size in zip(begins, sizes, strict=True)]
+    )
+    members = order[starts[:, None].astype(np.int64) + np.arange(repeats)]
+    return predicted[members].mean(axis=1), own[members[:, 0]], folds[members[:, 0]]
+
+
+def centred(values: NDArray[np.floating[Any]], folds: Index) -> NDArray[np.floating[Any]]:
+    """Return `values` ``[trials, dims]`` less the mean of their fold, since maps of folds differ in offset."""
+    result = values.copy()
+    for fold in np.unique(folds):
+        result[folds == fold] -= values[folds == fold].mean(axis=0)
+    return result
+
+
+def correlation(predicted: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]], folds: Index) -> Array:
+    """Return the correlation ``[dims]`` of predictions with targets within folds; 0 for dimensions that do not vary."""
+    a, b = centred(predicted, folds), centred(targets, folds)
+    norm = np.sqrt(np.sum(a * a, axis=0) * np.sum(b * b, axis=0))
+    r: Array = np.divide(np.sum(a * b, axis=0), norm, out=np.zeros(a.shape[1]), where=norm > 1e-12)
+    return r
+
+
+def reliability(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, seed: int) -> float | None:
+    """Return how well one prediction of a picture correlates with another of the same picture, over dimensions' mean.
+
+    See `noise_ceiling`. None where no picture was repeated.
+    """
+    order = np.random.default_rng(seed).permutation(len(own))
+    seen: dict[tuple[int, int], int] = {}
+    pairs = []
+    for index in order:
+        key = (int(folds[index]), int(own[index]))
+        if key in seen:
+            pairs.append((seen.pop(key), int(index)))
+        else:
+            seen[key] = int(index)
+    if len(pairs) < 10:
+        return None
+    first, second = np.array(pairs).T
+    return float(correlation(predicted[first], predicted[second], folds[first]).mean())
+
+
+def noise_ceiling(reliability: float | None) -> float | None:
+    """Return what predictions of that reliability can correlate with a target at most: its square root."""
+    return None if reliability is None else float(np.sqrt(max(reliability, 0.0)))
+
+
+def chance(retrieval: Retrieval, top: int) -> float:
+    """Return the top-`top` score of guessing."""
+    return float(np.mean(np.minimum(top / np.maximum(retrieval.n_way, 1), 1.0)))
+
+
+def rounded(value: Any) -> Any:
+    """Return `value` with floats cut to six digits, NaN as None, so that it can be written as JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return None if not np.isfinite(value) else float(f"{float(value):.6g}")
+    return int(value) if isinstance(value, np.integer) else value

@@ -1,0 +1,155 @@
+"""The scores that are written beside every map, each with its chance level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.scores import class_scores, retrieval
+from calibration.scores.confidence import REPEATS
+from calibration.scores.permutation_null import Null
+from calibration.scores.retrieval import Array, Index
+from realtime.decoding.gallery import Gallery
+
+_FEWEST = 10
+_CHANCE = 0.5
+
+
+def summarise(
+    predicted: NDArray[np.floating[Any]],
+    names: NDArray[np.str_],
+    folds: Index,
+    gallery: Gallery,
+    permutations: int = 1000,
+    seed: int = 0,
+    null: Null | None = None,
+) -> dict[str, Any]:
+    """Return the scores of held-out predictions, ready to be written as JSON.
+
+    Parameters
+    ----------
+    predicted
+        ``[trials, dims]``.
+    names
+        ``[trials]``: the gallery entry that each trial should point to.
+    folds
+        ``[trials]``: predictions are compared within a fold; all zero when one map made them all. Trials of a fold
+        are in the order in which they were shown.
+    gallery
+        What can be the answer. Between classes, or two pictures, the score is the AUC, averaged over all pairs of more
+        than two; otherwise identification.
+    permutations
+        Size of the null; 0 leaves the p-value out.
+    seed
+        Of permutations, resampling and the choice of repeats.
+    null
+        AUCs without any information, from `permutation_null` where `predicted` was cross-validated. When left
+        out, labels are exchanged in `predicted`, as is right for a map that was fitted on other trials.
+    """
+    places = {name: place for place, name in enumerate(gallery.names)}
+    own = np.array([places[str(name)] for name in names], dtype=np.int64)
+    arguments = (predicted, own, folds, gallery, permutations, seed)
+    found: dict[str, Any] = _classes(*arguments, null) if gallery.told_apart else _many(*arguments)
+    rounded: dict[str, Any] = retrieval.rounded(found)
+    return rounded
+
+
+def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
+    """Return the name and value of the score that stands for a map: its AUC, or its two-way identification."""
+    name = "auc" if "auc" in summary else "two_way"
+    return name, summary[name]
+
+
+def _classes(
+    predicted: NDArray[np.floating[Any]],
+    own: Index,
+    folds: Index,
+    gallery: Gallery,
+    permutations: int,
+    seed: int,
+    null: Null | None,
+) -> dict[str, Any]:
+    evidence = class_scores.pair_evidence(predicted, gallery)
+    observed = class_scores.auc(evidence, own, folds)
+    size = permutations if null is None else len(null.draws)
+    exchanged = class_scores.null_of_one_map(evidence, own, folds, size, seed) if size else None
+    found: dict[str, Any] = {
+        "auc": observed,
+        "auc_interval": class_scores.interval(evidence, own, folds, seed, _spread_by_fitting(null, exchanged)),
+        "auc_by_fold": [
+            class_scores.auc(evidence[:, folds == fold], own[folds == fold], folds[folds == fold])
+            for fold in np.unique(folds)
+        ],
+        "chance": _CHANCE,
+        "classes": list(gallery.names),
+        "n_by_class": [int(np.count_nonzero(own == entry)) for entry in range(len(gallery.names))],
+    }
+    if permutations and np.isfinite(observed) and exchanged is not None:
+        where = (observed, exchanged) if null is None else (null.observed, null.draws)
+        found["auc_p"] = retrieval.permutation_p(*where)
+    found["by_repeats"] = {}
+    for repeats in REPEATS:
+        mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
+        if min(np.count_nonzero(shown == entry) for entry in range(len(gallery.names))) < _FEWEST:
+            break
+        again = class_scores.pair_evidence(mean, gallery)
+        found["by_repeats"][str(repeats)] = class_scores.auc(again, shown, fold)
+    return found
+
+
+def _spread_by_fitting(null: Null | None, exchanged: Array | None) -> float:
+    """Return how many times more a cross-validated AUC varies than one of maps that are left as they are.
+
+    Maps of different folds share training trials, and each two trials of different folds count twice, once from either
+    side; resampling their predictions does not see that.
+    """
+    if null is None or exchanged is None:
+        return 1.0
+    fixed = float(np.nanstd(exchanged))
+    return max(1.0, float(np.nanstd(null.draws)) / fixed) if fixed > 0 else 1.0
+
+
+def _many(
+    predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery, permutations: int, seed: int
+) -> dict[str, Any]:
+    found = retrieval.retrieve(predicted, own, folds, gallery)
+    valid = np.isfinite(found.two_way)
+    if not valid.any():
+        return {"two_way": None, "chance": _CHANCE, "n_way": float(found.n_way.mean())}
+    two_way = float(found.two_way[valid].mean())
+    top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
+    reliability = retrieval.reliability(predicted, own, folds, seed)
+    result: dict[str, Any] = {
+        "two_way": two_way,
+        "two_way_interval": retrieval.mean_interval(found.two_way[valid], own[valid], seed),
+        "chance": _CHANCE,
+        "top1": float(top1.mean()),
+        "top1_interval": retrieval.mean_interval(top1, own, seed),
+        "chance_top1": retrieval.chance(found, 1),
+        "top5": float(top5.mean()),
+        "top5_interval": retrieval.mean_interval(top5, own, seed),
+        "chance_top5": retrieval.chance(found, 5),
+        "n_way": float(found.n_way.mean()),
+        "n_pictures": len(np.unique(own)),
+        "correlation": float(retrieval.correlation(predicted, gallery.embeddings[own], folds).mean()),
+        "reliability": reliability,
+        "noise_ceiling": retrieval.noise_ceiling(reliability),
+    }
+    if permutations:
+        result["p"] = retrieval.permutation_p(two_way, retrieval.null_by_pictures(found, permutations, seed))
+    result["by_repeats"] = {}
+    for repeats in REPEATS:
+        mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
+        if len(mean) < _FEWEST:
+            break
+        again = retrieval.retrieve(mean, shown, fold, gallery)
+        result["by_repeats"][str(repeats)] = {
+            "two_way": float(np.nanmean(again.two_way)),
+            "top1": float(np.mean(again.rank < 1)),
+            "top5": float(np.mean(again.rank < 5)),
+            "n": len(mean),
+            "n_way": float(again.n_way.mean()),
+        }
+    return result

@@ -1,0 +1,1 @@
+"""One live session or replay: streams opened, observers wired, results kept."""

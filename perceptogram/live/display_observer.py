@@ -1,0 +1,158 @@
+"""Keeps the display's state from what a session says; it can be saved as a picture where there is no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from pylsl import local_clock
+
+from configs.schema import Config
+from realtime.decoding.bundle import Bundle
+from realtime.decoding.evidence import Percept
+from realtime.display.display import Display
+from realtime.display.layout import DisplayState, Similar, draw
+from realtime.display.picture_lookup import LookUp
+from realtime.display.window import Lost, Pressed, Shown
+from realtime.epoching.epochs import Refused, Retracted
+from realtime.epoching.signal_quality import signal_quality
+from realtime.rendering.messages import Frame
+from realtime.rendering.painter import Renderer
+from realtime.session import Decoded, Session, SessionEvent, Tick
+from realtime.sources.base import Notice
+from stimuli.pictures import PictureSet
+
+KEPT_PERCEPTS = 32
+
+
+class Screen:
+    """Observes a session and shows it.
+
+    Parameters
+    ----------
+    config, bundle
+        Of the session.
+    pictures
+        Whose names and labels are shown; the pictures themselves are looked up where the display is drawn.
+    session
+        Whose state is shown, and which the person at the screen may pause.
+    renderer
+        Whose state is shown.
+    display
+        The window; None to keep the state alone.
+    close
+        Called when the person at the screen closes the window.
+    tell_shown
+        Called with the trial and the LSL clock's time once a final picture is on the screen.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        bundle: Bundle,
+        pictures: PictureSet,
+        session: Session,
+        renderer: Renderer | None,
+        display: Display | None,
+        close: Callable[[], None],
+        tell_shown: Callable[[int, float], None],
+    ) -> None:
+        self._config = config
+        self._channels = bundle.spec.channels
+        self._patterns = bundle.patterns if config.display.patterns else None
+        self._pictures = pictures
+        self._session = session
+        self._renderer = renderer
+        self._display = display
+        self._close = close
+        self._tell_shown = tell_shown
+        self._percepts: dict[int, Percept] = {}
+        self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and sham
+        self.state = DisplayState(
+            title=config.name,
+            simulated=bundle.simulated,
+            abstain_below=config.evidence.abstain_below,
+            stall_s=config.stream.stall_s,
+            patterns=() if config.display.patterns else None,
+            electrodes=bundle.spec.channels,
+        )
+
+    def __call__(self, event: SessionEvent) -> None:
+        """Take in one event of the session."""
+        state = self.state
+        match event:
+            case Tick(stamp):
+                renderer = None if self._renderer is None else self._renderer.state
+                notice = "" if state.notice.startswith("EEG stream") and "nothing" in state.notice else state.notice
+                state = replace(
+                    self._listen(state),
+                    data_stamp=stamp,
+                    renderer=renderer,
+                    notice=notice,
+                    paused=self._session.paused,
+                    abstain_below=self._session.abstain_below,
+                )
+            case Decoded(percept):
+                quality = signal_quality(event.epoch.samples, self._channels, self._config.artefacts)
+                if percept.picture is not None:
+                    self._two_way[percept.picture] = percept.two_way, percept.sham_two_way
+                true, sham = (_mean(scores[k] for scores in self._two_way.values()) for k in (0, 1))
+                state = replace(state, quality=quality, two_way=true, sham_two_way=sham, notice="")
+                self._percepts[percept.trial] = percept
+                for old in list(self._percepts)[:-KEPT_PERCEPTS]:
+                    del self._percepts[old]
+                if "requested" not in percept.ledger:
+                    state = self._with(state, percept)
+            case Frame(trial, step, of, image):
+                if trial in self._percepts:
+                    state = self._with(state, self._percepts[trial])
+                    state = replace(state, trial=trial, picture=image, step=step, of=of, ledger=dict(event.ledger))
+            case Notice(_, _, text):
+                state = replace(state, notice=text)
+            case Refused(trial, _, reason) | Retracted(trial, _, reason):
+                state = replace(state, notice=f"trial {trial} has no percept: {reason}")
+        if state is not self.state:
+            self.state = state
+            if self._display is not None:
+                self._display.show(state)
+
+    def save(self, path: Path, size: tuple[int, int] = (1280, 720)) -> None:
+        """Save what a screen would show now."""
+        state = LookUp(self._pictures)(self.state)
+        draw(state, size, state.data_stamp or local_clock()).save(path)
+
+    def _with(self, state: DisplayState, percept: Percept) -> DisplayState:
+        known = percept.picture is not None and percept.picture in self._pictures.names
+        picture = percept.picture or ""
+        return replace(
+            state,
+            trial=percept.trial,
+            shown_name=picture,
+            shown_label=self._pictures.label(picture) if known else picture,
+            nearest=tuple(Similar(None, near.label, near.similarity, near.name) for near in percept.neighbours),
+            confidence=percept.confidence,
+            repeats=percept.repeats,
+            ledger=dict(percept.ledger),
+            patterns=state.patterns if self._patterns is None else self._patterns.heads(percept.embedding),
+        )
+
+    def _listen(self, state: DisplayState) -> DisplayState:
+        """Take in what happened at the window; return `state` with the time at which its picture was on the screen."""
+        for event in () if self._display is None else self._display.events():
+            if isinstance(event, Shown) and event.step == event.of:
+                self._tell_shown(event.trial, event.stamp)
+                if event.trial == state.trial:
+                    state = replace(state, ledger={**state.ledger, "shown": event.stamp})
+            elif isinstance(event, Lost):
+                self._session.tell("lost", f"the session goes on without a display: {event.text}")
+            elif isinstance(event, Pressed) and event.action == "pause":
+                self._session.paused = not self._session.paused
+            elif isinstance(event, Pressed):
+                self._close()
+        return state
+
+
+def _mean(scores: Iterable[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,167 @@
+"""What a session said, in so far as it is read again: an hour of it must not fill the memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perceptogram.live.spool import Spool
+from realtime.decoding.evidence import Percept
+from realtime.epoching.epochs import Refused, Retracted
+from realtime.recording.latency_log import Delays
+from realtime.rendering.messages import Frame
+from realtime.rendering.painter import Late
+from realtime.session import Decoded, SessionEvent, ShamDecoded
+from realtime.sources.base import Notice
+from realtime.timeline.sample_grid import Fault, Hole
+
+RECENT = 200
+"""Percepts that may still be taken back or painted; a late hole reaches back ten seconds."""
+KEPT_PICTURES = 64
+"""Painted pictures that are kept, one of each stimulus; they are on the disk as well."""
+KEPT_NOTICES = 1000
+DECODED = ("marker", "arrived", "embedding", "requested")
+"""Stages that are known when a trial is decoded."""
+
+
+@dataclass
+class LiveResult:
+    """What a session said.
+
+    Attributes
+    ----------
+    singles, shams
+        Embeddings of single trials and of the windows before the stimuli, with what was shown.
+    pictures
+        The last final picture of each stimulus, for the newest `KEPT_PICTURES` of them.
+    painted
+        The trial of each stimulus' last final picture.
+    n_trials
+        Percepts, without those that were taken back.
+    refused
+        Trials without a percept, by reason.
+    n_retracted, n_holes, lost_samples
+        Percepts taken back; holes in the stream, and the samples that never came.
+    faults, notices
+        What else was wrong, by kind, and the newest lines about it.
+    delays, latencies_us, map_us
+        How long each stage took.
+    drift
+        What was corrected last.
+    """
+
+    singles: Spool
+    shams: Spool
+    pictures: dict[str, Frame] = field(default_factory=dict)
+    painted: dict[str, int] = field(default_factory=dict)
+    n_trials: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    n_retracted: int = 0
+    n_holes: int = 0
+    lost_samples: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    notices: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_NOTICES))
+    delays: Delays = field(default_factory=Delays)
+    latencies_us: array[float] = field(default_factory=lambda: array("d"))
+    map_us: array[float] = field(default_factory=lambda: array("d"))
+    drift: dict[str, float] | None = None
+    _latest: dict[str, Percept] = field(default_factory=dict)
+    _recent: dict[int, Percept] = field(default_factory=dict)
+    _ledgers: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> LiveResult:
+        """Return an empty result that keeps on the disk of `folder` what is only needed at the end."""
+        return cls(Spool(folder), Spool(folder))
+
+    def latest(self) -> dict[str, Percept]:
+        """Return the last percept of each picture, all its repeats together."""
+        return dict(self._latest)
+
+    def __call__(self, event: SessionEvent) -> None:
+        """Take in one event of the session."""
+        match event:
+            case Decoded():
+                self._decoded(event)
+            case ShamDecoded(trial, _, single, shown):
+                if shown is not None:
+                    self.shams.add(trial, shown, single)
+            case Frame():
+                self._frame(event)
+            case Late(frame):
+                self._frame(frame)
+            case Refused():
+                self.refused[event.reason.split(" at ")[0]] += 1
+            case Retracted(trial):
+                self._retracted(trial)
+            case Hole():
+                self.n_holes += 1
+                self.lost_samples += event.lost
+            case Fault():
+                self.faults[event.kind] += 1
+            case Notice():
+                self.notices.append(event.text)
+
+    def shown(self, trial: int, stamp: float) -> None:
+        """Take in when a trial's final picture was on the screen."""
+        ledger = self._ledgers.get(trial)
+        if ledger is not None:
+            self.delays.add(ledger | {"shown": stamp}, ("shown",))
+
+    def close(self) -> None:
+        """Let go what lies on the disk. Safe to call twice."""
+        self.singles.close()
+        self.shams.close()
+
+    def _decoded(self, event: Decoded) -> None:
+        percept = event.percept
+        self.n_trials += 1
+        self.delays.add(percept.ledger, DECODED)
+        self.latencies_us.append(event.latency_us)
+        self.map_us.append(event.map_us)
+        self.drift = event.drift if event.drift is not None else self.drift
+        _keep(self._recent, percept.trial, percept, RECENT)
+        if percept.picture is not None:
+            self.singles.add(percept.trial, percept.picture, event.single)
+            self._latest[percept.picture] = percept
+
+    def _frame(self, frame: Frame) -> None:
+        first = frame.trial not in self._ledgers
+        stages = (*(("first_picture",) if first else ()), *(("final_picture",) if frame.final else ()))
+        self.delays.add(frame.ledger, stages)
+        _keep(self._ledgers, frame.trial, dict(frame.ledger), RECENT)
+        name = self._name(frame.trial)
+        if frame.final and name is not None and self.painted.get(name, -1) <= frame.trial:
+            self.painted[name] = frame.trial
+            self.pictures.pop(name, None)
+            _keep(self.pictures, name, frame, KEPT_PICTURES)
+
+    def _name(self, trial: int) -> str | None:
+        """Return what was shown in a trial that is recent, or the last one of its picture."""
+        if trial in self._recent:
+            return self._recent[trial].picture
+        return next((name for name, percept in self._latest.items() if percept.trial == trial), None)
+
+    def _retracted(self, trial: int) -> None:
+        self.n_retracted += 1
+        percept = self._recent.pop(trial, None)
+        if percept is None:
+            return  # its window had been refused
+        self.n_trials -= 1
+        self.singles.drop(trial)
+        if percept.picture is None or self._latest[percept.picture] is not percept:
+            return
+        earlier = [one for one in self._recent.values() if one.picture == percept.picture]
+        if earlier:
+            self._latest[percept.picture] = earlier[-1]
+        else:
+            del self._latest[percept.picture]
+
+
+def _keep(kept: dict, key: int | str, value: object, most: int) -> None:  # type: ignore[type-arg]
+    """Set `key`, and forget the oldest beyond `most`."""
+    kept[key] = value
+    while len(kept) > most:
+        del kept[next(iter(kept))]

@@ -1,0 +1,218 @@
+"""One session from start to end: source, renderer and folder wired together, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from configs.schema import Config, ConfigError, StimulusSettings
+from perceptogram.console import write_json
+from perceptogram.live.control_observer import Shower, Steering
+from perceptogram.live.display_observer import Screen
+from perceptogram.live.folder import SessionFolder, written
+from perceptogram.live.follow import Observer, follow
+from perceptogram.live.result import LiveResult
+from perceptogram.live.summary import summarise
+from realtime.control.control import Control
+from realtime.decoding.bundle import Bundle
+from realtime.display.contact_sheet import SheetEntry, contact_sheet
+from realtime.display.display import Display
+from realtime.processes.blas_threads import one_thread
+from realtime.processes.priority import undisturbed
+from realtime.recording.percept_outlets import PerceptOutlets
+from realtime.rendering.remote.renderer import RemoteRenderer
+from realtime.rendering.worker import RenderWorker
+from realtime.session import Session, SessionEvent
+from realtime.sources.base import Source
+from stimuli.pictures import open_pictures
+
+GENERATOR_PATIENCE_S = 120.0
+LOOK_S = 0.1
+SWITCH_S = 0.0005
+"""After which another Python thread of this process, such as a script's, makes way for the EEG; Python's own is ten
+times that."""
+LINGER_S = 1.0
+"""How long a live stream is still read after its program has said that all is sent."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A session that has ended."""
+
+    result: LiveResult
+    summary: dict[str, Any]
+
+
+def decode(
+    source: Source,
+    config: Config,
+    bundle: Bundle,
+    out: Path,
+    *,
+    render: bool,
+    live: bool,
+    begin: Callable[[Session], None] | None = None,
+    ended: Callable[[], bool] | None = None,
+    renderer: RenderWorker | None = None,
+    outlets: PerceptOutlets | None = None,
+    show: Shower | None = None,
+    candidates: set[str] | None = None,
+    window: bool = False,
+    beside: StimulusSettings | None = None,
+    observe: Sequence[Callable[[SessionEvent], None]] = (),
+    exclusive: bool = False,
+) -> Finished:
+    """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
+
+    Parameters
+    ----------
+    render
+        Whether to paint.
+    live
+        Whether the stream's stamps are of now.
+    begin
+        Called with the session when everything is ready for the first sample.
+    ended
+        Asked now and then whether a live stream has sent all it will; the source is closed a moment later.
+    renderer
+        One that was started before; it stays running.
+    outlets
+        LSL streams that carry the percepts.
+    show
+        Shows the pictures that other programs ask for.
+    candidates
+        Pictures that can be the answer; the bundle's whole gallery when left out.
+    window
+        Whether to open the display; without one, its last state is saved as ``display.png`` all the same.
+    beside
+        The participant's window where this session opens one; the display leaves room for it.
+    observe
+        Called with every event.
+    exclusive
+        Whether this process is the session's alone: then its linear algebra runs on one thread, other Python threads
+        make way sooner, garbage of before is left alone, and this thread asks for real-time priority.
+
+    Raises
+    ------
+    BundleError
+        If the stream does not fit the bundle.
+    GeneratorError
+        If the generator cannot be used, or was made for other embeddings.
+    """
+    from pylsl import local_clock
+
+    from realtime.rendering.generators.base import check_space
+
+    with ExitStack() as opened:
+        opened.callback(source.close)
+        if exclusive:
+            opened.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(SWITCH_S)
+            opened.enter_context(one_thread())
+        control = None
+        if config.control.url is not None:
+            control = opened.enter_context(Control(config.control, config.name, bundle.space))
+            control.set_state("starting")
+            opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
+        painter: RenderWorker | RemoteRenderer | None = renderer
+        if render and painter is None:
+            painter = _open_renderer(config, bundle)
+            opened.enter_context(painter)
+        if painter is not None:
+            check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
+        if candidates is not None:
+            bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
+        session = Session(config, bundle, source, painter, local_clock, live=live)
+        if control is not None:
+            control.tell_deaths(partial(session.tell, "lost"))
+        pictures = open_pictures(config.pictures)
+        folder = SessionFolder(out, pictures, config.pictures, partial(session.tell, "folder"))
+        opened.callback(folder.close)
+        result = LiveResult.in_folder(out)
+        opened.callback(result.close)
+        display = opened.enter_context(Display(config.display, out, config.pictures, beside)) if window else None
+        steering = Steering(session, config, bundle, control, outlets, source.close, show)
+
+        def tell_shown(trial: int, stamp: float) -> None:
+            folder.shown(trial, stamp)
+            steering.shown(trial, stamp)
+            result.shown(trial, stamp)
+
+        screen = Screen(config, bundle, pictures, session, painter, display, source.close, tell_shown)
+
+        over = threading.Event()
+        if ended is not None:
+            # A thread of its own: a stream that has ended brings no more events to ask the question at.
+            arguments = (source, ended, over)
+            threading.Thread(target=_close_when_ended, args=arguments, name="end of stream", daemon=True).start()
+            opened.callback(over.set)
+        if begin is not None:
+            begin(session)
+        with undisturbed() if live and exclusive else nullcontext(False) as first:
+            observers: dict[str, Observer] = {
+                "the session's folder": folder,
+                "the display": screen,
+                "the control channel": steering,
+            }
+            observers |= {f"observer {number}": look for number, look in enumerate(observe, start=1)}
+            failure = follow(session, result, observers, paint_all=True)
+        summary = summarise(result, bundle) | {"runs_first": first}
+        if isinstance(failure, Exception):
+            summary["failed"] = " ".join(str(failure).split())
+            _tell_failure(control, failure)
+        else:
+            steering.ended(summary)
+    with written(out / "display.png"):
+        screen.save(out / "display.png")
+    if bundle.classes:
+        with written(out / "strip.png"):
+            _save_strip(result, out / "strip.png", simulated=bundle.simulated)
+    with written(out / "summary.json"):
+        write_json(out / "summary.json", summary)
+    if failure is not None:
+        raise failure
+    return Finished(result, summary)
+
+
+def _tell_failure(control: Control | None, error: BaseException | None) -> None:
+    """Tell other programs that the session has failed, where it has."""
+    if control is not None and error is not None:
+        control.set_state("failed", error=str(error) or type(error).__name__)
+
+
+def _open_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRenderer:
+    """Return a renderer, here or on other machines as the settings say."""
+    if not config.render.remote:
+        return RenderWorker(config.render)
+    if config.control.url is None:
+        msg = "render.remote is set, but control.url names no broker: give one, for example with --mqtt"
+        raise ConfigError(msg)
+    return RemoteRenderer(config.render, config.control, config.name, bundle.space)
+
+
+def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading.Event) -> None:
+    """Close `source` a moment after `ended` says so; `over` ends the waiting."""
+    while not over.wait(LOOK_S):
+        if ended():
+            over.wait(LINGER_S)
+            source.close()
+            return
+
+
+def _save_strip(result: LiveResult, path: Path, *, simulated: bool) -> None:
+    """Save what was painted of each class from all its trials together, side by side; nothing where nothing was."""
+    entries = []
+    for name, percept in sorted(result.latest().items()):
+        if result.painted.get(name) == percept.trial and name in result.pictures:
+            guess = percept.neighbours[0].label
+            label = f"{name}, mean of {percept.repeats} trials"
+            image = result.pictures[name].image
+            entries.append(SheetEntry(None, image, (), label, guess, percept.confidence, guess == name))
+    if entries:
+        contact_sheet(entries, "averaged reconstructions", simulated=simulated).save(path)

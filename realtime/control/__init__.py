@@ -1,0 +1,1 @@
+"""Closed-loop control over MQTT: commands in, percepts and state out."""

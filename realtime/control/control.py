@@ -1,0 +1,266 @@
+"""Scripts in the loop: a session tells what it sees and does what it is asked, over MQTT.
+
+Topics are ``<root>/v1/<session>/<component>/<what>``:
+
+=====================  ===============================================================================
+``session/cmd``        commands: ``{"id": "1", "command": "set_steps", "args": {"steps": 2}}``, QoS 1
+``session/ack``        the answer to each: ``{"id": "1", "ok": true, "error": null, ...}``
+``session/state``      retained; ``offline`` as the last will
+``session/event``      percepts and everything else that happens, numbered by `seq`
+``session/schema``     retained: the JSON Schemas of all of these
+``renderer/frame``     pictures as JPEG; the comment inside says trial, step and ledger as JSON
+=====================  ===============================================================================
+
+A command takes effect at most once for each id, however often it comes: who hears no acknowledgement sends it again
+under the same id. EEG never travels here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pylsl import local_clock
+
+from realtime.control.control_process import FLUSH_S, Answer, LinkStatus, NewState, Told, Topics, run_control
+from realtime.control.messages import Command, Event, StateName
+from realtime.decoding.evidence import Percept
+from realtime.mqtt.address import broker_address
+from realtime.mqtt.link import NO_CONNECTION
+from realtime.processes.companion import Companion
+from realtime.rendering.messages import Frame
+
+if TYPE_CHECKING:
+    from configs.schema import ControlSettings
+    from realtime.decoding.bundle import EmbeddingSpace
+
+__all__ = ["Command", "Control", "ControlStatus", "Event", "topic_name"]
+
+logger = logging.getLogger(__name__)
+
+LANES = {"urgent": 4096, "event": 2000, "frame": 8}
+"""What waits for the companion process, by lane."""
+MAX_WAITING_COMMANDS = 64
+REMEMBERED_COMMANDS = 10_000
+"""How many ids are remembered; a command whose id was forgotten would be done again."""
+
+
+@dataclass(frozen=True)
+class ControlStatus:
+    """How the control channel is.
+
+    Attributes
+    ----------
+    connected, text
+        Whether the broker is there, and one line about it.
+    published, dropped
+        Messages that reached the broker; events, pictures and answers that were dropped because they could not.
+    refused
+        Malformed, oversized, unknown and retained commands.
+    restarts
+        How often the companion process died.
+    """
+
+    connected: bool
+    text: str
+    published: int
+    dropped: int
+    refused: int
+    restarts: int
+
+
+def topic_name(name: str) -> str:
+    """Return `name` with what a topic cannot hold replaced by ``-``."""
+    sendable = name.encode("utf-8", "replace").decode("utf-8")
+    return "".join("-" if letter in "/+#\x00" else letter for letter in sendable).strip() or "session"
+
+
+class Control:
+    """The session's side; nothing here waits for the broker.
+
+    Parameters
+    ----------
+    settings
+        The broker.
+    session
+        The session's name, as it stands in the topics.
+    space
+        What the embeddings are; told with each percept.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be used as configured.
+    """
+
+    def __init__(self, settings: ControlSettings, session: str, space: EmbeddingSpace | None = None) -> None:
+        self._frames = settings.frames
+        self.topics = Topics(settings.root, topic_name(session))
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._state: NewState | None = None
+        self._commands: deque[Command] = deque()
+        self._answers: OrderedDict[str, tuple[Command, Answer | None]] = OrderedDict()
+        self._link = LinkStatus()
+        self._earlier = LinkStatus()  # counts of companions that died
+        self._away = False
+        self._tell: Callable[[str], None] = logger.info
+        self._changed = threading.Condition()
+        self._companion = Companion(
+            "control",
+            run_control,
+            (broker_address(settings), self.topics, space),
+            LANES,
+            self._take,
+            self._greet,
+        )
+
+    def tell_deaths(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, from another thread, with a line when the process that talks to the broker died.
+
+        And when the broker is lost, or found again.
+        """
+        self._companion.tell = self._tell = tell
+
+    def start(self) -> Control:
+        """Start connecting and return at once."""
+        self._companion.start()
+        return self
+
+    def publish(self, event: Percept | Frame | Event) -> bool:
+        """Tell a percept, a picture or an event, without waiting; returns False if an older one was dropped for it."""
+        if isinstance(event, Frame):
+            if not self._frames:
+                return True
+            lane, what = "frame", replace(event, ledger=dict(event.ledger))
+            return self._companion.put(lane, Told(what, 0, local_clock(), time.time()))
+        if isinstance(event, Percept):
+            event = replace(event, ledger=dict(event.ledger))  # the session goes on writing in it
+        with self._lock:
+            self._seq += 1
+            return self._companion.put("event", Told(event, self._seq, local_clock(), time.time()))
+
+    def set_state(self, state: StateName, **details: Any) -> None:
+        """Retain the session's state, with details that JSON can hold; it is told again after each reconnection."""
+        self._state = NewState(state, details, local_clock(), time.time())
+        self._companion.put("urgent", self._state)
+
+    def commands(self) -> list[Command]:
+        """Return the commands that came since the last call, oldest first, without waiting; acknowledge each."""
+        found = []
+        while self._commands:
+            found.append(self._commands.popleft())
+        return found
+
+    def acknowledge(self, command: Command, error: str | None = None) -> None:
+        """Say that `command` took effect, or why it did not; only the first answer to a command counts."""
+        with self._lock:
+            asked, answer = self._answers.get(command.id, (command, None))
+            if answer is not None:
+                logger.warning("command %s was already acknowledged", command.id)
+                return
+            answer = Answer(command.id, error, local_clock(), time.time())
+            self._answers[command.id] = (asked, answer)
+        self._companion.put("urgent", answer)
+
+    @property
+    def status(self) -> ControlStatus:
+        """How the control channel is."""
+        link, earlier = self._link, self._earlier
+        return ControlStatus(
+            self._connected,
+            link.text,
+            earlier.sent + link.sent,
+            earlier.dropped + link.dropped + self._companion.dropped,
+            earlier.refused + link.refused,
+            self._companion.restarts,
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the companion process."""
+        return self._companion.pid
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a command and return whether there is one."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._commands), timeout_s)
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Wait for the broker and return whether it is there."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._connected, timeout_s)
+
+    def stop(self, timeout_s: float = FLUSH_S + 1.0) -> None:
+        """Tell what waits, say that the session is offline, and end; a lost broker costs `timeout_s` at most."""
+        self._companion.stop(timeout_s)
+
+    def __enter__(self) -> Control:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _connected(self) -> bool:
+        """Whether the broker is there: what a companion that died has last said of it does not count."""
+        return self._link.connected and self._companion.pid is not None
+
+    def _greet(self) -> None:
+        earlier, link = self._earlier, self._link
+        self._earlier = LinkStatus(
+            sent=earlier.sent + link.sent,
+            dropped=earlier.dropped + link.dropped,
+            refused=earlier.refused + link.refused,
+        )
+        self._link = LinkStatus()
+        if self._state is not None:
+            self._companion.put("urgent", self._state)
+
+    def _take(self, item: Command | LinkStatus) -> None:
+        if isinstance(item, Command):
+            self._receive(item)
+        else:
+            self._link = item
+            self._tell_away(item)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _tell_away(self, link: LinkStatus) -> None:
+        """Say once that the broker is lost, and once that it is back."""
+        if link.text.startswith(NO_CONNECTION) and not self._away:
+            self._away = True
+            self._tell(f"{link.text}; the session goes on and connects again")
+        elif link.connected and self._away:
+            self._away = False
+            self._tell(f"{link.text}, again")
+
+    def _receive(self, command: Command) -> None:
+        """Queue a new command; answer one that came before again, and one too many with an error."""
+        error = None
+        with self._lock:
+            known = self._answers.get(command.id)
+            if known is not None and known[0] != command:
+                error = "this id was used before for another command; give each command its own id"
+            elif known is not None:
+                answer = known[1]  # None: the answer comes when it took effect
+                if answer is not None:
+                    self._companion.put("urgent", answer)
+                return
+            elif len(self._commands) >= MAX_WAITING_COMMANDS:
+                error = f"{MAX_WAITING_COMMANDS} commands wait already; send it again later"
+            else:
+                self._answers[command.id] = (command, None)
+                while len(self._answers) > REMEMBERED_COMMANDS:
+                    self._answers.popitem(last=False)
+                self._commands.append(command)
+        if error is not None:
+            self._companion.put("urgent", Answer(command.id, error, local_clock(), time.time()))

@@ -1,0 +1,254 @@
+"""The process beside `realtime.control.control`: writes what the session says, and reads and checks what is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from pylsl import local_clock
+
+from realtime.control.messages import (
+    SCHEMA,
+    AckMessage,
+    CommandError,
+    EventMessage,
+    PerceptMessage,
+    StateMessage,
+    embedding_record,
+    parse_command,
+    percept_record,
+    schema,
+    to_json,
+)
+from realtime.decoding.evidence import Percept
+from realtime.mqtt.link import Letter, Link
+from realtime.processes.companion import STOP
+from realtime.processes.signals import leave_to_session
+from realtime.rendering.contract import software_version
+from realtime.rendering.messages import Frame
+from realtime.rendering.remote.wire import frame_jpeg
+
+if TYPE_CHECKING:
+    from realtime.control.messages import Command, Event, StateName
+    from realtime.decoding.bundle import EmbeddingSpace
+    from realtime.mqtt.address import Address
+
+logger = logging.getLogger(__name__)
+
+NICENESS = 5
+"""Pressing pictures into JPEG must not take the processor from the EEG."""
+STATUS_S = 0.2
+FLUSH_S = 2.0
+"""Time that what waits is given to reach the broker at the end."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topics of one session: ``<root>/v1/<session>/<component>/{cmd,ack,state,event}``."""
+
+    root: str
+    session: str
+
+    def of(self, component: str, what: str) -> str:
+        """Return one topic."""
+        return f"{self.root}/v1/{self.session}/{component}/{what}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something the session publishes, with its number and its times on both clocks."""
+
+    what: Percept | Frame | Event
+    seq: int
+    t_lsl: float
+    t_unix: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An acknowledgement."""
+
+    id: str | None
+    error: str | None
+    t_lsl: float
+    t_unix: float
+
+
+@dataclass(frozen=True)
+class NewState:
+    """The session's state."""
+
+    state: StateName
+    details: dict[str, Any]
+    t_lsl: float
+    t_unix: float
+
+
+@dataclass(frozen=True)
+class LinkStatus:
+    """How the connection is: letters sent, dropped for lack of room, commands refused, how often it connected."""
+
+    connected: bool = False
+    text: str = "starting"
+    sent: int = 0
+    dropped: int = 0
+    refused: int = 0
+    connections: int = 0
+
+
+def offline() -> bytes:
+    """Return the last will."""
+    return to_json(
+        {
+            "schema": SCHEMA,
+            "t_lsl": 0.0,
+            "t_unix": 0.0,
+            "state": "offline",
+            "version": software_version(),
+            "details": {},
+        }
+    )
+
+
+def encode_state(new: NewState) -> bytes:
+    """Return a state as JSON that keeps to its schema; raises as `encode_event`."""
+    record = {
+        "schema": SCHEMA,
+        "t_lsl": new.t_lsl,
+        "t_unix": new.t_unix,
+        "state": new.state,
+        "version": software_version(),
+        "details": new.details,
+    }
+    StateMessage.model_validate(record)
+    return to_json(record)
+
+
+def encode_event(told: Told, space: EmbeddingSpace | None) -> bytes:
+    """Return a percept or an event as JSON that keeps to its schema.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an event holds what JSON cannot.
+    """
+    stamp = {"schema": SCHEMA, "seq": told.seq, "t_lsl": told.t_lsl, "t_unix": told.t_unix}
+    what = told.what
+    if isinstance(what, Percept):
+        embedding = {"embedding": embedding_record(what.embedding, space)}
+        record = stamp | {"kind": "percept"} | percept_record(what) | embedding
+        PerceptMessage.model_validate(record)
+    else:
+        assert not isinstance(what, Frame)
+        record = stamp | {"kind": what.kind, "data": dict(what.data)}
+        EventMessage.model_validate(record)
+    return to_json(record)
+
+
+def run_control(
+    inbox: Connection, reports: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None
+) -> None:
+    """Serve one session until it says `STOP` or is gone."""
+    leave_to_session()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    _Control(reports, address, topics, space).serve(inbox)
+
+
+class _Control:
+    def __init__(self, reports: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
+        self._reports = reports
+        self._topics = topics
+        self._space = space
+        self._lock = threading.Lock()
+        self._refused = 0
+        self._status = LinkStatus()
+        wanted = [topics.of("session", "cmd")]
+        self._link = Link(address, topics.of("session", "state"), offline(), wanted, self._take, self._changed)
+
+    def serve(self, inbox: Connection) -> None:
+        self._link.start()
+        due = time.monotonic()
+        try:
+            while True:
+                if time.monotonic() >= due:
+                    self._tell_status()
+                    due = time.monotonic() + STATUS_S
+                if not inbox.poll(max(0.0, due - time.monotonic())):
+                    continue
+                item = inbox.recv()
+                if item == STOP:
+                    break
+                self._say(item)
+        except (EOFError, OSError):
+            logger.info("the session is gone; the control process says so and ends")
+        if not self._link.stop(FLUSH_S):
+            logger.warning("not everything could be told: %s", self._link.text)
+        self._tell_status()
+
+    def _report(self, item: Command | LinkStatus) -> None:
+        with self._lock, contextlib.suppress(OSError):  # a session that is gone is noticed by the inbox
+            self._reports.send(item)
+
+    def _tell_status(self) -> None:
+        link = self._link
+        status = LinkStatus(link.connected, link.text, link.sent, link.dropped, self._refused, link.connections)
+        if status != self._status:
+            self._status = status
+            self._report(status)
+
+    def _changed(self, connected: bool) -> None:
+        if connected:
+            letter = Letter(self._topics.of("session", "schema"), to_json(schema()), qos=1, retain=True)
+            self._link.send("urgent", letter)
+        self._tell_status()
+
+    def _take(self, letter: Letter) -> None:
+        if not letter.payload:
+            return  # somebody clears a command that the broker kept
+        try:
+            if letter.retain:
+                msg = "a command must not be retained: it would be done again at every start"
+                raise CommandError(msg)
+            self._report(parse_command(letter.payload))
+        except CommandError as error:
+            self._refused += 1
+            self._answer(Answer(error.command_id, str(error), local_clock(), time.time()))
+
+    def _answer(self, answer: Answer) -> None:
+        message = {
+            "schema": SCHEMA,
+            "t_lsl": answer.t_lsl,
+            "t_unix": answer.t_unix,
+            "id": answer.id,
+            "ok": answer.error is None,
+            "error": answer.error,
+        }
+        AckMessage.model_validate(message)
+        self._link.send("urgent", Letter(self._topics.of("session", "ack"), to_json(message), qos=1))
+
+    def _say(self, item: Told | Answer | NewState) -> None:
+        if isinstance(item, Answer):
+            self._answer(item)
+        elif isinstance(item, Told) and isinstance(item.what, Frame):
+            if self._link.connected:
+                payload = frame_jpeg(item.what)
+                self._link.send("frame", Letter(self._topics.of("renderer", "frame"), payload))
+            else:
+                self._link.count_dropped()  # old pictures are of no use to anybody who comes back
+        else:
+            try:
+                if isinstance(item, NewState):
+                    self._link.set_state(encode_state(item))
+                else:
+                    payload = encode_event(item, self._space)
+                    self._link.send("event", Letter(self._topics.of("session", "event"), payload, qos=1))
+            except (ValueError, TypeError) as error:
+                self._link.count_dropped()
+                logger.error("what cannot be put in JSON cannot be published: %s", " ".join(str(error).split()))

@@ -1,0 +1,322 @@
+"""The calibration bundle: a folder that holds the map and everything that a live stream must match.
+
+``bundle.json`` says what it is, ``decoder.safetensors`` holds the map, ``gallery.safetensors`` and ``gallery.json`` the
+pictures to search. It is read and written here alone, so one file knows the format.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from configs.errors import InputError
+from configs.files import whole_folder
+from configs.schema import FilterSettings, WindowSettings
+from realtime.decoding.evidence import ConfidenceModel
+from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
+from realtime.decoding.gallery import Gallery
+from realtime.decoding.low_level_map import LowLevelMap
+from realtime.sources.base import StreamSpec, same_rate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import Config, MarkerSettings
+
+    _Part = TypeVar("_Part", FilterSettings, WindowSettings, MarkerSettings)
+
+SCHEMA = 2
+RATES = ("rate_in_hz", "rate_hz")
+FOLLOWING = {"stages", "delay_s", "settle_s"}
+"""What follows from the filters' settings and the rate."""
+LOW_LEVEL_FILE = "low_level.safetensors"
+LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
+PATTERN_FILE = "patterns.safetensors"
+PATTERN_ARRAYS = ("mean", "scale", "readout", "maps")
+RECORD_FILE, MAP_FILE, SCORES_FILE = "bundle.json", "decoder.safetensors", "scores.json"
+GALLERY_FILE, NAMES_FILE = "gallery.safetensors", "gallery.json"
+REPORT_FILE = "report.html"
+FILES = (RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE, LOW_LEVEL_FILE, PATTERN_FILE, REPORT_FILE)
+"""All that a fit writes, and so all that the next one may replace."""
+
+
+class BundleError(InputError):
+    """A bundle that cannot be read, or that does not fit what it is used with."""
+
+
+@dataclass(frozen=True)
+class EmbeddingSpace:
+    """Which embedding a vector is; two spaces of the same size are still two spaces."""
+
+    model: str
+    pretrained: str
+    dims: int
+    normalised: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.pretrained} ({self.dims}-d, {'' if self.normalised else 'un-'}normalised)"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that calibration hands to a live session.
+
+    Attributes
+    ----------
+    spec
+        The stream that the map was fitted on.
+    filters
+        Description of the filter chain, with delays; compared as a whole.
+    rate_hz
+        Sampling rate of the window after decimation.
+    first_s
+        Time of the window's first sample after onset.
+    weights, bias, mean_input
+        The map: float32 ``[times, channels, dims]``, ``[dims]``; the mean window ``[times, channels]`` in microvolts.
+    space
+        What the embeddings are.
+    gallery
+        Pictures to search.
+    confidence
+        How similarity becomes a probability, where it was calibrated.
+    classes
+        Marker labels that stand for sets of pictures.
+    low_level
+        The map from EEG to the layout of a picture, where one was fitted.
+    patterns
+        The maps behind the display's patterns, where the calibration could tell an attribute.
+    fit
+        How the map was fitted and validated: alpha, folds, groups, counts.
+    scores
+        Cross-validated scores with their chance levels.
+    provenance
+        Software version, commit, time, recordings.
+    offline
+        Why this bundle can decode no stream; None where it can.
+    """
+
+    spec: StreamSpec
+    filters: dict[str, Any]
+    rate_hz: float
+    first_s: float
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    mean_input: NDArray[np.float32]
+    space: EmbeddingSpace
+    gallery: Gallery
+    confidence: ConfidenceModel | None = None
+    classes: dict[str, str] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    low_level: LowLevelMap | None = None
+    patterns: Patterns | None = None
+    offline: str | None = None
+
+    def check_runs(self) -> None:
+        """Refuse a bundle that can decode no stream; asked before anything is opened.
+
+        Raises
+        ------
+        BundleError
+            With the reason, as `fit` told it.
+        """
+        if self.offline is not None:
+            raise BundleError(self.offline)
+
+    def check_stream(
+        self, spec: StreamSpec, filters: dict[str, Any], rate_hz: float, n_times: int, first_s: float
+    ) -> None:
+        """Refuse a live stream or window that the map was not fitted for.
+
+        Raises
+        ------
+        BundleError
+            With one line for each difference.
+        """
+        self.check_runs()
+        lines = self.spec.differences(spec)
+        if not same_rate(self.rate_hz, rate_hz):
+            lines.append(f"rate after decimation: {self.rate_hz:g} Hz expected, {rate_hz:g} Hz configured")
+        if n_times != len(self.weights) or abs(first_s - self.first_s) > 0.5 / self.rate_hz:
+            lines.append(
+                f"window: {len(self.weights)} samples from {self.first_s:g} s expected, "
+                f"{n_times} from {first_s:g} s configured"
+            )
+        for key in sorted((self.filters.keys() | filters.keys()) - FOLLOWING):
+            ours, theirs = self.filters.get(key), filters.get(key)
+            if ours != theirs and not (key in RATES and ours and theirs and same_rate(ours, theirs)):
+                lines.append(f"filter {key}: {ours} expected, {theirs} configured")
+        if lines:
+            msg = "\n".join(f"the stream does not fit the bundle: {line}" for line in lines)
+            raise BundleError(msg)
+
+    def completed(self, config: Config) -> Config:
+        """Return `config` with filters, window, classes and markers' offset as fitted, where they are not written."""
+        filters = {key: self.filters[key] for key in FilterSettings.model_fields if key in self.filters}
+        if filters.get("rate_hz") == self.filters.get("rate_in_hz"):
+            filters["rate_hz"] = None  # nothing was reduced
+        markers = {"classes": self.classes, "offset_s": self.fit.get("marker_offset_s", config.markers.offset_s)}
+        return config.model_copy(
+            update={
+                "filters": _completed(config.filters, filters),
+                "window": _completed(config.window, dict(self._window())),
+                "markers": _completed(config.markers, markers),
+            }
+        )
+
+    def _window(self) -> WindowSettings:
+        """Return the window that the map was fitted on; of a bundle that does not tell it, what had to be cut."""
+        last_s = self.first_s + len(self.weights) / self.rate_hz
+        return WindowSettings(**self.fit.get("window", {"start_s": self.first_s, "stop_s": last_s}))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the bundle to `folder`; an existing bundle there is replaced only once the new one is complete.
+
+        Raises
+        ------
+        BundleError
+            See `check_place`.
+        """
+        check_place(folder)
+        with whole_folder(Path(folder), FILES) as part:
+            self._write(part)
+
+    def _write(self, folder: Path) -> None:
+        from safetensors.numpy import save_file
+
+        save_file(
+            {"weights": np.ascontiguousarray(self.weights), "bias": self.bias, "mean_input": self.mean_input},
+            folder / MAP_FILE,
+        )
+        low_level, patterns = self.low_level, self.patterns
+        for file, part_of_it, names in (
+            (LOW_LEVEL_FILE, low_level, LOW_LEVEL_ARRAYS),
+            (PATTERN_FILE, patterns, PATTERN_ARRAYS),
+        ):
+            if part_of_it is not None:
+                save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, folder / file)
+        gallery = self.gallery
+        save_file({"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, folder / GALLERY_FILE)
+        _write_json(folder / NAMES_FILE, {"names": gallery.names, "labels": gallery.labels})
+        record = {
+            "schema": SCHEMA,
+            "simulated": self.simulated,
+            "stream": asdict(self.spec),
+            "filters": self.filters,
+            "window": {"first_s": self.first_s, "rate_hz": self.rate_hz, "n_times": len(self.weights)},
+            "space": asdict(self.space),
+            "classes": self.classes,
+            "confidence": None if self.confidence is None else asdict(self.confidence),
+            "low_level": None if low_level is None else {"space": low_level.space},
+            "patterns": None if patterns is None else [asdict(attribute) for attribute in patterns.attributes],
+            "offline": self.offline,
+            "fit": self.fit,
+            "scores": self.scores,
+            "provenance": self.provenance,
+        }
+        _write_json(folder / RECORD_FILE, record)
+        _write_json(folder / SCORES_FILE, self.scores)
+
+
+def _completed(settings: _Part, known: Mapping[str, Any]) -> _Part:
+    """Return `settings` with those of the `known` ones that are not written in it."""
+    return settings.model_copy(
+        update={key: value for key, value in known.items() if key not in settings.model_fields_set}
+    )
+
+
+def check_place(folder: str | Path) -> None:
+    """Refuse to write a bundle where something else is; asked before a fit, so that its minutes are not lost.
+
+    Raises
+    ------
+    BundleError
+        If `folder` is a file, or holds something and no bundle.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file: give a folder for the bundle"
+        raise BundleError(msg)
+    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if held and not {RECORD_FILE, MAP_FILE} <= set(held):
+        some = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
+        msg = f"{folder} holds {some} and is no bundle: give a folder of its own, such as {folder / 'bundle'}"
+        raise BundleError(msg)
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Read the bundle in `folder`.
+
+    Raises
+    ------
+    BundleError
+        In one line, if there is none, if it is of another schema version, or if a part is missing, is not finite or
+        does not fit the others.
+    """
+    folder = Path(folder)
+    if not (folder / RECORD_FILE).is_file():
+        msg = (
+            f"no bundle in {folder}: bundle.json is missing; make one with 'perceptogram fit RECORDING --out {folder}'"
+        )
+        raise BundleError(msg)
+    try:
+        return _read(folder)
+    except (OSError, ValueError) as error:
+        msg = f"bundle {folder} is damaged: {' '.join(str(error).split())[:300]}; fit it again"
+        raise BundleError(msg) from error
+
+
+def _read(folder: Path) -> Bundle:
+    from realtime.decoding.bundle_record import Names, Record, Schema, read_arrays, read_json
+
+    schema = read_json(folder / RECORD_FILE, Schema).number
+    if schema != SCHEMA:
+        msg = f"bundle {folder} has schema {schema}, this version reads {SCHEMA}; fit it again"
+        raise BundleError(msg)
+    told = read_json(folder / RECORD_FILE, Record)
+    names = read_json(folder / NAMES_FILE, Names)
+    times, channels, dims = told.window.n_times, len(told.stream.channels), told.space.dims
+    decoder = read_arrays(
+        folder / MAP_FILE, {"weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)}
+    )
+    scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
+    gallery = read_arrays(folder / GALLERY_FILE, scale)
+    low_level = patterns = None
+    if told.low_level is not None:
+        layout = (None, 4, None, None)
+        shapes = {"weights": (times, channels, None), "bias": (None,), "components": layout, "mean": layout[1:]}
+        low_level = LowLevelMap(**read_arrays(folder / LOW_LEVEL_FILE, shapes), space=told.low_level.space)
+    if told.patterns is not None:
+        columns = sum(attribute.columns for attribute in told.patterns)
+        shapes = {"mean": (dims,), "scale": (dims,), "readout": (dims, columns), "maps": (columns, channels)}
+        attributes = tuple(PatternAttribute(**attribute.model_dump()) for attribute in told.patterns)
+        patterns = Patterns(attributes, **read_arrays(folder / PATTERN_FILE, shapes))
+    return Bundle(
+        spec=StreamSpec(**told.stream.model_dump()),
+        filters=told.filters,
+        rate_hz=told.window.rate_hz,
+        first_s=told.window.first_s,
+        **decoder,
+        space=EmbeddingSpace(**told.space.model_dump()),
+        gallery=Gallery(names.names, names.labels, **gallery, classes=bool(told.classes)),
+        confidence=None if told.confidence is None else ConfidenceModel(**told.confidence.model_dump()),
+        classes=told.classes,
+        fit=told.fit.model_dump(exclude_unset=True),
+        scores=told.scores,
+        provenance=told.provenance,
+        simulated=told.simulated,
+        low_level=low_level,
+        patterns=patterns,
+        offline=told.offline,
+    )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,232 @@
+"""How much a percept may be believed: repeats add up, and every candidate gets a probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from realtime.decoding.gallery import Gallery, Neighbour
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ConfidenceModel:
+    """The probability of each candidate, as a softmax of how far the embedding reaches towards it.
+
+    A conditional logit (McFadden 1974) fitted on out-of-fold calibration predictions. Its probabilities refer to the
+    candidates at hand, few or many, and fall to one in their number where the map knows nothing.
+
+    Attributes
+    ----------
+    gain
+        Logarithm of the odds per unit of projection, of a single trial.
+    shared
+        Share of a trial's error that all repeats of a picture have in common: 0 where they err independently, 1 where
+        repeats teach nothing.
+    length
+        Usual length of a single trial's embedding; longer ones are unusual trials, and count for less.
+    """
+
+    gain: float
+    shared: float
+    length: float
+
+    def posterior(self, projections: NDArray[np.floating[Any]], repeats: float) -> NDArray[np.float64]:
+        """Return the probability of each candidate.
+
+        Parameters
+        ----------
+        projections
+            ``[candidates]``, the reach of a `realtime.decoding.gallery.Comparison`.
+        repeats
+            How many trials stand behind the embedding; a fraction where they were weighted.
+
+        Returns
+        -------
+        ``[candidates]``; they sum to 1.
+        """
+        certainty = repeats / (1 + (repeats - 1) * self.shared)
+        logits = self.gain * certainty * np.asarray(projections, dtype=np.float64)
+        odds = np.exp(logits - logits.max())
+        result: NDArray[np.float64] = odds / odds.sum()
+        return result
+
+    def weight(self, length: float) -> float:
+        """Return how much a trial counts, at most 1: the inverse variance of one whose noise explains its length."""
+        return 1.0 if length <= self.length else (self.length / length) ** 2
+
+
+@dataclass(frozen=True)
+class Percept:
+    """What the decoder says about one trial.
+
+    Attributes
+    ----------
+    trial
+        Number of the stimulus.
+    picture
+        What was shown, where it is known.
+    embedding
+        float32 ``[dims]``: the mean over the repeats so far, weighted by how usual each was.
+    repeats
+        How many trials stand behind it.
+    confidence
+        Probability that the nearest picture is the right one; None where the bundle has no confidence model.
+    neighbours
+        Nearest pictures, nearest first.
+    flags
+        Doubts about the epoch, such as ``"peak-to-peak"``.
+    ledger
+        LSL clock time of every stage, in seconds.
+    weight
+        How much this trial counts among its repeats, at most 1.
+    decided
+        Whether the confidence is high enough to stop repeating.
+    two_way
+        Share of the other candidates that are less like the embedding than what was shown; None where that is unknown.
+    sham_two_way
+        The same for the windows before the stimuli, all repeats together: it must be at chance, 0.5.
+    low_level
+        float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
+    """
+
+    trial: int
+    picture: str | None
+    embedding: NDArray[np.float32]
+    repeats: int
+    confidence: float | None
+    neighbours: tuple[Neighbour, ...]
+    flags: tuple[str, ...] = ()
+    ledger: dict[str, float] = field(default_factory=dict)
+    weight: float = 1.0
+    decided: bool = False
+    two_way: float | None = None
+    sham_two_way: float | None = None
+    low_level: NDArray[np.float32] | None = None
+
+
+@dataclass
+class _Sum:
+    """What the repeats of one picture have come to; as large after an hour as at the start."""
+
+    total: NDArray[np.float64]
+    repeats: int = 0
+    weight: float = 0.0
+    squared: float = 0.0
+
+    def add(self, embedding: NDArray[np.float32], weight: float) -> None:
+        self.total = self.total + weight * embedding
+        self.repeats += 1
+        self.weight += weight
+        self.squared += weight * weight
+
+    def take_back(self, embedding: NDArray[np.float32], weight: float) -> None:
+        self.total = self.total - weight * embedding
+        self.repeats -= 1
+        self.weight -= weight
+        self.squared -= weight * weight
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        return (self.total / self.weight).astype(np.float32)
+
+    @property
+    def effective(self) -> float:
+        """How many trials of equal weight would have the same variance (Kish 1965)."""
+        return self.weight**2 / self.squared
+
+
+class Evidence:
+    """Adds up the repeats of each picture.
+
+    Parameters
+    ----------
+    gallery
+        Pictures that can be the answer.
+    confidence
+        Gives each a probability; None where that was not calibrated.
+    neighbours
+        How many nearest pictures a percept names.
+    accumulate
+        Whether repeats add up; otherwise every trial stands alone.
+    decide_above
+        Confidence from which a percept counts as decided.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        confidence: ConfidenceModel | None,
+        neighbours: int = 5,
+        accumulate: bool = True,
+        decide_above: float = 0.9,
+    ) -> None:
+        self._gallery = gallery
+        self._confidence = confidence
+        self._neighbours = neighbours
+        self._accumulate = accumulate
+        self._decide_above = decide_above
+        self._dims = gallery.embeddings.shape[1]
+        self._sums: dict[str, _Sum] = {}
+
+    def add(
+        self,
+        trial: int,
+        picture: str | None,
+        embedding: NDArray[np.float32],
+        flags: tuple[str, ...] = (),
+        ledger: dict[str, float] | None = None,
+        target: str | None = None,
+    ) -> Percept:
+        """Add one trial's embedding and return what is now believed about its picture.
+
+        Parameters
+        ----------
+        embedding
+            ``[dims]``, or ``[dims + rank]`` with the low-level map's coordinates behind it.
+        target
+            What repeats have in common where the picture is unknown, such as "what the participant imagines now".
+        """
+        key = picture if picture is not None else target
+        weight = self._weight(embedding)
+        whole, repeats, effective = embedding, 1, 1.0
+        if key is not None and self._accumulate:
+            kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding))))
+            kept.add(embedding, weight)
+            whole, repeats, effective = kept.mean, kept.repeats, kept.effective
+        mean, low_level = whole[: self._dims], whole[self._dims :]
+        compared = self._gallery.compare(mean)
+        confidence = None
+        if self._confidence is not None:
+            confidence = float(self._confidence.posterior(compared.reach, effective).max())
+        return Percept(
+            trial,
+            picture,
+            mean,
+            repeats,
+            confidence,
+            compared.rank(self._neighbours),
+            flags,
+            ledger if ledger is not None else {},
+            weight,
+            confidence is not None and confidence >= self._decide_above,
+            compared.two_way(picture),
+            low_level=low_level if len(low_level) else None,
+        )
+
+    def retract(self, key: str | None, embedding: NDArray[np.float32]) -> None:
+        """Take back one embedding, added before under `key` (a picture or a target), that turned out to be wrong."""
+        if key in self._sums:
+            kept = self._sums[key]
+            kept.take_back(embedding, self._weight(embedding))
+            if not kept.repeats:
+                del self._sums[key]
+
+    def _weight(self, embedding: NDArray[np.float32]) -> float:
+        if self._confidence is None:
+            return 1.0
+        return self._confidence.weight(self._gallery.length(embedding[: self._dims]))

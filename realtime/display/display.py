@@ -1,0 +1,170 @@
+"""The display: a window in a process of its own, told the newest state and never waited for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.display.layout import DisplayState
+from realtime.display.window import DisplayEvent, Lost, run_window
+from realtime.processes.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import DisplaySettings, PictureSettings, StimulusSettings
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 1 << 23
+KEPT_EVENTS = 1000
+PICTURE_LIMIT, SHOWN_LIMIT, NEAREST_LIMIT = 1024, 512, 256
+"""Largest side in pixels of what travels to the window, so that a state always fits the mailbox."""
+
+
+class Display:
+    """Shows the newest state.
+
+    `show` only leaves the state; a thread hands it on, at most once a frame. When the window cannot be opened or its
+    process dies, the session goes on without it and `fault` says why.
+
+    Parameters
+    ----------
+    settings
+        Size, full screen, frame rate.
+    folder
+        Where snapshots go.
+    pictures
+        The set in which the window looks up what a state only names.
+    stimulus
+        The participant's window where this session opens one: this one then leaves room for it.
+    """
+
+    def __init__(
+        self,
+        settings: DisplaySettings,
+        folder: Path,
+        pictures: PictureSettings | None = None,
+        stimulus: StimulusSettings | None = None,
+    ) -> None:
+        context = get_context("spawn")
+        self._frame_s = 1 / settings.frame_rate_hz
+        self._states = Mailbox(CAPACITY, context)
+        self._reports, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=run_window,
+            args=(settings, self._states, theirs, folder, pictures, stimulus),
+            name="display",
+            daemon=True,
+        )
+        self._theirs = theirs
+        self._events: deque[DisplayEvent] = deque(maxlen=KEPT_EVENTS)
+        self._latest: DisplayState | None = None
+        self._told = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._hand_on, name="display", daemon=True)
+        self.fault = ""
+
+    def start(self) -> Display:
+        """Open the window and return at once."""
+        self._process.start()
+        self._theirs.close()  # so that the pipe ends when the process does
+        self._thread.start()
+        return self
+
+    def show(self, state: DisplayState) -> None:
+        """Leave `state` for the window; a newer state replaces one that was not drawn yet."""
+        self._latest = state
+        self._told.set()
+
+    def events(self) -> list[DisplayEvent]:
+        """Return what happened at the window since the last call, oldest first, without waiting."""
+        found = []
+        while self._events:
+            found.append(self._events.popleft())
+        return found
+
+    @property
+    def open(self) -> bool:
+        """Whether the window's process runs."""
+        return self._process.is_alive()
+
+    def close(self) -> None:
+        """Close the window. Safe to call twice."""
+        self._closing.set()
+        self._told.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def __enter__(self) -> Display:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _hand_on(self) -> None:
+        pause = threading.Event()
+        while not self._closing.is_set() and self._listen():
+            if self._told.wait(self._frame_s):
+                self._told.clear()
+                if self._latest is not None:
+                    self._states.put(_small(self._latest))
+                pause.wait(self._frame_s / 2)
+        self._process.kill()  # it holds nothing worth keeping
+        self._process.join()
+        self._reports.close()
+
+    def _listen(self) -> bool:
+        """Take in what the window says; return whether it is still there."""
+        try:
+            while self._reports.poll():
+                event: DisplayEvent = self._reports.recv()
+                self._events.append(event)
+                if isinstance(event, Lost):
+                    self.fault = event.text
+                    logger.error("the session goes on without a display: %s", event.text)
+        except (EOFError, OSError):
+            if not self.fault:
+                self._process.join()
+                code = self._process.exitcode
+                self.fault = "" if code == 0 else f"the display's process died (exit code {code})"
+                if code != 0:
+                    self._events.append(Lost(self.fault))
+                    logger.error("the session goes on without a display: %s", self.fault)
+            return False
+        return True
+
+
+def _small(state: DisplayState) -> DisplayState:
+    """Return `state` with its pictures no larger than the window needs."""
+    return replace(
+        state,
+        picture=None if state.picture is None else _limited(state.picture, PICTURE_LIMIT),
+        shown=None if state.shown is None else _limited(state.shown, SHOWN_LIMIT),
+        nearest=tuple(
+            near if near.image is None else replace(near, image=_limited(near.image, NEAREST_LIMIT))
+            for near in state.nearest[:5]
+        ),
+        ledger=dict(state.ledger),
+        quality=dict(state.quality),
+    )
+
+
+def _limited(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    if max(image.shape[:2]) <= side:
+        return image
+    from PIL import Image
+
+    small = Image.fromarray(image)
+    small.thumbnail((side, side))
+    return np.asarray(small)

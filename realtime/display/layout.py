@@ -1,0 +1,391 @@
+"""What the display shows, as a pure function: the same state and size give the same picture, window or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from realtime.decoding.filtered_patterns import HeadPattern
+from realtime.display.canvas import (
+    ACCENT,
+    BACKGROUND,
+    BAD,
+    FAINT,
+    FAIR,
+    GOOD,
+    LINE,
+    MUTED,
+    PANEL,
+    TEXT,
+    WARNING,
+    Canvas,
+)
+from realtime.electrodes import electrode_position, scalp_image
+from realtime.rendering.messages import RenderState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+WIDTH, HEIGHT = 1280, 720
+"""The layout's own units; a window of another shape centres it."""
+
+_DELAYS = (
+    ("last sample to arrival", "last_sample", "arrived"),
+    ("arrival to embedding", "arrived", "embedding"),
+    ("embedding to first picture", "embedding", "first_picture"),
+    ("embedding to final picture", "embedding", "final_picture"),
+    ("final picture to screen", "final_picture", "shown"),
+)
+KEYS = (("Space", "pause"), ("F", "full screen"), ("S", "snapshot"), ("H", "hide what was shown"), ("Esc Esc", "end"))
+
+
+@dataclass(frozen=True, eq=False)
+class Similar:
+    """A picture of the gallery near the percept; where it is only named, the window looks it up."""
+
+    image: NDArray[np.uint8] | None
+    label: str
+    similarity: float
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class DisplayState:
+    """Everything that the display says.
+
+    Attributes
+    ----------
+    title
+        Name of the session.
+    simulated
+        Whether the EEG is simulated; the display then says so.
+    trial
+        Trial that the reconstruction belongs to.
+    picture
+        Reconstruction, uint8 ``[h, w, 3]``; None before the first.
+    step, of
+        How far the reconstruction is.
+    shown, shown_label, shown_name
+        What the participant saw, where it is known; where it is only named, the window looks it up.
+    nearest
+        Nearest pictures, nearest first; the first five are shown.
+    confidence
+        Probability that the nearest picture is right; None where it was not calibrated.
+    abstain_below
+        Confidence under which the display says "not enough evidence" instead of showing a picture.
+    repeats
+        How many trials stand behind the percept.
+    two_way, sham_two_way
+        Share of wrong pictures that the percepts so far were less like than the right one, and the same for the windows
+        before the stimuli, in which no picture can be; both 0.5 by chance, None where they are not known.
+    data_stamp
+        LSL clock time of the newest sample; None before the first.
+    stall_s
+        Age of the newest sample from which on the amplifier counts as stalled.
+    notice
+        One line of warning, such as a source's notice.
+    renderer
+        How the renderer is.
+    ledger
+        The percept's times by stage, in seconds on the LSL clock.
+    quality
+        Signal quality of each channel, 0 (bad) to 1 (good); None where it is not known.
+    paused
+        Whether the session is paused.
+    patterns
+        What the percept stands for at the electrodes, one head an attribute, of which the first four are shown in the
+        place of the delays; None where they are not asked for, empty where there are none.
+    electrodes
+        Names of the electrodes that the patterns are of.
+    """
+
+    title: str = "Perceptogram Live"
+    simulated: bool = False
+    trial: int | None = None
+    picture: NDArray[np.uint8] | None = None
+    step: int = 0
+    of: int = 0
+    shown: NDArray[np.uint8] | None = None
+    shown_label: str = ""
+    shown_name: str = ""
+    nearest: tuple[Similar, ...] = ()
+    confidence: float | None = None
+    abstain_below: float = 0.0
+    repeats: int = 0
+    two_way: float | None = None
+    sham_two_way: float | None = None
+    data_stamp: float | None = None
+    stall_s: float = 0.5
+    notice: str = ""
+    renderer: RenderState | None = None
+    ledger: Mapping[str, float] = field(default_factory=dict)
+    quality: Mapping[str, float | None] = field(default_factory=dict)
+    paused: bool = False
+    patterns: tuple[HeadPattern, ...] | None = None
+    electrodes: tuple[str, ...] = ()
+
+    @property
+    def abstains(self) -> bool:
+        """Whether there is too little evidence to show a picture."""
+        return self.confidence is not None and self.confidence < self.abstain_below
+
+
+def draw(state: DisplayState, size: tuple[int, int], now: float, hide_shown: bool = False) -> Image.Image:
+    """Return the display as a picture.
+
+    Parameters
+    ----------
+    state
+        What to say.
+    size
+        Width and height in pixels.
+    now
+        LSL clock time, for the age of the data.
+    hide_shown
+        Whether what was shown stays hidden.
+    """
+    scale = min(size[0] / WIDTH, size[1] / HEIGHT)
+    origin = (size[0] - WIDTH * scale) / 2, (size[1] - HEIGHT * scale) / 2
+    canvas = Canvas(size, scale, origin)
+    _header(canvas, state, now)
+    _reconstruction(canvas, state)
+    _shown(canvas, state, hide_shown)
+    _confidence(canvas, state)
+    _nearest(canvas, state)
+    _signal(canvas, state)
+    if state.patterns is None:
+        _delays(canvas, state)
+    else:
+        _patterns(canvas, state, state.patterns)
+    left = 32.0
+    for key, action in KEYS:
+        canvas.text((left, 700), key, 11.5, MUTED)
+        left += canvas.width(key, 11.5) + 6
+        canvas.text((left, 700), action, 11.5, FAINT)
+        left += canvas.width(action, 11.5) + 20
+    return canvas.image
+
+
+def _header(canvas: Canvas, state: DisplayState, now: float) -> None:
+    canvas.text((32, 46), state.title, 22)
+    if state.simulated:
+        canvas.pill((32 + canvas.width(state.title, 22) + 16, 28), "simulated EEG", FAIR)
+    age = None if state.data_stamp is None else now - state.data_stamp
+    if age is None:
+        text, colour = "no data yet", FAINT
+    elif age > state.stall_s:
+        text, colour = f"no data for {age:.1f} s", BAD
+    else:
+        text, colour = f"data {max(0.0, age) * 1000:.0f} ms old", GOOD
+    right = _status(canvas, 1248, text, colour)
+    if state.renderer is not None:
+        colours = {"ready": GOOD, "busy": GOOD, "loading": FAIR, "dead": BAD}
+        right = _status(canvas, right - 28, f"renderer {state.renderer.kind}", colours[state.renderer.kind])
+    if state.paused:
+        _status(canvas, right - 28, "paused", FAIR)
+
+
+def _status(canvas: Canvas, right: float, text: str, colour: str) -> float:
+    """Write a dot and a word that end at `right`, and return where they begin."""
+    canvas.text((right, 45), text, 14, BAD if colour == BAD else MUTED, "right")
+    left = right - canvas.width(text, 14) - 14
+    canvas.circle((left, 40), 4, colour)
+    return left - 4
+
+
+def _reconstruction(canvas: Canvas, state: DisplayState) -> None:
+    left, top, side = 32, 76, 560
+    box = (left, top, left + side, top + side)
+    middle = left + side / 2, top + side / 2
+    dead = state.renderer is not None and state.renderer.kind in ("dead", "loading")
+    canvas.rectangle(box, PANEL, 14)
+    if state.abstains:
+        canvas.text((middle[0], middle[1] - 4), "not enough evidence", 26, TEXT, "centre")
+        canvas.text(
+            (middle[0], middle[1] + 26),
+            f"confidence {state.confidence:.0%}, a picture is shown from {state.abstain_below:.0%}",
+            14, MUTED, "centre",
+        )  # fmt: skip
+    elif state.picture is not None:
+        canvas.picture(box, state.picture, 14, opacity=0.35 if dead else 1.0)
+    else:
+        canvas.text((middle[0], middle[1] + 4), "waiting for the first picture", 20, MUTED, "centre")
+    corner = left + 12, left + side - 12, top + side - 12
+    if state.notice:
+        _warning(canvas, *corner, state.notice, BAD)
+    elif dead and state.renderer is not None:
+        _warning(canvas, *corner, f"Renderer: {state.renderer.text}", BAD if state.renderer.kind == "dead" else FAIR)
+    _progress(canvas, state, left, top + side + 14, side)
+
+
+def _warning(canvas: Canvas, left: float, right: float, bottom: float, text: str, colour: str) -> None:
+    rows = canvas.wrapped(text, right - left - 40, 14)
+    top = bottom - 24 - 20 * len(rows)
+    canvas.rectangle((left, top, right, bottom), WARNING, 8, opacity=0.95)
+    canvas.rectangle((left + 12, top + 12, left + 15, bottom - 12), colour, 1.5)
+    for row, line in enumerate(rows):
+        canvas.text((left + 28, top + 27 + 20 * row), line, 14)
+
+
+def _progress(canvas: Canvas, state: DisplayState, left: float, top: float, width: float) -> None:
+    if state.trial is None or not state.of:
+        return
+    final = state.step == state.of
+    canvas.text((left, top + 14), f"trial {state.trial}", 14, MUTED)
+    text = "withheld" if state.abstains else "final picture" if final else f"preview {state.step} of {state.of}"
+    canvas.text((left + width, top + 14), text, 14, TEXT if final else MUTED, "right")
+    gap, start, stop = 4.0, left + 90, left + width - 120
+    part = (stop - start + gap) / state.of
+    for step in range(state.of):
+        x = start + step * part
+        canvas.rectangle((x, top + 7, x + part - gap, top + 11), ACCENT if step < state.step else LINE, 2)
+
+
+def _shown(canvas: Canvas, state: DisplayState, hidden: bool) -> None:
+    left, top, side = 632, 76, 196
+    box = (left, top, left + side, top + side)
+    canvas.rectangle(box, PANEL, 12)
+    if state.shown is not None and not hidden:
+        canvas.picture(box, state.shown, 12)
+        caption = state.shown_label
+    else:
+        text = "hidden" if hidden else "not known"
+        canvas.text((left + side / 2, top + side / 2 + 5), text, 14, FAINT, "centre")
+        caption = ""
+    _label(canvas, left, top + side + 22, "Shown")
+    canvas.text((left + side, top + side + 22), canvas.fitted(caption, side - 60, 14), 14, TEXT, "right")
+
+
+def _label(canvas: Canvas, left: float, baseline: float, text: str) -> None:
+    canvas.text((left, baseline), text, 13, FAINT)
+
+
+def _confidence(canvas: Canvas, state: DisplayState) -> None:
+    left, right, top = 868.0, 1248.0, 76.0
+    _label(canvas, left, top + 12, "Confidence")
+    confidence, colour = state.confidence, FAIR if state.abstains else ACCENT
+    if confidence is None:
+        canvas.text(
+            (left, top + 58),
+            "not calibrated" if state.trial is not None else "none yet",
+            22,
+            MUTED if state.trial is not None else FAINT,
+        )
+    else:
+        canvas.text((left, top + 68), f"{confidence:.0%}", 46, FAIR if state.abstains else TEXT)
+        canvas.rectangle((left, top + 90, right, top + 98), LINE, 4)
+        canvas.rectangle((left, top + 90, left + max(8.0, (right - left) * confidence), top + 98), colour, 4)
+        if state.abstain_below > 0:
+            mark = left + (right - left) * state.abstain_below
+            canvas.rectangle((mark - 1, top + 84, mark + 1, top + 104), MUTED)
+            half = canvas.width("shown from here", 11.5) / 2
+            middle = min(max(mark, left + half), right - half)
+            canvas.text((middle, top + 120), "shown from here", 11.5, FAINT, "centre")
+    if state.repeats:
+        _label(canvas, left, top + 152, "Repeats")
+        canvas.text((left, top + 186), str(state.repeats), 26)
+        for k in range(min(state.repeats, 8)):
+            canvas.circle((left + 50 + 13 * k, top + 177), 4, ACCENT)
+    if state.two_way is not None:
+        _label(canvas, left + 190, top + 152, "Right so far, two-way")
+        canvas.text((left + 190, top + 186), f"{state.two_way:.0%}", 26)
+        sham = "n/a" if state.sham_two_way is None else f"{state.sham_two_way:.0%}"
+        canvas.text((right, top + 174), f"sham {sham}", 13, MUTED, "right")
+        canvas.text((right, top + 191), "chance 50%", 13, FAINT, "right")
+
+
+def _nearest(canvas: Canvas, state: DisplayState) -> None:
+    left, right, top, gap = 632.0, 1248.0, 330.0, 14.0
+    _label(canvas, left, top + 12, "Nearest pictures")
+    side = (right - left - 4 * gap) / 5
+    for k in range(5):
+        x = left + k * (side + gap)
+        box = (x, top + 26, x + side, top + 26 + side)
+        canvas.rectangle(box, PANEL, 10)
+        if k >= len(state.nearest):
+            continue
+        near = state.nearest[k]
+        if near.image is not None:
+            canvas.picture(box, near.image, 10)
+        canvas.text((x, top + side + 46), canvas.fitted(near.label, side - 40, 13), 13)
+        canvas.text((x + side, top + side + 46), f"{near.similarity:.2f}", 13, MUTED, "right")
+        canvas.rectangle((x, top + side + 54, x + side, top + side + 58), LINE, 2)
+        filled = side * min(1.0, max(0.0, near.similarity))
+        if filled >= 1:
+            canvas.rectangle((x, top + side + 54, x + filled, top + side + 58), ACCENT, 2)
+
+
+def _signal(canvas: Canvas, state: DisplayState) -> None:
+    left, top, radius = 632.0, 540.0, 52.0
+    _label(canvas, left, top + 12, "Signal")
+    x, y = left + 196 - radius - 8, top + 80
+    _head(canvas, (x, y), radius)
+    counts = {GOOD: 0, FAIR: 0, BAD: 0, FAINT: 0}
+    few = len(state.quality) <= 10
+    for name, value in state.quality.items():
+        colour = _quality_colour(value)
+        counts[colour] += 1
+        place = electrode_position(name)
+        if place is not None:
+            at = x + place[0] * radius, y - place[1] * radius
+            canvas.circle(at, 4.5 if few else 2.8, colour)
+    words = ((GOOD, "good"), (FAIR, "doubtful"), (BAD, "bad"), (FAINT, "unknown"))
+    for row, (colour, word) in enumerate((c, w) for c, w in words if counts[c]):
+        baseline = top + 40 + 20 * row
+        canvas.circle((left + 4, baseline - 4), 3.5, colour)
+        canvas.text((left + 14, baseline), f"{counts[colour]} {word}", 12, MUTED)
+
+
+def _head(canvas: Canvas, middle: tuple[float, float], radius: float) -> None:
+    """Draw the outline of a head seen from above, nose up."""
+    x, y = middle
+    ear, nose = 0.13 * radius, 0.17 * radius
+    for side in (-1, 1):
+        canvas.circle((x + side * radius, y), ear, LINE, 1.5)
+    canvas.lines([(x - nose, y - radius + 2), (x, y - radius - 1.15 * nose), (x + nose, y - radius + 2)], LINE, 1.5)
+    canvas.circle(middle, radius, BACKGROUND)
+    canvas.circle(middle, radius, LINE, 1.5)
+
+
+def _quality_colour(value: float | None) -> str:
+    if value is None:
+        return FAINT
+    return GOOD if value >= 0.66 else FAIR if value >= 0.33 else BAD
+
+
+def _delays(canvas: Canvas, state: DisplayState) -> None:
+    left, right, top = 868.0, 1248.0, 540.0
+    _label(canvas, left, top + 12, "Delays of this picture")
+    for row, (text, start, stop) in enumerate(_DELAYS):
+        at = top + 42 + 24 * row
+        canvas.text((left, at), text, 13, MUTED)
+        if start in state.ledger and stop in state.ledger:
+            delay = (state.ledger[stop] - state.ledger[start]) * 1000
+            value = f"{delay:.0f} ms" if abs(delay) >= 10 else f"{delay:.2f} ms"
+            canvas.text((right, at), value, 13, TEXT, "right")
+        else:
+            canvas.text((right, at), "-", 13, FAINT, "right")
+
+
+def _patterns(canvas: Canvas, state: DisplayState, patterns: tuple[HeadPattern, ...]) -> None:
+    """Draw one small head for each attribute, and what the percept is of it."""
+    left, right, top, side = 868.0, 1248.0, 540.0, 80.0
+    _label(canvas, left, top + 12, "Patterns behind the percept")
+    if state.abstains or not patterns:
+        nothing = "none yet" if state.trial is None else "none in this bundle"
+        canvas.text((left, top + 58), "not enough evidence" if state.abstains else nothing, 14, MUTED)
+        return
+    canvas.text((right, top + 12), "blue below, orange above the mean", 11.5, FAINT, "right")
+    step = (right - left) / 4
+    for place, pattern in enumerate(patterns[:4]):
+        x, y = left + step * place + side / 2, top + 68
+        _head(canvas, (x, y), side / 2)
+        pixels = round(side) - 4
+        image = scalp_image(state.electrodes, pattern.values_uv, pattern.limit_uv, pixels)
+        box = (x - pixels / 2, y - pixels / 2, x + pixels / 2, y + pixels / 2)
+        canvas.picture(box, image, pixels / 2)
+        canvas.text((x, y + 60), canvas.fitted(pattern.says, step - 6, 13), 13, TEXT, "centre")
+        canvas.text((x, y + 77), f"{pattern.name} {1000 * pattern.latency_s:.0f} ms", 11, MUTED, "centre")

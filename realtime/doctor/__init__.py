@@ -1,0 +1,1 @@
+"""What a machine and a stream are fit for, checked before a session."""

@@ -1,0 +1,334 @@
+"""Is everything here that a session needs? Each check says what it found and what to do about it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from realtime.sources import lsl_config
+
+DISTRIBUTION = "perceptogram-live"
+LSL_GROUP, LSL_PORT = "239.255.172.215", 16571
+"""Where liblsl asks for streams on the local network."""
+MULTICAST_S = 1.0
+OLDEST_LIBLSL = 116  # liblsl 1.16, the oldest that pylsl supports
+SLOW_LSL_MS = 5.0
+SLOW_DISK_MB_S = 20.0
+FREE_DISK_GB = 2.0
+PROBE_MB = 32
+_CONNECT = bytes.fromhex("100c00044d5154540402000a0000")  # MQTT 3.1.1, clean session, no client id
+_REFUSALS = {
+    1: "protocol version",
+    2: "client id",
+    3: "server unavailable",
+    4: "user name or password",
+    5: "not allowed",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Attributes
+    ----------
+    name
+        What was looked at.
+    status
+        ``"ok"``, ``"warning"`` (a session runs, with less) or ``"broken"``.
+    found
+        What there is, with its numbers.
+    advice
+        What to do; empty where all is well.
+    """
+
+    name: str
+    status: Literal["ok", "warning", "broken"]
+    found: str
+    advice: str = ""
+
+
+def check_pylsl() -> Check:
+    """Which liblsl pylsl reads streams with."""
+    return guarded("liblsl of pylsl", isolated(_pylsl_version), "reinstall pylsl 1.18.2 or newer, which carries liblsl")
+
+
+def check_mne_lsl() -> Check:
+    """Which liblsl mne-lsl carries."""
+    return guarded("liblsl of mne-lsl", isolated(_mne_lsl_version), "reinstall mne-lsl", otherwise="warning")
+
+
+def check_discovery() -> Check:
+    """Whether an LSL stream is found and read on this machine, under the configuration that a session would use."""
+    advice = (
+        "let UDP 16571-16604 and TCP 16572-16604 through the firewall, or set KnownPeers = {127.0.0.1} in lsl_api.cfg"
+    )
+    return guarded("LSL on this machine", isolated(_see_itself), advice)
+
+
+def check_multicast() -> Check:
+    """Whether LSL's questions for streams come through the network of this machine."""
+    return guarded("LSL on the network", _multicast, _MULTICAST_ADVICE, otherwise="warning")
+
+
+def check_screen() -> Check:
+    """Whether a flip of the participant's screen waits for it, and how often it refreshes."""
+    advice = "flips cannot be timed here: show pictures on another machine, or reinstall pygame-ce"
+    return guarded("screen", isolated(_see_flips), advice, otherwise="warning")
+
+
+def check_packages() -> Check:
+    """Whether every package that is needed is installed and new enough."""
+    from packaging.requirements import Requirement
+
+    try:
+        requirements = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or ()]
+    except metadata.PackageNotFoundError:
+        return Check("packages", "warning", f"{DISTRIBUTION} is not installed", "install it: pip install -e .")
+    found, wrong = [], []
+    for requirement in requirements:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        found.append(f"{requirement.name} {version}")
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
+    if wrong:
+        return Check("packages", "broken", "; ".join(wrong), "install what the project asks for: pip install -e .")
+    return Check("packages", "ok", ", ".join(found))
+
+
+def check_gpu() -> Check:
+    """Which device pictures would be painted on."""
+    return guarded("GPU", _gpu, "reinstall torch")
+
+
+def check_disk(folder: Path) -> Check:
+    """How fast a recording can be written to `folder`, on the disk itself and not only to memory."""
+    name = f"disk at {folder}"
+    probe = folder / f".perceptogram-probe-{os.getpid()}"
+    block = os.urandom(1 << 20)
+    try:
+        begun = time.perf_counter()
+        with probe.open("wb", buffering=0) as file:
+            for _ in range(PROBE_MB):
+                file.write(block)
+            os.fsync(file.fileno())
+        speed = PROBE_MB / (time.perf_counter() - begun)
+        free_gb = shutil.disk_usage(folder).free / 1e9
+    except OSError as error:
+        return Check(name, "broken", f"cannot write: {error.strerror or error}", "record into another folder")
+    finally:
+        probe.unlink(missing_ok=True)
+    found = f"{speed:.0f} MB/s, {free_gb:.0f} GB free"
+    if speed < SLOW_DISK_MB_S:
+        return Check(name, "warning", found, f"record to a disk that writes {SLOW_DISK_MB_S:.0f} MB/s or more")
+    if free_gb < FREE_DISK_GB:
+        return Check(name, "warning", found, f"free {FREE_DISK_GB:.0f} GB or record elsewhere")
+    return Check(name, "ok", found)
+
+
+def check_broker(host: str = "localhost", port: int = 1883, timeout_s: float = 2.0) -> Check:
+    """Whether an MQTT broker answers at `host` and `port`."""
+    name = f"MQTT broker at {host}:{port}"
+    advice = "start one (mosquitto) or run without scripts in the loop: nothing else needs it"
+    try:
+        begun = time.perf_counter()
+        with socket.create_connection((host, port), timeout_s) as connection:
+            connection.sendall(_CONNECT)
+            reply = connection.recv(4)
+        taken_ms = (time.perf_counter() - begun) * 1e3
+    except OSError as error:
+        return Check(name, "warning", f"no answer: {error.strerror or error}", advice)
+    if len(reply) < 4 or reply[0] != 0x20:
+        return Check(name, "warning", "what answers there is not an MQTT broker", advice)
+    if reply[3] != 0:
+        reason = _REFUSALS.get(reply[3], f"code {reply[3]}")
+        return Check(name, "warning", f"it refuses anonymous clients ({reason})", "give user name and password")
+    return Check(name, "ok", f"answers in {taken_ms:.1f} ms")
+
+
+def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> list[Check]:
+    """Return every check, in the order in which a person would mend things."""
+    return [
+        check_packages(),
+        check_pylsl(),
+        check_mne_lsl(),
+        check_discovery(),
+        check_multicast(),
+        check_screen(),
+        check_gpu(),
+        check_disk(folder),
+        check_broker(*broker),
+    ]
+
+
+def guarded(
+    name: str, look: Callable[[], Check], advice: str, otherwise: Literal["warning", "broken"] = "broken"
+) -> Check:
+    """Return what `look` finds; whatever it raises is what was found."""
+    try:
+        return look()
+    except Exception as error:  # a check reports every failure, of whatever kind, as its result
+        return Check(name, otherwise, " ".join(f"{type(error).__name__}: {error}".split()), advice)
+
+
+def isolated(look: Callable[[], Check]) -> Callable[[], Check]:
+    """Return `look` made to run in a process of its own: liblsl may abort the one it runs in."""
+
+    def look_from_here() -> Check:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            try:
+                return pool.submit(look).result(timeout=60)
+            except BrokenProcessPool:
+                msg = "liblsl ended the process that tried it"
+                raise RuntimeError(msg) from None
+
+    return look_from_here
+
+
+def _pylsl_version() -> Check:
+    import pylsl
+
+    name = "liblsl of pylsl"
+    version = pylsl.library_version()
+    commit = _library_details(pylsl.library_info())
+    found = f"{version // 100}.{version % 100} ({commit}), pylsl {metadata.version('pylsl')}"
+    if version < OLDEST_LIBLSL:
+        return Check(name, "warning", found, "pip install -U pylsl: older than 1.16 misses functions that are used")
+    return Check(name, "ok", found)
+
+
+def _library_details(info: str) -> str:
+    """Return the commit that liblsl tells of itself."""
+    match = re.search(r"git:([^/]+)", info)
+    return match.group(1) if match else info
+
+
+def _mne_lsl_version() -> Check:
+    from mne_lsl import lsl
+
+    version = lsl.library_version()
+    return Check("liblsl of mne-lsl", "ok", f"{version // 100}.{version % 100}, mne-lsl {metadata.version('mne-lsl')}")
+
+
+def _see_itself() -> Check:
+    import uuid
+
+    import pylsl
+
+    name = "LSL on this machine"
+    source_id = f"doctor-{uuid.uuid4().hex}"
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo("doctor", "Probe", 1, pylsl.IRREGULAR_RATE, "float32", source_id))
+    begun = time.perf_counter()
+    found = pylsl.resolve_byprop("source_id", source_id, timeout=5.0)
+    taken_s = time.perf_counter() - begun
+    if not found:
+        msg = "a stream of this machine is not found by this machine within 5 s"
+        raise RuntimeError(msg)
+    inlet = pylsl.StreamInlet(found[0], max_chunklen=1)
+    inlet.open_stream(timeout=5.0)
+    delays_ms = []
+    for _ in range(100):
+        outlet.push_sample([0.0], pushed := pylsl.local_clock())
+        sample, _stamp = inlet.pull_sample(timeout=1.0)
+        if sample is not None:
+            delays_ms.append((pylsl.local_clock() - pushed) * 1e3)
+    offset_ms = inlet.time_correction(timeout=5.0) * 1e3
+    lost = 100 - len(delays_ms)
+    if not delays_ms:
+        msg = "a stream is found but its samples do not arrive"
+        raise RuntimeError(msg)
+    median_ms = sorted(delays_ms)[len(delays_ms) // 2]
+    arrived = f"{lost} of 100 samples lost, {median_ms:.2f} ms each"
+    told = f"found in {taken_s:.2f} s, {arrived}, clock offset {offset_ms:.2f} ms"
+    if any(" 0.0.0.0:" in place for place in lsl_config.listening()):
+        told += "; other machines that reach its ports can read it, whatever the configuration (liblsl opens them all)"
+    if lost or median_ms > SLOW_LSL_MS:
+        return Check(name, "warning", told, "close programs that keep the processor busy, then look again")
+    return Check(name, "ok", told)
+
+
+_MULTICAST_ADVICE = (
+    "streams of other machines may not be found: let UDP 16571 through the firewall, or name the machines in "
+    "KnownPeers in lsl_api.cfg; streams of this machine are not concerned"
+)
+
+
+def _multicast() -> Check:
+    """Ask on LSL's multicast group and listen for the question itself."""
+    name = "LSL on the network"
+    question = f"doctor-{os.urandom(8).hex()}".encode()
+    # A port of our own: the one that liblsl uses may be taken by a stream.
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ears,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth,
+    ):
+        ears.bind(("", 0))
+        ears.settimeout(MULTICAST_S)
+        ears.setsockopt(
+            socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(LSL_GROUP) + socket.inet_aton("0.0.0.0")
+        )
+        mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        begun = time.perf_counter()
+        mouth.sendto(question, (LSL_GROUP, ears.getsockname()[1]))
+        try:
+            heard = ears.recv(64)
+        except TimeoutError:
+            return Check(name, "warning", "multicast packets do not come back", _MULTICAST_ADVICE)
+        taken_ms = (time.perf_counter() - begun) * 1e3
+    if heard != question:
+        return Check(name, "warning", "another program's packets come instead of ours", _MULTICAST_ADVICE)
+    return Check(name, "ok", f"multicast to {LSL_GROUP} comes back in {taken_ms:.1f} ms")
+
+
+def _see_flips() -> Check:
+    from configs.schema import StimulusSettings
+    from stimuli.screen import Screen
+
+    name = "screen"
+    try:
+        screen = Screen(StimulusSettings(fullscreen=False), headless=False, clock=time.perf_counter)
+    except Exception as error:  # SDL's own error where there is no screen
+        return Check(name, "ok", f"n/a, no screen here ({error})")
+    refresh, driver, claimed_hz = screen.refresh, screen.driver, screen.claimed_hz
+    screen.close()
+    if driver in ("dummy", "offscreen") or not claimed_hz:
+        return Check(name, "ok", f"n/a, no screen that refreshes ({driver})")
+    if not refresh.vsync:
+        advice = "turn vsync on in the graphics driver, or stop the compositor: onsets are paced by the clock alone"
+        return Check(name, "warning", f"flips do not wait for the screen ({driver}, {claimed_hz:g} Hz)", advice)
+    told = f"flips wait, {refresh.rate_hz:.2f} Hz, intervals within {refresh.spread_s * 1e3:.2f} ms ({driver})"
+    return Check(name, "ok", told)
+
+
+def _gpu() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_properties(0)
+        return Check("GPU", "ok", f"{device.name}, {device.total_memory / 1e9:.0f} GB, torch {torch.__version__}")
+    if torch.backends.mps.is_available():
+        return Check("GPU", "ok", f"Apple GPU, torch {torch.__version__}")
+    if shutil.which("nvidia-smi"):
+        advice = "install a torch that is built for your CUDA version"
+        return Check(
+            "GPU", "warning", f"there is an NVIDIA driver, but torch {torch.__version__} cannot use it", advice
+        )
+    advice = "the embedded generator needs none; the others paint slowly without"
+    return Check("GPU", "warning", f"none, torch {torch.__version__}", advice)

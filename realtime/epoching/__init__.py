@@ -1,0 +1,1 @@
+"""From samples on a regular grid to event-locked epochs."""

@@ -1,0 +1,352 @@
+"""Event-locked windows: handed on sample by sample while open, refused when any part cannot be trusted."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from configs.errors import InputError
+from configs.schema import ArtefactSettings
+from realtime.epoching.ring_buffer import History
+from realtime.timeline.sample_grid import Hole, TimedChunk
+from realtime.timeline.timeline import WARM_UP_S
+from stimuli.markers import Marker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MEMORY_S = 10.0
+"""How far back a late marker may point, and a late hole may retract."""
+TOLERANCE_S = 0.004
+"""A sample may lie this far, or one sample if that is more, from where its window puts it, but for"""
+MARGIN = 0.25
+"""the share of it that is left to the time axis' own error."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One complete window.
+
+    Attributes
+    ----------
+    trial
+        Running number of the marker.
+    marker
+        What happened at `onset`.
+    onset
+        Time of the event in seconds on the LSL clock; the window is laid on the sample nearest to it.
+    samples
+        float32 ``[times, channels]`` in microvolts.
+    flags
+        What makes it doubtful, such as ``"peak-to-peak Fp1"``; empty for a clean epoch.
+    last_stamp
+        Time of its last sample.
+    arrived
+        When this machine had its last sample.
+    """
+
+    trial: int
+    marker: Marker
+    onset: float
+    samples: NDArray[np.float32]
+    flags: tuple[str, ...]
+    last_stamp: float
+    arrived: float
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The first sample of a trial's window can be told."""
+
+    trial: int
+    marker: Marker
+    onset: float
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The next samples of an open window: float32 ``[k, channels]``, of which the first is number `first` of it."""
+
+    trial: int
+    first: int
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A trial's window is complete and nothing in it is known to be wrong."""
+
+    trial: int
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A trial has no usable window."""
+
+    trial: int
+    marker: Marker
+    reason: str
+
+
+@dataclass(frozen=True)
+class Retracted:
+    """A trial that was closed has turned out wrong."""
+
+    trial: int
+    marker: Marker
+    reason: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """Time from `start` to `stop`, in seconds on the LSL clock, that somebody marked as not to be used, and why."""
+
+    start: float
+    stop: float
+    reason: str
+
+
+EpochEvent = Opened | Samples | Closed | Refused | Retracted
+
+
+@dataclass(frozen=True)
+class _Break:
+    """Grid positions ``[start, stop)`` that no window may touch, and why."""
+
+    start: int
+    stop: int
+    reason: str
+
+
+@dataclass
+class _Window:
+    """A trial whose window starts at grid position `first` and of which `sent` samples were handed on."""
+
+    trial: int
+    marker: Marker
+    first: int
+    sent: int = 0
+
+
+class EpochBuilder:
+    """Cut a window around each marker, whichever comes first, the marker or its samples.
+
+    The windows that stand in the end do not depend on how the samples were cut into chunks nor on how markers and
+    samples were interleaved, as long as a marker is at most ten seconds late.
+
+    Parameters
+    ----------
+    first_s, stop_s
+        The window, in seconds after onset; `stop_s` itself is outside.
+    rate_hz
+        Rate of the sample grid.
+    artefacts
+        What flags an epoch.
+    settle_s
+        Time after a filter's start during which samples are not yet to be trusted.
+    channels
+        Channel names for flags; numbers where there are none.
+    factor
+        Samples of the stream for one on the grid: holes are told in samples of the stream.
+    first_trial
+        Number of the first trial.
+
+    Attributes
+    ----------
+    next_trial
+        Number of the trial of the next marker.
+    n_times
+        Samples in a window.
+    times_s
+        float64 ``[n_times]``, times of a window's samples in seconds after onset.
+    """
+
+    def __init__(
+        self,
+        first_s: float,
+        stop_s: float,
+        rate_hz: float,
+        artefacts: ArtefactSettings,
+        settle_s: float,
+        channels: Sequence[str] = (),
+        factor: int = 1,
+        first_trial: int = 0,
+    ) -> None:
+        self.rate_hz = rate_hz
+        self._factor = factor
+        self._offset = round(first_s * rate_hz)
+        self.n_times = round(stop_s * rate_hz) - self._offset
+        if self.n_times < 1:
+            msg = f"window from {first_s:g} s to {stop_s:g} s holds no sample at {rate_hz:g} Hz: make it longer"
+            raise InputError(msg)
+        self.times_s = (self._offset + np.arange(self.n_times)) / rate_hz
+        self._artefacts = artefacts
+        self._settle = round(settle_s * rate_hz)
+        self._channels = tuple(channels)
+        self._piece = max(1, round(rate_hz))
+        memory = round(MEMORY_S * rate_hz) + abs(self._offset) + self.n_times + self._piece
+        self._memory_s = memory / rate_hz
+        self._history = History(memory)
+        self._breaks: deque[_Break] = deque()
+        self._waiting: list[tuple[int, Marker]] = []
+        self._open: list[_Window] = []
+        self._closed: deque[_Window] = deque()
+        self._spans: list[Span] = []
+        self.next_trial = first_trial
+
+    def push(self, item: TimedChunk | Hole | Marker | Span) -> list[EpochEvent]:
+        """Return what follows from the next samples, hole, marker or span."""
+        if isinstance(item, Marker):
+            self._waiting.append((self.next_trial, item))
+            self.next_trial += 1
+            return self._open_windows()
+        if isinstance(item, Hole):
+            return self._hole(item)
+        if isinstance(item, Span):
+            self._spans = [span for span in self._spans if span.stop >= item.start - self._memory_s] + [item]
+            return []
+        return self._samples(item)
+
+    def finish(self, why: str | None = None) -> list[EpochEvent]:
+        """Refuse what is still open or waiting, because no more samples will come: the stream ended, or `why`."""
+        seen = len(self._history)
+        end = why or (f"stream ended at {self._history.last_time:.3f} s" if seen else "stream ended without samples")
+        events: list[EpochEvent] = [
+            Refused(w.trial, w.marker, f"{end}, before the window was full") for w in self._open
+        ]
+        events += [
+            Refused(trial, marker, f"{end}, before onset at {marker.stamp:.3f} s") for trial, marker in self._waiting
+        ]
+        self._open, self._waiting = [], []
+        return events
+
+    def _samples(self, chunk: TimedChunk) -> list[EpochEvent]:
+        events: list[EpochEvent] = []
+        # A chunk may be a whole recording; in pieces, it never pushes out samples that a window still needs.
+        for start in range(0, len(chunk.index), self._piece):
+            piece = slice(start, start + self._piece)
+            events += self._bad(chunk.index[piece], chunk.samples[piece])
+            self._history.append(chunk.index[piece], chunk.times[piece], chunk.samples[piece], chunk.arrived)
+            events += self._open_windows()
+            events += self._feed(self._open)
+        return events
+
+    def _bad(self, index: NDArray[np.int64], samples: NDArray[np.float32]) -> list[EpochEvent]:
+        """Break the grid where filters started and where samples are not finite."""
+        events: list[EpochEvent] = []
+        if not len(self._history):
+            settled = int(index[0]) + max(self._settle, round(WARM_UP_S * self.rate_hz))
+            start = _Break(-(1 << 62), settled, "starts before the time axis and the filters had settled")
+            events += self._break(start)
+        bad = index[~np.isfinite(samples).all(axis=1)]
+        for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1) if len(bad) else []:
+            stop = int(run[-1]) + 1 + self._settle
+            events += self._break(_Break(int(run[0]), stop, "NaN or infinity in the window or too soon before it"))
+        return events
+
+    def _hole(self, hole: Hole) -> list[EpochEvent]:
+        what = f"{hole.lost} samples lost" if hole.lost else hole.cause
+        reason = f"{what} at {hole.stamp:.3f} s, in the window or too soon before it"
+        start, stop = -(-(hole.index - hole.lost) // self._factor), -(-hole.index // self._factor)
+        if not hole.retroactive:
+            return self._break(_Break(start, stop + self._settle, reason))
+        # Everything behind the hole was numbered too low, and the filters start anew only now: all of it is refused.
+        head = self._history.head
+        self._history.shift(stop, hole.lost // self._factor, hole.lost / (self.rate_hz * self._factor))
+        for window in (*self._open, *self._closed):
+            window.first = min(window.first, stop)
+        return self._break(_Break(stop, head + -(-hole.lost // self._factor) + self._settle, reason))
+
+    def _break(self, gap: _Break) -> list[EpochEvent]:
+        """Record `gap`; refuse the open windows and retract the closed ones that touch it."""
+        self._breaks.append(gap)
+        while self._breaks[0].stop < self._history.tail:
+            self._breaks.popleft()
+        events: list[EpochEvent] = []
+        for window in [w for w in self._open if self._touches(w.first, gap)]:
+            self._open.remove(window)
+            events.append(Refused(window.trial, window.marker, gap.reason))
+        for window in [w for w in self._closed if self._touches(w.first, gap)]:
+            self._closed.remove(window)
+            events.append(Retracted(window.trial, window.marker, gap.reason))
+        return events
+
+    def _touches(self, first: int, gap: _Break) -> bool:
+        return first < gap.stop and first + self.n_times > gap.start
+
+    def _open_windows(self) -> list[EpochEvent]:
+        """Open the windows of waiting markers whose onset the samples have reached."""
+        if not len(self._history):
+            return []
+        reached = [(trial, marker) for trial, marker in self._waiting if marker.stamp <= self._history.last_time]
+        self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.stamp > self._history.last_time]
+        events: list[EpochEvent] = []
+        fresh = []
+        for trial, marker in reached:
+            first = self._history.position(marker.stamp, self.rate_hz) + self._offset
+            gap = next((gap for gap in self._breaks if self._touches(first, gap)), None)
+            if gap is not None:
+                events.append(Refused(trial, marker, gap.reason))
+            elif first < self._history.tail:
+                late = self._history.last_time - marker.stamp
+                events.append(Refused(trial, marker, f"marker came {late:.1f} s after its samples, which are gone"))
+            else:
+                events.append(Opened(trial, marker, marker.stamp))
+                fresh.append(_Window(trial, marker, first))
+        self._open += fresh
+        return events + self._feed(fresh)
+
+    def _feed(self, windows: Iterable[_Window]) -> list[EpochEvent]:
+        """Hand on the samples that `windows` have not had, and close those that are full."""
+        events: list[EpochEvent] = []
+        for window in list(windows):
+            stop = min(window.first + self.n_times, self._history.head)
+            if window.first + window.sent < stop:
+                new = self._history.samples(window.first + window.sent, stop)
+                events.append(Samples(window.trial, window.sent, new))
+                window.sent += len(new)
+            if window.sent == self.n_times:
+                self._open.remove(window)
+                events.append(self._close(window))
+        return events
+
+    def _close(self, window: _Window) -> Closed | Refused:
+        samples = self._history.samples(window.first, window.first + self.n_times)
+        times, arrived = self._history.times(window.first, window.first + self.n_times)
+        off = times - (window.marker.stamp + self.times_s)
+        if np.abs(off).max() > (1 - MARGIN) * max(TOLERANCE_S, 1 / self.rate_hz):
+            reason = (
+                f"its samples lie up to {1e3 * np.abs(off).max():.1f} ms from where {self.rate_hz:g} Hz puts them: "
+                "the stream's rate is wrong"
+            )
+            return Refused(window.trial, window.marker, reason)
+        if marked := [span for span in self._spans if span.start <= times[-1] and span.stop >= times[0]]:
+            return Refused(window.trial, window.marker, marked[0].reason)
+        flags = artefact_flags(samples, self._artefacts, self._channels)
+        if flags and self._artefacts.drop:
+            return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}")
+        self._closed.append(window)
+        while self._closed[0].first < self._history.tail:
+            self._closed.popleft()
+        epoch = Epoch(
+            window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), float(arrived[-1])
+        )
+        return Closed(window.trial, epoch)
+
+
+def artefact_flags(
+    samples: NDArray[np.float32], artefacts: ArtefactSettings, channels: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return what makes `samples` ``[times, channels]`` doubtful: each channel that swings too far or not at all."""
+    span = np.ptp(samples, axis=0)
+    names = channels or [str(number) for number in range(len(span))]
+    high, low = artefacts.peak_to_peak_uv, artefacts.flat_uv
+    return tuple(
+        [f"peak-to-peak {name}" for name, uv in zip(names, span, strict=True) if high is not None and uv > high]
+        + [f"flat {name}" for name, uv in zip(names, span, strict=True) if low is not None and uv < low]
+    )

@@ -1,0 +1,237 @@
+"""From what a source yields to epochs: the same wiring live, in calibration and in replay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from configs.errors import InputError
+from configs.schema import Config
+from realtime.epoching.epochs import EpochBuilder, EpochEvent, Span
+from realtime.epoching.filters import FilterChain
+from realtime.epoching.unmatched import Unmatched
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
+from realtime.timeline.timeline import WARM_UP_S, Timeline
+from stimuli.markers import PICTURE
+
+
+@dataclass(frozen=True)
+class Sham:
+    """What happens to the window of the same length that ends at a stimulus' onset: its picture cannot be in it."""
+
+    event: EpochEvent
+
+
+MARKER_LATE_S = 0.5
+UNMATCHED_S = 10.0
+"""How long markers may come of which none is a stimulus before that is said."""
+"""Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
+MOST_MISSING = 1000
+"""Missing markers that are still waited for: they may have been overtaken."""
+
+PipelineEvent = EpochEvent | Sham | Hole | Fault | Notice
+
+
+class Pipeline:
+    """Timeline, filters and epochs in a row.
+
+    Parameters
+    ----------
+    config
+        Settings of the session.
+    spec
+        The stream that is pushed.
+    sham
+        Whether to cut, for every trial, the window before its stimulus as well.
+    first_trial
+        Number of the first trial.
+
+    Attributes
+    ----------
+    channels
+        Names of the channels used, in order.
+    rate_hz
+        Rate of the epochs' samples.
+    settle_s
+        How long after the first sample the first window may begin.
+    n_times, times_s
+        Samples in a window and their times after onset.
+    filters
+        What was done to the samples, in plain types.
+    timeline
+        The time axis, for its counts of lost samples and its measured rate.
+
+    Raises
+    ------
+    InputError
+        If a channel is missing, or the filters or window do not fit the stream's rate.
+    """
+
+    def __init__(self, config: Config, spec: StreamSpec, sham: bool = False, first_trial: int = 0) -> None:
+        self._config, self._spec = config, spec
+        self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
+        self._picks = pick_channels(self.channels, spec.channels)
+        self._classes = config.markers.classes
+        self._unmatched = Unmatched(config.markers)
+        self._marker_offset_s = config.markers.offset_s
+        self._last_trial: int | None = None
+        self._missing: set[int] = set()
+        self._waiting: list[Chunk] = []
+        self._newest = self._told_late = -math.inf
+        self.timeline = Timeline(spec.rate_hz)
+        self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
+        window = config.window
+        self._epochs = EpochBuilder(
+            window.first_s,
+            window.stop_s,
+            self._filters.rate_hz,
+            config.artefacts,
+            self._filters.settle_s,
+            self.channels,
+            self._filters.factor,
+            first_trial,
+        )
+        self._shams: EpochBuilder | None = None
+        if sham:
+            self._shams = EpochBuilder(
+                -self._epochs.n_times / self._filters.rate_hz,
+                0.0,
+                self._filters.rate_hz,
+                config.artefacts,
+                self._filters.settle_s,
+                self.channels,
+                self._filters.factor,
+                first_trial,
+            )
+        self.rate_hz = self._filters.rate_hz
+        self.settle_s = max(self._filters.settle_s, WARM_UP_S)
+        self.n_times = self._epochs.n_times
+        self.times_s = self._epochs.times_s
+        self.filters = self._filters.describe()
+
+    def push(self, item: Chunk | Marker | Notice) -> Iterator[PipelineEvent]:
+        """Yield what follows from the next item of a source, as soon as it is known."""
+        if isinstance(item, Notice):
+            yield item
+        elif isinstance(item, Marker):
+            yield from self._check_marker(item)
+            is_stimulus = not item.is_bad and self.is_stimulus(item)
+            now = self._newest if math.isfinite(self._newest) else item.stamp
+            self._unmatched.add(item.kind, now, is_stimulus=is_stimulus)
+            if item.is_bad:
+                start, stop = item.stamp, item.stamp + item.duration_s
+                yield from self._cut(Span(start, stop, f"{item.kind} marked from {start:.3f} to {stop:.3f} s"))
+            elif is_stimulus:
+                yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
+        else:
+            if item.after_pause:
+                yield from self._take()
+            self._waiting.append(item)
+            if self._is_enough(sum(len(chunk.stamps) for chunk in self._waiting)):
+                yield from self._take()
+            if self._unmatched.waited_s(self._newest) > UNMATCHED_S:
+                yield from self._tell_unmatched()
+
+    def work_ahead(self) -> None:
+        """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
+        self.timeline.work_ahead()
+
+    def finish(self) -> Iterator[PipelineEvent]:
+        """Yield what waited, and the refusals of what is still open, when the source has ended."""
+        yield from self._take()
+        yield from self._epochs.finish()
+        if self._shams is not None:
+            yield from map(Sham, self._shams.finish())
+        if math.isfinite(self._newest):
+            yield from self._tell_unmatched()
+
+    def _tell_unmatched(self) -> Iterator[Notice]:
+        text = self._unmatched.tell()
+        if text is not None:
+            yield Notice(self._newest, "markers", text)
+
+    def abandon(self, reason: str) -> Iterator[EpochEvent | Sham]:
+        """Yield the refusals of what is still open or waiting, because this pipeline goes on no more."""
+        yield from self._epochs.finish(reason)
+        if self._shams is not None:
+            yield from map(Sham, self._shams.finish(reason))
+
+    def again(self) -> Pipeline:
+        """Return a new one that goes on with the next sample and the next trial's number."""
+        return Pipeline(self._config, self._spec, self._shams is not None, self._epochs.next_trial)
+
+    def _is_enough(self, samples: int) -> bool:
+        """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""
+        return samples > -self.timeline.next_index % self._filters.factor
+
+    def _take(self) -> Iterator[PipelineEvent]:
+        """Yield what follows from the samples that wait."""
+        if not self._waiting:
+            return
+        chunk, self._waiting = Chunk.joined(self._waiting), []
+        if self._picks is not None:
+            chunk = replace(chunk, samples=chunk.samples[:, self._picks])
+        for timed in self.timeline.push(chunk):
+            if isinstance(timed, Fault):
+                yield timed
+            elif isinstance(timed, Hole):
+                yield timed
+                self._filters.hole(timed)
+                yield from self._cut(timed)
+            else:
+                self._newest = float(timed.times[-1])
+                yield from self._cut(self._filters.push(timed))
+
+    def _cut(self, item: TimedChunk | Hole | Marker | Span) -> Iterator[EpochEvent | Sham]:
+        """Yield the epochs' events first: the sham windows must not delay them."""
+        yield from self._epochs.push(item)
+        if self._shams is not None:
+            yield from map(Sham, self._shams.push(item))
+
+    def _check_marker(self, marker: Marker) -> Iterator[Fault]:
+        """Report a marker long behind its samples, and a gap in the running number that our own markers carry."""
+        late = self._newest - marker.stamp
+        if late > MARKER_LATE_S and self._newest > self._told_late + 10.0:
+            self._told_late = self._newest
+            yield Fault(marker.stamp, "marker-late", f"marker {marker.kind!r} came {late:.1f} s after its samples")
+        trial = marker.extra.get("trial")
+        if not isinstance(trial, int):
+            return
+        if trial in self._missing:
+            self._missing.discard(trial)  # overtaken by others, not lost
+            return
+        # A number that falls begins a new run.
+        gap = range(0) if self._last_trial is None else range(self._last_trial + 1, trial)
+        self._missing = self._missing | set(gap[-MOST_MISSING:]) if trial > (self._last_trial or 0) else set()
+        if gap:
+            yield Fault(marker.stamp, "marker-lost", f"{len(gap)} markers lost before trial {trial}")
+        self._last_trial = trial
+
+    def is_stimulus(self, marker: Marker) -> bool:
+        """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
+        return marker.kind in self._classes if self._classes else marker.kind == PICTURE
+
+
+def pick_channels(
+    wanted: tuple[str, ...], present: tuple[str, ...]
+) -> np.ndarray[tuple[int], np.dtype[np.intp]] | None:
+    """Return the places of the channels `wanted` among those `present`; None where they are the same.
+
+    Raises
+    ------
+    InputError
+        If a channel is missing or its name stands for more than one.
+    """
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        msg = f"channels {', '.join(missing)} are not in the stream, which has {', '.join(present)}"
+        raise InputError(msg)
+    double = sorted({name for name in wanted if present.count(name) > 1 or wanted.count(name) > 1})
+    if double:
+        msg = f"channel names must be unique, found twice: {', '.join(double)}"
+        raise InputError(msg)
+    return None if wanted == present else np.array([present.index(name) for name in wanted], np.intp)

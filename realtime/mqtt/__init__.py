@@ -1,0 +1,1 @@
+"""MQTT: addresses, topics, the connection, an embedded broker."""

@@ -1,0 +1,1 @@
+"""The processes of a session: how they start, talk, are watched and end."""

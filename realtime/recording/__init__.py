@@ -1,0 +1,1 @@
+"""What is written while a session runs: XDF, percept streams, the latency log."""

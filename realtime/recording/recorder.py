@@ -1,0 +1,273 @@
+"""Recording everything on the wire into XDF, by a process that is watched and replaced if it dies or hangs."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import multiprocessing.connection
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from configs.errors import InputError
+from realtime.recording.recorder_messages import (
+    Finished,
+    FromRecorder,
+    Instead,
+    Recording,
+    Stop,
+    Told,
+    ToRecorder,
+    Write,
+)
+from realtime.recording.recorder_process import free_name, record
+from realtime.sources.base import Notice
+from realtime.sources.metadata import Wanted
+
+__all__ = ["Recorded", "Recorder", "RecorderError", "Wanted"]
+
+logger = logging.getLogger(__name__)
+
+STARTING_S = 20.0
+"""Silence of a process that starts, or takes over a long file, after which it is replaced."""
+HUNG_S = 3.0
+"""The same once it has spoken; a slow disk holds it up as well, and no replacement helps there."""
+FINISHING_S = 20.0
+SPARE_S = 2.0
+"""Shortest time from one spare process to the next."""
+
+
+class RecorderError(InputError):
+    """A recording that cannot be made; one line says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded: the files (more than one where none could be gone on in), the samples by stream name."""
+
+    files: tuple[Path, ...]
+    samples: dict[str, int]
+
+
+@dataclass
+class _Hand:
+    """One recording process and this side of its pipe."""
+
+    process: multiprocessing.process.BaseProcess
+    pipe: multiprocessing.connection.Connection
+    missing: list[Wanted]
+    heard: float = field(default_factory=time.monotonic)
+    patience_s: float = STARTING_S
+
+    @classmethod
+    def start(cls, wanted: Sequence[Wanted]) -> _Hand:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=record, args=(theirs, tuple(wanted)), name="recorder-spare", daemon=True)
+        process.start()
+        theirs.close()
+        return cls(process, ours, list(wanted))
+
+    def tell(self, message: ToRecorder) -> None:
+        try:
+            self.pipe.send(message)
+        except OSError:
+            return  # it has died: that is seen when nothing comes back, and another one is told everything
+
+    def hear(self, wait_s: float) -> list[FromRecorder]:
+        """Return what it has said, waiting up to `wait_s` for the first word."""
+        heard: list[FromRecorder] = []
+        try:
+            while self.pipe.poll(0.0 if heard else wait_s):
+                message: FromRecorder = self.pipe.recv()
+                heard.append(message)
+                if isinstance(message, Recording):
+                    self.missing = [one for one in self.missing if one not in message.wanted]
+        except (EOFError, OSError):
+            logger.debug("the recorder has gone")
+        if heard:
+            self.heard, self.patience_s = time.monotonic(), HUNG_S
+        return heard
+
+    def wait_longer(self) -> None:
+        """Allow for what takes longer than usual, from now on until the next word."""
+        self.heard, self.patience_s = time.monotonic(), STARTING_S
+
+    @property
+    def trouble(self) -> str | None:
+        """What is the matter with it, if anything."""
+        if not self.process.is_alive():
+            return "died"
+        silent_s = time.monotonic() - self.heard
+        return f"hangs (no sign of life for {silent_s:.1f} s)" if silent_s > self.patience_s else None
+
+    def end(self) -> bool:
+        """Kill it and return whether it is gone: one that waits for a broken disk is not."""
+        self.process.kill()
+        self.process.join(1.0)
+        self.pipe.close()
+        return not self.process.is_alive()
+
+
+class Recorder:
+    """Records streams into an XDF file.
+
+    Two processes receive the streams, one writes. If that one dies or hangs, the other goes on in the same file behind
+    its last sample, so that nothing is missing, and `notices` says so. A disk that is full, and a file that is deleted,
+    are told; the recording goes on as soon as that is possible.
+
+    Parameters
+    ----------
+    path
+        The XDF file to write; it must not exist.
+    streams
+        Which streams to record; ``Wanted()`` agrees with all of them, now and later.
+
+    Raises
+    ------
+    RecorderError
+        If the file exists or its folder does not.
+    """
+
+    def __init__(self, path: Path, streams: Sequence[Wanted]) -> None:
+        self._path = path
+        self._wanted = list(streams)
+        self._files = [path]
+        self._samples: dict[str, int] = {}
+        self._hand: _Hand | None = None
+        self._spare: _Hand | None = None
+        self._spared = 0.0
+        if path.exists():
+            msg = f"{path} exists and a recording is never overwritten; choose another name"
+            raise RecorderError(msg)
+        if not path.parent.is_dir():
+            msg = f"there is no folder {path.parent} to record into; make it first"
+            raise RecorderError(msg)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the writing process at present."""
+        return None if self._hand is None else self._hand.process.pid
+
+    @property
+    def spared(self) -> bool:
+        """Whether the other process receives everything that this one does, so that nothing would be missing."""
+        return self._spare is not None and self._spare.patience_s == HUNG_S and self._spare.missing == [*self.missing]
+
+    def start(self, timeout_s: float = 10.0) -> None:
+        """Start, and return once every wanted stream is being recorded.
+
+        Raises
+        ------
+        RecorderError
+            If one of them is not found within `timeout_s`, or the file cannot be written.
+        """
+        self._hand = _Hand.start(self._wanted)
+        self._hand.tell(Write(self._path, resume=False))
+        give_up = time.monotonic() + STARTING_S
+        started = False
+        while self.missing and time.monotonic() < give_up:
+            said = self._hand.hear(0.1)
+            if said and not started:
+                started, give_up = True, time.monotonic() + timeout_s
+            fault = next((one.text for one in said if isinstance(one, Told) and one.kind == "unwritten"), None)
+            fault = fault or (self._hand.trouble and f"the recorder {self._hand.trouble} while it started")
+            if fault:
+                self._end_all()
+                raise RecorderError(fault)
+        if self.missing:
+            listed = "; ".join(str(wanted) for wanted in self.missing)
+            if not any(self.stop().samples.values()):
+                self._path.unlink(missing_ok=True)
+            msg = f"nothing to record agrees with {listed}; start those streams first or leave them out"
+            raise RecorderError(msg)
+        self._get_spare()
+
+    def add(self, wanted: Wanted, instead_of: Wanted | None = None) -> None:
+        """Record one more stream, now or as soon as it appears, `instead_of` another where one is given."""
+        self._wanted = [one for one in self._wanted if one != instead_of] + [wanted]
+        for hand in self._hand, self._spare:
+            if hand is not None:
+                hand.missing = [one for one in hand.missing if one != instead_of] + [wanted]
+                hand.tell(Instead(instead_of, wanted))
+
+    @property
+    def missing(self) -> tuple[Wanted, ...]:
+        """What is wanted and not yet recorded."""
+        return () if self._hand is None else tuple(self._hand.missing)
+
+    def notices(self, wait_s: float = 0.0) -> list[Notice]:
+        """Return what the recorder has to report; call it every second or sooner, since it also replaces a dead one.
+
+        Kinds: ``"lost"`` (a stream ended, or the recording process died or hung), ``"restarted"``, ``"recording"``,
+        ``"unwritten"`` (nothing can be written any more), ``"unreadable"`` (a sample that is no text), ``"recorder"``.
+        """
+        if self._hand is None:
+            return []
+        notices = []
+        for message in self._hand.hear(wait_s):
+            if isinstance(message, Recording):
+                notices.append(_notice("recording", f"recording {message.stream.title}"))
+            elif isinstance(message, Told):
+                notices.append(_notice(message.kind, message.text))
+        if (trouble := self._hand.trouble) is not None:
+            notices += self._take_over(trouble)
+        if self._spare is not None:
+            self._spare.hear(0.0)
+            if self._spare.trouble is not None:
+                logger.warning("the recorder's spare %s; starting another", self._spare.trouble)
+                self._spare.end()
+                self._spare = None
+        if self._spare is None:
+            self._get_spare()
+        return notices
+
+    def stop(self) -> Recorded:
+        """Finish the file and return what was recorded; safe to call twice."""
+        if self._hand is not None:
+            self._hand.tell(Stop())
+            give_up = time.monotonic() + FINISHING_S
+            finished = None
+            while finished is None and time.monotonic() < give_up:
+                said = self._hand.hear(0.1)
+                finished = next((one for one in said if isinstance(one, Finished)), None)
+                if finished is None and (trouble := self._hand.trouble) is not None:
+                    for notice in self._take_over(trouble):
+                        logger.warning("%s", notice.text)
+                    self._hand.tell(Stop())
+            if finished is None or finished.fault is not None:
+                logger.error("%s", "the recording has no end" if finished is None else finished.fault)
+            self._samples = {} if finished is None else finished.samples
+            self._end_all()
+        return Recorded(tuple(file for file in self._files if file.exists()), self._samples)
+
+    def _take_over(self, trouble: str) -> list[Notice]:
+        """Let the spare process go on where the one before ended."""
+        assert self._hand is not None
+        gone = self._hand.end()
+        self._hand, self._spare = self._spare or _Hand.start(self._wanted), None
+        self._hand.wait_longer()
+        if not gone:  # two must not write to one file
+            self._files.append(free_name(self._path))
+        self._hand.tell(Write(self._files[-1], resume=gone))
+        lost = _notice("lost", f"the recorder {trouble}; {self._files[0]} is whole")
+        return [lost, _notice("restarted", f"another recorder goes on in {self._files[-1]}")]
+
+    def _get_spare(self) -> None:
+        if time.monotonic() - self._spared > SPARE_S:
+            self._spared = time.monotonic()
+            self._spare = _Hand.start(self._wanted)
+
+    def _end_all(self) -> None:
+        for hand in self._hand, self._spare:
+            if hand is not None:
+                hand.process.join(0.0 if hand is self._spare else 1.0)
+                hand.end()
+        self._hand = self._spare = None
+
+
+def _notice(kind: str, text: str) -> Notice:
+    import pylsl
+
+    return Notice(pylsl.local_clock(), kind, text)

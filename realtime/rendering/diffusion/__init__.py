@@ -1,0 +1,1 @@
+"""The diffusion models themselves: weights, schedules, samplers."""

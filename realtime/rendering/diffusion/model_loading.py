@@ -1,0 +1,157 @@
+"""From the disk to the parts of a generator: network, adapter and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from realtime.rendering.diffusion.architectures import FULL_DECODERS, Family
+from realtime.rendering.diffusion.original_layout import full_autoencoder_of, tiny_autoencoder_of, unet_of
+from realtime.rendering.diffusion.tensor_files import check_folder, read_tensors, told_of, variant_of
+from realtime.rendering.generators.base import GeneratorError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A generator taken apart, all on one device.
+
+    Attributes
+    ----------
+    unet, autoencoder
+        Networks; of the autoencoder only the decoder is used.
+    prompt
+        The empty prompt: `embeddings` ``[1, 77, channels]`` and, for SDXL, `pooled` ``[1, 1280]``.
+    extra
+        What the condition needs: an IP-Adapter's tensors as in its file, or unCLIP's `mean` and `std` of embeddings.
+    """
+
+    unet: UNet2DConditionModel
+    autoencoder: AutoencoderTiny | AutoencoderKL
+    prompt: Mapping[str, Tensor]
+    extra: Mapping[str, Tensor]
+
+
+def load_unet(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionModel:
+    """Return the UNet in a diffusers folder, or in a single file of a network of `family`.
+
+    Raises
+    ------
+    GeneratorError
+        If that is not a UNet of that family, or not whole.
+    """
+    from diffusers import UNet2DConditionModel
+
+    if not path.is_dir():
+        return unet_of(path, family, dtype)
+    folder = path / "unet"
+    check_folder(folder)
+    with told_of(folder, f"a UNet of the {family} architecture"):
+        unet: UNet2DConditionModel = UNet2DConditionModel.from_pretrained(
+            folder, variant=variant_of(folder, half=dtype != torch.float32), torch_dtype=dtype, local_files_only=True
+        )
+    return unet
+
+
+def load_autoencoder(
+    path: Path, kind: str, family: Family, dtype: torch.dtype, *, encoder: bool = False
+) -> AutoencoderTiny | AutoencoderKL:
+    """Return the autoencoder in a folder or file: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline.
+
+    Painting needs no encoder: it is dropped unless asked for.
+
+    Raises
+    ------
+    GeneratorError
+        If there is none, or it is not whole.
+    """
+    if kind == "tiny":
+        return _tiny(path, dtype, encoder=encoder)
+    full = _full(path, family, dtype)
+    if not encoder:
+        full.encoder = full.quant_conv = None
+    return full
+
+
+def _tiny(path: Path, dtype: torch.dtype, *, encoder: bool) -> AutoencoderTiny:
+    from diffusers import AutoencoderTiny
+
+    if not path.is_dir():
+        return tiny_autoencoder_of(path, dtype, encoder=encoder)
+    check_folder(path)
+    with told_of(path, "a tiny autoencoder"):
+        tiny: AutoencoderTiny = AutoencoderTiny.from_pretrained(path, torch_dtype=dtype, local_files_only=True)
+    if not encoder:
+        tiny.encoder = None
+    return tiny
+
+
+def _full(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL:
+    from diffusers import AutoencoderKL
+
+    def safe(upcast: bool) -> torch.dtype:
+        # its activations leave the range of float16, which paints black
+        return torch.bfloat16 if upcast and dtype == torch.float16 else dtype
+
+    if not path.is_dir():
+        return full_autoencoder_of(path, family, safe(FULL_DECODERS[family].get("force_upcast", False)))
+    folder = path / "vae" if (path / "vae").is_dir() else path
+    check_folder(folder)
+    with told_of(folder, "a full autoencoder"):
+        wanted = safe(bool(AutoencoderKL.load_config(folder, local_files_only=True).get("force_upcast")))
+        variant = variant_of(folder, half=wanted != torch.float32)
+        full: AutoencoderKL = AutoencoderKL.from_pretrained(
+            folder, variant=variant, torch_dtype=wanted, local_files_only=True
+        )
+    return full
+
+
+def decoder_of(autoencoder: AutoencoderTiny | AutoencoderKL) -> Callable[[Tensor], Tensor]:
+    """Return what turns latents of unit variance ``[n, 4, h, w]`` into images ``[n, 3, 8h, 8w]`` in −1 … 1."""
+    scale, dtype = float(autoencoder.config.scaling_factor), autoencoder.dtype
+
+    def decode(latents: Tensor) -> Tensor:
+        inputs = (latents / scale).to(dtype, memory_format=torch.channels_last)
+        image: Tensor = autoencoder.decode(inputs, return_dict=False)[0]
+        return image
+
+    return decode
+
+
+def encoder_of(autoencoder: AutoencoderTiny | AutoencoderKL) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return what turns images ``[n, h, w, 3]`` into their likeliest latents of unit variance ``[n, 4, h/8, w/8]``."""
+    scale, device = float(autoencoder.config.scaling_factor), autoencoder.device
+
+    @torch.inference_mode()
+    def encode(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        encoded = autoencoder.encode(pixels)
+        latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        result: NDArray[np.float32] = (latents * scale).cpu().numpy()
+        return result
+
+    return encode
+
+
+def load_adapter(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of an IP-Adapter file.
+
+    Raises
+    ------
+    GeneratorError
+        If the file is none.
+    """
+    adapter = read_tensors(path)
+    if not any(name.startswith("ip_adapter.") for name in adapter):
+        msg = f"{path} is not an IP-Adapter: it holds no 'ip_adapter.…' weights"
+        raise GeneratorError(msg)
+    return adapter

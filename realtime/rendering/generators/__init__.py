@@ -1,0 +1,1 @@
+"""Generators: an embedding in, a picture out."""

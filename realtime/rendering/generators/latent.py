@@ -1,0 +1,301 @@
+"""What the generators that denoise Stable Diffusion's latents share."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from configs.torchvision_shim import load_torchvision
+from realtime.decoding.bundle import EmbeddingSpace
+from realtime.decoding.low_level_map import PIXELS_PER_LATENT
+from realtime.rendering.diffusion.model_loading import Parts, decoder_of, encoder_of, load_autoencoder, load_unet
+from realtime.rendering.diffusion.prompt import load_prompt
+from realtime.rendering.diffusion.sampler import LATENT_CHANNELS, Condition, LatentSampler
+from realtime.rendering.diffusion.schedules import Prediction, SamplerName, make_schedule
+from realtime.rendering.diffusion.weight_files import Weights, locate
+from realtime.rendering.generators.base import GeneratorError
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from numpy.typing import NDArray
+
+    from configs.schema import RenderSettings
+    from realtime.rendering.diffusion.architectures import Family
+
+logger = logging.getLogger(__name__)
+
+SPACE = EmbeddingSpace("ViT-H-14", "laion2b_s32b_b79k", 1024)
+"""What the IP-Adapters 'ViT-H' and SD 2.1 unCLIP were trained on: projected, not normalised."""
+PIPELINE_FILES = (
+    "*.json",
+    "tokenizer*/*",
+    "text_encoder*/*.safetensors",
+    "unet/*.safetensors",
+    "vae/*.safetensors",
+)
+
+
+class LatentGenerator(ABC):
+    """Paints with a UNet in the latent space of an autoencoder; subclasses say with which and how.
+
+    Parameters
+    ----------
+    settings
+        Where the weights are and how to paint.
+    """
+
+    space = SPACE
+    family: Family
+    prediction: Prediction = "epsilon"
+    tiny_decoder = "madebyollin/taesd"
+
+    def __init__(self, settings: RenderSettings) -> None:
+        self._settings = settings
+        self._sampler: LatentSampler | None = None
+        self._parts: Parts | None = None
+
+    def prepare(self) -> None:
+        """Find and load the weights, take the network apart, record the graphs for the configured number of steps.
+
+        Raises
+        ------
+        GeneratorError
+            If weights are absent, do not fit or paint nothing finite, if there is no such device, or too little memory
+            on it.
+        """
+        load_torchvision()
+        device, dtype = device_and_dtype(self._settings)
+        try:
+            with torch.no_grad():
+                self._parts = self.load(device, dtype)
+                self._sampler = self.make_sampler(self._parts)
+            for _ in self.stream(np.zeros(self.space.dims, np.float32), self._settings.seed, self._settings.steps):
+                pass
+        except torch.OutOfMemoryError as error:
+            raise GeneratorError(out_of_memory(self._settings)) from error
+
+    def stream(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the picture after each step, uint8 ``[size, pictures * size, 3]``.
+
+        Raises
+        ------
+        GeneratorError
+            If a picture is not finite, or if there is too little memory.
+        """
+        yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps))
+
+    def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures after the second half of the steps, started from the last picture."""
+        yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps, first=steps // 2))
+
+    def stream_from(
+        self, start: NDArray[np.float16], embedding: NDArray[np.float32], seed: int, steps: int
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures after the steps that are left when painting starts from the latent `start` ``[4, h, w]``.
+
+        Raises
+        ------
+        GeneratorError
+            If the latent is of another size than the pictures'.
+        """
+        side = self._settings.pixels // PIXELS_PER_LATENT
+        if start.shape != (LATENT_CHANNELS, side, side):
+            msg = f"a latent of shape {list(start.shape)} cannot start a picture of {self._settings.pixels} pixels"
+            raise GeneratorError(msg)
+        first = self.first_step(steps)
+        yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps, first, start))
+
+    def first_step(self, steps: int) -> int:
+        """Return how many of `steps` a latent to start from stands for."""
+        return steps - max(1, round(self._settings.low_level_strength * steps))
+
+    def load_encoder(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return what turns pictures ``[n, size, size, 3]`` into latents ``[n, 4, h, w]`` that painting could end at.
+
+        It is the encoder of the autoencoder that the settings decode with, in single precision.
+        """
+        load_torchvision()
+        device, _ = device_and_dtype(self._settings)
+        (path,) = locate([self.decoder], self._settings.download)
+        autoencoder = load_autoencoder(path, self._settings.decoder, self.family, torch.float32, encoder=True)
+        return encoder_of(autoencoder.to(device).eval())
+
+    def _paint(
+        self, embedding: NDArray[np.float32], paint: Callable[[LatentSampler], Iterator[NDArray[np.uint8]]]
+    ) -> Iterator[NDArray[np.uint8]]:
+        if self._sampler is None or self._parts is None:
+            msg = f"the {self._settings.generator} generator is not prepared"
+            raise GeneratorError(msg)
+        try:
+            yield from paint(self._sampler)
+        except FloatingPointError as error:
+            raise GeneratorError(not_finite(self._parts, embedding, self._settings)) from error
+        except torch.OutOfMemoryError as error:
+            raise GeneratorError(out_of_memory(self._settings)) from error
+
+    @property
+    @abstractmethod
+    def model(self) -> Weights:
+        """The network, its text encoder and its full autoencoder."""
+
+    @property
+    @abstractmethod
+    def sampler_name(self) -> SamplerName:
+        """Which sampler the weights were distilled for."""
+
+    @abstractmethod
+    def condition(self, parts: Parts) -> Condition:
+        """Return what tells the network which picture to paint, and shorten the network's attention."""
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> Parts:
+        """Return all parts from the disk."""
+        model, decoder, *others = locate([self.model, self.decoder, *self.extra], self._settings.download)
+        unet = load_unet(model, self.family, dtype)
+        extra = self.load_extra(unet, model, others)
+        prompt = load_prompt(self._settings.prompt, model)
+        autoencoder = load_autoencoder(decoder, self._settings.decoder, self.family, dtype)
+        return place(Parts(unet, autoencoder, prompt, extra), device, dtype)
+
+    @property
+    def extra(self) -> list[Weights]:
+        """What else is needed."""
+        return []
+
+    @abstractmethod
+    def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:
+        """Return the tensors of what `extra` named and of the model's folder that the condition needs."""
+
+    @property
+    def decoder(self) -> Weights:
+        """The autoencoder that the settings ask for."""
+        settings = self._settings
+        if settings.decoder == "full":
+            where = settings.decoder_weights or settings.weights or self.model.where
+            setting = "render.decoder_weights"
+            needs = () if settings.decoder_weights else ("vae/*.safetensors",)
+            return Weights("full autoencoder", setting, where, 0.2, self.model.licence, needs, PIPELINE_FILES)
+        where = settings.decoder_weights or self.tiny_decoder
+        return Weights(
+            "tiny decoder",
+            "render.decoder_weights",
+            where,
+            0.01,
+            "MIT",
+            ("*.safetensors",),
+            ("*.json", "*.safetensors"),
+        )
+
+    def make_sampler(self, parts: Parts) -> LatentSampler:
+        """Return the hot loop of loaded `parts`; their network is shortened on the way and of no other use after."""
+        parts.unet.requires_grad_(False).eval()
+        parts.autoencoder.requires_grad_(False).eval()
+        if parts.unet.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # all shapes stay as they are
+        return self.loop(parts, self.condition(parts), compiled=self._settings.compile)
+
+    def loop(self, parts: Parts, condition: Condition, *, compiled: bool, graphs: bool = True) -> LatentSampler:
+        """Return the hot loop of a network that `condition` has shortened."""
+        settings = self._settings
+        network: Callable[..., Any] = parts.unet
+        if compiled:
+            network = torch.compile(parts.unet, mode="max-autotune-no-cudagraphs", fullgraph=True, dynamic=False)
+        return LatentSampler(
+            network,
+            condition,
+            decoder_of(parts.autoencoder),
+            lambda steps: make_schedule(self.sampler_name, steps, self.prediction, settings.eta, settings.timesteps),
+            dims=self.space.dims,
+            size=settings.pixels,
+            pictures=settings.pictures,
+            guidance=self.guidance,
+            device=parts.unet.device,
+            dtype=parts.unet.dtype,
+            graphs=graphs,
+        )
+
+    @property
+    def guidance(self) -> float | None:
+        """Weight of the condition; None where the network was distilled to need none."""
+        return None
+
+    def check_dims(self, dims: int, what: str) -> None:
+        """Refuse weights that were trained on embeddings of another size than the space's.
+
+        Raises
+        ------
+        GeneratorError
+            With both sizes.
+        """
+        if dims != self.space.dims:
+            msg = f"{what} takes embeddings of {dims} dims, not {self.space}; choose the one made for that space"
+            raise GeneratorError(msg)
+
+
+def place(parts: Parts, device: torch.device, dtype: torch.dtype) -> Parts:
+    """Return `parts` on `device`, networks with their channels last in memory, as convolutions want them."""
+    channels_last: Any = {"memory_format": torch.channels_last}
+    return Parts(
+        parts.unet.to(device).to(**channels_last),
+        parts.autoencoder.to(device).to(**channels_last),
+        {name: tensor.to(device, dtype) for name, tensor in parts.prompt.items()},
+        {name: tensor.to(device) for name, tensor in parts.extra.items()},
+    )
+
+
+def device_and_dtype(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
+    """Return where to paint and in which arithmetic.
+
+    Raises
+    ------
+    GeneratorError
+        If a GPU is asked for and there is none.
+    """
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        msg = "render.device is 'cuda' but torch finds no CUDA GPU; set it to 'auto' or 'cpu'"
+        raise GeneratorError(msg)
+    name = "cuda" if cuda and settings.device != "cpu" else "cpu"
+    if name == "cpu":
+        logger.warning("%s paints on the CPU: seconds a picture, where a GPU takes milliseconds", settings.generator)
+    precision = ("float16" if name == "cuda" else "float32") if settings.dtype == "auto" else settings.dtype
+    return torch.device(name), getattr(torch, precision)
+
+
+def out_of_memory(settings: RenderSettings) -> str:
+    """Return one line that says what takes less memory."""
+    smaller = "render.generator to 'sd15-few-step'"
+    if settings.generator == "sd15-few-step":
+        smaller = "render.generator to 'embedded'"
+    if settings.pixels > 512:
+        smaller = "render.size to 512"
+    if settings.decoder == "full":
+        smaller = "render.decoder to 'tiny'"
+    if settings.pictures > 1:
+        smaller = "render.pictures to 1"
+    return f"{settings.generator} does not fit into the GPU's memory: set {smaller}, or close what else uses the GPU"
+
+
+def not_finite(parts: Parts, embedding: NDArray[np.float32], settings: RenderSettings) -> str:
+    """Return one line that says why a picture of `embedding` holds NaN or infinity, and what to do."""
+    groups = {"network": parts.unet.state_dict(), "decoder": parts.autoencoder.state_dict()}
+    groups |= {"adapter": dict(parts.extra), "empty prompt": dict(parts.prompt)}
+    for what, tensors in groups.items():
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                return (
+                    f"{settings.generator} paints nothing finite: {name} of the {what} holds NaN or infinity, in its "
+                    "file or since it was converted; download the weights again, or name others"
+                )
+    largest, dtype = float(np.abs(embedding).max()), str(parts.unet.dtype).removeprefix("torch.")
+    wider = "render.dtype to 'bfloat16' or 'float32'" if dtype == "float16" else "fewer render.steps"
+    return (
+        f"the picture is not finite: in {dtype} the network left its range on an embedding with values up to "
+        f"{largest:.3g}; set {wider}, or fit the map again if its embeddings are that large"
+    )

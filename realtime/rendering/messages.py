@@ -1,0 +1,203 @@
+"""What is asked of the renderer and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from configs.schema import MAX_STEPS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import RenderSettings
+    from realtime.decoding.bundle import EmbeddingSpace
+
+
+@dataclass(frozen=True, eq=False)
+class RenderRequest:
+    """A picture to paint.
+
+    Attributes
+    ----------
+    trial
+        Which trial the embedding stands for.
+    embedding
+        float32 ``[dims]``.
+    seed
+        Seed of the initial noise.
+    steps
+        Number of denoising steps.
+    ledger
+        LSL clock times of the stages so far; frames carry them on.
+    start
+        float16 ``[4, h, w]``: the latent to start from, as the low-level map predicts it; None for pure noise.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be painted: not one embedding, values that are not finite, no steps or more than `MAX_STEPS`.
+    """
+
+    trial: int
+    embedding: NDArray[np.float32]
+    seed: int
+    steps: int
+    ledger: Mapping[str, float] = field(default_factory=dict)
+    start: NDArray[np.float16] | None = None
+
+    def __post_init__(self) -> None:
+        embedding = np.asarray(self.embedding, dtype=np.float32, order="C")
+        object.__setattr__(self, "embedding", embedding)
+        wrong = None
+        if embedding.ndim != 1 or not np.isfinite(embedding).all():
+            wrong = f"needs one embedding of finite values (given: shape {list(embedding.shape)})"
+        elif not 1 <= self.steps <= MAX_STEPS:
+            wrong = f"can take 1 to {MAX_STEPS} steps (given: {self.steps})"
+        elif self.start is not None and not (self.start.ndim == 3 and np.isfinite(self.start).all()):
+            wrong = f"needs a start [channels, h, w] of finite values (given: shape {list(self.start.shape)})"
+        if wrong is not None:
+            msg = f"trial {self.trial}: a picture {wrong}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a picture was painted from.
+
+    Attributes
+    ----------
+    kind
+        ``"noise"``; ``"layout"`` (from the low-level map's latent); where the embedding barely moved, ``"warm"`` (from
+        the last picture) or ``"reused"`` (the last).
+    trial
+        Whose picture that was.
+    """
+
+    kind: Literal["noise", "layout", "warm", "reused"] = "noise"
+    trial: int | None = None
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "noise":
+                return "from noise"
+            case "layout":
+                return "from the low-level map's layout"
+            case "warm":
+                return f"from the picture of trial {self.trial}"
+            case "reused":
+                return f"the picture of trial {self.trial} again, as the embedding barely moved"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture that was painted, and which EEG made it.
+
+    Attributes
+    ----------
+    trial
+        Which trial's embedding this picture was painted from.
+    step, of
+        How far the picture is; final when they are equal.
+    image
+        uint8 ``[h, w, 3]``.
+    ledger
+        The request's times and those of its pictures so far; see `note_picture`.
+    request
+        Number of the request, as `RenderWorker.submit` returned it.
+    origin
+        Whether it was painted from noise.
+    """
+
+    trial: int
+    step: int
+    of: int
+    image: NDArray[np.uint8]
+    ledger: Mapping[str, float]
+    request: int
+    origin: Origin = Origin()
+
+    @property
+    def final(self) -> bool:
+        """Whether this is the last picture of its request."""
+        return self.step == self.of
+
+
+def note_picture(ledger: dict[str, float], step: int, of: int, time: float) -> None:
+    """Note when a step's picture was there, under its number and, where it is one, as the first and the final one."""
+    ledger.setdefault("first_picture", time)
+    ledger[f"picture_{step}"] = time
+    if step == of:
+        ledger["final_picture"] = time
+
+
+@dataclass(frozen=True)
+class RenderState:
+    """How the renderer is.
+
+    Attributes
+    ----------
+    kind
+        ``"dead"`` also while a restart is waited for; a restarted renderer is ``"loading"``.
+    text
+        One line for people.
+    """
+
+    kind: Literal["loading", "ready", "busy", "dead"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a renderer has to say to people.
+
+    Attributes
+    ----------
+    kind
+        As a notice's: ``"failed"``, ``"lost"``, ``"restarted"``, ``"smaller"``.
+    text
+        One line.
+    request
+        The request that will not be painted because of it; None where that is not so.
+    """
+
+    kind: str
+    text: str
+    request: int | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The renderer process has prepared its generator, with `settings` that may ask for less than it was given."""
+
+    space: EmbeddingSpace
+    prepare_s: float
+    settings: RenderSettings
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The renderer process is alive and waits for a request."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The renderer process still prepares: it has computed, read or written since the last time."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The generator raised: while preparing (`request` 0) or while painting.
+
+    `fatal` where the process can paint no more and ends; the request then waits for the next process.
+    """
+
+    request: int
+    text: str
+    fatal: bool = False
+
+
+Report = Ready | Beat | Progress | Failed | Told | Frame

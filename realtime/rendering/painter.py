@@ -1,0 +1,115 @@
+"""What a session asks of its renderer, and the order in which pictures come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told
+
+if TYPE_CHECKING:
+    from realtime.decoding.evidence import Percept
+    from realtime.decoding.low_level_map import LowLevelMap
+
+
+class Renderer(Protocol):
+    """What a session needs of a renderer; `realtime.rendering.worker.RenderWorker` is one."""
+
+    came: Callable[[], None]
+    """Called, from any thread, when there is something to fetch."""
+
+    @property
+    def state(self) -> RenderState:
+        """How the renderer is."""
+        ...
+
+    def submit(self, request: RenderRequest) -> int:
+        """Leave a request; it replaces any that still waits. Numbers rise."""
+        ...
+
+    def frames(self) -> list[Frame]:
+        """Return what was painted since the last call, without waiting."""
+        ...
+
+    def told(self) -> list[Told]:
+        """Return what it had to say since the last call, oldest first, without waiting."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until there is something to fetch."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Late:
+    """A final picture that came after one of a newer request: worth keeping, but never to be shown in its place."""
+
+    frame: Frame
+
+
+class Painter:
+    """Asks for pictures, and lets no picture that comes late follow a newer one.
+
+    Several workers may end in another order than they were asked in.
+
+    Parameters
+    ----------
+    renderer
+        Paints.
+    clock
+        Gives the LSL clock's time.
+    seed
+        Of every picture's noise.
+    low_level
+        Gives the layout to start from; None for pure noise.
+    """
+
+    def __init__(
+        self, renderer: Renderer, clock: Callable[[], float], seed: int, low_level: LowLevelMap | None
+    ) -> None:
+        self._renderer = renderer
+        self._clock = clock
+        self._seed = seed
+        self._low_level = low_level
+        self._awaited: int | None = None
+        self._newest = 0  # the latest request of which a picture came
+
+    def ask(self, percept: Percept, steps: int) -> None:
+        """Have `percept` painted."""
+        percept.ledger["requested"] = self._clock()
+        start = None
+        if self._low_level is not None and percept.low_level is not None:
+            start = self._low_level.latent(percept.low_level)
+        request = RenderRequest(percept.trial, percept.embedding, self._seed, steps, percept.ledger, start)
+        self._awaited = self._renderer.submit(request)
+
+    def news(self) -> Iterator[Frame | Late | Told]:
+        """Yield what was painted and what the renderer had to say, without waiting."""
+        for frame in self._renderer.frames():
+            if frame.final and frame.request == self._awaited:
+                self._awaited = None
+            if frame.request >= self._newest:
+                self._newest = frame.request
+                yield frame
+            elif frame.final:
+                yield Late(frame)
+        for told in self._renderer.told():
+            if told.request == self._awaited:
+                self._awaited = None
+            yield told
+
+    def finish(self, patience_s: float) -> Iterator[Frame | Late | Told]:
+        """Yield news until the last request is painted or given up, or the renderer dead or silent for too long."""
+        deadline = time.monotonic() + patience_s
+        while self._awaited is not None:
+            yield from self.news()
+            left_s = deadline - time.monotonic()
+            if self._awaited is None or left_s <= 0 or self._renderer.state.kind == "dead":
+                return
+            self._renderer.wait(min(left_s, 0.2))
+
+    def listen(self, came: Callable[[], None]) -> None:
+        """Have `came` called when there is something to fetch."""
+        self._renderer.came = came

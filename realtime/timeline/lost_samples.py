@@ -1,0 +1,108 @@
+"""What stamps mean that left the line: where they left it, whether it bent or shifted, and by how many samples."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.timeline.jitter_model import EXCESS, JitterModel
+from realtime.timeline.rate_changes import FEWEST, Bend, find_bend
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CERTAIN = 18.0
+"""Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
+SURE_COUNT = 6.0
+"""Nats by which the number of lost samples must be likelier than one more or less: four hundred to one."""
+NEARER = 1e-6
+"""What an outlier's side says, in nats: next to nothing."""
+WINDOW = 128
+"""Most independent stamps that a decision looks back on."""
+CHUNK_S = 0.1
+"""Longest chunk to reckon with: until the next one came, a late chunk looks like a loss."""
+QUEUED = 0.25
+"""Share of its due distance within which a stamp follows another when both waited for the same thing."""
+NOT_WHOLE = 0.1
+"""Share of a sample by which a gap differs at least from whole samples when it is of no whole number of them."""
+STEEPEST = 0.05
+"""Largest change of rate to reckon with: stamps that fall behind faster wait in a queue."""
+
+
+def longest(model: JitterModel) -> int:
+    """Return the most stamps that a decision looks back on."""
+    return round(WINDOW * model.correlation)
+
+
+def bend_or_shift(
+    model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64]
+) -> tuple[Bend | None, bool]:
+    """Return the bend, as a change of the sampling rate makes it, that explains `residuals`; and whether that is clear.
+
+    Without a bend, and clear, they lie on a line that shifted, or are only late.
+    """
+    if len(index) < 2 * FEWEST:
+        return None, True
+    bend = find_bend(index, residuals, model)
+    flat = float(model.surprise(residuals - model.location(residuals)).sum())
+    stalled = bend.worst_s > 2 * EXCESS * model.late
+    if stalled or abs(bend.slope) > STEEPEST * model.nominal or bend.surprise + SURE_COUNT > flat:
+        return None, True
+    shift = min(_shift_surprise(model, residuals, count) for count in (2, 4, FEWEST, 2 * FEWEST, 4 * FEWEST))
+    if bend.surprise + SURE_COUNT < shift:
+        return bend, True
+    return None, shift + 0.5 * SURE_COUNT < bend.surprise or len(index) >= WINDOW * model.correlation
+
+
+def _shift_surprise(model: JitterModel, residuals: NDArray[np.float64], count: int) -> float:
+    """Return how unlikely `residuals` are about a line that shifts to where the last `count` of them lie."""
+    start = shift_at(model, residuals, model.location(residuals[-count:]))
+    parts = [part for part in (residuals[:start], residuals[start:]) if len(part)]
+    return float(sum(model.surprise(part - model.location(part)).sum() for part in parts))
+
+
+def shift_at(model: JitterModel, residuals: NDArray[np.float64], level: float) -> int:
+    """Return the row from which `residuals` most likely lie about `level` rather than about the line."""
+    gain = model.surprise(residuals) - model.surprise(residuals - level)
+    # An outlier to both, as stamps in a stall just before a loss are, belongs to the one that it is less far from.
+    side = np.sign(model.surprise(residuals, math.inf) - model.surprise(residuals - level, math.inf))
+    gain = np.where(gain == 0, NEARER * side, gain)
+    return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
+
+
+def lasts(model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
+    """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in."""
+    n = len(residuals)
+    # As many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate.
+    every = max(1.0, float(index[-1] - index[0]) / max(1, n - 1)) * model.nominal
+    if n < max(3, math.ceil(CHUNK_S / every), math.ceil(2 * math.pow(9 * model.spread / every, 2 / 3))):
+        return False
+    half = n // 2
+    fall = model.location(residuals[:half]) - model.location(residuals[half:])
+    return abs(fall) <= max(model.nominal, 3 * model.spread / math.sqrt(half))
+
+
+def shifted_by(
+    model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64], level: float
+) -> int | None:
+    """Return by how many samples the line shifted to the `level` of `residuals`; None while that is not certain."""
+    places = round(level / model.nominal)
+    queued = np.diff(residuals, prepend=residuals[0]) < (QUEUED - 1) * model.nominal * np.diff(index, prepend=index[0])
+    news = residuals[~queued]
+    costs = [float(model.surprise(news - k * model.nominal).sum()) for k in (0, places - 1, places, places + 1)]
+    doubtful = min(costs[1], costs[3]) - costs[2] < SURE_COUNT and len(residuals) < longest(model) // 2
+    return None if doubtful or costs[0] - costs[2] < CERTAIN else places
+
+
+def outage(model: JitterModel, residuals: NDArray[np.float64], level: float) -> int | None:
+    """Return how many samples are missing where the line shifted to `level` by clearly no whole number of them.
+
+    A sender that was switched off and on again samples on another grid. None where the shift may be of whole samples,
+    or is no gap.
+    """
+    places = round(level / model.nominal)
+    unsure = 3 * model.spread / math.sqrt(len(residuals))
+    apart = abs(level - places * model.nominal)
+    return places if places > 0 and apart > max(unsure, NOT_WHOLE * model.nominal) else None

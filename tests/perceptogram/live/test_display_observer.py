@@ -1,0 +1,147 @@
+"""What the screen says follows the session, and the person at the screen may pause it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from perceptogram.live.control_observer import Steering
+from perceptogram.live.display_observer import Screen
+from realtime.decoding.evidence import ConfidenceModel
+from realtime.display.window import Pressed, Shown
+from realtime.epoching.epochs import Refused
+from realtime.session import Decoded, Session, ShamDecoded, Tick
+from realtime.sources.base import Marker
+from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
+
+
+class Pictures:
+    """Four plain pictures."""
+
+    names = ("p0", "p1", "p2", "p3")
+
+    def image(self, name, size=64):
+        return np.full((size, size, 3), 60 * self.names.index(name), np.uint8)
+
+    def label(self, name):
+        return name
+
+
+class Glass:
+    """A window that shows nothing and presses what it is told to."""
+
+    def __init__(self):
+        self.states, self.waiting = [], []
+
+    def show(self, state):
+        self.states.append(state)
+
+    def events(self):
+        found, self.waiting = self.waiting, []
+        return found
+
+
+class Listener:
+    """The MQTT side, as `Steering` uses it."""
+
+    status = SimpleNamespace(dropped=0, restarts=0)
+
+    def __init__(self):
+        self.states, self.told = [], []
+
+    def set_state(self, state, **details):
+        self.states.append((state, details))
+
+    def publish(self, event):
+        self.told.append(event)
+
+    def commands(self):
+        return []
+
+
+@pytest.fixture
+def live():
+    """A session over a recording, with what its screen and its listener were told."""
+    calibration = replace(bundle(), confidence=ConfidenceModel(1e-4, 0.0, 1e9))
+    source, glass, listener = ListSource(*recording(), range(0, 100_000, 10)), Glass(), Listener()
+    session = Session(CONFIG, calibration, source, SlowRenderer(), clock=lambda: 0.0)
+    shown = []
+    screen = Screen(
+        CONFIG, calibration, Pictures(), session, None, glass, source.close, lambda *what: shown.append(what)
+    )
+    steering = Steering(session, CONFIG, calibration, listener, None, source.close)
+    return SimpleNamespace(
+        session=session, screen=screen, steering=steering, glass=glass, listener=listener, shown=shown
+    )
+
+
+def follow(live, act=lambda event: None):
+    events = []
+    for event in live.session.run():
+        live.screen(event)
+        live.steering(event)
+        act(event)
+        events.append(event)
+    return events
+
+
+def test_the_sham_score_stands_beside_the_true_one(live):
+    events = follow(live)
+    percepts = [event.percept for event in events if isinstance(event, Decoded)]
+    assert all(0 <= percept.two_way <= 1 and 0 <= percept.sham_two_way <= 1 for percept in percepts)
+    last = {percept.picture: percept for percept in percepts}
+    state = live.glass.states[-1]
+    assert state.two_way == pytest.approx(np.mean([percept.two_way for percept in last.values()]))
+    assert state.sham_two_way == pytest.approx(np.mean([percept.sham_two_way for percept in last.values()]))
+    # All repeats of the window before a picture stand together, as those of the picture do.
+    shams = [event.single for event in events if isinstance(event, ShamDecoded) and event.marker.picture == "p1"]
+    together = live.session.evidence._gallery.two_way(np.mean(shams, axis=0), "p1")
+    assert last["p1"].sham_two_way == pytest.approx(together)
+
+
+def test_the_pause_key_pauses_the_session_and_everybody_is_told(live):
+    def press_once(event):
+        if isinstance(event, Decoded) and event.percept.trial in (3, 4):
+            live.glass.waiting.append(Pressed("pause"))
+
+    events = follow(live, press_once)
+    refused = [event for event in events if isinstance(event, Refused)]
+    assert len(refused) > 10
+    assert {event.reason for event in refused} == {"the session is paused"}
+    state = live.glass.states[-1]
+    assert state.paused
+    assert state.data_stamp == max(event.stamp for event in events if isinstance(event, Tick)), "the data go on"
+    assert [state for state, _ in live.listener.states] == ["running", "paused"]
+
+
+def test_a_new_threshold_is_on_the_screen_and_told_and_notices_go(live):
+    def steer(event):
+        if isinstance(event, Decoded) and event.percept.trial == 2:
+            live.session.abstain_below = 0.99
+            live.screen(Refused(99, Marker(0.0, "picture"), "artefact"))
+            assert "artefact" in live.glass.states[-1].notice
+
+    follow(live, steer)
+    assert live.glass.states[-1].abstain_below == 0.99
+    assert live.glass.states[-1].abstains
+    assert live.glass.states[-1].notice == "", "a later percept shows that all is well again"
+    assert live.listener.states[-1][1]["abstain_below"] == 0.99
+
+
+def test_when_a_picture_was_on_the_screen_is_told_once(live):
+    live.glass.waiting += [Shown(3, 1, 2, 10.0), Shown(3, 2, 2, 11.0)]
+    live.screen.state = replace(live.screen.state, trial=3, ledger={"onset": 1.0})
+    live.screen(Tick(100.0, 100.0))
+    assert live.glass.states[-1].ledger == {"onset": 1.0, "shown": 11.0}
+    assert live.shown == [(3, 11.0)]
+    live.steering.shown(*live.shown[0])
+    assert live.listener.told[-1].data == {"trial": 3, "stages": {"shown": 11.0}}
+
+
+def test_closing_the_window_ends_the_session(live):
+    def close(event):
+        if isinstance(event, Decoded):
+            live.glass.waiting.append(Pressed("close"))
+
+    assert sum(isinstance(event, Decoded) for event in follow(live, close)) == 1

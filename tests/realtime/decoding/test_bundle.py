@@ -1,0 +1,156 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from realtime.decoding.bundle import Bundle, BundleError, EmbeddingSpace, load_bundle
+from realtime.decoding.evidence import ConfidenceModel
+from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
+from realtime.decoding.gallery import Gallery
+from realtime.decoding.low_level_map import LowLevelMap
+from realtime.sources.base import StreamSpec
+
+SPEC = StreamSpec("Amp", "EEG", "amp-1", 250.0, ("O1", "Oz", "O2"), "microvolts", "Cz")
+FILTERS = {"highpass_hz": 0.3, "lowpass_hz": 40.0, "delay_s": 0.012}
+
+
+@pytest.fixture
+def bundle():
+    rng = np.random.default_rng(0)
+    gallery = Gallery(
+        ("a", "b"),
+        ("cat", "dog"),
+        rng.standard_normal((2, 4)).astype(np.float32),
+        np.zeros(4, np.float32),
+        np.ones(4, np.float32),
+    )
+    return Bundle(
+        spec=SPEC,
+        filters=FILTERS,
+        rate_hz=125.0,
+        first_s=-0.2,
+        weights=rng.standard_normal((10, 3, 4)).astype(np.float32),
+        bias=rng.standard_normal(4).astype(np.float32),
+        mean_input=rng.standard_normal((10, 3)).astype(np.float32),
+        space=EmbeddingSpace("tiny", "builtin", 4),
+        gallery=gallery,
+        confidence=ConfidenceModel(0.4, 0.2, 12.0),
+        scores={"two_way": 0.8},
+    )
+
+
+def test_what_is_written_is_read_back(bundle, tmp_path):
+    bundle.save(tmp_path / "bundle")
+    again = load_bundle(tmp_path / "bundle")
+    for name in ("weights", "bias", "mean_input"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(bundle, name))
+    np.testing.assert_array_equal(again.gallery.embeddings, bundle.gallery.embeddings)
+    assert again.gallery.names == bundle.gallery.names
+    for name in ("spec", "filters", "rate_hz", "first_s", "space", "confidence", "scores", "simulated"):
+        assert getattr(again, name) == getattr(bundle, name)
+
+
+def test_an_old_bundle_is_replaced_whole(bundle, tmp_path):
+    bundle.save(tmp_path / "bundle")
+    (tmp_path / "bundle" / "report.html").write_text("old")
+    replace(bundle, first_s=0.0).save(tmp_path / "bundle")
+    assert load_bundle(tmp_path / "bundle").first_s == 0.0
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert not (tmp_path / "bundle" / "report.html").exists()
+
+
+def test_a_bundle_never_takes_the_place_of_anything_else(bundle, tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    bundle.save(folder)  # an empty folder will do
+    (folder / "run1.csv").write_text("raw")
+    bundle.save(folder)
+    assert (folder / "run1.csv").read_text() == "raw"
+    assert load_bundle(folder).spec == SPEC
+    (folder / "decoder.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"recordings holds bundle\.json, .* is no bundle"):
+        bundle.save(folder)
+    with pytest.raises(BundleError, match=r"run1\.csv is a file"):
+        bundle.save(folder / "run1.csv")
+    assert (folder / "run1.csv").read_text() == "raw"
+
+
+def test_the_stream_it_was_made_for_is_accepted_in_any_channel_order(bundle):
+    bundle.check_stream(replace(SPEC, channels=("EOG", "O2", "Oz", "O1"), source_id="other"), FILTERS, 125.0, 10, -0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"spec": replace(SPEC, channels=("O1", "O2"))}, "channels missing: Oz"),
+        ({"spec": replace(SPEC, rate_hz=500.0)}, "rate: 250 Hz expected, 500 Hz found"),
+        ({"spec": replace(SPEC, reference="average")}, "reference: Cz expected, average found"),
+        ({"filters": FILTERS | {"lowpass_hz": 30.0}}, "filter lowpass_hz: 40.0 expected, 30.0 configured"),
+        ({"n_times": 12}, "window: 10 samples from -0.2 s expected, 12"),
+        ({"first_s": 0.0}, "window: 10 samples from -0.2 s expected, 10 from 0 s"),
+        ({"rate_hz": 250.0}, "rate after decimation: 125 Hz expected"),
+    ],
+)
+def test_a_stream_that_does_not_match_is_refused_with_the_difference(bundle, change, says):
+    live = {"spec": SPEC, "filters": FILTERS, "rate_hz": 125.0, "n_times": 10, "first_s": -0.2} | change
+    with pytest.raises(BundleError, match=says):
+        bundle.check_stream(**live)
+
+
+def test_damaged_bundles_are_refused_in_one_line(bundle, tmp_path):
+    with pytest.raises(BundleError, match=r"bundle\.json is missing"):
+        load_bundle(tmp_path)
+    bundle.save(tmp_path / "b")
+    record = json.loads((tmp_path / "b" / "bundle.json").read_text())
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(record | {"schema": 99}))
+    with pytest.raises(BundleError, match="schema 99"):
+        load_bundle(tmp_path / "b")
+    window = {"window": record["window"] | {"n_times": 11}}
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(record | window))
+    with pytest.raises(BundleError, match="damaged"):
+        load_bundle(tmp_path / "b")
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(record))
+    (tmp_path / "b" / "decoder.safetensors").write_bytes(b"short")
+    with pytest.raises(BundleError, match="damaged"):
+        load_bundle(tmp_path / "b")
+
+
+def test_a_low_level_map_comes_back(bundle, tmp_path):
+    rng = np.random.default_rng(1)
+    shapes = {"weights": (10, 3, 2), "bias": (2,), "components": (2, 4, 8, 8), "mean": (4, 8, 8)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    replace(bundle, low_level=LowLevelMap(**arrays, space="sdxl")).save(tmp_path / "b")
+    found = load_bundle(tmp_path / "b").low_level
+    assert found.space == "sdxl"
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    bundle.save(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").low_level is None
+
+
+def test_patterns_come_back_and_must_fit(bundle, tmp_path):
+    rng = np.random.default_rng(1)
+    shapes = {"mean": (4,), "scale": (4,), "readout": (4, 2), "maps": (2, 3)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    hue = PatternAttribute("hue", "circular", ("red", "yellow", "cyan", "blue"), 2, 0.12, 5.0, 0.3, 0.01)
+    patterns = Patterns((hue,), **arrays)
+    replace(bundle, patterns=patterns).save(tmp_path / "b")
+    found = load_bundle(tmp_path / "b").patterns
+    assert found.attributes == (hue,)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    replace(bundle, patterns=replace(patterns, maps=np.zeros((2, 5), np.float32))).save(tmp_path / "b")
+    with pytest.raises(BundleError, match="maps is F32 2×5, F32 2×3 expected"):
+        load_bundle(tmp_path / "b")
+    bundle.save(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").patterns is None
+
+
+def test_a_bundle_of_before_there_were_patterns_is_read(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    path = tmp_path / "b" / "bundle.json"
+    record = json.loads(path.read_text())
+    del record["patterns"]
+    path.write_text(json.dumps(record))
+    assert load_bundle(tmp_path / "b").patterns is None

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.decoding.evidence import ConfidenceModel, Evidence
+from realtime.decoding.gallery import Gallery, project, similarity
+
+MODEL = ConfidenceModel(gain=0.2, shared=0.1, length=30.0)
+
+
+def _setting(dims=32, n=10, seed=0):
+    rng = np.random.default_rng(seed)
+    embeddings = rng.standard_normal((n, dims)).astype(np.float32)
+    names = tuple(f"p{k}" for k in range(n))
+    gallery = Gallery(names, names, embeddings, embeddings.mean(axis=0), embeddings.std(axis=0))
+    return gallery, rng
+
+
+def test_repeats_add_up_to_the_right_picture():
+    gallery, rng = _setting()
+    evidence = Evidence(gallery, MODEL)
+    percepts = [
+        evidence.add(k, "p4", gallery.embeddings[4] + 3 * rng.standard_normal(32).astype(np.float32)) for k in range(60)
+    ]
+    assert [percept.repeats for percept in percepts] == list(range(1, 61))
+    assert percepts[-1].neighbours[0].name == "p4"
+    assert percepts[-1].confidence > percepts[0].confidence
+    assert percepts[-1].decided
+    assert not percepts[0].decided
+
+
+def test_a_trial_is_compared_with_the_gallery_once_and_all_is_said_of_that(monkeypatch):
+    gallery, rng = _setting()
+    embedding = rng.standard_normal(32).astype(np.float32)
+    compare, compared = Gallery.compare, []
+
+    def count(self, embedding):
+        compared.append(compare(self, embedding))
+        return compared[-1]
+
+    monkeypatch.setattr(Gallery, "compare", count)
+    percept = Evidence(gallery, MODEL, neighbours=3).add(0, "p4", embedding)
+    assert len(compared) == 1
+    along = project(embedding[None], gallery.embeddings, gallery.mean, gallery.std)[0]
+    assert percept.confidence == pytest.approx(MODEL.posterior(along, 1).max())
+    assert percept.two_way == np.mean(np.delete(along, 4) < along[4])
+    nearest = np.argsort(-along)[:3]
+    assert [near.name for near in percept.neighbours] == [f"p{k}" for k in nearest]
+    found = similarity(embedding[None], gallery.embeddings, gallery.mean, gallery.std)[0, nearest]
+    assert [near.similarity for near in percept.neighbours] == pytest.approx(found, rel=1e-5)
+
+
+def test_unknown_pictures_stand_alone():
+    gallery, _ = _setting()
+    evidence = Evidence(gallery, None)
+    for trial in range(3):
+        percept = evidence.add(trial, None, gallery.embeddings[trial])
+        assert percept.repeats == 1
+        assert percept.confidence is None
+        assert not percept.decided
+        np.testing.assert_array_equal(percept.embedding, gallery.embeddings[trial])
+
+
+def test_trials_of_one_target_add_up_although_the_picture_is_unknown():
+    gallery, _ = _setting()
+    evidence = Evidence(gallery, MODEL)
+    evidence.add(0, None, gallery.embeddings[1], target="imagined")
+    percept = evidence.add(1, None, gallery.embeddings[3], target="imagined")
+    assert percept.picture is None
+    assert percept.repeats == 2
+    np.testing.assert_allclose(percept.embedding, gallery.embeddings[[1, 3]].mean(axis=0), atol=1e-6)
+    assert evidence.add(2, None, gallery.embeddings[3], target="another").repeats == 1
+
+
+def test_a_retracted_trial_leaves_no_trace():
+    gallery, rng = _setting()
+    wrong = 50 * rng.standard_normal(32).astype(np.float32)
+    for model in (None, MODEL):
+        evidence = Evidence(gallery, model)
+        evidence.add(0, "p1", gallery.embeddings[1])
+        evidence.add(1, "p1", wrong)
+        evidence.retract("p1", wrong)
+        percept = evidence.add(2, "p1", gallery.embeddings[1])
+        assert percept.repeats == 2
+        np.testing.assert_allclose(percept.embedding, gallery.embeddings[1], atol=1e-4)
+        evidence.retract("p1", gallery.embeddings[1])
+        evidence.retract("p1", gallery.embeddings[1])
+        assert evidence.add(3, "p1", gallery.embeddings[1]).repeats == 1
+
+
+def test_an_unusual_trial_counts_for_little():
+    gallery, rng = _setting()
+    evidence = Evidence(gallery, ConfidenceModel(0.2, 0.1, gallery.length(gallery.embeddings[2])))
+    evidence.add(0, "p2", gallery.embeddings[2])
+    artefact = 100 * rng.standard_normal(32).astype(np.float32)
+    percept = evidence.add(1, "p2", artefact)
+    assert percept.weight < 0.01
+    assert percept.neighbours[0].name == "p2"
+    assert percept.confidence == pytest.approx(evidence.add(2, "p3", gallery.embeddings[2]).confidence, abs=0.3)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(1, 100))
+def test_probabilities_add_up_and_keep_the_order(projections, repeats):
+    posterior = MODEL.posterior(np.array(projections), repeats)
+    assert posterior.sum() == pytest.approx(1.0)
+    assert np.all(np.isfinite(posterior))
+    assert posterior[int(np.argmax(projections))] == posterior.max()
+
+
+def test_a_map_that_knows_nothing_is_as_sure_as_a_guess():
+    assert ConfidenceModel(0.0, 0.0, 1.0).posterior(np.array([9.0, 1.0, 3.0, 2.0]), 8).max() == pytest.approx(0.25)
+
+
+def test_probability_grows_with_reach_and_repeats():
+    assert MODEL.posterior(np.array([3.0, 0.0]), 1)[0] > MODEL.posterior(np.array([1.0, 0.0]), 1)[0]
+    assert MODEL.posterior(np.array([3.0, 0.0]), 8)[0] > MODEL.posterior(np.array([3.0, 0.0]), 1)[0]

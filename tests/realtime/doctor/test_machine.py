@@ -1,0 +1,103 @@
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from realtime.doctor import machine
+
+
+def test_lsl_is_found_and_reads_itself_on_loopback():
+    check = machine.check_discovery()
+    assert check.status in ("ok", "warning"), check
+    assert " 0 of 100 samples lost" in check.found
+
+
+def test_both_copies_of_liblsl_tell_their_version():
+    for check in (machine.check_pylsl(), machine.check_mne_lsl()):
+        assert check.status == "ok", check
+        assert check.found[0] == "1"
+
+
+def test_packages_that_are_missing_or_too_old_are_named(monkeypatch):
+    monkeypatch.setattr(
+        machine.metadata, "requires", lambda _name: ["numpy>=2", "numpy>=99", "no-such-package", "x; extra == 'dev'"]
+    )
+    check = machine.check_packages()
+    assert check.status == "broken"
+    assert "no-such-package is missing" in check.found
+    assert "is not >=99" in check.found
+    monkeypatch.setattr(machine.metadata, "requires", lambda _name: ["numpy>=2"])
+    assert machine.check_packages().status == "ok"
+
+
+def test_a_disk_is_measured_and_left_clean(tmp_path):
+    check = machine.check_disk(tmp_path)
+    assert "MB/s" in check.found
+    assert list(tmp_path.iterdir()) == []
+    assert machine.check_disk(tmp_path / "absent").status == "broken"
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "told"),
+    [
+        (b"\x20\x02\x00\x00", "ok", "answers in"),
+        (b"\x20\x02\x00\x05", "warning", "refuses anonymous clients (not allowed)"),
+        (b"HTTP", "warning", "not an MQTT broker"),
+    ],
+)
+def test_a_broker_is_told_from_what_only_listens(reply, status, told):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(64)[:8] == b"\x10\x0c\x00\x04MQTT"[:8]
+                connection.sendall(reply)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        check = machine.check_broker("127.0.0.1", server.getsockname()[1])
+        thread.join()
+    assert (check.status, told in check.found) == (status, True), check
+
+
+def test_no_broker_is_a_warning_that_says_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    check = machine.check_broker("127.0.0.1", port, timeout_s=0.5)
+    assert check.status == "warning"
+    assert "mosquitto" in check.advice
+
+
+def test_the_gpu_check_always_answers():
+    assert "torch" in machine.check_gpu().found
+
+
+def test_multicast_is_tried_and_told():
+    check = machine.check_multicast()
+    assert check.status in ("ok", "warning"), check
+    assert ("comes back in" in check.found) == (check.status == "ok")
+    assert check.status == "ok" or "KnownPeers" in check.advice
+
+
+def test_without_a_screen_flips_are_not_judged(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    check = machine.check_screen()
+    assert (check.status, check.found[:3]) == ("ok", "n/a")
+
+
+@pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="Xvfb is not installed")
+def test_a_virtual_screen_is_no_screen():
+    look = "from realtime.doctor.machine import check_screen; print(check_screen())"
+    command = ["xvfb-run", "-a", sys.executable, "-P", "-c", f"if __name__ == '__main__': {look}"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "status='ok', found='n/a, no screen that refreshes (x11)'" in found.stdout, found.stderr
+
+
+def test_every_line_of_the_doctor_says_what_to_do_unless_all_is_well(tmp_path):
+    checks = machine.check_all(tmp_path)
+    assert {"liblsl of pylsl", "LSL on this machine", "LSL on the network", "screen", "GPU"} <= {c.name for c in checks}
+    assert all(check.advice for check in checks if check.status != "ok")

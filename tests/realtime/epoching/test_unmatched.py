@@ -1,0 +1,33 @@
+from configs.schema import MarkerSettings
+from realtime.epoching.unmatched import Unmatched
+
+CLASSES = MarkerSettings(classes={"1": "cat", "2": "house"})
+
+
+def test_it_speaks_once_and_only_where_no_marker_was_a_stimulus():
+    heard = Unmatched(CLASSES)
+    for number in range(12):
+        heard.add(f"k{number % 10}", float(number), is_stimulus=False)
+    assert heard.waited_s(20.0) == 20.0
+    line = heard.tell()
+    assert line == (
+        "no marker is one of markers.classes (1, 2); there are 'k0' (2), 'k1' (2), 'k2' (1), 'k3' (1), 'k4' (1), "
+        "'k5' (1), 'k6' (1), 'k7' (1) and 2 more kinds"
+    )
+    assert heard.tell() is None
+    assert heard.waited_s(90.0) == 0.0
+
+
+def test_a_stimulus_silences_it():
+    heard = Unmatched(CLASSES)
+    heard.add("block", 1.0, is_stimulus=False)
+    heard.add("1", 2.0, is_stimulus=True)
+    assert (heard.waited_s(99.0), heard.tell()) == (0.0, None)
+
+
+def test_no_marker_at_all_is_told_where_one_is_required():
+    assert "no marker came" in Unmatched(CLASSES).tell()
+    assert Unmatched(CLASSES.model_copy(update={"required": False})).tell() is None
+    only = Unmatched(MarkerSettings())
+    only.add("1", 0.0, is_stimulus=False)
+    assert only.tell() == "no marker is a picture; set markers.classes; there are '1' (1)"

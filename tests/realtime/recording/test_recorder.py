@@ -1,0 +1,296 @@
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import time
+import uuid
+
+import numpy as np
+import pylsl
+import pytest
+import pyxdf
+
+from realtime.recording.recorder import HUNG_S, Recorder, RecorderError, Wanted
+from realtime.recording.recorder_inlets import Inlets
+from realtime.recording.recorder_messages import Beat, Told
+from realtime.recording.recorder_process import _Recorder
+from tests.support.lsl_amplifier import Amplifier
+
+
+@pytest.fixture
+def amplifier():
+    with Amplifier(f"amp-{uuid.uuid4().hex[:8]}", "rec-id") as amplifier:
+        yield amplifier
+
+
+@pytest.fixture
+def record(tmp_path):
+    recorders = []
+
+    def start(*wanted, name="run.xdf"):
+        recorders.append(Recorder(tmp_path / name, wanted))
+        recorders[-1].start()
+        return recorders[-1]
+
+    yield start
+    for recorder in recorders:
+        recorder.stop()
+
+
+def load(path):
+    streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False)
+    return {stream["info"]["name"][0]: stream for stream in streams}
+
+
+def until(done, within_s=15.0):
+    give_up = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def numbers(stream):
+    return np.round(stream["time_series"][:, 0]).astype(int)
+
+
+def test_everything_wanted_is_recorded_with_stamps_offsets_and_footers(amplifier, record, tmp_path):
+    recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
+    until(lambda: (tmp_path / "run.xdf").stat().st_size > 20_000)
+    recorded = recorder.stop()
+    streams = load(tmp_path / "run.xdf")
+    assert set(streams) == {amplifier.name, f"{amplifier.name}-markers"}
+    eeg = streams[amplifier.name]
+    assert (np.diff(numbers(eeg)) == 1).all()
+    assert recorded.samples[amplifier.name] == len(eeg["time_stamps"])
+    assert eeg["footer"]["info"]["sample_count"] == [str(len(eeg["time_stamps"]))]
+    assert len(eeg["clock_times"]) >= 2
+    labels = [channel["label"][0] for channel in eeg["info"]["desc"][0]["channels"][0]["channel"]]
+    assert tuple(labels) == amplifier.channels
+    stamp_of = dict(zip(numbers(eeg), eeg["time_stamps"], strict=True))
+    marks = streams[f"{amplifier.name}-markers"]
+    for stamp, (text,) in zip(marks["time_stamps"], marks["time_series"], strict=True):
+        if int(text) in stamp_of:
+            assert stamp == pytest.approx(stamp_of[int(text)], abs=1e-3)
+    assert recorder.stop() == recorded
+
+
+def told(recorder, kind, within_s=15.0):
+    """Return the texts of the notices up to the first of one kind, waiting for it."""
+    texts = []
+
+    def there():
+        notices = recorder.notices()
+        texts.extend(notice.text for notice in notices)
+        return any(notice.kind == kind for notice in notices)
+
+    until(there, within_s)
+    return texts
+
+
+def grown(path, by=10_000):
+    size = path.stat().st_size
+    until(lambda: path.stat().st_size > size + by)
+
+
+def nothing_is_missing(path, name):
+    """Whether a recording holds every sample and every marker from its first to its last, once."""
+    eeg, marks = (load(path)[title] for title in (name, f"{name}-markers"))
+    counted = [int(text) for (text,) in marks["time_series"]]
+    assert (np.diff(numbers(eeg)) == 1).all()
+    assert (np.diff(counted) == np.diff(counted)[0]).all()
+    assert eeg["footer"]["info"]["sample_count"] == [str(len(eeg["time_stamps"]))]
+    assert numbers(eeg)[-1] - counted[-1] <= 50, "to the end"
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_killed_or_hung_it_loses_nothing_and_another_goes_on_in_the_same_file(amplifier, record, tmp_path, number):
+    recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
+    until(lambda: recorder.notices() is not None and recorder.spared)
+    for _ in range(2):
+        grown(tmp_path / "run.xdf")
+        harmed, dead = time.monotonic(), recorder.pid
+        os.kill(dead, number)
+        (lost, again) = told(recorder, "restarted")[-2:]
+        assert time.monotonic() - harmed < (HUNG_S + 1.0 if number == signal.SIGSTOP else 1.0)
+        assert ("died" if number == signal.SIGKILL else "hangs") in lost
+        assert "goes on in" in again
+        assert recorder.pid != dead
+        until(lambda: recorder.notices() is not None and recorder.spared)
+    grown(tmp_path / "run.xdf")
+    recorded = recorder.stop()
+    assert recorded.files == (tmp_path / "run.xdf",)
+    assert nothing_is_missing(tmp_path / "run.xdf", amplifier.name)
+    assert recorded.samples[amplifier.name] == len(load(tmp_path / "run.xdf")[amplifier.name]["time_stamps"])
+
+
+def test_one_that_hangs_at_the_end_is_finished_by_another(amplifier, record, tmp_path, caplog):
+    recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
+    until(lambda: recorder.notices() is not None and recorder.spared)
+    grown(tmp_path / "run.xdf")
+    os.kill(recorder.pid, signal.SIGSTOP)
+    assert recorder.stop().samples[amplifier.name] > 0
+    assert nothing_is_missing(tmp_path / "run.xdf", amplifier.name)
+    assert "the recorder hangs" in caplog.text
+
+
+def test_a_disk_that_fills_is_told_and_what_was_written_stays_whole_and_goes_on(amplifier, record, tmp_path):
+    path = tmp_path / "run.xdf"
+    recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
+    grown(path)
+    size = path.stat().st_size
+    unlimited = resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (size + 3000, unlimited[1]))
+    assert f"nothing is recorded any more: cannot write {path} (File too large)" in told(recorder, "unwritten")
+    assert len(load(path)[amplifier.name]["time_stamps"]) > 100, "whole meanwhile"
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, unlimited)
+    assert told(recorder, "recorder")[-1] == f"recording goes on in {path}; nothing is missing"
+    recorder.stop()
+    assert nothing_is_missing(path, amplifier.name)
+
+
+def test_a_disk_that_stays_full_is_told_at_the_end(amplifier, record, tmp_path, caplog):
+    path = tmp_path / "run.xdf"
+    recorder = record(Wanted(name=amplifier.name))
+    grown(path)
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (path.stat().st_size, resource.RLIM_INFINITY))
+    recorded = recorder.stop()
+    assert "cannot write" in caplog.text or "the end of" in caplog.text
+    assert recorded.samples[amplifier.name] == len(load(path)[amplifier.name]["time_stamps"])
+
+
+def test_a_folder_that_is_deleted_is_put_back_with_all_that_was_recorded(amplifier, record, tmp_path):
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / "run.xdf"
+    recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"), name="out/run.xdf")
+    grown(path)
+    shutil.rmtree(tmp_path / "out")
+    assert told(recorder, "recorder")[-1] == f"{path} was deleted while it was written; it is put back, whole"
+    grown(path)
+    recorder.stop()
+    assert nothing_is_missing(path, amplifier.name)
+
+
+def test_another_session_s_stream_is_not_taken_for_the_one_that_ended(amplifier, record, tmp_path):
+    (outlet,) = pylsl.resolve_byprop("name", amplifier.name, timeout=5.0)
+    recorder = record(Wanted(amplifier.name, source_id="rec-id", uid=outlet.uid()))
+    with Amplifier(amplifier.name, "rec-id", first=100_000):
+        until(lambda: len(pylsl.resolve_byprop("name", amplifier.name, minimum=2, timeout=5.0)) == 2)
+        grown(tmp_path / "run.xdf")
+        amplifier.kill()
+        assert f"stream {amplifier.name!r} ended; its recording stays" in told(recorder, "lost")
+        assert until(lambda: recorder.notices() == [], 3.0) is None
+        recorder.stop()
+    assert numbers(load(tmp_path / "run.xdf")[amplifier.name])[-1] < 100_000
+
+
+def test_two_streams_alike_are_both_recorded(amplifier, record, tmp_path):
+    with Amplifier(amplifier.name, "rec-id", first=100_000):
+        recorder = record(Wanted(name=amplifier.name))
+        until(lambda: recorder.notices() is not None and (tmp_path / "run.xdf").stat().st_size > 40_000)
+        recorder.stop()
+    streams, _ = pyxdf.load_xdf(tmp_path / "run.xdf", dejitter_timestamps=False)
+    first, second = sorted(numbers(stream)[0] for stream in streams)
+    assert first < 100_000 <= second
+
+
+def test_what_one_stream_sends_wrong_costs_no_other_a_sample(amplifier, record, tmp_path):
+    broken = pylsl.StreamOutlet(pylsl.StreamInfo(f"{amplifier.name}\x01odd", "Notes\x02", 1, 0, "string", "broken"))
+    recorder = record(Wanted(name=amplifier.name), Wanted(source_id="broken"))
+    for text in ("before", b"gr\xfcn", "after"):
+        broken.push_sample([text])
+        grown(tmp_path / "run.xdf")
+    assert any("is not UTF-8 and was recorded as 'gr\ufffdn'" in text for text in told(recorder, "unreadable"))
+    recorder.stop()
+    assert [file.name for file in tmp_path.iterdir()] == ["run.xdf"]
+    streams = load(tmp_path / "run.xdf")
+    assert (np.diff(numbers(streams[amplifier.name])) == 1).all()
+    notes = streams[f"{amplifier.name}\ufffdodd"]["time_series"]
+    assert [text for (text,) in notes] == ["before", "gr\ufffdn", "after"]
+
+
+def test_looking_for_streams_asks_none_for_its_metadata_twice(amplifier, monkeypatch):
+    asked = []
+    as_xml = pylsl.StreamInfo.as_xml
+    monkeypatch.setattr(pylsl.StreamInfo, "as_xml", lambda info: asked.append(info.uid()) or as_xml(info))
+    inlets = Inlets()
+    until(lambda: inlets.turn([Wanted(name=amplifier.name)]) and inlets.tracks)
+    for _ in range(50):
+        inlets.turn([Wanted(name=amplifier.name)])
+    assert len(asked) == 1, "liblsl never frees the text"
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_session_that_dies_or_forgets_to_stop_leaves_a_finished_file(amplifier, tmp_path, is_killed):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    arguments = (started, tmp_path / "run.xdf", amplifier.name, is_killed)
+    session = context.Process(target=_record_and_forget, args=arguments)
+    session.start()
+    assert started.wait(30)
+    if is_killed:
+        session.kill()
+    session.join()
+    until(lambda: b"</clock_offsets></info>" in (tmp_path / "run.xdf").read_bytes())
+    stream = load(tmp_path / "run.xdf")[amplifier.name]
+    assert stream["footer"]["info"]["sample_count"] == [str(len(stream["time_stamps"]))]
+
+
+def _record_and_forget(started, path, name, wait):
+    recorder = Recorder(path, [Wanted(name=name)])
+    recorder.start()
+    started.set()
+    if wait:
+        signal.pause()
+
+
+def test_a_stream_may_be_added_and_appear_later(amplifier, record, tmp_path):
+    recorder = record(Wanted(name=amplifier.name))
+    recorder.add(Wanted(source_id="percepts"))
+    assert recorder.missing == (Wanted(source_id="percepts"),)
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo("percepts", "Percepts", 1, 0, "string", "percepts"))
+    until(lambda: recorder.notices() and not recorder.missing)
+    outlet.push_sample(["a cat"], 123.0)
+    until(lambda: b"a cat" in (tmp_path / "run.xdf").read_bytes())
+    assert recorder.stop().samples["percepts"] == 1
+
+
+def test_an_amplifier_that_comes_back_goes_on_in_the_same_stream(amplifier, record, tmp_path):
+    recorder = record(Wanted(name=amplifier.name))
+    until(lambda: (tmp_path / "run.xdf").stat().st_size > 10_000)
+    amplifier.kill()
+    amplifier.first = 100_000
+    amplifier.start()
+    size = (tmp_path / "run.xdf").stat().st_size
+    until(lambda: (tmp_path / "run.xdf").stat().st_size > size + 10_000)
+    recorder.stop()
+    counted = numbers(load(tmp_path / "run.xdf")[amplifier.name])
+    assert counted[-1] > 100_000
+    assert (np.diff(counted) > 1).sum() == 1
+
+
+def test_what_is_missing_is_told_and_nothing_is_overwritten(tmp_path):
+    recorder = Recorder(tmp_path / "run.xdf", [Wanted(name="absent")])
+    with pytest.raises(RecorderError, match="nothing to record agrees with name 'absent'"):
+        recorder.start(timeout_s=0.5)
+    assert not (tmp_path / "run.xdf").exists(), "nothing was recorded, so the name is free"
+    (tmp_path / "run.xdf").write_bytes(b"precious")
+    with pytest.raises(RecorderError, match="a recording is never overwritten"):
+        Recorder(tmp_path / "run.xdf", [Wanted()])
+    with pytest.raises(RecorderError, match="there is no folder"):
+        Recorder(tmp_path / "absent" / "run.xdf", [Wanted()])
+
+
+def test_a_session_that_does_not_listen_holds_up_no_recorder():
+    mine, theirs = multiprocessing.Pipe()
+    recorder = _Recorder(theirs, [])
+    for _ in range(20_000):  # half an hour of signs of life
+        recorder._tell(Beat())
+    recorder._tell(Told("recorder", "what people must know"))
+    heard = []
+    while Told("recorder", "what people must know") not in heard:
+        recorder._tell(Beat())
+        while mine.poll(0):
+            heard.append(mine.recv())
+    assert 1 < len(heard) < 20_000

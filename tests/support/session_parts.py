@@ -1,0 +1,116 @@
+"""A stream, a bundle and a renderer small enough to check a session by hand."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from configs.schema import parse_config
+from realtime.decoding.bundle import Bundle, EmbeddingSpace
+from realtime.decoding.gallery import Gallery
+from realtime.epoching.pipeline import Pipeline
+from realtime.rendering.messages import Frame, RenderState
+from realtime.sources.base import Chunk, Marker, StreamSpec
+
+RATE = 250.0
+DIMS = 8
+SPEC = StreamSpec("Amp", "EEG", "amp-1", RATE, ("O1", "Oz", "O2"), "microvolts")
+CONFIG = parse_config(
+    {
+        "filters": {"highpass_hz": 1.0, "lowpass_hz": 40.0, "rate_hz": 125.0},
+        "window": {"start_s": 0.0, "stop_s": 0.4},
+        "artefacts": {"peak_to_peak_uv": None, "flat_uv": None},
+    },
+    "test",
+)
+
+
+def recording(seconds=14.0, seed=0, drop=None, first=5.0):
+    """Stamps, samples and markers every half second; `drop` is a slice of samples that never came."""
+    rng = np.random.default_rng(seed)
+    n = int(seconds * RATE)
+    stamps = 100.0 + np.arange(n) / RATE
+    samples = rng.standard_normal((n, 3)).astype(np.float32).cumsum(axis=0)
+    onsets = np.arange(100.0 + first, 100.0 + seconds - 1.0, 0.5) + 0.0013
+    markers = [Marker(float(t), "picture", f"p{k % 4}") for k, t in enumerate(onsets)]
+    if drop is not None:
+        stamps, samples = np.delete(stamps, drop), np.delete(samples, drop, axis=0)
+    return stamps, samples, markers
+
+
+class ListSource:
+    """Chunks cut at `cuts`, each marker before the first chunk that ends after it (`late`: this much later)."""
+
+    def __init__(self, stamps, samples, markers, cuts, late=0.0, spec=SPEC):
+        self.spec = spec
+        self._items = []
+        waiting = list(markers)
+        edges = sorted({0, len(stamps), *(int(c) for c in cuts if 0 < c < len(stamps))})
+        for first, last in pairwise(edges):
+            while waiting and waiting[0].stamp + late <= stamps[last - 1]:
+                self._items.append(waiting.pop(0))
+            self._items.append(Chunk(stamps[first:last], samples[first:last], float(stamps[last - 1])))
+        self._items += waiting
+        self.closed = False
+
+    def events(self):
+        for item in self._items:
+            if self.closed:
+                return
+            yield item
+
+    def wake(self):
+        """It never waits."""
+
+    def close(self):
+        self.closed = True
+
+
+def bundle(seed=1):
+    """A random map for `CONFIG`, with four pictures to search."""
+    pipeline = Pipeline(CONFIG, SPEC)
+    rng = np.random.default_rng(seed)
+    shape = (pipeline.n_times, 3)
+    embeddings = rng.standard_normal((4, DIMS)).astype(np.float32)
+    names = ("p0", "p1", "p2", "p3")
+    return Bundle(
+        spec=SPEC,
+        filters=pipeline.filters,
+        rate_hz=pipeline.rate_hz,
+        first_s=float(pipeline.times_s[0]),
+        weights=rng.standard_normal((*shape, DIMS)).astype(np.float32),
+        bias=rng.standard_normal(DIMS).astype(np.float32),
+        mean_input=np.zeros(shape, np.float32),
+        space=EmbeddingSpace("tiny", "random", DIMS),
+        gallery=Gallery(names, names, embeddings, embeddings.mean(axis=0), embeddings.std(axis=0)),
+    )
+
+
+class SlowRenderer:
+    """Paints only when told to; keeps the newest request alone, as the real one does."""
+
+    def __init__(self):
+        self.request = None
+        self.number = 0
+        self.state = RenderState("ready", "")
+        self._done = []
+        self.came = lambda: None
+
+    def told(self):
+        return []
+
+    def submit(self, request):
+        self.request, self.number = request, self.number + 1
+        return self.number
+
+    def paint(self):
+        for step in (1, 2):
+            image = np.zeros((4, 4, 3), np.uint8)
+            self._done.append(Frame(self.request.trial, step, 2, image, dict(self.request.ledger), self.number))
+
+    def frames(self):
+        done, self._done = self._done, []
+        return done
+
+    def wait(self, timeout_s):
+        self.paint()
+        return True

@@ -1,0 +1,55 @@
+"""A calibrated simulated participant without the wait: recorded offline, fitted, then live under the same name."""
+
+import numpy as np
+
+from calibration.data.targets import make_targets
+from calibration.fit import fit_trials
+from configs.schema import Config, load_config
+from perceptogram.calibrate.stream_reader import Collector
+from realtime.decoding.bundle import Bundle
+from realtime.sources.simulated import SimulatedStream
+from realtime.sources.simulation.offline import OfflineParticipant
+from realtime.sources.simulation.participant import SimulationSettings
+from stimuli.pictures import choose_pictures, open_pictures
+
+EVERY_S = 0.2
+
+
+def session_config(name: str, **sections: dict) -> Config:
+    """The demo's settings under names of the test's own, with a pace that leaves time between pictures."""
+    demo = load_config("demo")
+    content = demo.model_dump(exclude_unset=True) | {"name": name}
+    content["stream"] = {"name": f"{name} EEG"}
+    content["markers"] = {"name": f"{name} markers"}
+    for section, values in sections.items():
+        content[section] = content.get(section, {}) | values
+    return Config.model_validate(content)
+
+
+def participant_for(config: Config, snr: float = 1.0) -> SimulatedStream:
+    """The simulated participant that a session with `config` finds."""
+    return SimulatedStream(
+        SimulationSettings(snr=snr),
+        config.pictures,
+        config.markers,
+        name=config.stream.name or "",
+        source_id=f"{config.name}-eeg",
+    )
+
+
+def offline_trials(config: Config, stream: SimulatedStream, names: list[str]):
+    """Trials of a recording in which `names` are shown one after another."""
+    shown = open_pictures(config.pictures)
+    source = OfflineParticipant(shown, names, EVERY_S, stream.participant, stream.name, stream.source_id)
+    collector = Collector(config, source.spec)
+    for item in source.events():
+        list(collector.push(item))
+    return collector.take()
+
+
+def simulated_bundle(config: Config, stream: SimulatedStream, n_pictures: int = 400) -> Bundle:
+    """A bundle fitted on an offline recording of the participant."""
+    known = open_pictures(config.pictures, "calibration")
+    names = list(choose_pictures(known, n_pictures, seed=0))
+    trials = offline_trials(config, stream, names)
+    return fit_trials(trials, make_targets(config, np.asarray(trials.names)), config).bundle

@@ -1,0 +1,123 @@
+"""The true architectures, tiny and with random weights, as folders and files like those of the published weights."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from safetensors.torch import save_file
+
+from configs.torchvision_shim import load_torchvision
+from realtime.rendering.diffusion.architectures import FULL_DECODERS, UNETS
+
+load_torchvision()
+import diffusers  # noqa: E402
+
+DIMS = 1024
+TOKENS = 7
+WIDTH = 64
+"""Of each text encoder; SDXL's prompt is two side by side."""
+POOLED = WIDTH
+# Widths and numbers alone: whatever else a network is made of must come from the architecture, as with real weights.
+TINY = {
+    "sdxl": UNETS["sdxl"]
+    | {
+        "block_out_channels": (32, 64, 64),
+        "attention_head_dim": (2, 4, 4),
+        "transformer_layers_per_block": (1, 1, 2),
+        "cross_attention_dim": 2 * WIDTH,
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": POOLED + 6 * 8,
+    },
+    "sd15": UNETS["sd15"] | {"block_out_channels": (32, 64, 64, 64), "cross_attention_dim": WIDTH},
+    "unclip": UNETS["unclip"]
+    | {
+        "block_out_channels": (32, 64, 64, 64),
+        "attention_head_dim": (2, 4, 4, 4),
+        "cross_attention_dim": WIDTH,
+    },
+}
+TINY_FULL = {family: config | {"block_out_channels": (32, 32, 32, 32)} for family, config in FULL_DECODERS.items()}
+assert all(TINY[family].keys() == UNETS[family].keys() for family in UNETS)
+
+
+def make_unet(family):
+    torch.manual_seed(1)
+    unet = diffusers.UNet2DConditionModel(**TINY[family]).eval()
+    for name, weight in unet.named_parameters():
+        if ".attn2." in name and weight.ndim == 2:
+            weight.data *= 3  # so that a picture tells whether the embedding was seen
+    return unet
+
+
+def make_model_folder(folder, family):
+    """Write a UNet and the empty prompt's embeddings as a diffusers folder."""
+    make_unet(family).save_pretrained(folder / "unet")
+    torch.manual_seed(2)
+    prompt = {"embeddings": torch.randn(1, TOKENS, TINY[family]["cross_attention_dim"])}
+    if family == "sdxl":
+        prompt["pooled"] = torch.randn(1, POOLED)
+    save_file(prompt, folder / "empty_prompt.safetensors")
+    return folder
+
+
+def make_adapter_file(file, family, dims=DIMS):
+    torch.manual_seed(3)
+    unet = make_unet(family)
+    channels = unet.config.cross_attention_dim
+    adapter = {
+        "image_proj.proj.weight": torch.randn(4 * channels, dims) / dims**0.5,
+        "image_proj.proj.bias": torch.randn(4 * channels) * 0.1,
+        "image_proj.norm.weight": 1 + 0.1 * torch.randn(channels),
+        "image_proj.norm.bias": 0.1 * torch.randn(channels),
+    }
+    crosses = [name for name in unet.attn_processors if "attn2" in name]
+    for index, name in enumerate(crosses):
+        width = unet.get_submodule(name.removesuffix(".processor")).to_q.out_features
+        for kind in ("to_k_ip", "to_v_ip"):
+            adapter[f"ip_adapter.{2 * index + 1}.{kind}.weight"] = torch.randn(width, channels) / channels**0.5
+    save_file(adapter, file)
+    return file
+
+
+def make_lora_file(file, family):
+    """Write low-rank differences of attention, projections and convolutions under the names of the published ones."""
+    torch.manual_seed(4)
+    lora = {}
+    for name, layer in make_unet(family).named_modules():
+        kind = type(layer).__name__
+        if kind not in ("Linear", "Conv2d") or not any(part in name for part in ("attn", "ff.net", "proj_", "conv1")):
+            continue
+        key, shape = "lora_unet_" + name.replace(".", "_"), layer.weight.shape
+        lora[f"{key}.lora_down.weight"] = torch.randn(2, *shape[1:]) * 0.1
+        lora[f"{key}.lora_up.weight"] = torch.randn(shape[0], 2, *(1 for _ in shape[2:])) * 0.1
+        lora[f"{key}.alpha"] = torch.tensor(1.0)
+    save_file(lora, file)
+    return file
+
+
+def make_tiny_decoder(folder):
+    torch.manual_seed(5)
+    channels = (8, 8, 8, 8)
+    decoder = diffusers.AutoencoderTiny(encoder_block_out_channels=channels, decoder_block_out_channels=channels)
+    last = decoder.decoder.layers[-1]
+    last.weight.data *= 6  # so that pictures are neither flat nor all black
+    last.bias.data.fill_(0.5)
+    decoder.save_pretrained(folder)
+    # diffusers writes a derived key that it warns of when it reads it
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("block_out_channels", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def full_decoder(family):
+    torch.manual_seed(6)
+    autoencoder = diffusers.AutoencoderKL(**TINY_FULL[family])
+    autoencoder.decoder.conv_out.weight.data *= 4
+    return autoencoder.eval()
+
+
+def make_full_decoder(folder, family):
+    full_decoder(family).save_pretrained(folder / "vae")
+    return folder
