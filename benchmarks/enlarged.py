@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from realtime.rendering.generators.base import Generator, make_generator
+from realtime.rendering.generators.base import Generator
+from realtime.rendering.generators.make import make_generator
 
 if TYPE_CHECKING:
     import numpy as np

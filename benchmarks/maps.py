@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table, versions
 from calibration.data.targets import Targets, given_targets
+from calibration.data.trials import Collector
 from calibration.maps.attributes import Attribute, measure_attributes
 from calibration.maps.cluster_test import LEVEL_P, PartialRegression, cluster_test
 from calibration.maps.comparison import compare
@@ -23,11 +24,11 @@ from calibration.maps.maps import SPAN_S, find_peak, level_rows, make_maps
 from calibration.maps.montage import Montage
 from calibration.maps.readout import Units
 from configs.schema import Config, FitSettings, load_config
-from perceptogram.calibrate.stream_reader import Collector
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.sources.simulation.offline import OfflineParticipant
 from realtime.sources.simulation.participant import SimulationSettings, expected_response
-from stimuli.pictures import PictureSet, choose_pictures, open_pictures
+from realtime.spaces import EmbeddingSpace
+from stimuli.picture_set import PictureSet
+from stimuli.pictures import choose_pictures, open_pictures
 
 Array = NDArray[np.float64]
 

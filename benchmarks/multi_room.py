@@ -122,8 +122,8 @@ def _person(session: int) -> SimulationSettings:
 def _calibrate(config: Config, folder: Path) -> None:
     """Fit the map that all rooms use: they are one simulated person on different days."""
     from calibration.data.targets import make_targets
+    from calibration.data.trials import Collector
     from calibration.fit import fit_trials
-    from perceptogram.calibrate.stream_reader import Collector
 
     known = open_pictures(config.pictures, "calibration")
     shown = choose_pictures(known, N_CALIBRATION, seed=0)

@@ -38,8 +38,9 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
 
     from benchmarks.render_floor import peak_of, work_of
     from benchmarks.render_models import random_parts, stock_pipeline
-    from realtime.rendering.generators.base import GeneratorError, make_generator
+    from realtime.rendering.errors import GeneratorError
     from realtime.rendering.generators.latent import LatentGenerator, device_and_dtype
+    from realtime.rendering.generators.make import make_generator
 
     settings = _settings(generator, steps, size)
     device, dtype = device_and_dtype(settings)

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table
 from calibration.data.targets import make_targets
-from calibration.data.trials import Trials
+from calibration.data.trials import Collector, Trials
 from calibration.fit import fit_trials
 from calibration.model.folding import LinearMap
 from calibration.scores.confidence import bins, calibration_error
 from calibration.scores.summary import summarise
 from configs.schema import Config, load_config
-from perceptogram.calibrate.stream_reader import Collector
 from perceptogram.console import number
 from perceptogram.session import Session
 from realtime import session

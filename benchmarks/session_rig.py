@@ -26,9 +26,9 @@ import pylsl
 import yaml
 
 from calibration.data.targets import make_targets
+from calibration.data.trials import Collector
 from calibration.fit import fit_trials
 from configs.schema import Config, load_config
-from perceptogram.calibrate.stream_reader import Collector
 from realtime.mqtt.embedded_broker import EmbeddedBroker
 from realtime.recording.latency_log import read_percepts
 from realtime.sources.simulated import SimulatedStream, start_simulated

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration.data.trials import FitError, Trials, before_onset, read_trials
-from calibration.fit import counts
+from calibration.data.trials import Trials, before_onset, read_trials
+from calibration.errors import FitError
+from calibration.model.examples import counts
 from calibration.model.folding import LinearMap
 from calibration.scores.summary import headline, summarise
 from configs.schema import Config

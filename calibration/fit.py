@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,25 +14,24 @@ from typing import Any
 import numpy as np
 
 from calibration.data.targets import Targets, make_targets
-from calibration.data.trials import FitError, Trials, before_onset, check_channels, read_trials
+from calibration.data.trials import Trials, before_onset, check_channels, read_trials
+from calibration.errors import FitError, RidgeError
 from calibration.fit_low_level import fit_low_level
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.filtered_patterns import make_patterns
-from calibration.model.linear_model import Examples, HeldOut, Layout, Mapping, cross_validate, fit_map
-from calibration.model.ridge import RidgeError
+from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, _grouping, counts, make_examples
+from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
 from calibration.scores.permutation_null import null_of_cross_validation
-from calibration.scores.retrieval import rounded
 from calibration.scores.summary import headline, summarise
+from calibration.statistics import rounded
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
 
 logger = logging.getLogger(__name__)
 
-FEWEST_TRIALS = 20
 _FEWEST_OF_A_CLASS = 5
-_LEAST_CLEAN = 0.25
 _BASELINE_PERMUTATIONS = 200
 """Enough for the width of an interval; no p is made of them."""
 
@@ -190,22 +188,6 @@ def fit_trials(
     return Fit(bundle, trials, examples, layout, mapping, held_out)
 
 
-def make_examples(trials: Trials, targets: Targets, config: Config) -> Examples:
-    """Return trials with their targets and with the groups that cross-validation must not split."""
-    groups = trials.recordings if _grouping(config) == "recording" else trials.names
-    flagged = np.array([bool(flags) for flags in trials.flags], dtype=np.bool_)
-    teaches = ~flagged if len(flagged) else np.ones(len(trials), dtype=np.bool_)
-    if teaches.sum() < max(FEWEST_TRIALS, _LEAST_CLEAN * len(trials)):
-        # Where most epochs are flagged, the limits do not suit the amplifier; the flags then decide nothing.
-        logger.warning(
-            "%d of %d trials are flagged: all are learned from; raise artefacts.peak_to_peak_uv to leave out the worst",
-            len(trials) - int(teaches.sum()),
-            len(trials),
-        )
-        teaches = np.ones(len(trials), dtype=np.bool_)
-    return Examples(trials.samples, targets.of(trials.names), groups, trials.names, teaches)
-
-
 def baseline_scores(
     null: Trials, targets: Targets, config: Config, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
@@ -231,27 +213,6 @@ def baseline_scores(
         "baseline_window_s": [float(null.times_s[0]), 0.0],
         "baseline_n_trials": len(null),
     }
-
-
-def counts(trials: Trials) -> dict[str, Any]:
-    """Return how many trials there are and what became of the others."""
-    reasons = Counter(refusal.kind for refusal in trials.refused)
-    return {
-        "n_trials": len(trials),
-        "n_flagged": sum(map(bool, trials.flags)),
-        "refused": len(trials.refused),
-        "refused_because": dict(reasons.most_common()),
-        "lost_samples": trials.lost,
-        "simulated": trials.simulated,
-        "notices": list(trials.notices),
-    }
-
-
-def _grouping(config: Config) -> str:
-    """Return what cross-validation keeps together; trials of one class share a target, so classes go by recording."""
-    if not config.markers.classes and config.fit.group_by == "picture":
-        return "picture"
-    return "recording"
 
 
 def _check(trials: Trials, config: Config) -> None:

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.data.trials import FitError
-from calibration.model.linear_model import Examples, Layout, cross_validate, fit_map
-from calibration.scores.retrieval import rounded
+from calibration.errors import FitError
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import cross_validate, fit_map
 from calibration.scores.summary import summarise
+from calibration.statistics import rounded
 from configs.schema import Config
 from realtime.decoding.gallery import Gallery
-from realtime.decoding.low_level_map import LATENT_SPACES, LowLevelMap
+from realtime.decoding.low_level_map import LowLevelMap
+from realtime.spaces import LATENT_SPACES
 
 BATCH = 8
 
@@ -70,8 +72,8 @@ def fit_low_level(
     FitError
         If the generator paints from no latents, or the trials show classes in place of pictures.
     """
-    from realtime.rendering.generators.base import make_generator
     from realtime.rendering.generators.latent import LatentGenerator
+    from realtime.rendering.generators.make import make_generator
     from stimuli.pictures import open_pictures
 
     settings = config.render

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from configs.files import write_whole
 from realtime.sources.base import Chunk, Marker, Notice
 from realtime.timeline.sample_grid import TimedChunk

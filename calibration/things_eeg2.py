@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.targets import given_targets
-from calibration.data.trials import FitError
-from calibration.model.linear_model import Examples, Layout, Mapping, fit_map
+from calibration.errors import FitError
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import Mapping, fit_map
 from calibration.scores import retrieval
+from calibration.statistics import mean_interval, permutation_p, rounded
 from configs.schema import FitSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.decoding.gallery import Gallery
+from realtime.spaces import EmbeddingSpace
 
 STOP_S = 0.8
 REPEATS = (1, 2, 4, 8, 20, 40, 80)
@@ -172,7 +174,7 @@ def run_subject(
     if np.count_nonzero(earlier) > 1:
         null = _fit(means, learned.times_s, training, settings, before=True)
         result["baseline"] = _score(null, tested.samples[:, :, earlier], repeats, gallery, settings)
-    found: dict[str, Any] = retrieval.rounded(result)
+    found: dict[str, Any] = rounded(result)
     return found
 
 
@@ -247,12 +249,12 @@ def _score(
     return {
         "repeats": repeats,
         "top1": float(top1.mean()),
-        "top1_interval": retrieval.mean_interval(top1, own, settings.seed),
+        "top1_interval": mean_interval(top1, own, settings.seed),
         "chance_top1": retrieval.chance(found, 1),
         "top5": float(top5.mean()),
         "chance_top5": retrieval.chance(found, 5),
         "two_way": two_way,
-        "two_way_interval": retrieval.mean_interval(found.two_way, own, settings.seed),
-        "p": retrieval.permutation_p(two_way, null),
+        "two_way_interval": mean_interval(found.two_way, own, settings.seed),
+        "p": permutation_p(two_way, null),
         "n": len(own),
     }

@@ -21,7 +21,8 @@ from realtime.sources.base import Chunk, Marker
 from realtime.sources.recording import open_recording
 from realtime.timeline.sample_grid import Hole, TimedChunk
 from realtime.timeline.timeline import Timeline
-from stimuli.pictures import PictureError, PictureSet, open_pictures
+from stimuli.picture_set import PictureError, PictureSet
+from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
     import mne

@@ -29,7 +29,8 @@ from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.child import ChildProcess
 from stimuli.marker_outlet import NAME
-from stimuli.pictures import PictureSet, choose_pictures, open_pictures
+from stimuli.picture_set import PictureSet
+from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.presenter import BEGIN, PresenterJob, start_presenter
 from stimuli.sequence import Plan, plan, save_plan
 

@@ -23,8 +23,8 @@ from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
 from realtime.epoching.pipeline import Pipeline, Sham
 from realtime.failures import Failures
+from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, Told
-from realtime.rendering.painter import Late, Painter, Renderer
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, Source
 from realtime.timeline.sample_grid import Fault, Hole
 

@@ -19,7 +19,8 @@ from configs.schema import PictureSettings, StimulusSettings
 from stimuli.child import STOP, ChildProcess, Report, commands, report
 from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet
 from stimuli.markers import PICTURE, Marker
-from stimuli.pictures import PictureError, open_pictures
+from stimuli.picture_set import PictureError
+from stimuli.pictures import open_pictures
 from stimuli.screen import Screen
 from stimuli.window import AGAIN_S, Twice
 
@@ -80,7 +81,7 @@ def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report)
 
     Raises
     ------
-    stimuli.pictures.PictureError
+    stimuli.picture_set.PictureError
         If the set cannot be opened.
     """
     import pylsl

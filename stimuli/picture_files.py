@@ -14,7 +14,7 @@ import numpy as np
 
 from configs.files import read_text
 from stimuli.drawn.manifest import picture_hash
-from stimuli.pictures import PictureError, Split
+from stimuli.picture_set import PictureError, Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

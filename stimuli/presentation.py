@@ -18,7 +18,7 @@ from stimuli.window import AGAIN_S, Twice
 
 if TYPE_CHECKING:
     from stimuli.marker_outlet import MarkerOutlet
-    from stimuli.pictures import PictureSet
+    from stimuli.picture_set import PictureSet
     from stimuli.screen import Screen, Surface
 
 PAUSE, RESUME = "pause", "resume"

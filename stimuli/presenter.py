@@ -93,7 +93,7 @@ def run_presenter(job: PresenterJob, words: queue.SimpleQueue[str], tell: Report
     ------
     stimuli.sequence.PlanError
         If the plan cannot be read, nothing is left of it, or its log exists and is not to be resumed.
-    stimuli.pictures.PictureError
+    stimuli.picture_set.PictureError
         If a picture is missing or corrupt.
     stimuli.marker_outlet.NobodyListens
         If nobody subscribes to the markers in time.

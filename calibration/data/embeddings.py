@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
-from realtime.decoding.bundle import EmbeddingSpace
+from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

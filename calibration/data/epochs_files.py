@@ -15,19 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.targets import Targets, given_targets
-from calibration.data.trials import FitError, Trials
-from calibration.fit import Fit, fit_trials
-from calibration.progress import Progress
-from configs.schema import Config
-from realtime.decoding.bundle import EmbeddingSpace
+from calibration.data.trials import Trials
+from calibration.errors import FitError
 from realtime.sources.base import StreamSpec
 from realtime.sources.readers.marks import names
+from realtime.spaces import EmbeddingSpace
 
 _VOLTS_TO_MICROVOLTS = 1e6
-_OFFLINE = (
-    "this bundle was fitted on ready-made epochs ({}), and how they were filtered is not known: it holds a map and its "
-    "scores, and decodes no stream or recording; fit the recordings themselves for that"
-)
 _NAME_KEYS = ("pictures", "names")
 _TABLE_KEYS = ("embeddings", "img_features", "image_features")
 
@@ -46,26 +40,6 @@ class ReadyMade:
 
     trials: Trials
     concepts: Mapping[str, str]
-
-
-def fit_ready_made(epochs: str | Path, embeddings: str | Path, config: Config, progress: Progress | None = None) -> Fit:
-    """Return what was fitted on epochs and embeddings from files.
-
-    Window and baseline are those of the settings, as far as the epochs reach; samples before onset serve as the null.
-    The bundle holds scores and a map, and says itself that it decodes no stream: how the epochs were filtered is not
-    known, so no stream can be filtered alike.
-
-    Raises
-    ------
-    FitError
-        If a file cannot be used, or the two do not fit each other.
-    """
-    ready = read_epochs(epochs)
-    targets = read_embeddings(embeddings, ready)
-    trials, config = _window(ready.trials, config)
-    result = fit_trials(trials, targets, config, _before_onset(ready.trials, config), progress)
-    result.bundle.provenance["recordings"] = [Path(epochs).name, Path(embeddings).name]
-    return replace(result, bundle=replace(result.bundle, offline=_OFFLINE.format(Path(epochs).name)))
 
 
 def read_epochs(path: str | Path) -> ReadyMade:
@@ -314,28 +288,3 @@ def _array(values: Any) -> NDArray[Any]:
         values = values.detach()
         values = values.float() if values.is_floating_point() else values
     return np.asarray(values)
-
-
-def _window(trials: Trials, config: Config) -> tuple[Trials, Config]:
-    """Return the trials cut to the settings' window, and the settings with what the epochs do not reach taken off."""
-    step, window = 1 / trials.rate_hz, config.window
-    begin, end = float(trials.times_s[0]), float(trials.times_s[-1]) + step
-    start, stop = max(window.start_s, begin), min(window.stop_s, end)
-    baseline = window.baseline_s
-    if stop - start < 2 * step or (baseline is not None and baseline[0] < begin - step / 2):
-        msg = f"epochs from {begin:g} to {end:g} s do not reach over window and baseline: change window in the config"
-        raise FitError(msg)
-    reached = window.model_copy(update={"start_s": start, "stop_s": stop})
-    keep = (trials.times_s >= reached.first_s - step / 2) & (trials.times_s < stop - step / 2)
-    cut = replace(trials, samples=trials.samples[:, keep], times_s=trials.times_s[keep])
-    return cut, config.model_copy(update={"window": reached})
-
-
-def _before_onset(trials: Trials, config: Config) -> Trials | None:
-    """Return the samples before onset, as many as the window has where there are so many; None where there are few."""
-    width = config.window.stop_s - config.window.start_s
-    step = 1 / trials.rate_hz
-    keep = (trials.times_s < -step / 2) & (trials.times_s >= -width - step / 2)
-    if np.count_nonzero(keep) < 2:
-        return None
-    return replace(trials, samples=trials.samples[:, keep], times_s=trials.times_s[keep])

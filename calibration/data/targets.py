@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from configs.schema import Config
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.decoding.gallery import Gallery
+from realtime.spaces import EmbeddingSpace
 
 logger = logging.getLogger(__name__)
 

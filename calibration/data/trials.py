@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import InputError
+from calibration.errors import FitError
 from configs.schema import Config, WindowSettings
-from realtime.epoching.epochs import Closed, Refused, Retracted
+from realtime.epoching.epochs import Closed, Epoch, Refused, Retracted
 from realtime.epoching.pipeline import Pipeline
-from realtime.sources.base import Marker, Notice, StreamSpec
+from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
-
-
-class FitError(InputError):
-    """Trials that no map can be fitted to; one line says what is wrong and what to do."""
+from realtime.timeline.sample_grid import Fault
 
 
 @dataclass(frozen=True)
@@ -268,3 +266,72 @@ def check_channels(trials: Trials, flat_uv: float = 1e-6) -> None:
     if flat:
         msg = f"flat throughout: {', '.join(flat)}; mend the electrode, or list the others under stream.channels"
         raise FitError(msg)
+
+
+Item = Chunk | Marker | Notice
+
+
+class Collector:
+    """Cuts epochs as the stream comes and hands them out by blocks.
+
+    Parameters
+    ----------
+    config
+        Settings of the session.
+    spec
+        The stream.
+
+    Attributes
+    ----------
+    pipeline
+        For its settings and counts.
+    first, newest
+        Stamps of the first and of the newest sample.
+    refused
+        Stimuli without a usable window.
+    """
+
+    def __init__(self, config: Config, spec: StreamSpec) -> None:
+        self._config, self._spec = config, spec
+        self.pipeline = Pipeline(config, spec)
+        self.first, self.newest = math.nan, -math.inf
+        self.refused: list[Refusal] = []
+        self._closed: dict[int, Epoch] = {}
+
+    @property
+    def seconds(self) -> float:
+        """How much of the stream has come."""
+        return self.newest - self.first if math.isfinite(self.newest) else 0.0
+
+    def push(self, item: Item) -> Iterator[Fault | Notice]:
+        """Take in the next item of the stream; yield what is wrong with it."""
+        if isinstance(item, Chunk) and len(item.stamps):
+            self.first = float(item.stamps[0]) if math.isnan(self.first) else self.first
+            self.newest = max(self.newest, float(item.stamps[-1]))
+        for event in self.pipeline.push(item):
+            if isinstance(event, Closed):
+                self._closed[event.trial] = event.epoch
+            elif isinstance(event, Refused | Retracted):
+                self._closed.pop(event.trial, None)
+                name = event.marker.picture or event.marker.kind
+                self.refused.append(Refusal(0, event.marker.stamp, name, event.reason))
+            elif isinstance(event, Fault | Notice):
+                yield event
+
+    def take(self) -> Trials:
+        """Return the trials that have closed since this was last asked."""
+        epochs = [self._closed.pop(trial) for trial in sorted(self._closed)]
+        pipeline = self.pipeline
+        shape = (len(epochs), pipeline.n_times, len(pipeline.channels))
+        return Trials(
+            samples=np.array([epoch.samples for epoch in epochs], dtype=np.float32).reshape(shape),
+            names=np.array([epoch.marker.picture or epoch.marker.kind for epoch in epochs], dtype=np.str_),
+            onsets=np.array([epoch.onset for epoch in epochs], dtype=np.float64),
+            recordings=np.zeros(len(epochs), dtype=np.int64),
+            times_s=pipeline.times_s,
+            rate_hz=pipeline.rate_hz,
+            spec=replace(self._spec, channels=pipeline.channels),
+            filters=pipeline.filters,
+            flags=tuple(epoch.flags for epoch in epochs),
+            simulated=self._config.simulated,
+        )

@@ -14,7 +14,7 @@ from configs.errors import InputError
 
 if TYPE_CHECKING:
     from configs.schema import Config
-    from stimuli.pictures import PictureSet
+    from stimuli.picture_set import PictureSet
 
 Array = NDArray[np.float64]
 Kind = Literal["categorical", "continuous", "circular"]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.maps.forward_model import share_explained
-from calibration.maps.readout import shuffles
+from calibration.statistics import shuffles
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]

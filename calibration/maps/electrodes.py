@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.maps.readout import ALPHAS, Index, Units, bootstrap, correlation_of, interval, products, read_out
+from calibration.maps.readout import ALPHAS, Index, Units, bootstrap, correlation_of, products, read_out
 from calibration.model.whitening import noise_covariance, whitening_matrix
+from calibration.statistics import interval
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]

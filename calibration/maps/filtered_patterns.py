@@ -12,7 +12,8 @@ from calibration.data.trials import Trials
 from calibration.maps.attributes import Attribute
 from calibration.maps.electrodes import LEVEL_P, explained, kernel_alpha
 from calibration.maps.readout import make_units, read_out
-from calibration.model.linear_model import Examples, HeldOut, Layout
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import HeldOut
 from configs.schema import FitSettings
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.maps.readout import Readouts, Units, interval, read_out
+from calibration.maps.readout import Readouts, Units, read_out
 from calibration.model.whitening import noise_covariance, whitening_matrix
-from calibration.scores.retrieval import LEVEL, permutation_p
+from calibration.statistics import LEVEL, interval, permutation_p
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]

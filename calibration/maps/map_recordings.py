@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.targets import Targets, cache_folder
-from calibration.data.trials import FitError, Trials, before_onset, read_trials
-from calibration.fit import make_examples
+from calibration.data.trials import Trials, before_onset, read_trials
+from calibration.errors import FitError
 from calibration.maps.attributes import Attribute, Embed, shown_attributes
 from calibration.maps.forward_model import noise_ceiling
 from calibration.maps.maps import SPAN_S, Maps, make_maps
 from calibration.maps.readout import Units, make_units
+from calibration.model.examples import Examples, Layout, make_examples
 from calibration.model.folding import subtract_baseline
-from calibration.model.linear_model import Examples, Layout
 from calibration.progress import Progress, part_of
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle

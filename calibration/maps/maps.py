@@ -15,7 +15,8 @@ from calibration.maps.comparison import Comparison, compare
 from calibration.maps.forward_model import ForwardModel, forward_model, mean_std, patterns
 from calibration.maps.montage import Montage
 from calibration.maps.readout import Units
-from calibration.model.linear_model import Examples, Layout, cross_validate
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import cross_validate
 from calibration.progress import Part, Progress, part_of
 from configs.schema import FitSettings
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.maps.readout import bootstrap, correlation_of, interval, products
-from calibration.model.linear_model import Examples, Layout, fit_map
+from calibration.maps.readout import bootstrap, correlation_of, products
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import fit_map
 from calibration.model.ridge import grouped_folds
 from calibration.scores.breakdown import Part
 from calibration.scores.summary import headline, summarise
+from calibration.statistics import interval
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 

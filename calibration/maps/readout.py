@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.model.examples import Examples, Layout
 from calibration.model.folding import subtract_baseline
-from calibration.model.linear_model import Examples, Layout
 from calibration.model.ridge import grouped_folds
-from calibration.scores.retrieval import LEVEL, permutation_p
+from calibration.statistics import LEVEL, interval, permutation_p, shuffles
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
@@ -97,16 +97,6 @@ def make_units(examples: Examples, layout: Layout, settings: FitSettings, whole:
     return Units(window, examples.names, folds, blocks, n_trials)
 
 
-def shuffles(blocks: Index, count: int, seed: int) -> Index:
-    """Return `count` orders ``[count, units]`` in which units change places within their block."""
-    rng = np.random.default_rng(seed)
-    orders = np.broadcast_to(np.arange(len(blocks)), (count, len(blocks))).copy()
-    for block in np.unique(blocks):
-        rows = np.flatnonzero(blocks == block)
-        orders[:, rows] = rng.permuted(orders[:, rows], axis=1)
-    return orders
-
-
 def predict(x: Array, y: Array, owners: Index, folds: Index, alphas: Sequence[float] = ALPHAS) -> Array:
     """Return held-out ridge predictions ``[units, columns]`` of `y` from `x`.
 
@@ -178,12 +168,6 @@ def bootstrap(parts: Array, seed: int, resamples: int = 1000) -> Array:
     n = parts.shape[1]
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     return correlation_of(np.stack([drawn @ part for part in parts]))
-
-
-def interval(draws: Array) -> tuple[Array, Array]:
-    """Return the 95 % interval over the first axis."""
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return low, high
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap, subtract_baseline
 from calibration.model.ridge import RidgeFit, fit_ridge, grouped_folds, held_out_weights, threads_for
 from calibration.model.whitening import noise_covariance, whitening_matrix
@@ -17,86 +18,6 @@ from configs.schema import FitSettings
 Array = NDArray[np.float64]
 
 _SPREAD_FOLDS = 20
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where window and baseline lie in an epoch.
-
-    Attributes
-    ----------
-    start
-        First sample of the decoded window.
-    baseline
-        ``[times]``: see `calibration.model.folding.Chain`.
-    """
-
-    start: int
-    baseline: Array
-
-    @classmethod
-    def of(cls, times_s: Array, start_s: float, baseline_s: tuple[float, float] | None) -> Layout:
-        """Return the layout for samples at `times_s` after onset."""
-        margin = 1e-6
-        baseline = np.zeros(len(times_s))
-        if baseline_s is not None:
-            inside = (times_s >= baseline_s[0] - margin) & (times_s < baseline_s[1] - margin)
-            baseline[inside] = 1.0 / max(int(np.count_nonzero(inside)), 1)
-        return cls(int(np.count_nonzero(times_s < start_s - margin)), baseline)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Trials with their targets.
-
-    Attributes
-    ----------
-    samples
-        float32 ``[trials, times, channels]`` in microvolts.
-    targets
-        ``[trials, dims]``.
-    groups
-        ``[trials]``: trials of one group are never on both sides of a split.
-    names
-        ``[trials]``: what was shown; trials of one name have the same target.
-    teaches
-        bool ``[trials]``: whether a trial may be learned from. Epochs with artefacts are predicted, as they are live,
-        but one swing of the electrodes outweighs hundreds of clean epochs in a least-squares fit.
-    """
-
-    samples: NDArray[np.float32]
-    targets: NDArray[np.floating[Any]]
-    groups: NDArray[Any]
-    names: NDArray[Any]
-    teaches: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def take(self, which: NDArray[Any]) -> Examples:
-        """Return the trials that an index or a mask names."""
-        return Examples(
-            self.samples[which], self.targets[which], self.groups[which], self.names[which], self.teaches[which]
-        )
-
-    def members(self) -> NDArray[np.int64]:
-        """Return for each trial ``[trials]`` the place of its mean trial in `averaged`."""
-        places: dict[tuple[Any, Any], int] = {}
-        keys = zip(self.groups.tolist(), self.names.tolist(), strict=True)
-        return np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
-
-    def averaged(self) -> Examples:
-        """Return one mean trial for each name within each group."""
-        members = self.members()
-        rows = [np.flatnonzero(members == place) for place in range(members.max() + 1)]
-        firsts = self.take(np.array([row[0] for row in rows]))
-        return replace(firsts, samples=np.stack([self.samples[row].mean(axis=0) for row in rows]))
-
-    def split_groups(self, n_folds: int) -> NDArray[Any]:
-        """Return the groups, or runs of neighbouring trials where there is only one group."""
-        if len(np.unique(self.groups)) > 1 or len(self) < 2:
-            return self.groups
-        return np.arange(len(self)) * min(n_folds, len(self)) // len(self)
 
 
 @dataclass(frozen=True)

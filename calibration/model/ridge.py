@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from configs.errors import InputError
+from calibration.errors import RidgeError
 from realtime.processes.blas_threads import one_thread
 
 Array = NDArray[np.float64]
@@ -30,10 +30,6 @@ Samples = NDArray[np.floating]
 LARGE_DUAL, LARGE_PRIMAL = 1500, 512
 """Trials (where features are more) and features (where they are fewer) from which on all cores are the faster."""
 _BLOCK = 4096
-
-
-class RidgeError(InputError):
-    """Trials that no ridge regression can be fitted to; one line says why."""
 
 
 @dataclass(frozen=True)

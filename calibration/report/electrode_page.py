@@ -9,10 +9,9 @@ from typing import Any
 
 from calibration.data.targets import Targets
 from calibration.data.trials import Trials
-from calibration.fit import make_examples
 from calibration.maps.attributes import Attribute
 from calibration.maps.montage import Montage
-from calibration.model.linear_model import Layout
+from calibration.model.examples import Layout, make_examples
 from calibration.progress import Progress
 from calibration.report.electrode_report import electrode_report
 from calibration.report.figure import Drawn
@@ -21,7 +20,8 @@ from calibration.report.page import figure, p_value, page, table
 from configs.files import write_whole
 from configs.schema import Config
 from realtime.processes.blas_threads import one_thread
-from stimuli.pictures import PictureSet, open_pictures
+from stimuli.picture_set import PictureSet
+from stimuli.pictures import open_pictures
 
 PAGE = "electrodes.html"
 

@@ -12,11 +12,11 @@ from calibration.maps.attributes import Attribute
 from calibration.maps.electrode_choice import Choice, choose_electrodes
 from calibration.maps.electrodes import LEVEL_P, Preference, electrode_preference
 from calibration.maps.readout import make_units
-from calibration.model.linear_model import Examples, Layout
+from calibration.model.examples import Examples, Layout
 from calibration.progress import Progress, part_of
 from calibration.report.electrode_figures import electrode_figures
 from calibration.report.figure import Drawn
-from calibration.scores.retrieval import rounded
+from calibration.statistics import rounded
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 

@@ -20,14 +20,14 @@ from calibration.maps.hierarchy import (
 )
 from calibration.maps.perturbations import Perturbations, Saliency, perturb
 from calibration.maps.readout import make_units
-from calibration.model.linear_model import Examples, Layout
+from calibration.model.examples import Examples, Layout
 from calibration.progress import Progress, part_of
 from calibration.report import hierarchy_figures as figures
 from calibration.report.figure import Drawn
-from calibration.scores.retrieval import rounded
+from calibration.statistics import rounded
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
-from stimuli.pictures import PictureSet
+from stimuli.picture_set import PictureSet
 
 
 def hierarchy_report(

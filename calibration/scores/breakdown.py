@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.model.examples import Examples, Layout
 from calibration.model.folding import subtract_baseline
-from calibration.model.linear_model import Examples, Layout, cross_validate
+from calibration.model.linear_model import cross_validate
 from calibration.scores.summary import headline, summarise
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.maps.readout import shuffles
-from calibration.scores.retrieval import LEVEL, Array, Index
+from calibration.scores.retrieval import Array, Index
+from calibration.statistics import LEVEL, shuffles
 from realtime.decoding.gallery import Gallery
 
 _STRETCH, _FEWEST_STRETCHES = 10, 4

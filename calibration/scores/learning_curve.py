@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.model.linear_model import Examples, Layout, fit_map
-from calibration.model.ridge import RidgeError, grouped_folds
+from calibration.errors import RidgeError
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import fit_map
+from calibration.model.ridge import grouped_folds
 from calibration.scores.summary import headline, summarise
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from calibration.model.linear_model import Examples, Layout, cross_validate, scale
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import cross_validate, scale
 from calibration.model.ridge import AlphaPath, Moments, grouped_folds, threads_for
 from calibration.scores.class_scores import auc_of_each, relabellings, shares
 from configs.schema import FitSettings

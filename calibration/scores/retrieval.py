@@ -6,7 +6,6 @@ them would compare maps, not pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from realtime.decoding.gallery import Gallery, similarity
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-LEVEL = 0.95
 _ROWS = 2048
 
 
@@ -104,11 +102,6 @@ def _count_below(alike: NDArray[np.floating[Any]]) -> Array:
     return ranks
 
 
-def permutation_p(observed: float, null: Array) -> float:
-    """Return the share of scores as good as the observed one, itself among the null (Phipson & Smyth 2010)."""
-    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
-
-
 def null_by_pictures(retrieval: Retrieval, permutations: int, seed: int) -> Array:
     """Return mean two-way scores ``[permutations]`` with the pictures of each fold exchanged for one another."""
     rng = np.random.default_rng(seed)
@@ -120,20 +113,6 @@ def null_by_pictures(retrieval: Retrieval, permutations: int, seed: int) -> Arra
         totals += valid[rows, shuffled].sum(axis=1)
     result: Array = totals / max(int(np.count_nonzero(np.isfinite(retrieval.two_way))), 1)
     return result
-
-
-def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000) -> tuple[float, float]:
-    """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn."""
-    rng = np.random.default_rng(seed)
-    _, place = np.unique(units, return_inverse=True)
-    sums, sizes = np.bincount(place, weights=values), np.bincount(place)
-    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
-    return _interval(drawn @ sums / (drawn @ sizes))
-
-
-def _interval(draws: Array) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
 
 
 def averaged(
@@ -201,14 +180,3 @@ def noise_ceiling(reliability: float | None) -> float | None:
 def chance(retrieval: Retrieval, top: int) -> float:
     """Return the top-`top` score of guessing."""
     return float(np.mean(np.minimum(top / np.maximum(retrieval.n_way, 1), 1.0)))
-
-
-def rounded(value: Any) -> Any:
-    """Return `value` with floats cut to six digits, NaN as None, so that it can be written as JSON."""
-    if isinstance(value, Mapping):
-        return {str(key): rounded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return None if not np.isfinite(value) else float(f"{float(value):.6g}")
-    return int(value) if isinstance(value, np.integer) else value

@@ -11,6 +11,7 @@ from calibration.scores import class_scores, retrieval
 from calibration.scores.confidence import REPEATS
 from calibration.scores.permutation_null import Null
 from calibration.scores.retrieval import Array, Index
+from calibration.statistics import mean_interval, permutation_p, rounded
 from realtime.decoding.gallery import Gallery
 
 _FEWEST = 10
@@ -52,8 +53,8 @@ def summarise(
     own = np.array([places[str(name)] for name in names], dtype=np.int64)
     arguments = (predicted, own, folds, gallery, permutations, seed)
     found: dict[str, Any] = _classes(*arguments, null) if gallery.told_apart else _many(*arguments)
-    rounded: dict[str, Any] = retrieval.rounded(found)
-    return rounded
+    record: dict[str, Any] = rounded(found)
+    return record
 
 
 def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
@@ -88,7 +89,7 @@ def _classes(
     }
     if permutations and np.isfinite(observed) and exchanged is not None:
         where = (observed, exchanged) if null is None else (null.observed, null.draws)
-        found["auc_p"] = retrieval.permutation_p(*where)
+        found["auc_p"] = permutation_p(*where)
     found["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
@@ -123,13 +124,13 @@ def _many(
     reliability = retrieval.reliability(predicted, own, folds, seed)
     result: dict[str, Any] = {
         "two_way": two_way,
-        "two_way_interval": retrieval.mean_interval(found.two_way[valid], own[valid], seed),
+        "two_way_interval": mean_interval(found.two_way[valid], own[valid], seed),
         "chance": _CHANCE,
         "top1": float(top1.mean()),
-        "top1_interval": retrieval.mean_interval(top1, own, seed),
+        "top1_interval": mean_interval(top1, own, seed),
         "chance_top1": retrieval.chance(found, 1),
         "top5": float(top5.mean()),
-        "top5_interval": retrieval.mean_interval(top5, own, seed),
+        "top5_interval": mean_interval(top5, own, seed),
         "chance_top5": retrieval.chance(found, 5),
         "n_way": float(found.n_way.mean()),
         "n_pictures": len(np.unique(own)),
@@ -138,7 +139,7 @@ def _many(
         "noise_ceiling": retrieval.noise_ceiling(reliability),
     }
     if permutations:
-        result["p"] = retrieval.permutation_p(two_way, retrieval.null_by_pictures(found, permutations, seed))
+        result["p"] = permutation_p(two_way, retrieval.null_by_pictures(found, permutations, seed))
     result["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from calibration.data.targets import Targets
-from calibration.data.trials import FitError, Trials
-from calibration.fit import FEWEST_TRIALS, make_examples
-from calibration.model.linear_model import Layout, cross_validate
-from calibration.model.ridge import RidgeError
+from calibration.data.trials import Trials
+from calibration.errors import FitError, RidgeError
+from calibration.model.examples import FEWEST_TRIALS, Layout, make_examples
+from calibration.model.linear_model import cross_validate
 from calibration.scores.learning_curve import Point, trials_to_reach
 from calibration.scores.summary import headline, summarise
 from configs.schema import Config

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.data.targets import make_targets
-from calibration.data.trials import FitError, Trials, read_trials
+from calibration.data.trials import Collector, Trials, read_trials
+from calibration.errors import FitError
 from configs.errors import InputError
 from configs.schema import Config
 from perceptogram.calibrate.block_scores import Blocks, Standing, StopRule
 from perceptogram.calibrate.folder import CalibrationFolder, usable
-from perceptogram.calibrate.stream_reader import Collector, Ear, block_quality
+from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View
 from realtime.recording.recorder import Recorder, Wanted
 from realtime.sources import lsl_config

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
                 if epochs is None or embeddings is None or recordings:
                     msg = "give either recordings, or --epochs and --embeddings together"
                     raise InputError(msg)
-                from calibration.data.epochs_files import fit_ready_made
+                from calibration.fit_epochs import fit_ready_made
 
                 result = fit_ready_made(epochs, embeddings, settings, progress=tell)
             else:

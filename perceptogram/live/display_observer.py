@@ -17,11 +17,11 @@ from realtime.display.picture_lookup import LookUp
 from realtime.display.window import Lost, Pressed, Shown
 from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.signal_quality import signal_quality
+from realtime.painter import Renderer
 from realtime.rendering.messages import Frame
-from realtime.rendering.painter import Renderer
 from realtime.session import Decoded, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
-from stimuli.pictures import PictureSet
+from stimuli.picture_set import PictureSet
 
 KEPT_PERCEPTS = 32
 

@@ -12,12 +12,12 @@ from configs.files import file_name
 from configs.schema import PictureSettings
 from perceptogram.live.picture_writer import PictureWriter
 from realtime.epoching.epochs import Refused, Retracted
+from realtime.painter import Late
 from realtime.recording.latency_log import PerceptLog
 from realtime.rendering.messages import Frame
-from realtime.rendering.painter import Late
 from realtime.session import Decoded, SessionEvent
 from realtime.sources.base import Notice
-from stimuli.pictures import PictureSet
+from stimuli.picture_set import PictureSet
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from PIL import Image
 from realtime.display.contact_sheet import side_by_side
 from realtime.processes.companion import STOP, Companion
 from realtime.processes.signals import leave_to_session
-from stimuli.pictures import PictureError, open_pictures
+from stimuli.picture_set import PictureError
+from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
     import numpy as np

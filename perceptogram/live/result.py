@@ -10,9 +10,9 @@ from pathlib import Path
 from perceptogram.live.spool import Spool
 from realtime.decoding.evidence import Percept
 from realtime.epoching.epochs import Refused, Retracted
+from realtime.painter import Late
 from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
-from realtime.rendering.painter import Late
 from realtime.session import Decoded, SessionEvent, ShamDecoded
 from realtime.sources.base import Notice
 from realtime.timeline.sample_grid import Fault, Hole

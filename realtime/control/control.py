@@ -28,19 +28,20 @@ from typing import TYPE_CHECKING, Any
 
 from pylsl import local_clock
 
-from realtime.control.control_process import FLUSH_S, Answer, LinkStatus, NewState, Told, Topics, run_control
+from realtime.control.control_process import FLUSH_S, Answer, LinkStatus, NewState, Told, run_control
 from realtime.control.messages import Command, Event, StateName
 from realtime.decoding.evidence import Percept
 from realtime.mqtt.address import broker_address
 from realtime.mqtt.link import NO_CONNECTION
+from realtime.mqtt.topics import Topics, topic_name
 from realtime.processes.companion import Companion
 from realtime.rendering.messages import Frame
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings
-    from realtime.decoding.bundle import EmbeddingSpace
+    from realtime.spaces import EmbeddingSpace
 
-__all__ = ["Command", "Control", "ControlStatus", "Event", "topic_name"]
+__all__ = ["Command", "Control", "ControlStatus", "Event"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +74,6 @@ class ControlStatus:
     dropped: int
     refused: int
     restarts: int
-
-
-def topic_name(name: str) -> str:
-    """Return `name` with what a topic cannot hold replaced by ``-``."""
-    sendable = name.encode("utf-8", "replace").decode("utf-8")
-    return "".join("-" if letter in "/+#\x00" else letter for letter in sendable).strip() or "session"
 
 
 class Control:

@@ -22,12 +22,13 @@ from realtime.control.messages import (
     StateMessage,
     embedding_record,
     parse_command,
-    percept_record,
     schema,
-    to_json,
 )
 from realtime.decoding.evidence import Percept
+from realtime.decoding.percept_record import percept_record
+from realtime.mqtt.json import to_json
 from realtime.mqtt.link import Letter, Link
+from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
 from realtime.rendering.contract import software_version
@@ -36,8 +37,8 @@ from realtime.rendering.remote.wire import frame_jpeg
 
 if TYPE_CHECKING:
     from realtime.control.messages import Command, Event, StateName
-    from realtime.decoding.bundle import EmbeddingSpace
     from realtime.mqtt.address import Address
+    from realtime.spaces import EmbeddingSpace
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,6 @@ NICENESS = 5
 STATUS_S = 0.2
 FLUSH_S = 2.0
 """Time that what waits is given to reach the broker at the end."""
-
-
-@dataclass(frozen=True)
-class Topics:
-    """Topics of one session: ``<root>/v1/<session>/<component>/{cmd,ack,state,event}``."""
-
-    root: str
-    session: str
-
-    def of(self, component: str, what: str) -> str:
-        """Return one topic."""
-        return f"{self.root}/v1/{self.session}/{component}/{what}"
 
 
 @dataclass(frozen=True)

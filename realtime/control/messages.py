@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +12,12 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from configs.schema import MAX_STEPS
+from realtime.mqtt.foreign_text import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from realtime.decoding.bundle import EmbeddingSpace
-    from realtime.decoding.evidence import Percept
+    from realtime.spaces import EmbeddingSpace
 
 SCHEMA = 1
 MAX_COMMAND_BYTES = 4096
@@ -266,25 +265,6 @@ def schema() -> dict[str, Any]:
     }
 
 
-def percept_record(percept: Percept) -> dict[str, Any]:
-    """Return `percept` without its embedding as JSON can hold it; what is not finite becomes null."""
-    return {
-        "trial": int(percept.trial),
-        "picture": percept.picture,
-        "neighbours": [
-            {"name": one.name, "label": one.label, "similarity": finite(one.similarity)} for one in percept.neighbours
-        ],
-        "confidence": finite(percept.confidence),
-        "repeats": int(percept.repeats),
-        "weight": finite(percept.weight),
-        "decided": percept.decided,
-        "two_way": finite(percept.two_way),
-        "sham_two_way": finite(percept.sham_two_way),
-        "flags": list(percept.flags),
-        "ledger": {stage: finite(time) for stage, time in percept.ledger.items()},
-    }
-
-
 def embedding_record(embedding: NDArray[np.float32], space: EmbeddingSpace | None) -> dict[str, Any]:
     """Return an embedding ``[dims]`` as JSON can hold it, in half precision."""
     halves = np.clip(embedding, -FLOAT16_MAX, FLOAT16_MAX).astype("<f2")
@@ -295,25 +275,3 @@ def embedding_record(embedding: NDArray[np.float32], space: EmbeddingSpace | Non
 def read_embedding(record: Mapping[str, Any]) -> NDArray[np.float32]:
     """Return the embedding ``[dims]`` that `embedding_record` wrote."""
     return np.frombuffer(base64.b64decode(record["float16"]), "<f2").astype(np.float32)
-
-
-def one_line(text: str, most: int = 300) -> str:
-    """Return `text` of another program as a log or a terminal can show it: a line, `most` letters, none that acts."""
-    line = " ".join(text.split())[:most]
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
-
-
-def finite(value: float | None) -> float | None:
-    """Return `value`, or None where JSON has no number for it."""
-    return float(value) if value is not None and np.isfinite(value) else None
-
-
-def to_json(record: Mapping[str, Any]) -> bytes:
-    """Return `record` as compact JSON.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it holds a NaN, an infinity or something that JSON has no form for.
-    """
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode()

@@ -22,6 +22,7 @@ from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.low_level_map import LowLevelMap
 from realtime.sources.base import StreamSpec, same_rate
+from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,19 +48,6 @@ FILES = (RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE, LOW_LEVEL
 
 class BundleError(InputError):
     """A bundle that cannot be read, or that does not fit what it is used with."""
-
-
-@dataclass(frozen=True)
-class EmbeddingSpace:
-    """Which embedding a vector is; two spaces of the same size are still two spaces."""
-
-    model: str
-    pretrained: str
-    dims: int
-    normalised: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.model}/{self.pretrained} ({self.dims}-d, {'' if self.normalised else 'un-'}normalised)"
 
 
 @dataclass(frozen=True)

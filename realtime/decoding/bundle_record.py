@@ -50,7 +50,7 @@ class Window(_Part):
 
 
 class Space(_Part):
-    """See `realtime.decoding.bundle.EmbeddingSpace`."""
+    """See `realtime.spaces.EmbeddingSpace`."""
 
     model: str
     pretrained: str

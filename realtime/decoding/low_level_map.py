@@ -9,17 +9,14 @@ summed by the same decoder, sample by sample, as further dimensions of the embed
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from realtime.spaces import LATENT_SPACES, PIXELS_PER_LATENT, LatentSpace
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-LatentSpace = Literal["sd", "sdxl"]
-LATENT_SPACES: dict[str, LatentSpace] = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd", "unclip": "sd"}
-"""Whose autoencoder a generator uses; latents of one are noise to the other."""
-PIXELS_PER_LATENT = 8
 
 
 @dataclass(frozen=True, eq=False)

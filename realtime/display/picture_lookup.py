@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from stimuli.pictures import PictureSet
+    from stimuli.picture_set import PictureSet
 
 SHOWN_SIDE, NEAREST_SIDE = 256, 128
 """Side in pixels of what was shown, and of the nearest pictures."""

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pylsl
 
-from realtime.control.messages import SCHEMA, percept_record, to_json
+from realtime.control.messages import SCHEMA
+from realtime.decoding.percept_record import percept_record
+from realtime.mqtt.json import to_json
 
 if TYPE_CHECKING:
-    from realtime.decoding.bundle import EmbeddingSpace
     from realtime.decoding.evidence import Percept
+    from realtime.spaces import EmbeddingSpace
 
 PERCEPTS_TYPE = "Percepts"
 """Not ``Markers``: a session that looks for the stimulus program's markers must not find its own percepts."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from realtime.recording.xdf_writer import CLOCK_OFFSET, SAMPLES, STREAM_FOOTER, STREAM_HEADER
 from realtime.sources.metadata import DTYPES, StreamDescription, describe, parse_info
+from realtime.sources.xdf_format import CLOCK_OFFSET, SAMPLES, STREAM_FOOTER, STREAM_HEADER
 
 _STAMPED = struct.Struct("<Bd")
 

@@ -17,12 +17,22 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from realtime.sources.xdf_format import (
+    BOUNDARY,
+    BOUNDARY_ID,
+    CLOCK_OFFSET,
+    FILE_HEADER,
+    SAMPLES,
+    STREAM_FOOTER,
+    STREAM_HEADER,
+    chunk_bytes,
+    length_bytes,
+)
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET, BOUNDARY, STREAM_FOOTER = range(1, 7)
 COPIED = 1 << 20
-BOUNDARY_ID = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")
 
 
 class XdfWriter:
@@ -74,7 +84,7 @@ class XdfWriter:
         parts = []
         for stamp, values in zip(stamps, samples, strict=True):
             parts.append(struct.pack("<Bd", 8, stamp))
-            parts += [_length(len(text)) + text for text in (value.encode() for value in values)]
+            parts += [length_bytes(len(text)) + text for text in (value.encode() for value in values)]
         self._samples(stream, len(stamps), b"".join(parts))
 
     def clock_offset(self, stream: int, measured_at: float, offset_s: float) -> None:
@@ -123,7 +133,7 @@ class XdfWriter:
         self._file.close()
 
     def _samples(self, stream: int, count: int, body: bytes) -> None:
-        self._chunk(SAMPLES, struct.pack("<I", stream) + _length(count) + body)
+        self._chunk(SAMPLES, struct.pack("<I", stream) + length_bytes(count) + body)
 
     def _chunk(self, tag: int, content: bytes) -> None:
         self._write(chunk_bytes(tag, content))
@@ -138,17 +148,3 @@ class XdfWriter:
             self._file.truncate(begun)  # a full disk must not leave half a chunk
             self._file.seek(begun)
             raise
-
-
-def chunk_bytes(tag: int, content: bytes) -> bytes:
-    """Return a chunk as it stands in a file."""
-    return _length(len(content) + 2) + struct.pack("<H", tag) + content
-
-
-def _length(value: int) -> bytes:
-    """Return `value` as a variable-length integer: its size in bytes, then itself."""
-    if value < 1 << 8:
-        return struct.pack("<BB", 1, value)
-    if value < 1 << 32:
-        return struct.pack("<BI", 4, value)
-    return struct.pack("<BQ", 8, value)

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from configs.schema import RenderSettings
-from realtime.control.messages import one_line
-from realtime.decoding.bundle import EmbeddingSpace
+from realtime.mqtt.foreign_text import one_line
+from realtime.spaces import EmbeddingSpace
 
 UNSEEN = frozenset(
     {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import RenderSettings
-    from realtime.decoding.bundle import EmbeddingSpace
+    from realtime.spaces import EmbeddingSpace
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from realtime.processes.mailbox import Mailbox
+from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.generators.base import Generator, GeneratorError, make_generator
+from realtime.rendering.generators.base import Generator
+from realtime.rendering.generators.make import make_generator
 from realtime.rendering.messages import (
     Beat,
     Failed,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from configs.schema import RenderSettings
-    from realtime.decoding.bundle import EmbeddingSpace
+    from realtime.spaces import EmbeddingSpace
 
 logger = logging.getLogger(__name__)
 

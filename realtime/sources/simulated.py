@@ -25,7 +25,8 @@ from realtime.sources.simulation.listener import MarkerListener
 from realtime.sources.simulation.outlet import Outlet
 from realtime.sources.simulation.participant import Participant, SimulationSettings
 from stimuli.child import STOP, ChildProcess, Report, commands, report
-from stimuli.pictures import PictureError, open_pictures
+from stimuli.picture_set import PictureError
+from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
     import pylsl
@@ -122,7 +123,7 @@ def run_simulated(stream: SimulatedStream, stop: threading.Event, tell: Report |
 
     Raises
     ------
-    stimuli.pictures.PictureError
+    stimuli.picture_set.PictureError
         If the picture set cannot be opened.
     ValueError
         If a channel has no known position, or a fault does not fit the stream.

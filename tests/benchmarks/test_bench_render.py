@@ -7,7 +7,8 @@ from benchmarks import render, render_floor, render_models, render_table
 from configs.errors import InputError
 from configs.schema import RenderSettings
 from realtime.rendering.diffusion import weight_files
-from realtime.rendering.generators.base import GeneratorError, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.make import make_generator
 from tests.support import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from calibration.data.targets import given_targets
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from calibration.evaluate import evaluate, score
 from calibration.fit import fit, fit_trials
 from configs.schema import Config, FitSettings, MarkerSettings, WindowSettings, load_config
-from realtime.decoding.bundle import EmbeddingSpace, load_bundle
+from realtime.decoding.bundle import load_bundle
 from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.spaces import EmbeddingSpace
 from tests.support.calibration_examples import CHANNELS, make_trials
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from calibration.fit_low_level import fit_low_level, picture_latents, principal_components
 from configs.schema import parse_config
 from stimuli.pictures import open_pictures
@@ -71,7 +71,7 @@ def test_pictures_of_one_layout_teach_nothing():
 
 
 def test_the_layout_is_found_in_the_eeg_and_only_there(weights):
-    from realtime.rendering.generators.base import make_generator
+    from realtime.rendering.generators.make import make_generator
 
     config = settings(weights)
     drawn = open_pictures(config.pictures, "all")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from calibration.photodiode import measure_timing, raw_samples, read_timing, write_timing
 from realtime.sources.base import Chunk, Marker
 

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from calibration.things_eeg2 import PUBLISHED, read_part, run_subject, run_subjects, table
 from configs.schema import FitSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs.schema import RenderSettings
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 from realtime.rendering.messages import RenderRequest
 from realtime.rendering.worker import RenderWorker
 from tests.support import faulty_generators as faulty

@@ -19,7 +19,8 @@ PAINTS = """
 import json, logging, sys
 import numpy as np
 from configs.schema import RenderSettings
-from realtime.rendering.generators.base import GeneratorError, make_generator
+from realtime.rendering.generators.make import make_generator
+from realtime.rendering.errors import GeneratorError
 
 logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 for settings in json.loads(sys.argv[1]):

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from configs.schema import PictureSettings
-from stimuli.pictures import PictureError, choose_pictures, open_pictures
+from stimuli.picture_set import PictureError
+from stimuli.pictures import choose_pictures, open_pictures
 
 
 def save(path, colour, size=(40, 30)):

@@ -4,10 +4,10 @@ import numpy as np
 
 from calibration.data.targets import given_targets
 from calibration.data.trials import Trials
-from calibration.model.linear_model import Examples, Layout
-from realtime.decoding.bundle import EmbeddingSpace
+from calibration.model.examples import Examples, Layout
 from realtime.decoding.gallery import Gallery
 from realtime.sources.base import StreamSpec
+from realtime.spaces import EmbeddingSpace
 
 RATE_HZ = 50.0
 CHANNELS = ("O1", "Oz", "O2", "Pz")

@@ -11,8 +11,8 @@ from multiprocessing import get_context
 import numpy as np
 
 from configs.schema import ControlSettings, RenderSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.mqtt.address import broker_address
+from realtime.spaces import EmbeddingSpace
 
 SPACE = EmbeddingSpace("plain", "drawn", 4)
 FAILING_SEED = 13

@@ -5,11 +5,12 @@ from itertools import pairwise
 import numpy as np
 
 from configs.schema import parse_config
-from realtime.decoding.bundle import Bundle, EmbeddingSpace
+from realtime.decoding.bundle import Bundle
 from realtime.decoding.gallery import Gallery
 from realtime.epoching.pipeline import Pipeline
 from realtime.rendering.messages import Frame, RenderState
 from realtime.sources.base import Chunk, Marker, StreamSpec
+from realtime.spaces import EmbeddingSpace
 
 RATE = 250.0
 DIMS = 8

@@ -3,9 +3,9 @@
 import numpy as np
 
 from calibration.data.targets import make_targets
+from calibration.data.trials import Collector
 from calibration.fit import fit_trials
 from configs.schema import Config, load_config
-from perceptogram.calibrate.stream_reader import Collector
 from realtime.decoding.bundle import Bundle
 from realtime.sources.simulated import SimulatedStream
 from realtime.sources.simulation.offline import OfflineParticipant

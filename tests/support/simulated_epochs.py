@@ -3,7 +3,7 @@
 import numpy as np
 
 from calibration.maps.readout import make_units
-from calibration.model.linear_model import Examples, Layout
+from calibration.model.examples import Examples, Layout
 from configs.schema import FitSettings, PictureSettings
 from realtime.sources.simulation.background import Background, BackgroundSettings
 from realtime.sources.simulation.evoked import EvokedResponse, activations, components

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from configs.torchvision_shim import load_torchvision
-from realtime.decoding.bundle import EmbeddingSpace
+from realtime.spaces import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "random", 8)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

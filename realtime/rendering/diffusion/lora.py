@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from realtime.rendering.diffusion.tensor_files import read_tensors
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel

@@ -13,7 +13,7 @@ from torch import Tensor
 from realtime.rendering.diffusion.architectures import FULL_DECODERS, Family
 from realtime.rendering.diffusion.original_layout import full_autoencoder_of, tiny_autoencoder_of, unet_of
 from realtime.rendering.diffusion.tensor_files import check_folder, read_tensors, told_of, variant_of
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
     import numpy as np

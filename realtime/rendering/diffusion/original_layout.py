@@ -14,7 +14,7 @@ from torch import Tensor
 
 from realtime.rendering.diffusion.architectures import FULL_DECODERS, UNETS, Family
 from realtime.rendering.diffusion.tensor_files import read_tensors, tensor_names, told_of
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from realtime.rendering.diffusion.tensor_files import check_folder, read_tensors, tensor_names, told_of, variant_of
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 logger = logging.getLogger(__name__)
 

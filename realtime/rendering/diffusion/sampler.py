@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from realtime.decoding.low_level_map import PIXELS_PER_LATENT
 from realtime.rendering.diffusion.cuda_graphs import Recorder
 from realtime.rendering.diffusion.schedules import signal_fractions
+from realtime.spaces import PIXELS_PER_LATENT
 
 if TYPE_CHECKING:
     import numpy as np

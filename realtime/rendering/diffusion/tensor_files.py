@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 SAFETENSORS = ".safetensors"
 HALF = ".fp16.safetensors"

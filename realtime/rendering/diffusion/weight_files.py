@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from realtime.rendering.diffusion.tensor_files import HALF, SAFETENSORS, check_folder, is_half, is_plain
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 
 logger = logging.getLogger(__name__)
 

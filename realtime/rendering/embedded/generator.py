@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.rendering.embedded.schedule import noise_levels
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
+from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

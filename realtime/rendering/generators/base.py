@@ -6,18 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from configs.errors import InputError
+from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from configs.schema import RenderSettings
-    from realtime.decoding.bundle import EmbeddingSpace
-
-
-class GeneratorError(InputError):
-    """A generator that cannot be used as asked; the message is one line for people."""
+    from realtime.spaces import EmbeddingSpace
 
 
 class Generator(Protocol):
@@ -39,25 +34,6 @@ class Generator(Protocol):
         that is asked for, so dropping the iterator abandons the rest.
         """
         ...
-
-
-def make_generator(settings: RenderSettings) -> Generator:
-    """Return the generator that `settings` names, not yet prepared."""
-    if settings.generator == "embedded":
-        from realtime.rendering.embedded.generator import EmbeddedGenerator
-
-        return EmbeddedGenerator() if settings.weights is None else EmbeddedGenerator(Path(settings.weights))
-    if settings.generator == "sdxl-turbo":
-        from realtime.rendering.generators.sdxl_turbo import SdxlTurbo
-
-        return SdxlTurbo(settings)
-    if settings.generator == "sd15-few-step":
-        from realtime.rendering.generators.sd15_few_step import Sd15FewStep
-
-        return Sd15FewStep(settings)
-    from realtime.rendering.generators.unclip import Unclip
-
-    return Unclip(settings)
 
 
 def check_space(bundle_space: EmbeddingSpace, generator_space: EmbeddingSpace) -> None:

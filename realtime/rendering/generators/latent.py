@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from configs.torchvision_shim import load_torchvision
-from realtime.decoding.bundle import EmbeddingSpace
-from realtime.decoding.low_level_map import PIXELS_PER_LATENT
 from realtime.rendering.diffusion.model_loading import Parts, decoder_of, encoder_of, load_autoencoder, load_unet
 from realtime.rendering.diffusion.prompt import load_prompt
 from realtime.rendering.diffusion.sampler import LATENT_CHANNELS, Condition, LatentSampler
 from realtime.rendering.diffusion.schedules import Prediction, SamplerName, make_schedule
 from realtime.rendering.diffusion.weight_files import Weights, locate
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
+from realtime.spaces import PIXELS_PER_LATENT, EmbeddingSpace
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel

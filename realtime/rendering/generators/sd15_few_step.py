@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from realtime.rendering.diffusion.weight_files import Weights
+from realtime.rendering.generators.image_prompt import ImagePromptGenerator
 from realtime.rendering.generators.latent import PIPELINE_FILES
-from realtime.rendering.generators.sdxl_turbo import ImagePromptGenerator
 
 
 class Sd15FewStep(ImagePromptGenerator):

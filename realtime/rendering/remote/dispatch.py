@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from realtime.control.messages import one_line
+from realtime.mqtt.foreign_text import one_line
 from realtime.rendering.messages import RenderRequest, RenderState
 from realtime.rendering.remote.wire import proof
 

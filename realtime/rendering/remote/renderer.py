@@ -17,19 +17,19 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from realtime.control.control_process import Topics
 from realtime.mqtt.address import broker_address
+from realtime.mqtt.topics import Topics
 from realtime.processes.companion import Companion
 from realtime.rendering.contract import Contract, picture_size
+from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.generators.base import GeneratorError
 from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told, note_picture
 from realtime.rendering.remote.dispatch import GivenUp
 from realtime.rendering.remote.renderer_process import CAME, Remark, Status, run_remote
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings, RenderSettings
-    from realtime.decoding.bundle import EmbeddingSpace
+    from realtime.spaces import EmbeddingSpace
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class RemoteRenderer(FrameQueue):
     """
 
     def __init__(self, settings: RenderSettings, control: ControlSettings, session: str, space: EmbeddingSpace) -> None:
-        from realtime.control.control import topic_name
+        from realtime.mqtt.topics import topic_name
 
         super().__init__()
         self._space = space

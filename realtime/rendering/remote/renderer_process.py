@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from pylsl import local_clock
 
-from realtime.control.control_process import Topics
-from realtime.control.messages import one_line, to_json
+from realtime.mqtt.foreign_text import one_line
+from realtime.mqtt.json import to_json
 from realtime.mqtt.link import Letter, Link
+from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
 from realtime.rendering.messages import Frame, RenderRequest, RenderState

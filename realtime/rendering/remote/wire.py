@@ -16,10 +16,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configs.schema import MAX_STEPS
-from realtime.control.messages import finite, one_line, to_json
-from realtime.decoding.bundle import EmbeddingSpace
+from realtime.mqtt.foreign_text import one_line
+from realtime.mqtt.json import finite, to_json
 from realtime.rendering.contract import Contract
 from realtime.rendering.messages import Frame, Origin, RenderRequest
+from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,11 +13,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from realtime.control.control_process import Topics
-from realtime.control.messages import to_json
+from realtime.mqtt.json import to_json
 from realtime.mqtt.link import Letter, Link
+from realtime.mqtt.topics import Topics
 from realtime.rendering.contract import Contract
-from realtime.rendering.generators.base import Generator, GeneratorError, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.base import Generator
+from realtime.rendering.generators.make import make_generator
 from realtime.rendering.remote.wire import Job, WireError, WorkerState, frame_jpeg, proof, read_job, worker_json
 from realtime.rendering.worker import RenderWorker
 

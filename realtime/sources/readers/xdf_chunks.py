@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.recording.xdf_writer import (
+from realtime.sources.metadata import DTYPES, SourceError, describe, legible_xml, parse_info
+from realtime.sources.xdf_format import (
     BOUNDARY,
     BOUNDARY_ID,
     CLOCK_OFFSET,
@@ -24,7 +25,6 @@ from realtime.recording.xdf_writer import (
     STREAM_HEADER,
     chunk_bytes,
 )
-from realtime.sources.metadata import DTYPES, SourceError, describe, legible_xml, parse_info
 
 if TYPE_CHECKING:
     import mmap

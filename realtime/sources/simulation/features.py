@@ -13,7 +13,7 @@ from stimuli.drawn.colour import object_hue
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stimuli.pictures import PictureSet
+    from stimuli.picture_set import PictureSet
 
 SIZE = 32  # Enough for these statistics, and drawn in a few milliseconds while the participant looks.
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
@@ -68,7 +68,7 @@ def picture_features(pictures: PictureSet, name: str) -> Features:
 
     Raises
     ------
-    stimuli.pictures.PictureError
+    stimuli.picture_set.PictureError
         If the set has no such picture or its file cannot be read.
     """
     image, known = pictures.image(name, SIZE), pictures.attributes(name)

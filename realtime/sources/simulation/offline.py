@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from realtime.sources.base import Chunk, Marker, StreamSpec
 from realtime.sources.simulation.participant import SimulationSettings, simulate_recording
-from stimuli.pictures import PictureSet
+from stimuli.picture_set import PictureSet
 
 LEAD_IN_S = 4.0
 """EEG before the first picture: enough for any filter to settle."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import Config
-    from stimuli.pictures import PictureSet
+    from stimuli.picture_set import PictureSet
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Participant:
 
         Raises
         ------
-        stimuli.pictures.PictureError
+        stimuli.picture_set.PictureError
             If the picture is not in the set.
         """
         if marker.kind == PICTURE and marker.picture is not None:
@@ -140,7 +140,7 @@ class Participant:
 
         Raises
         ------
-        stimuli.pictures.PictureError
+        stimuli.picture_set.PictureError
             If the picture is not in the set.
         """
         if picture not in self._known:

@@ -10,8 +10,10 @@ from calibration.data.embeddings import DRAWN_MODEL, DRAWN_WEIGHTS, Encoder, Enc
 from calibration.data.targets import make_targets
 from configs.schema import Config, PictureSettings, RenderSettings
 from configs.torchvision_shim import load_torchvision
-from realtime.decoding.bundle import EmbeddingSpace
-from realtime.rendering.generators.base import GeneratorError, check_space, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.base import check_space
+from realtime.rendering.generators.make import make_generator
+from realtime.spaces import EmbeddingSpace
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.manifest import test_pictures as pictures_of_the_test_set
 from stimuli.pictures import open_pictures

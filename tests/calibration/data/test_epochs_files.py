@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from calibration.data.epochs_files import fit_ready_made, read_embeddings, read_epochs, read_table
-from calibration.data.trials import FitError
+from calibration.data.epochs_files import read_embeddings, read_epochs, read_table
+from calibration.errors import FitError
 from calibration.fit import fit_trials
+from calibration.fit_epochs import fit_ready_made
 from configs.schema import Config, FitSettings, WindowSettings
 from realtime.decoding.bundle import load_bundle
 from tests.support.calibration_examples import CHANNELS, RATE_HZ, make_trials

@@ -4,7 +4,8 @@ import mne
 import numpy as np
 import pytest
 
-from calibration.data.trials import FitError, before_onset, check_channels, read_trials
+from calibration.data.trials import before_onset, check_channels, read_trials
+from calibration.errors import FitError
 from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, StreamSettings, WindowSettings
 from realtime.epoching.epochs import Closed
 from realtime.epoching.pipeline import Pipeline

@@ -8,8 +8,8 @@ from calibration.maps.attributes import Attribute, measure_attributes, shown_att
 from calibration.maps.filtered_patterns import make_patterns
 from calibration.model.linear_model import HeldOut
 from configs.schema import Config, FitSettings, MarkerSettings, PictureSettings, WindowSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.sources.base import StreamSpec
+from realtime.spaces import EmbeddingSpace
 from stimuli.pictures import open_pictures
 from tests.support.calibration_examples import make_trials
 from tests.support.simulated_epochs import CHANNELS, RATE_HZ, TIMES_S, latency_s, make_examples

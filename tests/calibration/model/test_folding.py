@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.data.trials import read_trials
+from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain
-from calibration.model.linear_model import Examples, Layout, fit_map
+from calibration.model.linear_model import fit_map
 from configs.schema import FitSettings, load_config
 from tests.support.calibration_examples import as_examples, layout_of, make_trials
 

@@ -62,7 +62,7 @@ def test_two_classes_have_their_own_page():
     trials, _ = make_trials(n_pictures=2, repeats=60, n_recordings=3)
     gallery = make_gallery(n=2)
     from calibration.data.targets import given_targets
-    from realtime.decoding.bundle import EmbeddingSpace
+    from realtime.spaces import EmbeddingSpace
 
     names = np.where(trials.names == "picture-000", "a", "b")
     targets = given_targets(("a", "b"), ("a", "b"), gallery.embeddings, EmbeddingSpace("made", "up", 8))

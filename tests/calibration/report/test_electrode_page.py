@@ -8,8 +8,8 @@ from calibration.data.trials import Trials
 from calibration.maps.attributes import Attribute, class_attribute
 from calibration.report.electrode_page import write_electrode_page
 from configs.schema import Config, FitSettings, MarkerSettings, WindowSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.sources.base import StreamSpec
+from realtime.spaces import EmbeddingSpace
 from tests.support.calibration_examples import make_trials
 
 CONFIG = Config(window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)), fit=FitSettings(permutations=20))

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from calibration.model.linear_model import Examples, Layout, cross_validate
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import cross_validate
 from calibration.scores import class_scores
 from calibration.scores.permutation_null import null_of_cross_validation
-from calibration.scores.retrieval import permutation_p
 from calibration.scores.summary import summarise
+from calibration.statistics import permutation_p
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from calibration.model.linear_model import Examples, Layout, cross_validate
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import cross_validate
 from calibration.model.ridge import fit_ridge
 from calibration.scores.class_scores import auc, null_of_one_map, relabellings, shares
 from calibration.scores.permutation_null import held_out_evidence, null_of_cross_validation, predict_each
-from calibration.scores.retrieval import permutation_p
+from calibration.statistics import permutation_p
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from calibration.scores import retrieval
 from calibration.scores.summary import summarise
+from calibration.statistics import mean_interval, permutation_p
 from realtime.decoding.gallery import Gallery, similarity
 from tests.support.calibration_examples import make_gallery
 
@@ -44,7 +45,7 @@ def test_p_values_are_uniform_without_signal():
         rng = np.random.default_rng(seed)
         own = np.repeat(np.arange(20), 3)
         found = retrieval.retrieve(rng.standard_normal((60, 8)), own, np.zeros(60, np.int64), gallery)
-        values.append(retrieval.permutation_p(found.two_way.mean(), retrieval.null_by_pictures(found, 99, seed)))
+        values.append(permutation_p(found.two_way.mean(), retrieval.null_by_pictures(found, 99, seed)))
     assert 0.4 < np.mean(values) < 0.6
     assert np.mean(np.array(values) < 0.1) < 0.2
     assert min(values) >= 0.01
@@ -58,15 +59,15 @@ def test_the_null_keeps_a_pictures_trials_together():
     for seed in range(60):
         prototype = np.random.default_rng(seed).standard_normal((6, 8))
         found = retrieval.retrieve(prototype[own], own, np.zeros(300, np.int64), gallery)
-        hits += retrieval.permutation_p(found.two_way.mean(), retrieval.null_by_pictures(found, 199, seed)) < 0.05
+        hits += permutation_p(found.two_way.mean(), retrieval.null_by_pictures(found, 199, seed)) < 0.05
     assert hits <= 9
 
 
 def test_intervals_cover_and_widen_when_trials_belong_together():
     rng = np.random.default_rng(0)
     values = np.repeat(rng.random(40), 10)
-    low, high = retrieval.mean_interval(values, np.repeat(np.arange(40), 10), seed=0)
-    narrow = retrieval.mean_interval(values, np.arange(400), seed=0)
+    low, high = mean_interval(values, np.repeat(np.arange(40), 10), seed=0)
+    narrow = mean_interval(values, np.arange(400), seed=0)
     assert low < values.mean() < high
     assert high - low > 2 * (narrow[1] - narrow[0])
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from calibration.data.trials import FitError
+from calibration.errors import FitError
 from configs.schema import Config, FitSettings, WindowSettings
 from perceptogram.calibrate.block_scores import Blocks, StopRule
 from tests.support.calibration_examples import make_trials

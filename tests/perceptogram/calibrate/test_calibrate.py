@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from calibration.data.trials import Collector
 from calibration.scores.learning_curve import Point
 from configs.errors import InputError
 from configs.schema import Config, StimulusSettings
 from perceptogram.calibrate.block_scores import Standing, StopRule
 from perceptogram.calibrate.folder import CalibrationFolder, Size, begin, go_on, how_many
 from perceptogram.calibrate.run import Conduct, _Run, check, earlier_trials, for_simulation
-from perceptogram.calibrate.stream_reader import Collector, Ear, block_quality
+from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View, electrodes, rows
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from stimuli.presentation import FrameLog, Shown

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from calibration.data.targets import make_targets
+from calibration.data.trials import Collector
 from calibration.fit import fit_trials
 from calibration.report.calibration_report import write_report
 from perceptogram.calibrate.block_scores import Blocks, StopRule
 from perceptogram.calibrate.folder import CalibrationFolder
-from perceptogram.calibrate.stream_reader import Collector
 from realtime.sources.simulation.offline import OfflineParticipant
 from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.sequence import load_plan

@@ -11,8 +11,8 @@ from perceptogram.live.follow import follow
 from perceptogram.live.result import KEPT_PICTURES, LiveResult
 from perceptogram.live.summary import summarise
 from realtime.failures import MOST, SessionFailedError
+from realtime.painter import Late
 from realtime.rendering.messages import Frame
-from realtime.rendering.painter import Late
 from realtime.session import Decoded, Session, ShamDecoded
 from realtime.sources.base import Notice
 from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording

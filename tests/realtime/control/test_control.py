@@ -15,7 +15,7 @@ from test_control_messages import payloads
 
 from configs.schema import ControlSettings
 from realtime.control import control as control_module
-from realtime.control.control import Command, Control, Event, topic_name
+from realtime.control.control import Command, Control, Event
 from realtime.control.messages import (
     AckMessage,
     CommandError,
@@ -24,12 +24,13 @@ from realtime.control.messages import (
     parse_command,
     read_embedding,
 )
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
 from realtime.mqtt.embedded_broker import EmbeddedBroker
+from realtime.mqtt.topics import topic_name
 from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import decode_jpeg, read_label
+from realtime.spaces import EmbeddingSpace
 from tests.support.mosquitto import free_port, until
 
 SPACE = EmbeddingSpace("tiny", "random", 16)

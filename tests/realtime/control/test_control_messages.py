@@ -19,9 +19,9 @@ from realtime.control.messages import (
     read_embedding,
     schema,
 )
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
+from realtime.spaces import EmbeddingSpace
 
 VALID = (
     Command("1", "start"),

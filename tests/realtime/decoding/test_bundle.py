@@ -4,12 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from realtime.decoding.bundle import Bundle, BundleError, EmbeddingSpace, load_bundle
+from realtime.decoding.bundle import Bundle, BundleError, load_bundle
 from realtime.decoding.evidence import ConfidenceModel
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.low_level_map import LowLevelMap
 from realtime.sources.base import StreamSpec
+from realtime.spaces import EmbeddingSpace
 
 SPEC = StreamSpec("Amp", "EEG", "amp-1", 250.0, ("O1", "Oz", "O2"), "microvolts", "Cz")
 FILTERS = {"highpass_hz": 0.3, "lowpass_hz": 40.0, "delay_s": 0.012}

@@ -9,9 +9,9 @@ import pytest
 from realtime.epoching.epochs import Refused
 from realtime.epoching.pipeline import Pipeline
 from realtime.failures import MOST, WITHIN_S, Failures, SessionFailedError
+from realtime.painter import Late, Painter
 from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.messages import Frame, RenderState, Told
-from realtime.rendering.painter import Late, Painter
 from realtime.session import Decoded, Session, Tick
 from realtime.sources.base import WOKEN, Chunk, Notice
 from realtime.timeline.timeline import Timeline

@@ -12,9 +12,9 @@ import pytest
 
 from configs.schema import ControlSettings
 from realtime.control.control import Control
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
+from realtime.spaces import EmbeddingSpace
 from tests.support.mosquitto import until
 
 SPACE = EmbeddingSpace("tiny", "random", 64)

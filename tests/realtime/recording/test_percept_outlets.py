@@ -5,11 +5,11 @@ import numpy as np
 import pylsl
 import pytest
 
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
 from realtime.recording.percept_outlets import PerceptOutlets
 from realtime.sources.metadata import describe, parse_info
+from realtime.spaces import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "random", 5)
 PATIENCE_S = 20.0

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.schema import MAX_STEPS, RenderSettings
-from realtime.decoding.bundle import EmbeddingSpace
+from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import KEPT_FRAMES
-from realtime.rendering.generators.base import GeneratorError, check_space
+from realtime.rendering.generators.base import check_space
 from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.worker import RenderWorker
+from realtime.spaces import EmbeddingSpace
 from tests.support.tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny, unpreparable
 
 PATIENCE_S = 60.0

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from configs.schema import RenderSettings
 from realtime.rendering.diffusion import architectures
-from realtime.rendering.generators.base import make_generator
+from realtime.rendering.generators.make import make_generator
 from tests.support import published_layouts as published
 from tests.support import stock_pipelines, tiny_models
 from tests.support.tiny_models import diffusers

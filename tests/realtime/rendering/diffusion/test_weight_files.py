@@ -11,7 +11,8 @@ from configs.schema import RenderSettings
 from realtime.rendering.diffusion import model_loading, weight_files
 from realtime.rendering.diffusion import prompt as prompt_of_model
 from realtime.rendering.diffusion.weight_files import Weights, locate
-from realtime.rendering.generators.base import GeneratorError, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.make import make_generator
 from tests.support import published_layouts, tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers

@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from configs.schema import RenderSettings
 from realtime.rendering.embedded.generator import EmbeddedGenerator
-from realtime.rendering.generators.base import GeneratorError, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.make import make_generator
 from realtime.rendering.messages import RenderRequest
 from realtime.rendering.picture_reuse import Economy
 from tests.support import tiny_models

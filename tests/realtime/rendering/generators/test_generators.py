@@ -9,7 +9,8 @@ from torch.utils._pytree import tree_leaves
 
 from configs.schema import RenderSettings
 from realtime.rendering.diffusion.model_loading import Parts
-from realtime.rendering.generators.base import GeneratorError, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.make import make_generator
 from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.picture_reuse import Economy
 from realtime.rendering.worker import RenderWorker

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from configs.schema import RenderSettings
-from realtime.rendering.generators.base import GeneratorError, make_generator
+from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.make import make_generator
 from tests.support import tiny_models
 
 pytestmark = [

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.schema import RenderSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.rendering.contract import Contract
 from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.remote.dispatch import (
@@ -21,6 +20,7 @@ from realtime.rendering.remote.dispatch import (
     Order,
 )
 from realtime.rendering.remote.wire import Picture, WorkerState, proof
+from realtime.spaces import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "random", 8)
 CONTRACT = Contract.of(SPACE, RenderSettings(generator="unclip"))

@@ -10,12 +10,12 @@ import paho.mqtt.client as paho
 import pytest
 
 from configs.schema import ControlSettings, RenderSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.mqtt.address import BrokerError
 from realtime.mqtt.embedded_broker import EmbeddedBroker
-from realtime.rendering.generators.base import GeneratorError
+from realtime.rendering.errors import GeneratorError
 from realtime.rendering.messages import RenderRequest
 from realtime.rendering.remote.renderer import RemoteRenderer
+from realtime.spaces import EmbeddingSpace
 from tests.support.mosquitto import free_port, until
 from tests.support.remote_worker import FAILING_SEED, SLOW_SEED, SPACE, WorkerProcess, picture
 

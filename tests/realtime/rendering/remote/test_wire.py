@@ -10,7 +10,6 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from configs.schema import RenderSettings
-from realtime.decoding.bundle import EmbeddingSpace
 from realtime.rendering.contract import UNSEEN, Contract, picture_size
 from realtime.rendering.messages import Frame, Origin, RenderRequest
 from realtime.rendering.remote.wire import (
@@ -25,6 +24,7 @@ from realtime.rendering.remote.wire import (
     request_json,
     worker_json,
 )
+from realtime.spaces import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "random", 8)
 CONTRACT = Contract.of(SPACE, RenderSettings(generator="sdxl-turbo"))

@@ -1,0 +1,60 @@
+"""Intervals and p-values: what every score and every map is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+LEVEL = 0.95
+
+
+def permutation_p(observed: float, null: Array) -> float:
+    """Return the share of scores as good as the observed one, itself among the null (Phipson & Smyth 2010)."""
+    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
+
+
+def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn."""
+    rng = np.random.default_rng(seed)
+    _, place = np.unique(units, return_inverse=True)
+    sums, sizes = np.bincount(place, weights=values), np.bincount(place)
+    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
+    return _interval(drawn @ sums / (drawn @ sizes))
+
+
+def _interval(draws: Array) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def rounded(value: Any) -> Any:
+    """Return `value` with floats cut to six digits, NaN as None, so that it can be written as JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return None if not np.isfinite(value) else float(f"{float(value):.6g}")
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def shuffles(blocks: Index, count: int, seed: int) -> Index:
+    """Return `count` orders ``[count, units]`` in which units change places within their block."""
+    rng = np.random.default_rng(seed)
+    orders = np.broadcast_to(np.arange(len(blocks)), (count, len(blocks))).copy()
+    for block in np.unique(blocks):
+        rows = np.flatnonzero(blocks == block)
+        orders[:, rows] = rng.permuted(orders[:, rows], axis=1)
+    return orders
+
+
+def interval(draws: Array) -> tuple[Array, Array]:
+    """Return the 95 % interval over the first axis."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return low, high
