@@ -34,7 +34,7 @@ def test_the_drawn_splits_share_no_picture_and_every_picture_is_known_by_its_pix
     assert not set(calibration.names) & set(test.names)
     name = calibration.names[0]
     assert calibration.image(name, 32).shape == (32, 32, 3)
-    assert calibration.label(name) == calibration.maps.attributes(name)["concept"]
+    assert calibration.label(name) == calibration.attributes(name)["concept"]
     assert calibration.hash(name) != calibration.hash(calibration.names[1])
     with pytest.raises(PictureError, match="no picture 'nobody'"):
         calibration.image("nobody")
