@@ -35,6 +35,7 @@ BENCHMARKS = {
     "interference": "interference",
     "scaling": "scaling",
     "multi-room": "multi_room",
+    "picture-in-hand": "picture_in_hand",
 }
 
 SETS = {"all": tuple(BENCHMARKS), "soak": ("stream-soak", "session-soak", "kill-matrix")}

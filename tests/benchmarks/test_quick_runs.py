@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import decode_latency, end_to_end, multi_room, receivers, scaling, throughput
+from benchmarks import decode_latency, end_to_end, multi_room, picture_in_hand, receivers, scaling, throughput
 from benchmarks.lsl_sender import Amplifier, pushed_at, sending
 
 
@@ -74,3 +74,9 @@ def test_two_rooms_share_their_workers(monkeypatch):
         assert row["asked"] == row["painted"] + row["abandoned"] > 0
         assert row["by_kind"]["request"][0] > 0
         assert row["by_kind"]["picture"][1] > 1000, "bytes of a picture"
+
+
+def test_pictures_between_chunks_of_half_a_second_are_timed():
+    row = picture_in_hand._size(125, pictures=2)
+    assert row["size"] == 125
+    assert 0 < row["ms"]["p50"] <= row["ms"]["max"] < 1e3 * picture_in_hand.PATIENCE_S
