@@ -287,7 +287,7 @@ class Session:
             case Closed(trial, epoch) if self.paused:
                 self._decoder.drop(trial)
                 self._sham_two_way.pop(trial, None)
-                yield Refused(trial, epoch.marker, PAUSED)
+                yield Refused(trial, epoch.marker, PAUSED, "paused")
             case Closed():
                 yield self._decoded(event, received, start_ns)
             case Refused(trial):

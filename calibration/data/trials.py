@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import FitError
 from configs.schema import Config, WindowSettings
-from realtime.epoching.epochs import Closed, Epoch, Refused, Retracted
+from realtime.epoching.epochs import Closed, Epoch, RefusalKind, Refused, Retracted
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
@@ -30,11 +29,7 @@ class Refusal:
     onset: float
     name: str
     reason: str
-
-    @property
-    def kind(self) -> str:
-        """The reason without the numbers that differ from one trial to the next."""
-        return re.sub(r"[-+]?\d+(\.\d+)?", "#", self.reason)
+    kind: RefusalKind
 
 
 @dataclass(frozen=True)
@@ -182,7 +177,7 @@ def _read_one(path: str | Path, number: int, config: Config, like: StreamSpec | 
                 closed[event.trial] = event
             elif isinstance(event, Refused | Retracted):
                 closed.pop(event.trial, None)
-                refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason))
+                refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason, event.kind))
             elif isinstance(event, Notice):
                 notices.append(event.text)
 
@@ -230,8 +225,10 @@ def _notices(paths: Sequence[str | Path], parts: Sequence[Trials]) -> tuple[str,
 def _why_none(trials: Trials, config: Config) -> str:
     told = "".join(f"; {text}" for text in trials.notices)
     if trials.refused:
-        reason, count = Counter(refusal.kind for refusal in trials.refused).most_common(1)[0]
-        return f"no usable trial: all {len(trials.refused)} were refused, {count} of them because: {reason}{told}"
+        kind, count = Counter(refusal.kind for refusal in trials.refused).most_common(1)[0]
+        reason = next(refusal.reason for refusal in trials.refused if refusal.kind == kind)
+        refused = f"all {len(trials.refused)} were refused, {count} of them as {kind}"
+        return f"no usable trial: {refused}, for example: {reason}{told}"
     wanted = f"with one of the labels {', '.join(config.markers.classes)}" if config.markers.classes else "of a picture"
     return f"no trial: the recordings hold no marker {wanted}; check markers.name and markers.classes{told}"
 
@@ -314,7 +311,7 @@ class Collector:
             elif isinstance(event, Refused | Retracted):
                 self._closed.pop(event.trial, None)
                 name = event.marker.picture or event.marker.kind
-                self.refused.append(Refusal(0, event.marker.stamp, name, event.reason))
+                self.refused.append(Refusal(0, event.marker.stamp, name, event.reason, event.kind))
             elif isinstance(event, Fault | Notice):
                 yield event
 

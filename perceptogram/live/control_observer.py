@@ -109,10 +109,10 @@ class Steering:
                 control.publish(event)
                 if event.final:
                     control.publish(Event("ledger", {"trial": event.trial, "stages": dict(event.ledger)}))
-            case Refused(trial, _, reason):
-                control.publish(Event("refused", {"trial": trial, "reason": reason}))
-            case Retracted(trial, _, reason):
-                control.publish(Event("retracted", {"trial": trial, "reason": reason}))
+            case Refused(trial, _, reason, kind):
+                control.publish(Event("refused", {"trial": trial, "reason": reason, "because": kind}))
+            case Retracted(trial, _, reason, kind):
+                control.publish(Event("retracted", {"trial": trial, "reason": reason, "because": kind}))
             case Hole():
                 control.publish(Event("hole", {"lost": event.lost, "stamp": event.stamp}))
             case Fault():

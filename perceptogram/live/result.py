@@ -9,7 +9,7 @@ from pathlib import Path
 
 from perceptogram.live.spool import Spool
 from realtime.decoding.evidence import Percept
-from realtime.epoching.epochs import Refused, Retracted
+from realtime.epoching.epochs import RefusalKind, Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
@@ -41,7 +41,7 @@ class LiveResult:
     n_trials
         Percepts, without those that were taken back.
     refused
-        Trials without a percept, by reason.
+        Trials without a percept, by kind of refusal.
     n_retracted, n_holes, lost_samples
         Percepts taken back; holes in the stream, and the samples that never came.
     faults, notices
@@ -57,7 +57,7 @@ class LiveResult:
     pictures: dict[str, Frame] = field(default_factory=dict)
     painted: dict[str, int] = field(default_factory=dict)
     n_trials: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Counter[RefusalKind] = field(default_factory=Counter)
     n_retracted: int = 0
     n_holes: int = 0
     lost_samples: int = 0
@@ -93,7 +93,7 @@ class LiveResult:
             case Late(frame):
                 self._frame(frame)
             case Refused():
-                self.refused[event.reason.split(" at ")[0]] += 1
+                self.refused[event.kind] += 1
             case Retracted(trial):
                 self._retracted(trial)
             case Hole():

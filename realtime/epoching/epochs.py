@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,6 +18,21 @@ from stimuli.markers import Marker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+RefusalKind = Literal[
+    "unsettled",
+    "lost-samples",
+    "broken-time",
+    "not-finite",
+    "rate",
+    "late-marker",
+    "marked",
+    "artefact",
+    "stream-ended",
+    "paused",
+    "failed",
+]
+"""Why a trial has no usable window, as it is counted; the line beside it says when and how much."""
 
 MEMORY_S = 10.0
 """How far back a late marker may point, and a late hole may retract."""
@@ -86,20 +101,22 @@ class Closed:
 
 @dataclass(frozen=True)
 class Refused:
-    """A trial has no usable window."""
+    """A trial has no usable window; `reason` is one line for people, `kind` what is counted."""
 
     trial: int
     marker: Marker
     reason: str
+    kind: RefusalKind
 
 
 @dataclass(frozen=True)
 class Retracted:
-    """A trial that was closed has turned out wrong."""
+    """A trial that was closed has turned out wrong; `reason` and `kind` as in `Refused`."""
 
     trial: int
     marker: Marker
     reason: str
+    kind: RefusalKind
 
 
 @dataclass(frozen=True)
@@ -121,6 +138,7 @@ class _Break:
     start: int
     stop: int
     reason: str
+    kind: RefusalKind
 
 
 @dataclass
@@ -215,12 +233,14 @@ class EpochBuilder:
     def finish(self, why: str | None = None) -> list[EpochEvent]:
         """Refuse what is still open or waiting, because no more samples will come: the stream ended, or `why`."""
         seen = len(self._history)
+        kind: RefusalKind = "stream-ended" if why is None else "failed"
         end = why or (f"stream ended at {self._history.last_time:.3f} s" if seen else "stream ended without samples")
         events: list[EpochEvent] = [
-            Refused(w.trial, w.marker, f"{end}, before the window was full") for w in self._open
+            Refused(w.trial, w.marker, f"{end}, before the window was full", kind) for w in self._open
         ]
         events += [
-            Refused(trial, marker, f"{end}, before onset at {marker.stamp:.3f} s") for trial, marker in self._waiting
+            Refused(trial, marker, f"{end}, before onset at {marker.stamp:.3f} s", kind)
+            for trial, marker in self._waiting
         ]
         self._open, self._waiting = [], []
         return events
@@ -241,26 +261,29 @@ class EpochBuilder:
         events: list[EpochEvent] = []
         if not len(self._history):
             settled = int(index[0]) + max(self._settle, round(WARM_UP_S * self.rate_hz))
-            start = _Break(-(1 << 62), settled, "starts before the time axis and the filters had settled")
+            start = _Break(-(1 << 62), settled, "starts before the time axis and the filters had settled", "unsettled")
             events += self._break(start)
         bad = index[~np.isfinite(samples).all(axis=1)]
         for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1) if len(bad) else []:
             stop = int(run[-1]) + 1 + self._settle
-            events += self._break(_Break(int(run[0]), stop, "NaN or infinity in the window or too soon before it"))
+            events += self._break(
+                _Break(int(run[0]), stop, "NaN or infinity in the window or too soon before it", "not-finite")
+            )
         return events
 
     def _hole(self, hole: Hole) -> list[EpochEvent]:
         what = f"{hole.lost} samples lost" if hole.lost else hole.cause
         reason = f"{what} at {hole.stamp:.3f} s, in the window or too soon before it"
+        kind: RefusalKind = "lost-samples" if hole.lost else "broken-time"
         start, stop = -(-(hole.index - hole.lost) // self._factor), -(-hole.index // self._factor)
         if not hole.retroactive:
-            return self._break(_Break(start, stop + self._settle, reason))
+            return self._break(_Break(start, stop + self._settle, reason, kind))
         # Everything behind the hole was numbered too low, and the filters start anew only now: all of it is refused.
         head = self._history.head
         self._history.shift(stop, hole.lost // self._factor, hole.lost / (self.rate_hz * self._factor))
         for window in (*self._open, *self._closed):
             window.first = min(window.first, stop)
-        return self._break(_Break(stop, head + -(-hole.lost // self._factor) + self._settle, reason))
+        return self._break(_Break(stop, head + -(-hole.lost // self._factor) + self._settle, reason, kind))
 
     def _break(self, gap: _Break) -> list[EpochEvent]:
         """Record `gap`; refuse the open windows and retract the closed ones that touch it."""
@@ -270,10 +293,10 @@ class EpochBuilder:
         events: list[EpochEvent] = []
         for window in [w for w in self._open if self._touches(w.first, gap)]:
             self._open.remove(window)
-            events.append(Refused(window.trial, window.marker, gap.reason))
+            events.append(Refused(window.trial, window.marker, gap.reason, gap.kind))
         for window in [w for w in self._closed if self._touches(w.first, gap)]:
             self._closed.remove(window)
-            events.append(Retracted(window.trial, window.marker, gap.reason))
+            events.append(Retracted(window.trial, window.marker, gap.reason, gap.kind))
         return events
 
     def _touches(self, first: int, gap: _Break) -> bool:
@@ -291,10 +314,11 @@ class EpochBuilder:
             first = self._history.position(marker.stamp, self.rate_hz) + self._offset
             gap = next((gap for gap in self._breaks if self._touches(first, gap)), None)
             if gap is not None:
-                events.append(Refused(trial, marker, gap.reason))
+                events.append(Refused(trial, marker, gap.reason, gap.kind))
             elif first < self._history.tail:
                 late = self._history.last_time - marker.stamp
-                events.append(Refused(trial, marker, f"marker came {late:.1f} s after its samples, which are gone"))
+                reason = f"marker came {late:.1f} s after its samples, which are gone"
+                events.append(Refused(trial, marker, reason, "late-marker"))
             else:
                 events.append(Opened(trial, marker, marker.stamp))
                 fresh.append(_Window(trial, marker, first))
@@ -324,12 +348,12 @@ class EpochBuilder:
                 f"its samples lie up to {1e3 * np.abs(off).max():.1f} ms from where {self.rate_hz:g} Hz puts them: "
                 "the stream's rate is wrong"
             )
-            return Refused(window.trial, window.marker, reason)
+            return Refused(window.trial, window.marker, reason, "rate")
         if marked := [span for span in self._spans if span.start <= times[-1] and span.stop >= times[0]]:
-            return Refused(window.trial, window.marker, marked[0].reason)
+            return Refused(window.trial, window.marker, marked[0].reason, "marked")
         flags = artefact_flags(samples, self._artefacts, self._channels)
         if flags and self._artefacts.drop:
-            return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}")
+            return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}", "artefact")
         self._closed.append(window)
         while self._closed[0].first < self._history.tail:
             self._closed.popleft()

@@ -119,7 +119,7 @@ def test_a_new_threshold_is_on_the_screen_and_told_and_notices_go(live):
     def steer(event):
         if isinstance(event, Decoded) and event.percept.trial == 2:
             live.session.abstain_below = 0.99
-            live.screen(Refused(99, Marker(0.0, "picture"), "artefact"))
+            live.screen(Refused(99, Marker(0.0, "picture"), "artefact: flat Fz", "artefact"))
             assert "artefact" in live.glass.states[-1].notice
 
     follow(live, steer)

@@ -159,6 +159,9 @@ def test_start_end_and_forgotten_are_refused_with_reasons():
     assert [e.reason for e in of(Refused, late)] == ["starts before the time axis and the filters had settled"]
     assert ["before the window was full" in e.reason for e in of(Refused, ends)] == [True, False]
     assert "which are gone" in of(Refused, gone)[0].reason
+    assert [e.kind for e in (*of(Refused, late), *of(Refused, ends), of(Refused, gone)[0])] == [
+        *("unsettled", "stream-ended", "stream-ended", "late-marker")
+    ]
     assert [e.reason for e in run([Marker(1.0, "a")])] == ["stream ended without samples, before onset at 1.000 s"]
 
 
