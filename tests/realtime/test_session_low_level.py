@@ -50,7 +50,7 @@ def decode(settings, calibration, renderer):
 
 def test_each_request_starts_from_what_the_map_makes_of_the_repeats_so_far():
     calibration, renderer = with_map(), Keeping()
-    low_level = calibration.fit_low_level
+    low_level = calibration.low_level
     decoded = decode(config(), calibration, renderer)
     alone = decode(CONFIG, bundle(), SlowRenderer())
     assert len(decoded) == len(renderer.requests) == len(alone) == 16
