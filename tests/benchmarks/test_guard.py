@@ -82,3 +82,14 @@ def test_a_tree_that_is_not_there_is_an_error_not_a_measurement(tmp_path):
     (tmp_path / "empty").mkdir()
     with guard.turns_of(tmp_path / "empty") as turn:
         assert turn("decode") == {"error": "the process ended"}
+
+
+def test_a_module_that_moved_is_found_where_the_tree_has_it(tmp_path):
+    ours = guard.HOUSE / "benchmarks" / "guard_work.py"
+    theirs = tmp_path / "benchmarks" / "guard_work.py"
+    assert guard.script_of(tmp_path) == ours
+    theirs.parent.mkdir()
+    theirs.write_text(ours.read_text().replace("from calibration.model.ridge import", "from calibration.ridge import"))
+    assert guard.script_of(tmp_path) == theirs
+    theirs.write_text(ours.read_text().replace("RATE_HZ = ", "RATE_HZ = 2 * "))
+    assert guard.script_of(tmp_path) == ours, "other work is no measure"
