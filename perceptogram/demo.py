@@ -166,7 +166,7 @@ class Demo:
         with self._showing(shown, "live") as presenter:
             source = LslSource(self._config.stream, self._config.markers)
             recorder = self._record(self._out / RECORDING)
-            source.watch = lambda: [told for told in recorder.notices() if told.kind != "recording"]
+            source.watch = recorder.troubles
             begin = _Begin(presenter)
             try:
                 finished = decode(

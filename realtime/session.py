@@ -25,7 +25,7 @@ from realtime.epoching.pipeline import Pipeline, Sham
 from realtime.failures import Failures
 from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, Told
-from realtime.sources.base import WOKEN, Chunk, Marker, Notice, Source
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, Source
 from realtime.timeline.sample_grid import Fault, Hole
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Session:
         yield from self._guarded(self._finish())
         yield from self.finish_rendering()
 
-    def tell(self, kind: str, text: str) -> None:
+    def tell(self, kind: NoticeKind, text: str) -> None:
         """Have a notice come among the events, soon; from any thread."""
         self._notices.append(Notice(self._clock(), kind, text))
         self._source.wake()

@@ -36,6 +36,10 @@ FLOORS = (
     ("perceptogram.commands", "perceptogram.__main__"),
 )
 LONGER = {"realtime.timeline.timeline"}
+FOR_PEOPLE = {"text", "reason", "message", "notice"}
+"""Fields that hold a line for people: whoever wants to know what it is about looks at its `kind`."""
+TAKEN_APART = {"startswith", "endswith", "removeprefix", "removesuffix", "split", "partition", "find", "index", "count"}
+MATCHED = {"match", "fullmatch", "search", "findall", "finditer", "sub", "split"}
 FLOOR_OF = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
 
 
@@ -93,6 +97,46 @@ def test_an_upward_import_is_found():
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from realtime.epoching import epochs",
     ):
         assert len(upward("realtime.timeline.timeline", ast.parse(line))) == 1
+
+
+def is_for_people(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in FOR_PEOPLE
+
+
+def is_word(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != ""
+
+
+def takes_apart(node: ast.AST) -> bool:
+    """Return whether `node` reads a line for people: by a method, by a regular expression or by comparing words."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=line, attr=name), args=args):
+            return (is_for_people(line) and name in TAKEN_APART) or (name in MATCHED and any(map(is_for_people, args)))
+        case ast.Compare(left=left, comparators=others):
+            return any(map(is_for_people, (left, *others))) and any(map(is_word, (left, *others)))
+    return False
+
+
+def test_nobody_reads_a_line_for_people():
+    """Our own messages have kinds; the lines beside them may be reworded at any time."""
+    assert not [
+        f"{module}:{node.lineno}"
+        for module, (_, tree) in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.expr) and takes_apart(node)
+    ]
+
+
+def test_a_line_that_is_read_is_found():
+    for line in (
+        "state.notice.startswith('EEG stream')",
+        "event.reason.split(' at ')[0]",
+        "re.sub(NUMBER, '#', self.reason)",
+        "PATTERN.match(told.text)",
+        "'nothing' in state.notice",
+        "link.text == 'stopped'",
+    ):
+        assert any(map(takes_apart, ast.walk(ast.parse(line)))), line
 
 
 def test_a_folder_can_be_taken_in_at_a_glance():

@@ -38,6 +38,8 @@ class ClusterTest:
         ``[times, channels]``: t, with the sign of the slope, where the attribute is one column; F otherwise.
     name
         ``"t"`` or ``"F"``, with its degrees of freedom.
+    signed
+        Whether the statistic has a sign: t has, F has none.
     threshold
         Size of the statistic from which on neighbours form a cluster.
     significant
@@ -50,6 +52,7 @@ class ClusterTest:
 
     statistic: Array
     name: str
+    signed: bool
     threshold: float
     significant: NDArray[np.bool_]
     p: float
@@ -188,7 +191,7 @@ def cluster_test(
     true, threshold = regression.statistic(), regression.threshold
     significant = np.zeros(true.shape, np.bool_)
     if not np.any(np.abs(true) > threshold):
-        return ClusterTest(true, regression.name, threshold, significant, 1.0, permutations)
+        return ClusterTest(true, regression.name, regression.columns == 1, threshold, significant, 1.0, permutations)
 
     def maps() -> Iterator[Array]:
         yield true.ravel()
@@ -212,7 +215,9 @@ def cluster_test(
     for cluster, value in zip(clusters, p, strict=True):
         if value < LEVEL_P:
             significant[cluster] = True
-    return ClusterTest(true, regression.name, threshold, significant, float(np.min(p)), permutations)
+    return ClusterTest(
+        true, regression.name, regression.columns == 1, threshold, significant, float(np.min(p)), permutations
+    )
 
 
 def _basis(columns: Array, scale: float | None = None) -> Array:

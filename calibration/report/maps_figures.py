@@ -172,14 +172,13 @@ def courses(found: AttributeMap, maps: Maps) -> Drawn:
     """Draw the statistic for every electrode and moment, and the levels' time courses at the peak electrodes."""
     channels, peak = maps.montage.channels, found.peak[1]
     at, test = 1e3 * maps.times_s, found.test
-    signed = test.name.startswith("t")
     limit = float(np.abs(test.statistic).max())
     height = max(3.8, 1.8 + 0.105 * len(channels))
     note = caption(found, maps, "EEG as measured")
     with drawing(_file(found, "courses"), _title(found, "when and where"), note, 11.5, height) as (figure, made):
         grid = figure.add_gridspec(len(peak), 2, width_ratios=(1.25, 1))
         axes = figure.add_subplot(grid[:, 0])
-        scale: Any = {"cmap": DIVERGING, "vmin": -limit} if signed else {"cmap": SEQUENTIAL, "vmin": 0.0}
+        scale: Any = {"cmap": DIVERGING, "vmin": -limit} if test.signed else {"cmap": SEQUENTIAL, "vmin": 0.0}
         image = _by_electrode(axes, test.statistic, maps, vmax=limit, **scale)
         image.set_alpha(np.where(test.significant, 1.0, FAINT).T.tolist())
         axes.set_title(f"every electrode: {test.name}", loc="left", fontsize=9)

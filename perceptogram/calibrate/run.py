@@ -290,9 +290,8 @@ class _Run:
                 self._mind(trouble.kind)
             if isinstance(item, Marker):
                 self._take_marker(item)
-        for notice in self.recorder.notices():
-            if notice.kind != "recording":
-                self.view.say(f"recorder: {notice.text}")
+        for notice in self.recorder.troubles():
+            self.view.say(notice.text)
         settle_s = max(SETTLE_S, float(self.collector.pipeline.filters["settle_s"]))
         if not self._begun and self.collector.seconds > settle_s:
             self._begun = True

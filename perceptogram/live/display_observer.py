@@ -69,6 +69,7 @@ class Screen:
         self._tell_shown = tell_shown
         self._percepts: dict[int, Percept] = {}
         self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and sham
+        self._stalled = False  # whether the notice that stands there is that no EEG comes
         self.state = DisplayState(
             title=config.name,
             simulated=bundle.simulated,
@@ -84,7 +85,7 @@ class Screen:
         match event:
             case Tick(stamp):
                 renderer = None if self._renderer is None else self._renderer.state
-                notice = "" if state.notice.startswith("EEG stream") and "nothing" in state.notice else state.notice
+                notice, self._stalled = "" if self._stalled else state.notice, False
                 state = replace(
                     self._listen(state),
                     data_stamp=stamp,
@@ -108,9 +109,10 @@ class Screen:
                 if trial in self._percepts:
                     state = self._with(state, self._percepts[trial])
                     state = replace(state, trial=trial, picture=image, step=step, of=of, ledger=dict(event.ledger))
-            case Notice(_, _, text):
-                state = replace(state, notice=text)
+            case Notice(_, kind, text):
+                state, self._stalled = replace(state, notice=text), kind == "stalled"
             case Refused(trial, _, reason) | Retracted(trial, _, reason):
+                self._stalled = False
                 state = replace(state, notice=f"trial {trial} has no percept: {reason}")
         if state is not self.state:
             self.state = state

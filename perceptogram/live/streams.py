@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -141,8 +140,7 @@ class LiveStreams:
         if self._recorded != self._read():
             before, self._recorded = self._recorded, self._read()
             self.recorder.add(self._recorded, instead_of=before)
-        told = [notice for notice in self.recorder.notices() if notice.kind != "recording"]
-        return [replace(notice, text=f"recorder: {notice.text}") for notice in told]
+        return self.recorder.troubles()
 
     def _start_presenter(self) -> ChildProcess:
         job = OnDemandJob(

@@ -32,7 +32,6 @@ from realtime.control.control_process import FLUSH_S, Answer, LinkStatus, NewSta
 from realtime.control.messages import Command, Event, StateName
 from realtime.decoding.evidence import Percept
 from realtime.mqtt.address import broker_address
-from realtime.mqtt.link import NO_CONNECTION
 from realtime.mqtt.topics import Topics, topic_name
 from realtime.processes.companion import Companion
 from realtime.rendering.messages import Frame
@@ -231,7 +230,7 @@ class Control:
 
     def _tell_away(self, link: LinkStatus) -> None:
         """Say once that the broker is lost, and once that it is back."""
-        if link.text.startswith(NO_CONNECTION) and not self._away:
+        if link.away and not self._away:
             self._away = True
             self._tell(f"{link.text}; the session goes on and connects again")
         elif link.connected and self._away:

@@ -81,9 +81,13 @@ class NewState:
 
 @dataclass(frozen=True)
 class LinkStatus:
-    """How the connection is: letters sent, dropped for lack of room, commands refused, how often it connected."""
+    """How the connection is: letters sent, dropped for lack of room, commands refused, how often it connected.
+
+    `away` says that the last try to reach the broker failed.
+    """
 
     connected: bool = False
+    away: bool = False
     text: str = "starting"
     sent: int = 0
     dropped: int = 0
@@ -187,7 +191,8 @@ class _Control:
 
     def _tell_status(self) -> None:
         link = self._link
-        status = LinkStatus(link.connected, link.text, link.sent, link.dropped, self._refused, link.connections)
+        how = link.connected, link.away, link.text
+        status = LinkStatus(*how, link.sent, link.dropped, self._refused, link.connections)
         if status != self._status:
             self._status = status
             self._report(status)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from configs.schema import StreamSettings
 from realtime.doctor.machine import Check, guarded, isolated
-from realtime.sources.base import Chunk, Notice
+from realtime.sources.base import WOKEN, Chunk, Notice
 from realtime.sources.discovery import Finder
 from realtime.sources.metadata import SourceError, Wanted
 
@@ -65,14 +65,14 @@ def _watch(source: LslSource, seconds: float) -> Check:
     faults: list[str] = []
     ages_ms: list[float] = []
     samples = 0
-    source.watch = lambda: [Notice(0.0, "look", "")]  # so that the time is looked at though nothing comes
+    source.watch = lambda: [WOKEN]  # so that the time is looked at though nothing comes
     give_up = time.monotonic() + seconds
     for event in source.events():
         if isinstance(event, Chunk):
             samples += len(event.stamps)
             ages_ms.append((event.arrived - float(event.stamps[-1])) * 1e3)
             faults += [item.kind for item in timeline.push(event) if isinstance(item, Fault)]
-        elif isinstance(event, Notice) and event.kind != "look":
+        elif isinstance(event, Notice) and event is not WOKEN:
             faults.append(event.kind)
         if time.monotonic() >= give_up:
             break

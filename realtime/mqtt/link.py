@@ -28,8 +28,6 @@ LONGEST_DELAY_S = 5.0
 ANSWER_S = 5.0
 """Silence of the broker after which the connection is given up."""
 KEEPALIVE_S = 10
-NO_CONNECTION = "no connection"
-"""How `Link.text` begins while the broker is away."""
 
 _REFUSED = 0x80
 _UNSUPPORTED = 0x84  # "unsupported protocol version" in MQTT 5, to which aiomqtt also maps code 1 of 3.1.1
@@ -101,6 +99,7 @@ class Link:
         self._wake = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self.text = f"connecting to {address}"
+        self.away = False  # whether the last try to reach the broker failed
         self.sent = 0
         self.connections = 0
 
@@ -203,7 +202,7 @@ class Link:
             await self._subscribe(client, one)
         self._state_said = None
         self.connections += 1
-        self.text = f"connected to {self._address} (MQTT {self._protocol})"
+        self.text, self.away = f"connected to {self._address} (MQTT {self._protocol})", False
         logger.info("%s", self.text)
         self._connected.set()
         self._changed(True)
@@ -221,7 +220,7 @@ class Link:
 
     def _leave(self, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
-        self.text = f"{NO_CONNECTION} to {self._address}: {reason}"
+        self.text, self.away = f"no connection to {self._address}: {reason}", True
         if self.connected:
             logger.warning("lost the broker %s (%s); connecting again", self._address, reason)
             self._connected.clear()

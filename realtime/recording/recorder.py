@@ -7,7 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from configs.errors import InputError
@@ -22,7 +22,7 @@ from realtime.recording.recorder_messages import (
     Write,
 )
 from realtime.recording.recorder_process import free_name, record
-from realtime.sources.base import Notice
+from realtime.sources.base import Notice, NoticeKind
 from realtime.sources.metadata import Wanted
 
 __all__ = ["Recorded", "Recorder", "RecorderError", "Wanted"]
@@ -223,6 +223,11 @@ class Recorder:
             self._get_spare()
         return notices
 
+    def troubles(self) -> list[Notice]:
+        """Return `notices` as a session passes them on: not that a stream is recorded, and each as the recorder's."""
+        told = [notice for notice in self.notices() if notice.kind != "recording"]
+        return [replace(notice, text=f"recorder: {notice.text}") for notice in told]
+
     def stop(self) -> Recorded:
         """Finish the file and return what was recorded; safe to call twice."""
         if self._hand is not None:
@@ -267,7 +272,7 @@ class Recorder:
         self._hand = self._spare = None
 
 
-def _notice(kind: str, text: str) -> Notice:
+def _notice(kind: NoticeKind, text: str) -> Notice:
     import pylsl
 
     return Notice(pylsl.local_clock(), kind, text)

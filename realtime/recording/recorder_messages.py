@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from realtime.sources.base import NoticeKind
 from realtime.sources.metadata import StreamDescription, Wanted
 
 
@@ -46,7 +47,7 @@ class Recording:
 class Told:
     """Something that people must know: a kind of `Notice` and its line."""
 
-    kind: str
+    kind: NoticeKind
     text: str
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import RenderSettings
+    from realtime.sources.base import NoticeKind
     from realtime.spaces import EmbeddingSpace
 
 
@@ -61,6 +62,13 @@ class RenderRequest:
             wrong = f"needs a start [channels, h, w] of finite values (given: shape {list(self.start.shape)})"
         if wrong is not None:
             msg = f"trial {self.trial}: a picture {wrong}"
+            raise ValueError(msg)
+
+    def check_for(self, space: EmbeddingSpace) -> None:
+        """Refuse, with `ValueError`, an embedding of another size than those of `space`."""
+        if len(self.embedding) != space.dims:
+            given, wanted = list(self.embedding.shape), f"[{space.dims}]"
+            msg = f"trial {self.trial}: embedding of shape {given}, the generator wants {wanted}"
             raise ValueError(msg)
 
 
@@ -157,14 +165,14 @@ class Told:
     Attributes
     ----------
     kind
-        As a notice's: ``"failed"``, ``"lost"``, ``"restarted"``, ``"smaller"``.
+        As a notice's.
     text
         One line.
     request
         The request that will not be painted because of it; None where that is not so.
     """
 
-    kind: str
+    kind: NoticeKind
     text: str
     request: int | None = None
 

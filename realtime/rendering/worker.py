@@ -113,10 +113,8 @@ class RenderWorker(FrameQueue):
         ValueError
             If its embedding is of another size than the generator's.
         """
-        if self._space is not None and len(request.embedding) != self._space.dims:
-            given, wanted = list(request.embedding.shape), f"[{self._space.dims}]"
-            msg = f"trial {request.trial}: embedding of shape {given}, the generator wants {wanted}"
-            raise ValueError(msg)
+        if self._space is not None:
+            request.check_for(self._space)
         self._submitted = self._requests.put(request)
         return self._submitted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from stimuli.markers import Marker
 
@@ -12,7 +12,33 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["WOKEN", "Chunk", "Marker", "Notice", "Source", "StreamSpec", "same_rate"]
+__all__ = ["WOKEN", "Chunk", "Marker", "Notice", "NoticeKind", "Source", "StreamSpec", "same_rate"]
+
+NoticeKind = Literal[
+    # a stream, or a process that serves it
+    "stalled",
+    "resumed",
+    "lost",
+    "reconnected",
+    "restarted",
+    "twin",
+    "markers",
+    "unreadable",
+    "foreign-clock",
+    # the recorder
+    "recording",
+    "recorder",
+    "unwritten",
+    # the renderer
+    "smaller",
+    "worker",
+    # the session
+    "failed",
+    "folder",
+    "ending",
+    "woken",
+]
+"""What a notice is about: programs go by it, never by the line, which is for people."""
 
 RATE_TOLERANCE = 1e-3
 """Share by which nominal rates of one stream may differ: a header rounds, and the time axis bears as much."""
@@ -106,21 +132,20 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that the source itself has to report.
+    """Something that a source, or another part of a session, has to report.
 
     Attributes
     ----------
     stamp
         LSL clock time of the report.
     kind
-        ``"stalled"``, ``"resumed"``, ``"lost"``, ``"reconnected"``, ``"restarted"``, ``"twin"``, ``"markers"``,
-        ``"unreadable"``, ``"foreign-clock"``.
+        What it is about.
     text
         One line for people.
     """
 
     stamp: float
-    kind: str
+    kind: NoticeKind
     text: str
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.processes.bell import Bell
-from realtime.sources.base import WOKEN, Chunk, Marker, Notice, StreamSpec
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, StreamSpec
 from realtime.sources.discovery import find_streams
 from realtime.sources.lsl_messages import Begin, Failed, Message, Opened, Request, decode
 from realtime.sources.lsl_reader import read_streams
@@ -22,8 +22,6 @@ __all__ = ["LslSource", "SourceError", "find_streams"]
 
 HUNG_S = 2.0  # silence of the reading process itself after which it is replaced
 STARTING_S = 20.0  # the same while it starts: importing takes long on a busy machine
-RESTARTED = ("restarted", "is read again, by a new process")
-RECONNECTED = ("reconnected", "was found again")
 LATE_S = 0.002
 WATCH_S = 0.25
 MERGE = 64  # chunks that wait together are handed on as one
@@ -147,7 +145,11 @@ class LslSource:
             elif isinstance(message, Opened):
                 self.uid = message.uid
                 last_data, silent = now, False
-                yield self._notice(*(RESTARTED if replaced else RECONNECTED))
+                yield (
+                    self._notice("restarted", "is read again, by a new process")
+                    if replaced
+                    else self._notice("reconnected", "was found again")
+                )
                 replaced = False
             elif isinstance(message, Failed):
                 raise SourceError(message.text)
@@ -212,7 +214,7 @@ class LslSource:
                 self._reader.tell(Begin())
                 self._spare = _Reader.start()
 
-    def _notice(self, kind: str, text: str) -> Notice:
+    def _notice(self, kind: NoticeKind, text: str) -> Notice:
         import pylsl
 
         return Notice(pylsl.local_clock(), kind, f"EEG stream {self.spec.name!r} {text}")

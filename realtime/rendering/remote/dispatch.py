@@ -240,9 +240,9 @@ class Dispatch:
 
     def state(self, now: float) -> RenderState:
         """Return how rendering is, in one line."""
-        fit, unlike = self.fit(now), self._unlike(now)
+        fit = self.fit(now)
         if fit:
-            count = f"{len(fit)} worker{'s' if len(fit) > 1 else ''}" + (f"; {unlike}" if unlike else "")
+            count = f"{len(fit)} worker{'s' if len(fit) > 1 else ''}"
             if self._tasks:
                 newest = next(reversed(self._tasks.values()))
                 text = f"trial {newest.request.trial}: step {newest.step} of {newest.request.steps} ({count})"
@@ -251,19 +251,10 @@ class Dispatch:
         for one in self._workers.values():
             if now - one.heard <= SILENT_S:
                 return RenderState("loading", f"worker {one.state.id}: {one.state.text}")
-        if unlike:
-            return RenderState("dead", unlike)
+        if any(now - one.heard <= SILENT_S for one in self._strangers.values()):
+            return RenderState("dead", "no worker that can be used")
         lost = f"; {', '.join(list(self._workers)[:3])} is silent" if self._workers else ""
         return RenderState("dead", f"no worker; start one with 'perceptogram worker --broker URL'{lost}")
-
-    def _unlike(self, now: float) -> str:
-        """Return which workers that are there cannot be used, and why."""
-        there = [(name, one.why) for name, one in self._strangers.items() if now - one.heard <= SILENT_S]
-        if not there:
-            return ""
-        name, why = there[0]
-        more = f" (and {len(there) - 1} more that do not fit)" if len(there) > 1 else ""
-        return f"worker {name} does not fit: {why}{more}"
 
     def _idlest(self, task: _Task, now: float) -> str | None:
         """Return the worker with the least to do, or None where each has a request of ours begun.

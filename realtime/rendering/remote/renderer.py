@@ -25,7 +25,7 @@ from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told, note_picture
 from realtime.rendering.remote.dispatch import GivenUp
-from realtime.rendering.remote.renderer_process import CAME, Remark, Status, run_remote
+from realtime.rendering.remote.renderer_process import CAME, Status, run_remote
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings, RenderSettings
@@ -102,10 +102,7 @@ class RemoteRenderer(FrameQueue):
         ValueError
             If its embedding is of another size than the space's.
         """
-        if len(request.embedding) != self._space.dims:
-            given, wanted = list(request.embedding.shape), f"[{self._space.dims}]"
-            msg = f"trial {request.trial}: embedding of shape {given}, the generator wants {wanted}"
-            raise ValueError(msg)
+        request.check_for(self._space)
         kept = replace(request, ledger=dict(request.ledger))
         with self._lock:
             self._submitted += 1
@@ -126,7 +123,8 @@ class RemoteRenderer(FrameQueue):
         with self._changed:
             if self._changed.wait_for(lambda: self._status.state.kind in ("ready", "busy"), timeout_s):
                 return self._space
-        msg = f"nobody can paint after {timeout_s:g} s: {self._status.state.text}"
+        unused = [told.text for told in self._told if told.kind == "worker"]
+        msg = f"nobody can paint after {timeout_s:g} s: {'; '.join(unused) or self._status.state.text}"
         raise GeneratorError(msg)
 
     @property
@@ -187,16 +185,16 @@ class RemoteRenderer(FrameQueue):
                 number = max(self._open)
                 self._companion.put("request", (number, self._open[number].request))
 
-    def _take(self, item: Frame | Status | GivenUp | Remark) -> None:
+    def _take(self, item: Frame | Status | GivenUp | Told) -> None:
         self._heard = time.monotonic()
         match item:
             case Status():
                 with self._changed:
                     self._status = item
                     self._changed.notify_all()
-            case Remark(text):
-                logger.warning("%s", text)
-                self._tell(Told("worker", text))
+            case Told():
+                logger.warning("%s", item.text)
+                self._tell(item)
             case GivenUp(number, text, newer):
                 logger.log(logging.INFO if newer else logging.WARNING, "%s", text)
                 with self._lock:

@@ -19,7 +19,7 @@ from realtime.mqtt.link import Letter, Link
 from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
-from realtime.rendering.messages import Frame, RenderRequest, RenderState
+from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told
 from realtime.rendering.remote.dispatch import Dispatch, GivenUp, Order
 from realtime.rendering.remote.wire import (
     MAX_NAME,
@@ -51,13 +51,6 @@ class Status:
     workers: tuple[str, ...] = ()
     dropped: int = 0
     handed_over: int = 0
-
-
-@dataclass(frozen=True)
-class Remark:
-    """Something that people should know; said once."""
-
-    text: str
 
 
 def run_remote(
@@ -138,7 +131,7 @@ class _Remote:
             if status != self._told:
                 self._told = status
                 self._report(status)
-            self._report(*(Remark(text) for text in self._dispatch.remarks))
+            self._report(*(Told("worker", text) for text in self._dispatch.remarks))
             self._dispatch.remarks.clear()
 
     def _send(self, order: Order) -> None:
@@ -146,7 +139,7 @@ class _Remote:
         payload = request_json(self._topics.session, self._run, number, key, self._contract.key, request)
         self._link.send("event", Letter(self._workers.of(order.worker, "cmd"), payload, qos=1))
 
-    def _report(self, *items: Frame | Status | GivenUp | Remark) -> None:
+    def _report(self, *items: Frame | Status | GivenUp | Told) -> None:
         with contextlib.suppress(OSError):  # a session that is gone is noticed by the inbox
             for item in items:
                 self._reports.send(item)

@@ -25,24 +25,24 @@ COMMENT = "Comment/"
 class Note:
     """An annotation, in seconds from the first sample on, as many samples as there are."""
 
-    text: str
+    description: str
     onset: float
     duration: float
 
     @property
     def name(self) -> str:
-        """The text in lower case, without BrainVision's word for a comment."""
-        return self.text.removeprefix(COMMENT).casefold()
+        """The description in lower case, without BrainVision's word for a comment."""
+        return self.description.removeprefix(COMMENT).casefold()
 
     @property
     def is_pause(self) -> bool:
         """Whether it marks the time axis and nothing that happened."""
-        return self.name in (SKIP, *BOUNDARIES) or self.text == SEGMENT
+        return self.name in (SKIP, *BOUNDARIES) or self.description == SEGMENT
 
     def moved(self, axis: TimeAxis) -> tuple[str, float, float]:
-        """Return text, onset on `axis`, and duration."""
+        """Return description, onset on `axis`, and duration."""
         bad = self.name.startswith("bad")
-        return self.text.removeprefix(COMMENT) if bad else self.text, axis.at(self.onset), self.duration
+        return self.description.removeprefix(COMMENT) if bad else self.description, axis.at(self.onset), self.duration
 
 
 @dataclass(frozen=True)

@@ -186,12 +186,13 @@ def test_workers_that_do_not_fit_are_never_asked_and_named_once():
     farm.submit()
     assert farm.due() == ([], [])
     assert farm.dispatch.state(0.5).kind == "dead"
-    assert "render.size 256 where 768 is needed" in farm.dispatch.state(0.5).text
-    assert len(farm.dispatch.remarks) == 2
+    odd, old = farm.dispatch.remarks
+    assert odd == "worker odd is not used: render.size 256 where 768 is needed"
+    assert old == "worker old is not used: schema: Input should be 2"
     farm.beat("a", now=0.6)
     told = farm.dispatch.state(0.6)
     assert told.kind == "busy"
-    assert "1 worker; worker odd does not fit: render.size 256 where 768 is needed (and 1 more" in told.text
+    assert told.text.endswith("(1 worker)"), "why others are not used is told once, not in every state"
 
 
 def test_names_are_limited_and_forgotten():

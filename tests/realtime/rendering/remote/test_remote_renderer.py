@@ -202,7 +202,7 @@ def test_fault_of_one_request_costs_one_picture(renderer, caplog):
 def test_workers_of_another_space_are_named_and_never_asked(farm, renderer):
     unlike = EmbeddingSpace("unlike", "drawn", SPACE.dims)
     with make_renderer(farm.url, unlike, "P03") as stranger:
-        until(lambda: "does not fit" in stranger.state.text, PATIENCE_S)
+        until(lambda: stranger.state.text == "no worker that can be used", PATIENCE_S)
         with pytest.raises(GeneratorError, match=r"plain/drawn .* where unlike/drawn .* is needed"):
             stranger.wait_ready(0.1)
         stranger.submit(request(1))
