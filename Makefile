@@ -1,10 +1,11 @@
-# make demo: the whole loop, offline.  make test: the tests.  Both make .venv on first use.
+# make demo: the whole loop, offline.  make test: all tests.  make test-fast: those that start no process, for every
+# save.  Each makes .venv on first use.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
-.PHONY: demo test test-gpu lint pictures wheel-test guard bench clean
+.PHONY: demo test test-fast test-gpu lint pictures wheel-test guard bench clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -17,7 +18,10 @@ demo: $(VENV)/.installed
 	$(BIN)/perceptogram demo --out $(OUT) --overwrite
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+
+test-fast: $(VENV)/.installed
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not (processes or realtime or slow or gpu)" $(PYTEST)
 
 test-gpu: $(VENV)/.installed
 	$(BIN)/python -m pytest -m gpu

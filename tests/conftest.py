@@ -14,7 +14,7 @@ from realtime.sources import lsl_config
 
 wait_passively()  # before anything loads OpenMP
 
-pytest_plugins = ["tests.support.mosquitto", "tests.support.virtual_screen"]
+pytest_plugins = ["tests.support.mosquitto", "tests.support.tiers", "tests.support.virtual_screen"]
 
 # A busy machine may take any time over one example; what holds for all inputs is no matter of time.
 settings.register_profile("tests", deadline=None)
