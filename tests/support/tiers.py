@@ -1,4 +1,4 @@
-"""Two marks: tests of the wall clock run last and alone, and no test starts a process that does not say so.
+"""Two marks: tests of the wall clock run last and alone, and what starts processes says so (``-m "not processes"``).
 
 Among workers (``pytest -n``) the tests are shared file by file.
 """
@@ -23,7 +23,7 @@ HELPERS = {"fc-list", "gcc", "git", "ldconfig", "uname"}
 """What libraries ask about the machine, in a moment."""
 _LISTED = pytest.StashKey[Path]()
 _undeclared: list[str] = []
-"""The test that runs, where it is not marked `PROCESSES`."""
+"""The test that runs, where those marked `PROCESSES` are left out."""
 
 
 class QuietLast(LoadFileScheduling):
@@ -64,7 +64,7 @@ class QuietLast(LoadFileScheduling):
 
 
 def _declared(start, name):
-    """Let `start` start a process, whose program `name` tells from its arguments, for a test that says so alone."""
+    """Let `start` start a process, whose program `name` tells from its arguments, unless such tests are left out."""
 
     @functools.wraps(start)
     def checked(self, *args, **kwargs):
@@ -88,7 +88,7 @@ def pytest_configure():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    if not item.get_closest_marker(PROCESSES):
+    if PROCESSES in item.config.option.markexpr and not item.get_closest_marker(PROCESSES):
         _undeclared.append(item.nodeid)
     try:
         return (yield)
