@@ -120,7 +120,19 @@ class PartialRegression:
         return slopes
 
     def share_explained(self, folds: NDArray[np.int64], time: int, channel: int) -> float:
-        """Return the share of variance of held-out units that the attribute predicts at one moment and electrode."""
+        """Return the share of variance of held-out units that the attribute predicts at one moment and electrode.
+
+        Parameters
+        ----------
+        folds
+            ``[units]``: the fold of each unit; a fold is predicted by the regression fitted on the others.
+        time, channel
+            Places in the maps' grid.
+
+        Returns
+        -------
+        Share of variance, at most 1; below 0 where the prediction is worse than the fold's mean.
+        """
         wanted = self._rest[:, [time * self.shape[1] + channel]]
         predicted = np.empty(wanted.shape)
         for fold in np.unique(folds):

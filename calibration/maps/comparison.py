@@ -77,7 +77,19 @@ class Comparison:
         )
 
     def share_explained(self, samples: Samples, time: int, channel: int) -> float:
-        """Return the share of variance of held-out units that the attribute predicts at one moment and electrode."""
+        """Return the share of variance of held-out units that the attribute predicts at one moment and electrode.
+
+        Parameters
+        ----------
+        samples
+            Units ``[units, times, channels]``, µV.
+        time, channel
+            The moment and electrode, as places in `samples`.
+
+        Returns
+        -------
+        Share of variance, at most 1; below 0 where the prediction is worse than the fold's mean.
+        """
         one = samples[:, time : time + 1, channel : channel + 1]
         return PartialRegression(one, self.design, self.others, self.blocks).share_explained(self.folds, 0, 0)
 

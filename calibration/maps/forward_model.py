@@ -103,7 +103,15 @@ def mean_std(rows: Samples) -> tuple[Array, Array]:
 
 
 def share_explained(true: Samples, predicted: Samples, folds: NDArray[np.int64]) -> Array:
-    """Return the share of variance ``[columns]`` of held-out rows that is predicted, about the mean of each fold."""
+    """Return the share of variance ``[columns]`` of held-out rows that is predicted, about the mean of each fold.
+
+    Parameters
+    ----------
+    true, predicted
+        ``[rows, columns]`` in the same unit; `predicted` by models that never saw the row's fold.
+    folds
+        ``[rows]``: the fold of each row.
+    """
     error, power = np.zeros(true.shape[1]), np.zeros(true.shape[1])
     for fold in np.unique(folds):
         rows = folds == fold

@@ -205,7 +205,21 @@ def _pair(ends: tuple[Array, Array]) -> tuple[float, float]:
 
 
 def onset_of(values: Array, threshold: float, run: int = _RUN) -> int | None:
-    """Return where the first run of at least `run` values above `threshold` begins; None where there is none."""
+    """Return where the first run of at least `run` values above `threshold` begins; None where there is none.
+
+    Parameters
+    ----------
+    values
+        ``[times]``.
+    threshold
+        Level that a value must exceed; higher finds onsets later and more surely.
+    run
+        How many values in a row must exceed it; more keeps single outliers from being an onset.
+
+    Returns
+    -------
+    Place in `values`.
+    """
     above = values > threshold
     for start in np.flatnonzero(above):
         if above[start : start + run].sum() == run:

@@ -64,6 +64,19 @@ def map_recordings(
 ) -> Mapped:
     """Return the maps of recordings, and what they were made from.
 
+    Parameters
+    ----------
+    bundle
+        The map whose window, filters and gallery the recordings are read with.
+    recordings
+        Files of the stream that the bundle was fitted for.
+    config
+        Picture set, markers, and the seed and permutations of ``fit``; what the bundle fixes replaces the rest.
+    columns
+        Columns of the set's manifest to map as attributes; all that can serve when left out.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
+
     Raises
     ------
     BundleError
@@ -95,7 +108,20 @@ def map_trials(
     config: Config,
     progress: Progress | None = None,
 ) -> Maps:
-    """Return the maps of trials over `calibration.maps.maps.SPAN_S`; parameters as in `calibration.fit.fit_trials`.
+    """Return the maps of trials over `calibration.maps.maps.SPAN_S`.
+
+    Parameters
+    ----------
+    trials
+        Epochs that reach over that span as far as there is something to map.
+    targets
+        The embeddings of the pictures that were shown.
+    attributes
+        What to map; each becomes one map with its cluster test.
+    config
+        Window, baseline, and folds, seed and permutations of ``fit``.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
 
     Raises
     ------
@@ -122,7 +148,21 @@ def control_p(
     config: Config,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Return each attribute's cluster p on windows that end at onset; empty where there are too few."""
+    """Return each attribute's cluster p on pre-stimulus windows, which end at onset; empty where there are too few.
+
+    Parameters
+    ----------
+    earlier
+        Epochs of the pre-stimulus windows, each named by the picture that follows it.
+    targets
+        The embeddings of those pictures.
+    attributes
+        The attributes that the maps are of.
+    config
+        Settings of the maps, so that the control is tested as they are.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
+    """
     try:
         units, times_s, _, _ = units_of(earlier, targets, before_onset(config), None)
     except FitError:
@@ -136,6 +176,21 @@ def units_of(
     trials: Trials, targets: Targets, config: Config, span_s: tuple[float, float] | None
 ) -> tuple[Units, Array, Examples, Layout]:
     """Return units cut to a span after onset, their times less the filters' delay, and what they were made of.
+
+    Parameters
+    ----------
+    trials
+        Epochs; those that are flagged are left out.
+    targets
+        The embeddings of the pictures that were shown.
+    config
+        Window, baseline and folds.
+    span_s
+        First and last time after onset to keep, in seconds, the filters' delay taken out; None keeps all.
+
+    Returns
+    -------
+    Units, their times ``[times]`` in seconds, and the examples and layout that they were made of.
 
     Raises
     ------

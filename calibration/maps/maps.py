@@ -200,7 +200,23 @@ def decode_held_out(
     settings: FitSettings,
     progress: Part | None = None,
 ) -> NDArray[np.float32]:
-    """Return the embedding decoded from each unit by a map, whitening and all, that never saw its fold."""
+    """Return the embedding decoded from each unit by a map, whitening and all, that never saw its fold.
+
+    Parameters
+    ----------
+    units
+        Pictures or trials ``[units, times, channels]``, µV, baseline subtracted.
+    embeddings
+        ``[units, dims]``: the targets.
+    settings
+        Alphas, folds and seed of the map; repeats are not averaged here.
+    progress
+        Called with how many folds are done and of how many.
+
+    Returns
+    -------
+    ``[units, dims]``.
+    """
     samples = units.samples.astype(np.float32)
     everything = np.ones(len(units), np.bool_)
     examples = Examples(samples, embeddings, units.folds, units.names, everything)

@@ -113,6 +113,8 @@ def predict(x: Array, y: Array, owners: Index, folds: Index, alphas: Sequence[fl
         ``[columns]``: columns of one set share an alpha.
     folds
         ``[units]``.
+    alphas
+        Penalties to choose from, as shares of the features' variance times the number of training units.
     """
     predicted = np.empty(y.shape)
     for fold in np.unique(folds):
@@ -147,6 +149,15 @@ def products(predicted: Array, y: Array, owners: Index, folds: Index) -> Array:
     """Return each unit's share in the correlation of every set: ``[3, units, sets]``, for cross and two powers.
 
     Both sides are centred within their fold, because maps of different folds have different offsets.
+
+    Parameters
+    ----------
+    predicted, y
+        ``[units, columns]``: held-out predictions and what they predict.
+    owners
+        ``[columns]``: the set that each column belongs to.
+    folds
+        ``[units]``.
     """
     a, b = predicted.copy(), y.copy()
     for fold in np.unique(folds):
@@ -164,7 +175,17 @@ def correlation_of(sums: Array) -> Array:
 
 
 def bootstrap(parts: Array, seed: int, resamples: int = 1000) -> Array:
-    """Return correlations ``[resamples, sets]`` with the units of `products` drawn with replacement."""
+    """Return correlations ``[resamples, sets]`` with the units of `products` drawn with replacement.
+
+    Parameters
+    ----------
+    parts
+        ``[3, units, sets]``, from `products`.
+    seed
+        Seed of the draws.
+    resamples
+        How many draws; more make the interval's ends steadier.
+    """
     n = parts.shape[1]
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     return correlation_of(np.stack([drawn @ part for part in parts]))

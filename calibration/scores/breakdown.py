@@ -37,7 +37,25 @@ def by_time(
     width_s: float = 0.1,
     progress: Progress | None = None,
 ) -> list[Part]:
-    """Return the scores of maps that see only `width_s` of the window; `at` is the middle of each stretch."""
+    """Return the scores of maps that see only `width_s` of the window; `at` is the middle of each stretch.
+
+    Parameters
+    ----------
+    examples
+        Trials with their targets and groups.
+    layout
+        Where window and baseline lie in an epoch.
+    times_s
+        ``[times]``: when each sample of an epoch was taken, in seconds after onset.
+    settings
+        Alphas, folds and seed of the cross-validation.
+    gallery
+        The pictures or classes to tell apart.
+    width_s
+        Length of a stretch; longer ones hold more information and say less of when it was there.
+    progress
+        Called before each stretch with how many are done and of how many.
+    """
     examples, times_s = _windowed(examples, layout), times_s[layout.start :]
     rate_hz = 1 / (times_s[1] - times_s[0])
     width = min(max(2, round(width_s * rate_hz)), len(times_s))
@@ -60,7 +78,23 @@ def by_channel(
     gallery: Gallery,
     progress: Progress | None = None,
 ) -> list[Part]:
-    """Return the scores of maps that see only one electrode."""
+    """Return the scores of maps that see only one electrode.
+
+    Parameters
+    ----------
+    examples
+        Trials with their targets and groups.
+    layout
+        Where window and baseline lie in an epoch.
+    channels
+        Names of the electrodes, in the order of the samples.
+    settings
+        Alphas, folds and seed of the cross-validation.
+    gallery
+        The pictures or classes to tell apart.
+    progress
+        Called before each electrode with how many are done and of how many.
+    """
     examples = _windowed(examples, layout)
     parts = []
     for place, name in enumerate(channels):

@@ -73,9 +73,16 @@ def auc(evidence: Array, own: Index, folds: Index) -> float:
 
 
 def auc_of_each(evidence: Array, own: Index, folds: Index) -> Array:
-    """Return `auc` ``[labellings]`` of each of `own` ``[labellings, trials]``.
+    """Return `auc` ``[labellings]`` of each of several labellings; NaN where no fold holds two classes.
 
-    `evidence` is ``[labellings, pairs, trials]``, or ``[1, pairs, trials]`` for all.
+    Parameters
+    ----------
+    evidence
+        ``[labellings, pairs, trials]``, or ``[1, pairs, trials]`` for all.
+    own
+        ``[labellings, trials]``: each trial's class.
+    folds
+        ``[trials]``: only trials of one fold are compared.
     """
     every = pairs(_classes(evidence.shape[1]))
     scores = np.stack([_pair_auc(evidence[:, place], own, pair, folds) for place, pair in enumerate(every)])
@@ -197,5 +204,18 @@ def null_of_one_map(evidence: Array, own: Index, folds: Index, permutations: int
     """Return `auc` ``[permutations]`` without information, of evidence whose map never saw these labels.
 
     A cross-validated AUC has the null of `calibration.scores.permutation_null`.
+
+    Parameters
+    ----------
+    evidence
+        ``[pairs, trials]``, as `pair_evidence` gives it.
+    own
+        ``[trials]``: each trial's class.
+    folds
+        ``[trials]``: only trials of one fold are compared.
+    permutations
+        Size of the null; the smallest p-value is ``1 / (permutations + 1)``.
+    seed
+        Seed of the relabellings.
     """
     return auc_of_each(evidence[None], relabellings(own, folds, permutations, seed), folds)

@@ -56,7 +56,13 @@ def make_choices(
     own
         ``[trials]``: the place in the gallery of the picture that was shown.
     folds
-        ``[trials]``.
+        ``[trials]``: only pictures of one fold are compared.
+    gallery
+        The embeddings to compare with, and their scale.
+    repeats
+        How many predictions of a picture are averaged; pictures with fewer in a fold are left out.
+    seed
+        Seed of which repeats are averaged and which means are kept.
     """
     mean, shown, fold = averaged(predicted, own, folds, repeats, seed)
     among = {int(one): np.unique(own[folds == one]) for one in np.unique(fold)}
@@ -78,6 +84,19 @@ def fit_confidence(
 
     The error of a mean of n trials is ``shared + (1 - shared) / n`` times that of one, with part of it common to all
     repeats. Pictures shown once teach nothing about that part; it is then taken to be all of the error.
+
+    Parameters
+    ----------
+    predicted
+        Held-out predictions ``[trials, dims]``.
+    own
+        ``[trials]``: the place in the gallery of the picture that was shown.
+    folds
+        ``[trials]``: only pictures of one fold are compared.
+    gallery
+        The embeddings to compare with, and their scale.
+    seed
+        Seed of which repeats are averaged.
 
     Returns
     -------
@@ -141,6 +160,19 @@ def reliability_curve(
     predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery, seed: int
 ) -> list[tuple[float, float, int]]:
     """Return what was said and what was right, in bins of confidence, by models that never saw the fold they judge.
+
+    Parameters
+    ----------
+    predicted
+        Held-out predictions ``[trials, dims]``.
+    own
+        ``[trials]``: the place in the gallery of the picture that was shown.
+    folds
+        ``[trials]``: each is judged by a model fitted on the others.
+    gallery
+        The embeddings to compare with, and their scale.
+    seed
+        Seed of which repeats are averaged.
 
     Returns
     -------

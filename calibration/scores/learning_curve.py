@@ -42,6 +42,21 @@ def learning_curve(
     """Return cross-validated scores of maps that learned from the first part of their training trials alone.
 
     The trials that are scored are the same for every share, so only the training differs.
+
+    Parameters
+    ----------
+    examples
+        Trials in the order of their recording, with targets and groups.
+    layout
+        Where window and baseline lie in an epoch.
+    settings
+        Alphas, folds and seed of the cross-validation.
+    gallery
+        The pictures or classes to tell apart.
+    shares
+        Which shares of the training trials to learn from, each a point of the curve.
+    progress
+        Called before each share with how many are done and of how many.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     points = []

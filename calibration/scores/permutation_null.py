@@ -79,9 +79,19 @@ def null_of_cross_validation(
 def held_out_evidence(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:
     """Return the held-out evidence ``[labellings, pairs, trials]`` of maps fitted on each of `labels`.
 
-    Parameters are those of `null_of_cross_validation`, `labels` ``[labellings, trials]`` and `shares` as
-    `class_scores.shares` gives them. With two classes the evidence is, within a fold and a labelling, that
-    of `cross_validate` up to an offset and a positive factor. Repeats are not averaged.
+    With two classes the evidence is, within a fold and a labelling, that of `cross_validate` up to an offset and a
+    positive factor. Repeats are not averaged.
+
+    Parameters
+    ----------
+    examples
+        What `calibration.model.linear_model.cross_validate` was given; targets are not used.
+    labels
+        ``[labellings, trials]``: each trial's class.
+    shares
+        ``[classes - 1, pairs]``, as `class_scores.shares` gives them.
+    layout, settings
+        Those of the cross-validation.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     evidence = np.empty((len(labels), shares.shape[1], len(examples)))

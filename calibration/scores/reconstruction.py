@@ -133,6 +133,8 @@ def score_pictures(
         Folder of weight files; torch hub's own where it is left out.
     download
         Whether weights that are not there are downloaded.
+    size
+        Side in pixels to which all pictures are brought first; SSIM and PixCorr depend on it.
     progress
         Told what is being done.
 
@@ -237,6 +239,15 @@ def two_way(painted: Array, shown: Array) -> float:
 def load_network(network: Network, weights: Path | None, *, download: bool = False) -> Callable[[Tensor], Any]:
     """Return what maps prepared images to features by score.
 
+    Parameters
+    ----------
+    network
+        Which network, and which of its layers are read.
+    weights
+        Folder of weight files; torch hub's own where it is None.
+    download
+        Whether a file that is not there is downloaded.
+
     Raises
     ------
     FileNotFoundError
@@ -317,7 +328,17 @@ def _download(network: Network, file: Path) -> None:
 
 
 def features_of(extract: Callable[[Tensor], Any], images: Tensor, network: Network) -> dict[str, Array]:
-    """Return features ``[n, values]`` by score of images ``[n, 3, size, size]`` in 0 … 1."""
+    """Return features ``[n, values]`` by score of images ``[n, 3, size, size]`` in 0 … 1.
+
+    Parameters
+    ----------
+    extract
+        The network, from `load_network`.
+    images
+        ``[n, 3, size, size]``, 0 to 1; brought to the network's own size and scale here.
+    network
+        What `extract` was loaded from.
+    """
     import torch
     from torch.nn.functional import interpolate
 

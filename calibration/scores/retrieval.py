@@ -103,7 +103,17 @@ def _count_below(alike: NDArray[np.floating[Any]]) -> Array:
 
 
 def null_by_pictures(retrieval: Retrieval, permutations: int, seed: int) -> Array:
-    """Return mean two-way scores ``[permutations]`` with the pictures of each fold exchanged for one another."""
+    """Return mean two-way scores ``[permutations]`` with the pictures of each fold exchanged for one another.
+
+    Parameters
+    ----------
+    retrieval
+        Scores with the votes ``[predictions, pictures]`` of each fold.
+    permutations
+        Size of the null; the smallest p-value is ``1 / (permutations + 1)``.
+    seed
+        Seed of the exchanges.
+    """
     rng = np.random.default_rng(seed)
     totals = np.zeros(permutations)
     for table in retrieval.votes:
@@ -121,6 +131,23 @@ def averaged(
     """Return means of `repeats` predictions of the same picture in the same fold, with their pictures and folds.
 
     Each prediction is used once; those left over are not used.
+
+    Parameters
+    ----------
+    predicted
+        ``[trials, dims]``.
+    own
+        ``[trials]``: the place in the gallery of the picture that was shown.
+    folds
+        ``[trials]``.
+    repeats
+        How many predictions a mean is made of; 1 returns all as they are.
+    seed
+        Seed of which repeats are averaged together.
+
+    Returns
+    -------
+    ``[means, dims]``, and ``[means]`` of pictures and folds.
     """
     if repeats == 1:
         return predicted, own, folds
@@ -145,7 +172,15 @@ def centred(values: NDArray[np.floating[Any]], folds: Index) -> NDArray[np.float
 
 
 def correlation(predicted: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]], folds: Index) -> Array:
-    """Return the correlation ``[dims]`` of predictions with targets within folds; 0 for dimensions that do not vary."""
+    """Return the correlation ``[dims]`` of predictions with targets within folds; 0 for dimensions that do not vary.
+
+    Parameters
+    ----------
+    predicted, targets
+        ``[trials, dims]``.
+    folds
+        ``[trials]``: the mean of each fold is taken out of both.
+    """
     a, b = centred(predicted, folds), centred(targets, folds)
     norm = np.sqrt(np.sum(a * a, axis=0) * np.sum(b * b, axis=0))
     r: Array = np.divide(np.sum(a * b, axis=0), norm, out=np.zeros(a.shape[1]), where=norm > 1e-12)
@@ -153,9 +188,20 @@ def correlation(predicted: NDArray[np.floating[Any]], targets: NDArray[np.floati
 
 
 def reliability(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, seed: int) -> float | None:
-    """Return how well one prediction of a picture correlates with another of the same picture, over dimensions' mean.
+    """Return the correlation of one prediction of a picture with another of it, the mean over dimensions.
 
-    See `noise_ceiling`. None where no picture was repeated.
+    `noise_ceiling` is made of it. None where fewer than ten pairs of repeats are in one fold.
+
+    Parameters
+    ----------
+    predicted
+        ``[trials, dims]``.
+    own
+        ``[trials]``: the place in the gallery of the picture that was shown.
+    folds
+        ``[trials]``: only repeats in one fold are paired.
+    seed
+        Seed of the pairs.
     """
     order = np.random.default_rng(seed).permutation(len(own))
     seen: dict[tuple[int, int], int] = {}

@@ -123,6 +123,19 @@ class Bundle:
     ) -> None:
         """Refuse a live stream or window that the map was not fitted for.
 
+        Parameters
+        ----------
+        spec
+            The live stream's description.
+        filters
+            Settings of the live filters, as the bundle's own `filters` name them.
+        rate_hz
+            Sampling rate after decimation.
+        n_times
+            Samples in the window.
+        first_s
+            Time of the window's first sample in seconds after onset, within half a sample of the bundle's.
+
         Raises
         ------
         BundleError

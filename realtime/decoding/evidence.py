@@ -186,8 +186,16 @@ class Evidence:
 
         Parameters
         ----------
+        trial
+            Number of the trial; it only names the percept.
+        picture
+            The picture shown, where it is known: repeats of it add up.
         embedding
             ``[dims]``, or ``[dims + rank]`` with the low-level map's coordinates behind it.
+        flags
+            What makes the epoch doubtful, handed on.
+        ledger
+            The stage times of the trial so far, in seconds, handed on.
         target
             What repeats have in common where the picture is unknown, such as "what the participant imagines now".
         """

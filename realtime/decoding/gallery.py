@@ -52,6 +52,15 @@ def project(
 
     Where errors are alike in all directions this grows in proportion to the logarithm of each picture's likelihood.
 
+    Parameters
+    ----------
+    predicted
+        ``[n, dims]``.
+    gallery
+        ``[m, dims]``: the embeddings of the pictures.
+    mean, std
+        ``[dims]``: the scale of both.
+
     Returns
     -------
     float64 ``[n, m]``, in standard deviations of the gallery.

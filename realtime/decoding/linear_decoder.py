@@ -65,7 +65,16 @@ class LinearDecoder:
         self._seen[trial] = 0
 
     def add(self, trial: int, first: int, samples: NDArray[np.float32]) -> None:
-        """Add float32 samples ``[n, channels]`` that begin at position `first` of the window of `trial`.
+        """Add samples that go on where the last ones of their window ended.
+
+        Parameters
+        ----------
+        trial
+            The window, from `open`.
+        first
+            Place of the first sample in the window.
+        samples
+            float32 ``[n, channels]``, µV after the filters.
 
         Raises
         ------

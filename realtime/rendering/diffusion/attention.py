@@ -61,6 +61,8 @@ def know_text(unet: UNet2DConditionModel, text: Tensor, batch: int) -> list[Any]
 
     Parameters
     ----------
+    unet
+        The network; changed in place, and it takes no other prompt afterwards.
     text
         Embeddings of the prompt, ``[1, tokens, channels]``.
     batch

@@ -24,6 +24,15 @@ def fuse_lora(unet: UNet2DConditionModel, path: Path, scale: float = 1.0) -> int
 
     ``weight += scale * alpha / rank * up @ down``. Files as kohya, Stability or diffusers name the layers are read.
 
+    Parameters
+    ----------
+    unet
+        The network; its weights are changed in place.
+    path
+        A safetensors file of low-rank differences.
+    scale
+        How much of the differences is added; 1 as they were trained.
+
     Raises
     ------
     GeneratorError

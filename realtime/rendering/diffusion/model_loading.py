@@ -44,6 +44,15 @@ class Parts:
 def load_unet(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionModel:
     """Return the UNet in a diffusers folder, or in a single file of a network of `family`.
 
+    Parameters
+    ----------
+    path
+        A diffusers folder, or a file with all of a model or its UNet alone.
+    family
+        The architecture that the weights must have.
+    dtype
+        What the weights are converted to; float32 prefers the folder's unshortened files.
+
     Raises
     ------
     GeneratorError
@@ -68,6 +77,19 @@ def load_autoencoder(
     """Return the autoencoder in a folder or file: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline.
 
     Painting needs no encoder: it is dropped unless asked for.
+
+    Parameters
+    ----------
+    path
+        A folder or file that holds it, alone or in a whole model.
+    kind
+        ``"tiny"`` or ``"full"``.
+    family
+        The architecture whose latents are decoded; it fixes the full one's layers.
+    dtype
+        What the weights are converted to.
+    encoder
+        Whether to keep the encoder, which only the fit of a low-level map needs.
 
     Raises
     ------

@@ -28,6 +28,15 @@ _FIRST_LAYER = "input_blocks.0.0.weight"
 def unet_of(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionModel:
     """Return the UNet in a file of a whole model, or in a file of nothing else, by its first or by diffusers' names.
 
+    Parameters
+    ----------
+    path
+        A safetensors file, or a pickled checkpoint.
+    family
+        The architecture that the weights must have.
+    dtype
+        What the weights are converted to.
+
     Raises
     ------
     GeneratorError
@@ -54,6 +63,15 @@ def unet_of(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionMo
 
 def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL:
     """Return the full autoencoder in a file of a whole model, or in a file of nothing else.
+
+    Parameters
+    ----------
+    path
+        A safetensors file, or a pickled checkpoint.
+    family
+        The architecture that the weights must have.
+    dtype
+        What the weights are converted to.
 
     Raises
     ------
@@ -82,6 +100,15 @@ def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> Autoe
 
 def tiny_autoencoder_of(path: Path, dtype: torch.dtype, *, encoder: bool) -> AutoencoderTiny:
     """Return TAESD from a file of both its halves, or, where no encoder is wanted, of the decoder alone.
+
+    Parameters
+    ----------
+    path
+        A file of TAESD by its own or by diffusers' names.
+    dtype
+        What the weights are converted to.
+    encoder
+        Whether the encoder is needed; a file without it is refused then.
 
     Raises
     ------

@@ -68,12 +68,16 @@ class LatentSampler:
         From latents ``[pictures, 4, h, w]`` to images ``[pictures, 3, 8h, 8w]`` in −1 … 1.
     schedule
         Constants for a number of steps.
+    dims
+        Length of an embedding.
     size
         Width and height of a picture in pixels.
     pictures
         Pictures of each embedding, from seeds that follow one another, side by side in one image.
     guidance
         Weight of the conditional prediction over the unconditional one (Ho and Salimans, 2022); None: the first alone.
+    device, dtype
+        Where the network runs and what it computes in; latents are float32 throughout.
     graphs
         Whether to record CUDA graphs on a CUDA device.
     """
@@ -131,6 +135,19 @@ class LatentSampler:
 
         Steps before `first` are left out: the latent `start` ``[4, h, w]`` of unit variance, or the last picture where
         there is none, with as much noise as belongs there, stands for them.
+
+        Parameters
+        ----------
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of the noise; the same one gives the same picture.
+        steps
+            Steps of the whole schedule; more is slower and finer.
+        first
+            The first step that is computed; later keeps more of what painting starts from.
+        start
+            Latent ``[4, h, w]`` to start from; the last picture when left out and `first` is above 0.
         """
         program = self.begin(embedding, seed, steps, first, start)
         for step in program.steps[first:]:
@@ -147,7 +164,21 @@ class LatentSampler:
         first: int = 0,
         start: NDArray[np.float16] | None = None,
     ) -> _Program:
-        """Put everything in its place for the step `first`."""
+        """Put latent, noise and embedding in place for the step `first`, and return the schedule's program.
+
+        Parameters
+        ----------
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of the noise.
+        steps
+            Steps of the whole schedule.
+        first
+            The first step that will be computed.
+        start
+            Latent ``[4, h, w]`` to start from; the last picture when left out and `first` is above 0.
+        """
         program = self.program(steps)
         if self._drawn != (steps, seed):
             self._draw(program, seed)

@@ -75,6 +75,8 @@ def make_schedule(
     ----------
     sampler
         Which method: see `euler`, `lcm`, `tcd`, `dpm_solver`, `uni_pc`.
+    steps
+        How many times the network runs for a picture.
     prediction
         What the network says: the noise, or the velocity ``sqrt(a) * noise - sqrt(1 - a) * clean``.
     eta
@@ -116,9 +118,18 @@ def make_schedule(
 
 
 def euler(times: NDArray[np.int64], prediction: Prediction, *, ancestral: bool) -> Schedule:
-    """Euler steps (Karras et al., "Elucidating the Design Space", 2022), which SDXL-Lightning was distilled for.
+    """Return Euler steps (Karras et al., "Elucidating the Design Space", 2022), which SDXL-Lightning was distilled for.
 
     Ancestral ones, which SDXL-Turbo was distilled for, go further down and come back up with fresh noise.
+
+    Parameters
+    ----------
+    times
+        Training times of the steps ``[steps]``, falling.
+    prediction
+        What the network says: the noise, or the velocity.
+    ancestral
+        Whether each step but the last adds fresh noise.
     """
     kept = signal_fractions()[times]
     sigmas = [*np.sqrt((1 - kept) / kept), 0.0]
@@ -166,10 +177,19 @@ def lcm(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
 
 
 def tcd(times: NDArray[np.int64], prediction: Prediction, eta: float) -> Schedule:
-    """Trajectory consistency steps (Zheng et al., "Trajectory Consistency Distillation", 2024).
+    """Return trajectory consistency steps (Zheng et al., "Trajectory Consistency Distillation", 2024).
 
     The network jumps to a time between, from which fresh noise leads to the next; the last jump ends at the first
     training time, which is not quite clean, and its result is the picture.
+
+    Parameters
+    ----------
+    times
+        Training times of the steps ``[steps]``, falling.
+    prediction
+        What the network says: the noise, or the velocity.
+    eta
+        Share of each step's noise that is fresh, 0 to 1; 0 is deterministic.
     """
     steps = len(times)
     kept = signal_fractions()

@@ -32,6 +32,15 @@ class Generator(Protocol):
 
         The same embedding ``[dims]``, seed and steps give the same pictures. Nothing is computed ahead of the picture
         that is asked for, so dropping the iterator abandons the rest.
+
+        Parameters
+        ----------
+        embedding
+            float32 ``[dims]``, of the generator's own space.
+        seed
+            Seed of the noise.
+        steps
+            How many estimates; more is slower and finer.
         """
         ...
 

@@ -47,7 +47,17 @@ class ImagePromptGenerator(LatentGenerator):
         return self._settings.sampler or "tcd"
 
     def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:  # noqa: ARG002
-        """Return the adapter, and add the LoRA to the network."""
+        """Return the adapter, and add the LoRA to the network.
+
+        Parameters
+        ----------
+        unet
+            The network; the LoRA's differences are added in place.
+        model
+            The model's own file or folder, not read here.
+        paths
+            The adapter's file and, where one is used, the LoRA's.
+        """
         adapter, *lora = paths
         if lora:
             fuse_lora(unet, lora[0])

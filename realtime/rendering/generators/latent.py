@@ -83,6 +83,15 @@ class LatentGenerator(ABC):
     def stream(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the picture after each step, uint8 ``[size, pictures * size, 3]``.
 
+        Parameters
+        ----------
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of the noise; the same one gives the same picture.
+        steps
+            How many pictures; more is slower and finer.
+
         Raises
         ------
         GeneratorError
@@ -91,13 +100,34 @@ class LatentGenerator(ABC):
         yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps))
 
     def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pictures after the second half of the steps, started from the last picture."""
+        """Yield the pictures after the second half of the steps, started from the last picture.
+
+        Parameters
+        ----------
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of the noise that is added to the last picture.
+        steps
+            Steps of the whole schedule, of which half are computed.
+        """
         yield from self._paint(embedding, lambda sampler: sampler.stream(embedding, seed, steps, first=steps // 2))
 
     def stream_from(
         self, start: NDArray[np.float16], embedding: NDArray[np.float32], seed: int, steps: int
     ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pictures after the steps that are left when painting starts from the latent `start` ``[4, h, w]``.
+        """Yield the pictures after the steps that are left when painting starts from a latent.
+
+        Parameters
+        ----------
+        start
+            float16 ``[4, h, w]`` of unit variance; noise is added to it.
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of that noise.
+        steps
+            Steps of the whole schedule; `first_step` says which of them is the first.
 
         Raises
         ------
@@ -169,7 +199,17 @@ class LatentGenerator(ABC):
 
     @abstractmethod
     def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:
-        """Return the tensors of what `extra` named and of the model's folder that the condition needs."""
+        """Return the tensors of what `extra` named and of the model's folder that the condition needs.
+
+        Parameters
+        ----------
+        unet
+            The network, which what is loaded may change in place.
+        model
+            The model's own file or folder.
+        paths
+            The files that `extra` named, in its order.
+        """
 
     @property
     def decoder(self) -> Weights:
@@ -200,7 +240,19 @@ class LatentGenerator(ABC):
         return self.loop(parts, self.condition(parts), compiled=self._settings.compile)
 
     def loop(self, parts: Parts, condition: Condition, *, compiled: bool, graphs: bool = True) -> LatentSampler:
-        """Return the hot loop of a network that `condition` has shortened."""
+        """Return the hot loop of a network that `condition` has shortened.
+
+        Parameters
+        ----------
+        parts
+            Network, decoder and tensors on their device.
+        condition
+            How an embedding enters the network.
+        compiled
+            Whether to compile the network, which takes minutes and makes a step faster.
+        graphs
+            Whether to record steps as CUDA graphs, where there is CUDA.
+        """
         settings = self._settings
         network: Callable[..., Any] = parts.unet
         if compiled:
@@ -238,7 +290,17 @@ class LatentGenerator(ABC):
 
 
 def place(parts: Parts, device: torch.device, dtype: torch.dtype) -> Parts:
-    """Return `parts` on `device`, networks with their channels last in memory, as convolutions want them."""
+    """Return a generator's parts on a device, networks with their channels last in memory, as convolutions want them.
+
+    Parameters
+    ----------
+    parts
+        Network, decoder and tensors.
+    device
+        Where they shall be.
+    dtype
+        What the prompt's tensors are converted to; networks keep theirs.
+    """
     channels_last: Any = {"memory_format": torch.channels_last}
     return Parts(
         parts.unet.to(device).to(**channels_last),
@@ -282,7 +344,17 @@ def out_of_memory(settings: RenderSettings) -> str:
 
 
 def not_finite(parts: Parts, embedding: NDArray[np.float32], settings: RenderSettings) -> str:
-    """Return one line that says why a picture of `embedding` holds NaN or infinity, and what to do."""
+    """Return one line that says why a picture of `embedding` holds NaN or infinity, and what to do.
+
+    Parameters
+    ----------
+    parts
+        Where to look for weights that are not finite.
+    embedding
+        float32 ``[dims]`` that was painted.
+    settings
+        Name of the generator, for the line.
+    """
     groups = {"network": parts.unet.state_dict(), "decoder": parts.autoencoder.state_dict()}
     groups |= {"adapter": dict(parts.extra), "empty prompt": dict(parts.prompt)}
     for what, tensors in groups.items():

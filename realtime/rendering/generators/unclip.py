@@ -103,6 +103,16 @@ class Unclip(LatentGenerator):
         return EmbeddingLabel(self.space.dims, pictures, self._settings.noise_level, parts)
 
     def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:  # noqa: ARG002
-        """Return the statistics of embeddings, where the model's folder has them."""
+        """Return the statistics of embeddings, where the model's folder has them.
+
+        Parameters
+        ----------
+        unet
+            The network, left as it is.
+        model
+            The model's folder, or a file, which has none.
+        paths
+            Not used: unCLIP needs no other file.
+        """
         files = [*model.glob("image_normalizer/*.safetensors")] if model.is_dir() else []
         return read_tensors(files[0]) if files else {}
