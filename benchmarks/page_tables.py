@@ -125,16 +125,20 @@ def stopping(results: Mapping[str, Any]) -> str:
 
 
 def looks(results: Mapping[str, Any]) -> str:
-    """Return what repeats add, live and offline, and where the sham lies."""
+    """Return what repeats add, live and offline, and where the pre-stimulus window lies."""
     result = results["session"]["result"]
     rows = [
         [n, _interval(live), _interval(result["offline_two_way_by_repeats"][n]), f"{result['top1_by_repeats'][n]:.2f}"]
         for n, live in result["two_way_by_repeats"].items()
     ]
-    sham = _interval({"two_way": result["sham_two_way"], "interval": result["sham_interval"]})
+    control = _interval({"two_way": result["pre_stimulus_two_way"], "interval": result["pre_stimulus_interval"]})
     lines = markdown_rows(["looks", "two-way, live", "two-way, offline", "right of 20, live"], rows)
     return "\n".join(
-        [*lines, "", f"The sham is at {sham}. Chance is 0.50 for two-way and 0.05 of 20. Intervals hold 95 %."]
+        [
+            *lines,
+            "",
+            f"Pre-stimulus windows are at {control}. Chance is 0.50 for two-way and 0.05 of 20. Intervals hold 95 %.",
+        ]
     )
 
 

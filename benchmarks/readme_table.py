@@ -51,6 +51,14 @@ def _fit(r: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _reading(r: Mapping[str, Any]) -> tuple[str, str]:
+    took = " s, ".join(f"{name} {value[0]:.2f}" for name, value in r["seconds"].items())
+    return (
+        f"reading {r['recording_s'] / 60:.0f} min of a recording for a fit, pre-stimulus windows included",
+        f"{took} s (ratio {r['ratio'][0]:.2f})",
+    )
+
+
 def _faults(r: Mapping[str, Any]) -> tuple[str, str]:
     holes = sum(row["holes"] for row in r["holes"])
     found = sum(row["found"] for row in r["holes"])
@@ -99,6 +107,7 @@ CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "throughput": _throughput,
     "faults": _faults,
     "fit": _fit,
+    "reading": _reading,
     "maps": _maps,
     "real-eeg": _real_eeg,
     "interference": _interference,

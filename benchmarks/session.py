@@ -63,7 +63,7 @@ class Looks:
         ``[looks, dims]``: the mean after each.
     again
         `confidence` and `right`, ``[orders, looks]`` each, with the same looks in other orders.
-    sham
+    pre_stimulus
         ``[dims]``: mean of the windows before the picture's onsets.
     offline
         ``[looks, dims]``: single trials of another recording, by the same map.
@@ -73,7 +73,7 @@ class Looks:
     right: NDArray[np.bool_]
     embeddings: NDArray[np.float32]
     again: tuple[NDArray[np.float64], NDArray[np.bool_]]
-    sham: NDArray[np.float32]
+    pre_stimulus: NDArray[np.float32]
     offline: NDArray[np.floating[Any]]
 
 
@@ -119,7 +119,7 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
     """Decode a session in which each picture of `group` is shown eight times.
 
     In an order in which a picture may follow itself: the window before an onset holds the answers to the pictures
-    before, and where these are never the same one the sham would lie below chance.
+    before, and where these are never the same one the control would lie below chance.
     """
     pictures = open_pictures(config.pictures, "test")
     rng = np.random.default_rng(participant.session)
@@ -128,13 +128,13 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
     only = replace(bundle, gallery=bundle.gallery.only(set(group)))
     percepts: dict[str, list[Percept]] = {name: [] for name in group}
     singles: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
-    shams: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
+    earlier: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
     for event in session.Session(config, only, source, None, lambda: 0.0, live=False).run():
         if isinstance(event, session.Decoded) and event.percept.picture is not None:
             percepts[event.percept.picture].append(event.percept)
             singles[event.percept.picture].append(event.single)
-        elif isinstance(event, session.ShamDecoded) and event.marker.picture is not None:
-            shams[event.marker.picture].append(event.single)
+        elif isinstance(event, session.PreStimulusDecoded) and event.marker.picture is not None:
+            earlier[event.marker.picture].append(event.single)
     another_day = replace(participant, session=1000 + participant.session)
     again = _trials(config, OfflineParticipant(pictures, names, EVERY_S, another_day))
     offline = LinearMap(bundle.weights, bundle.bias).predict(again.samples)
@@ -144,7 +144,7 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
             np.array([percept.neighbours[0].name == name for percept in percepts[name]]),
             np.stack([percept.embedding for percept in percepts[name]]),
             _reordered(only, name, singles[name], rng),
-            np.mean(shams[name], axis=0),
+            np.mean(earlier[name], axis=0),
             offline[again.names == name],
         )
         for name in group
@@ -177,7 +177,7 @@ def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) 
         two_way[str(count)] = {"two_way": found["two_way"], "interval": found["two_way_interval"]}
         offline[str(count)] = {"two_way": other["two_way"], "interval": other["two_way_interval"]}
         top1[str(count)] = found["top1"]
-    sham = summarise(np.stack([looks[n].sham for n in names]), names, folds, bundle.gallery, 5000)
+    control = summarise(np.stack([looks[n].pre_stimulus for n in names]), names, folds, bundle.gallery, 5000)
     return {
         "n_pictures": len(looks),
         "calibration_error": calibration_error(curve),
@@ -185,9 +185,9 @@ def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) 
         "two_way_by_repeats": two_way,
         "top1_by_repeats": top1,
         "offline_two_way_by_repeats": offline,
-        "sham_two_way": sham["two_way"],
-        "sham_interval": sham["two_way_interval"],
-        "sham_p": sham["p"],
+        "pre_stimulus_two_way": control["two_way"],
+        "pre_stimulus_interval": control["two_way_interval"],
+        "pre_stimulus_p": control["p"],
         "closed_loop": stopping(list(looks.values())),
     }
 
@@ -289,7 +289,16 @@ def _print(result: dict[str, Any]) -> None:
             )
             for count, row in result["two_way_by_repeats"].items()
         ]
-        + [("sham", f"{result['sham_two_way']:.3f}", "{:.3f} to {:.3f}".format(*result["sham_interval"]), "", "", "")],
+        + [
+            (
+                "pre-stimulus",
+                f"{result['pre_stimulus_two_way']:.3f}",
+                "{:.3f} to {:.3f}".format(*result["pre_stimulus_interval"]),
+                "",
+                "",
+                "",
+            )
+        ],
     )
     print_table(
         f"stop when sure (calibration error {result['calibration_error']:.3f})",

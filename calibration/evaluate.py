@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.data.trials import Trials, before_onset, read_trials
+from calibration.data.trials import Trials, read_windows
 from calibration.errors import FitError
 from calibration.model.examples import counts
 from calibration.model.folding import LinearMap
@@ -20,7 +20,7 @@ from realtime.decoding.bundle import Bundle
 def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -> dict[str, Any]:
     """Return the scores of `bundle` on `recordings`, ready to be written as JSON.
 
-    The baseline score is that of the same map on windows that end at onset; it is left out where none could be cut.
+    The baseline score is that of the same map on pre-stimulus windows; it is left out where none could be cut.
 
     Raises
     ------
@@ -30,19 +30,14 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
         If the recordings hold no usable trial, or pictures that the bundle does not know.
     """
     config = bundle.completed(config)
-    trials = read_trials(recordings, config, like=bundle.spec)
+    windows = read_windows(recordings, config, like=bundle.spec)
+    trials = windows.trials
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     found = score(bundle, trials, config)
-    try:
-        null = score(
-            bundle,
-            read_trials(recordings, before_onset(config, bundle.rate_hz), like=bundle.spec),
-            config,
-            permutations=0,
-        )
-    except FitError:
-        null = {}
-    if null:
+    earlier = windows.pre_stimulus
+    earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
+    if len(earlier):
+        null = score(bundle, earlier, config, permutations=0)
         name, value = headline(null)
         found |= {f"baseline_{name}": value, f"baseline_{name}_interval": null.get(f"{name}_interval")}
     return found | counts(trials)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from calibration.data.targets import Targets, make_targets
-from calibration.data.trials import Trials, before_onset, check_channels, read_trials
+from calibration.data.trials import Trials, check_channels, read_windows, why_none
 from calibration.errors import FitError, RidgeError
 from calibration.fit_low_level import fit_low_level
 from calibration.maps.attributes import shown_attributes
@@ -86,15 +86,15 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
     FitError
         If the recordings do not hold what a map can be learned from.
     """
-    trials = read_trials(recordings, config, part_of(progress, "read"))
+    windows = read_windows(recordings, config, part_of(progress, "read"))
+    trials, earlier = windows.trials, windows.pre_stimulus
     targets = make_targets(config, trials.names)
     null: Trials | None = None
-    try:
-        earlier = read_trials(recordings, before_onset(config))
+    if len(earlier):
         # A picture whose own window was refused was not learned from and has no target.
         null = earlier.take(np.isin(earlier.names, targets.gallery.names))
-    except FitError as error:
-        logger.warning("no baseline score: %s", error)
+    else:
+        logger.warning("no baseline score: %s", why_none(earlier, config))
     result = fit_trials(trials, targets, config, null, progress)
     result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
     if not config.display.patterns:
@@ -118,7 +118,7 @@ def fit_trials(
     config
         The session's settings.
     null
-        The same stimuli with a window that ends at onset, where they were cut.
+        The pre-stimulus windows of the same stimuli, where they were cut.
     progress
         As for `fit_recordings`.
 
@@ -191,10 +191,10 @@ def fit_trials(
 def baseline_scores(
     null: Trials, targets: Targets, config: Config, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """Return the scores of the same procedure on windows that end at onset: what chance looks like in these data."""
+    """Return the scores of the same procedure on pre-stimulus windows: what chance looks like in these data."""
     if len(null) < FEWEST_TRIALS:
         return {"baseline_n_trials": len(null)}
-    window, gallery, settings = before_onset(config).window, targets.gallery, config.fit
+    window, gallery, settings = config.window.pre_stimulus(null.rate_hz), targets.gallery, config.fit
     layout, chance = Layout.of(null.times_s, window.start_s, window.baseline_s), None
     examples = make_examples(null, targets, config)
     try:

@@ -35,7 +35,7 @@ def fit_ready_made(epochs: str | Path, embeddings: str | Path, config: Config, p
     ready = read_epochs(epochs)
     targets = read_embeddings(embeddings, ready)
     trials, config = _window(ready.trials, config)
-    result = fit_trials(trials, targets, config, _before_onset(ready.trials, config), progress)
+    result = fit_trials(trials, targets, config, _pre_stimulus(ready.trials, config), progress)
     result.bundle.provenance["recordings"] = [Path(epochs).name, Path(embeddings).name]
     return replace(result, bundle=replace(result.bundle, offline=_OFFLINE.format(Path(epochs).name)))
 
@@ -55,7 +55,7 @@ def _window(trials: Trials, config: Config) -> tuple[Trials, Config]:
     return cut, config.model_copy(update={"window": reached})
 
 
-def _before_onset(trials: Trials, config: Config) -> Trials | None:
+def _pre_stimulus(trials: Trials, config: Config) -> Trials | None:
     """Return the samples before onset, as many as the window has where there are so many; None where there are few."""
     width = config.window.stop_s - config.window.start_s
     step = 1 / trials.rate_hz

@@ -110,6 +110,18 @@ class WindowSettings(Settings):
         """Start of what must be cut: the window and, where there is one, the baseline before it."""
         return self.start_s if self.baseline_s is None else min(self.start_s, self.baseline_s[0])
 
+    def pre_stimulus(self, rate_hz: float) -> WindowSettings:
+        """Return the pre-stimulus window: moved, its baseline along, to end at onset, where nothing was seen yet.
+
+        At `rate_hz` it holds as many samples as this one, wherever the limits lie between samples.
+        """
+
+        def moved_s(time_s: float) -> float:
+            return (round(time_s * rate_hz) - round(self.stop_s * rate_hz)) / rate_hz
+
+        baseline_s = None if self.baseline_s is None else (moved_s(self.baseline_s[0]), moved_s(self.baseline_s[1]))
+        return self.model_copy(update={"start_s": moved_s(self.start_s), "stop_s": 0.0, "baseline_s": baseline_s})
+
 
 class ArtefactSettings(Settings):
     """What marks an epoch as doubtful; marked epochs are dropped only where `drop` says so."""

@@ -21,7 +21,7 @@ from realtime.decoding.drift import DriftCorrection
 from realtime.decoding.evidence import Evidence, Percept
 from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
-from realtime.epoching.pipeline import Pipeline, Sham
+from realtime.epoching.pipeline import Pipeline, PreStimulus
 from realtime.failures import Failures
 from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, Told
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""
 KEPT_SINGLES = 1000
-"""Embeddings of single trials, true and sham, that can still be taken back; a late hole reaches back ten seconds."""
+"""Embeddings of single trials and pre-stimulus windows that can be taken back; a late hole reaches back ten seconds."""
 KEPT_NOTICES = 100
 """Notices from other threads that wait for the session."""
 PAUSED = "the session is paused"
@@ -71,7 +71,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, eq=False)
-class ShamDecoded:
+class PreStimulusDecoded:
     """The window of the same length that ends at a trial's onset, decoded by the same map: it must be at chance.
 
     `shown` is what followed, as `Session.shown` names it.
@@ -99,7 +99,7 @@ class Tick:
     arrived: float
 
 
-SessionEvent = Decoded | ShamDecoded | Frame | Late | Refused | Retracted | Hole | Fault | Notice | Tick
+SessionEvent = Decoded | PreStimulusDecoded | Frame | Late | Refused | Retracted | Hole | Fault | Notice | Tick
 
 
 class Session:
@@ -154,7 +154,7 @@ class Session:
             stream = config.stream.model_copy(update={"channels": bundle.spec.channels})
             config = bundle.completed(config.model_copy(update={"stream": stream}))
             spec = source.spec.at_rate_of(bundle.spec)
-            self.pipeline = Pipeline(config, spec, sham=True)
+            self.pipeline = Pipeline(config, spec, pre_stimulus=True)
             bundle.check_stream(
                 spec,
                 self.pipeline.filters,
@@ -185,9 +185,9 @@ class Session:
         self.drift = (
             DriftCorrection(gallery.mean, gallery.std, length, settings.adapt_trials) if settings.adapt else None
         )
-        self._shams = Evidence(gallery, confidence, 0, settings.accumulate)
-        self._sham_two_way: dict[int, float | None] = {}
-        self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a sham's trial is ~trial
+        self._control = Evidence(gallery, confidence, 0, settings.accumulate)
+        self._pre_stimulus_two_way: dict[int, float | None] = {}
+        self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a pre-stimulus window's trial is ~trial
         self._added = 1  # how many samples came at once
         self._add_ns = 0  # when the newest samples were given to the map
 
@@ -276,7 +276,7 @@ class Session:
         return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, Told) else news
 
     def _handle(
-        self, event: EpochEvent | Sham | Hole | Fault | Notice, received: float, start_ns: int
+        self, event: EpochEvent | PreStimulus | Hole | Fault | Notice, received: float, start_ns: int
     ) -> Iterator[SessionEvent]:
         match event:
             case Opened(trial):
@@ -286,19 +286,19 @@ class Session:
                 self._decoder.add(trial, first, samples)
             case Closed(trial, epoch) if self.paused:
                 self._decoder.drop(trial)
-                self._sham_two_way.pop(trial, None)
+                self._pre_stimulus_two_way.pop(trial, None)
                 yield Refused(trial, epoch.marker, PAUSED, "paused")
             case Closed():
                 yield self._decoded(event, received, start_ns)
             case Refused(trial):
                 self._decoder.drop(trial)
-                self._sham_two_way.pop(trial, None)
+                self._pre_stimulus_two_way.pop(trial, None)
                 yield event
             case Retracted(trial):
                 self._take_back(trial, self.evidence)
                 yield event
-            case Sham():
-                yield from self._sham(event)
+            case PreStimulus():
+                yield from self._pre_stimulus(event)
             case _:
                 yield event
 
@@ -316,7 +316,7 @@ class Session:
         target = epoch.marker.extra.get("target")
         target = target if isinstance(target, str) else None
         percept = self.evidence.add(event.trial, picture, whole, epoch.flags, ledger, target)
-        percept = replace(percept, sham_two_way=self._sham_two_way.pop(event.trial, None))
+        percept = replace(percept, pre_stimulus_two_way=self._pre_stimulus_two_way.pop(event.trial, None))
         self._keep(event.trial, target if picture is None else picture, whole)
         self.paint(percept)
         drift = None if self.drift is None else {"shift": self.drift.shift, "scale": self.drift.scale}
@@ -339,7 +339,7 @@ class Session:
         if trial in self._singles:
             evidence.retract(*self._singles.pop(trial))
 
-    def _sham(self, event: Sham) -> Iterator[ShamDecoded]:
+    def _pre_stimulus(self, event: PreStimulus) -> Iterator[PreStimulusDecoded]:
         """Decode the window before a stimulus under a key that no true trial has."""
         match event.event:
             case Opened(trial):
@@ -349,15 +349,15 @@ class Session:
             case Closed(trial, epoch):
                 whole, picture = self._decoder.close(~trial), self.shown(epoch.marker)
                 single = self._corrected(whole, learn=False)
-                two_way = self._shams.add(trial, picture, single).two_way
+                two_way = self._control.add(trial, picture, single).two_way
                 if trial in self._decoder.open_trials:  # else its percept has been told
-                    self._sham_two_way[trial] = two_way
+                    self._pre_stimulus_two_way[trial] = two_way
                 self._keep(~trial, picture, single)
-                yield ShamDecoded(trial, epoch.marker, single, picture)
+                yield PreStimulusDecoded(trial, epoch.marker, single, picture)
             case Refused(trial):
                 self._decoder.drop(~trial)
             case Retracted(trial):
-                self._take_back(~trial, self._shams)
+                self._take_back(~trial, self._control)
 
 
 def check_low_level(config: Config, bundle: Bundle) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import FitError
-from configs.schema import Config, WindowSettings
-from realtime.epoching.epochs import Closed, Epoch, RefusalKind, Refused, Retracted
-from realtime.epoching.pipeline import Pipeline
+from configs.schema import Config
+from realtime.epoching.epochs import Closed, Epoch, EpochEvent, RefusalKind, Refused, Retracted
+from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
-from realtime.timeline.sample_grid import Fault
+from realtime.timeline.sample_grid import Fault, Hole
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,47 @@ class Trials:
         )
 
 
+@dataclass(frozen=True)
+class Windows:
+    """What one reading of the recordings gives.
+
+    Attributes
+    ----------
+    trials
+        The window of each stimulus.
+    pre_stimulus
+        The pre-stimulus window of each (`WindowSettings.pre_stimulus`), none where none could be cut. Of one stimulus
+        either may be refused and the other not.
+    """
+
+    trials: Trials
+    pre_stimulus: Trials
+
+
 def read_trials(
     paths: Sequence[str | Path],
     config: Config,
     progress: Callable[[int, int], None] | None = None,
     like: StreamSpec | None = None,
 ) -> Trials:
-    """Return the trials of all recordings.
+    """Return the trials of all recordings; parameters and errors are those of `read_windows`."""
+    return _usable(_joined(paths, [part.take() for part in _read(paths, config, progress, like)], like), config)
+
+
+def read_windows(
+    paths: Sequence[str | Path],
+    config: Config,
+    progress: Callable[[int, int], None] | None = None,
+    like: StreamSpec | None = None,
+) -> Windows:
+    """Return the trials of all recordings and their pre-stimulus windows, cut in one pass over each recording.
 
     Parameters
     ----------
+    paths
+        The recordings, of one stream.
+    config
+        The session's settings: what is a stimulus, filters, window.
     progress
         Told before each recording how many are done and of how many.
     like
@@ -131,21 +162,56 @@ def read_trials(
     SourceError
         If a recording cannot be read.
     """
+    parts = [
+        (part.take(), part.take_pre_stimulus()) for part in _read(paths, config, progress, like, pre_stimulus=True)
+    ]
+    trials = _usable(_joined(paths, [after for after, _ in parts], like), config)
+    return Windows(trials, _joined(paths, [before for _, before in parts], like))
+
+
+def _read(
+    paths: Sequence[str | Path],
+    config: Config,
+    progress: Callable[[int, int], None] | None,
+    like: StreamSpec | None,
+    pre_stimulus: bool = False,
+) -> Iterator[Collector]:
+    """Yield what was cut from one recording after the other, each read to its end."""
     if not paths:
         msg = "no recordings given: name at least one"
         raise FitError(msg)
-    parts: list[Trials] = []
+    first: StreamSpec | None = None
     for number, path in enumerate(paths):
         if progress is not None:
             progress(number, len(paths))
-        part = _read_one(path, number, config, like)
-        like = like or part.spec
-        if parts and (differences := parts[0].spec.differences(part.spec)):
-            msg = f"{path} is not of the same stream as {paths[0]}: {'; '.join((*differences, *part.notices))}"
+        recording = open_recording(path, config)
+        rated = like or first
+        spec = recording.spec if rated is None else recording.spec.at_rate_of(rated)
+        try:
+            collector = Collector(config, spec, number, pre_stimulus)
+            collector.notices += recording.notices
+            for item in recording.events():
+                collector.notices += [event.text for event in collector.push(item) if isinstance(event, Notice)]
+            collector.notices += [event.text for event in collector.finish() if isinstance(event, Notice)]
+        except ValueError as error:
+            msg = f"{path}: {error}"
+            raise FitError(msg) from error
+        finally:
+            recording.close()
+        first = first or collector.spec
+        if differences := first.differences(collector.spec):
+            msg = f"{path} is not of the same stream as {paths[0]}: {'; '.join((*differences, *collector.notices))}"
             raise FitError(msg)
-        known = set(like.channels) <= set(part.spec.channels)
-        parts.append(part.with_channels(like.channels) if known else part)
-    trials = replace(
+        yield collector
+
+
+def _joined(paths: Sequence[str | Path], parts: Sequence[Trials], like: StreamSpec | None) -> Trials:
+    """Return the trials of all recordings with the channels of `like`, or where they lack some those of the first."""
+    channels = parts[0].spec.channels
+    if like is not None and set(like.channels) <= set(channels):
+        channels = like.channels
+    parts = [part.with_channels(channels) for part in parts]
+    return replace(
         parts[0],
         samples=np.concatenate([part.samples for part in parts]),
         names=np.concatenate([part.names for part in parts]),
@@ -156,58 +222,12 @@ def read_trials(
         lost=sum(part.lost for part in parts),
         notices=_notices(paths, parts),
     )
+
+
+def _usable(trials: Trials, config: Config) -> Trials:
     if not len(trials):
-        raise FitError(_why_none(trials, config))
+        raise FitError(why_none(trials, config))
     return trials
-
-
-def _read_one(path: str | Path, number: int, config: Config, like: StreamSpec | None) -> Trials:
-    recording = open_recording(path, config)
-    spec = recording.spec if like is None else recording.spec.at_rate_of(like)
-    closed: dict[int, Closed] = {}
-    refused: list[Refusal] = []
-    notices = list(recording.notices)
-
-    def name(marker: Marker) -> str:
-        return config.markers.classes.get(marker.kind, marker.picture or marker.kind)
-
-    def take(events: Any) -> None:
-        for event in events:
-            if isinstance(event, Closed):
-                closed[event.trial] = event
-            elif isinstance(event, Refused | Retracted):
-                closed.pop(event.trial, None)
-                refused.append(Refusal(number, event.marker.stamp, name(event.marker), event.reason, event.kind))
-            elif isinstance(event, Notice):
-                notices.append(event.text)
-
-    try:
-        pipeline = Pipeline(config, spec)
-        for item in recording.events():
-            take(pipeline.push(item))
-        take(pipeline.finish())
-    except ValueError as error:
-        msg = f"{path}: {error}"
-        raise FitError(msg) from error
-    finally:
-        recording.close()
-    epochs = [closed[trial].epoch for trial in sorted(closed)]
-    shape = (len(epochs), pipeline.n_times, len(pipeline.channels))
-    return Trials(
-        samples=np.array([epoch.samples for epoch in epochs], dtype=np.float32).reshape(shape),
-        names=np.array([name(epoch.marker) for epoch in epochs], dtype=np.str_),
-        onsets=np.array([epoch.onset for epoch in epochs], dtype=np.float64),
-        recordings=np.full(len(epochs), number),
-        times_s=pipeline.times_s,
-        rate_hz=pipeline.rate_hz,
-        spec=replace(spec, channels=pipeline.channels),
-        filters=pipeline.filters,
-        flags=tuple(epoch.flags for epoch in epochs),
-        refused=tuple(refused),
-        lost=pipeline.timeline.lost,
-        simulated=config.simulated,
-        notices=tuple(notices),
-    )
 
 
 def _notices(paths: Sequence[str | Path], parts: Sequence[Trials]) -> tuple[str, ...]:
@@ -222,7 +242,8 @@ def _notices(paths: Sequence[str | Path], parts: Sequence[Trials]) -> tuple[str,
     )
 
 
-def _why_none(trials: Trials, config: Config) -> str:
+def why_none(trials: Trials, config: Config) -> str:
+    """Return why there is no trial, in one line: what most were refused for, and what the readers told."""
     told = "".join(f"; {text}" for text in trials.notices)
     if trials.refused:
         kind, count = Counter(refusal.kind for refusal in trials.refused).most_common(1)[0]
@@ -231,23 +252,6 @@ def _why_none(trials: Trials, config: Config) -> str:
         return f"no usable trial: {refused}, for example: {reason}{told}"
     wanted = f"with one of the labels {', '.join(config.markers.classes)}" if config.markers.classes else "of a picture"
     return f"no trial: the recordings hold no marker {wanted}; check markers.name and markers.classes{told}"
-
-
-def before_onset(config: Config, rate_hz: float | None = None) -> Config:
-    """Return the settings with window and baseline moved to end at onset, where nothing was seen yet.
-
-    At `rate_hz` they hold as many samples there as where they come from, wherever their limits lie between samples.
-    """
-    window = config.window
-
-    def moved_s(time_s: float) -> float:
-        times_s = (time_s, window.stop_s)
-        first, stop = times_s if rate_hz is None else (round(one * rate_hz) / rate_hz for one in times_s)
-        return first - stop
-
-    baseline_s = None if window.baseline_s is None else (moved_s(window.baseline_s[0]), moved_s(window.baseline_s[1]))
-    moved = WindowSettings(start_s=moved_s(window.start_s), stop_s=0.0, baseline_s=baseline_s)
-    return config.model_copy(update={"window": moved})
 
 
 def check_channels(trials: Trials, flat_uv: float = 1e-6) -> None:
@@ -268,6 +272,21 @@ def check_channels(trials: Trials, flat_uv: float = 1e-6) -> None:
 Item = Chunk | Marker | Notice
 
 
+class _Closed:
+    """The windows of one kind that are complete, and those refused."""
+
+    def __init__(self) -> None:
+        self.epochs: dict[int, Epoch] = {}
+        self.refused: list[Refusal] = []
+
+    def add(self, event: EpochEvent, recording: int, name: Callable[[Marker], str]) -> None:
+        if isinstance(event, Closed):
+            self.epochs[event.trial] = event.epoch
+        elif isinstance(event, Refused | Retracted):
+            self.epochs.pop(event.trial, None)
+            self.refused.append(Refusal(recording, event.marker.stamp, name(event.marker), event.reason, event.kind))
+
+
 class Collector:
     """Cuts epochs as the stream comes and hands them out by blocks.
 
@@ -277,6 +296,10 @@ class Collector:
         Settings of the session.
     spec
         The stream.
+    recording
+        Which recording it is, where it is one of several.
+    pre_stimulus
+        Whether the pre-stimulus windows are cut as well.
 
     Attributes
     ----------
@@ -284,51 +307,74 @@ class Collector:
         For its settings and counts.
     first, newest
         Stamps of the first and of the newest sample.
-    refused
-        Stimuli without a usable window.
+    notices
+        What people should know of how the recording was read, one line each.
     """
 
-    def __init__(self, config: Config, spec: StreamSpec) -> None:
-        self._config, self._spec = config, spec
-        self.pipeline = Pipeline(config, spec)
+    def __init__(self, config: Config, spec: StreamSpec, recording: int = 0, pre_stimulus: bool = False) -> None:
+        self._config, self._recording = config, recording
+        self.pipeline = Pipeline(config, spec, pre_stimulus)
+        self.spec = replace(spec, channels=self.pipeline.channels)
         self.first, self.newest = math.nan, -math.inf
-        self.refused: list[Refusal] = []
-        self._closed: dict[int, Epoch] = {}
+        self.notices: list[str] = []
+        self._windows, self._pre_stimulus = _Closed(), _Closed()
 
     @property
     def seconds(self) -> float:
         """How much of the stream has come."""
         return self.newest - self.first if math.isfinite(self.newest) else 0.0
 
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """Stimuli without a usable window."""
+        return tuple(self._windows.refused)
+
     def push(self, item: Item) -> Iterator[Fault | Notice]:
         """Take in the next item of the stream; yield what is wrong with it."""
         if isinstance(item, Chunk) and len(item.stamps):
             self.first = float(item.stamps[0]) if math.isnan(self.first) else self.first
             self.newest = max(self.newest, float(item.stamps[-1]))
-        for event in self.pipeline.push(item):
-            if isinstance(event, Closed):
-                self._closed[event.trial] = event.epoch
-            elif isinstance(event, Refused | Retracted):
-                self._closed.pop(event.trial, None)
-                name = event.marker.picture or event.marker.kind
-                self.refused.append(Refusal(0, event.marker.stamp, name, event.reason, event.kind))
-            elif isinstance(event, Fault | Notice):
-                yield event
+        yield from self._sorted(self.pipeline.push(item))
+
+    def finish(self) -> Iterator[Fault | Notice]:
+        """Refuse what is still open, because the stream has ended; yield what is wrong."""
+        yield from self._sorted(self.pipeline.finish())
 
     def take(self) -> Trials:
         """Return the trials that have closed since this was last asked."""
-        epochs = [self._closed.pop(trial) for trial in sorted(self._closed)]
-        pipeline = self.pipeline
-        shape = (len(epochs), pipeline.n_times, len(pipeline.channels))
+        return self._trials(self._windows, self.pipeline.times_s)
+
+    def take_pre_stimulus(self) -> Trials:
+        """Return the pre-stimulus windows that have closed since this was last asked."""
+        return self._trials(self._pre_stimulus, self.pipeline.pre_stimulus_times_s)
+
+    def _sorted(self, events: Iterator[PipelineEvent]) -> Iterator[Fault | Notice]:
+        for event in events:
+            if isinstance(event, PreStimulus):
+                self._pre_stimulus.add(event.event, self._recording, self._name)
+            elif isinstance(event, Fault | Notice):
+                yield event
+            elif not isinstance(event, Hole):
+                self._windows.add(event, self._recording, self._name)
+
+    def _name(self, marker: Marker) -> str:
+        return self._config.markers.classes.get(marker.kind, marker.picture or marker.kind)
+
+    def _trials(self, closed: _Closed, times_s: NDArray[np.float64]) -> Trials:
+        epochs = [closed.epochs.pop(trial) for trial in sorted(closed.epochs)]
+        shape = (len(epochs), len(times_s), len(self.spec.channels))
         return Trials(
             samples=np.array([epoch.samples for epoch in epochs], dtype=np.float32).reshape(shape),
-            names=np.array([epoch.marker.picture or epoch.marker.kind for epoch in epochs], dtype=np.str_),
+            names=np.array([self._name(epoch.marker) for epoch in epochs], dtype=np.str_),
             onsets=np.array([epoch.onset for epoch in epochs], dtype=np.float64),
-            recordings=np.zeros(len(epochs), dtype=np.int64),
-            times_s=pipeline.times_s,
-            rate_hz=pipeline.rate_hz,
-            spec=replace(self._spec, channels=pipeline.channels),
-            filters=pipeline.filters,
+            recordings=np.full(len(epochs), self._recording),
+            times_s=times_s,
+            rate_hz=self.pipeline.rate_hz,
+            spec=self.spec,
+            filters=self.pipeline.filters,
             flags=tuple(epoch.flags for epoch in epochs),
+            refused=tuple(closed.refused),
+            lost=self.pipeline.timeline.lost,
             simulated=self._config.simulated,
+            notices=tuple(self.notices),
         )

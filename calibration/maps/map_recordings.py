@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.targets import Targets, cache_folder
-from calibration.data.trials import Trials, before_onset, read_trials
+from calibration.data.trials import Trials, read_windows
 from calibration.errors import FitError
 from calibration.maps.attributes import Attribute, Embed, shown_attributes
 from calibration.maps.forward_model import noise_ceiling
@@ -34,14 +34,14 @@ class Mapped:
     ----------
     maps
         One map an attribute.
-    before_onset_p
-        Each attribute's cluster p in the time before onset, as a control; empty where there is too little of it.
+    pre_stimulus_p
+        Each attribute's cluster p in the pre-stimulus windows, as a control; empty where there are too few.
     trials, targets, attributes, config
         What the maps were made from; the settings are those that the bundle was fitted with.
     """
 
     maps: Maps
-    before_onset_p: dict[str, float]
+    pre_stimulus_p: dict[str, float]
     trials: Trials
     targets: Targets
     attributes: tuple[Attribute, ...]
@@ -50,7 +50,7 @@ class Mapped:
     def numbers(self) -> dict[str, dict[str, Any]]:
         """Return the headline numbers of each attribute, the control beside them."""
         return {
-            name: row | {"before_onset_cluster_p": self.before_onset_p.get(name)}
+            name: row | {"pre_stimulus_cluster_p": self.pre_stimulus_p.get(name)}
             for name, row in self.maps.numbers().items()
         }
 
@@ -85,19 +85,15 @@ def map_recordings(
         If the recordings hold too few usable trials, or pictures that the bundle does not know.
     """
     config = bundle.completed(config)
-    trials = read_trials(recordings, config, part_of(progress, "reading"), like=bundle.spec)
+    windows = read_windows(recordings, config, part_of(progress, "reading"), like=bundle.spec)
+    trials, earlier = windows.trials, windows.pre_stimulus
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     targets = Targets(bundle.gallery, bundle.space)
     measuring = part_of(progress, "measuring pictures")
     attributes = tuple(shown_attributes(config, trials.names, _embedder(bundle, config), columns, measuring))
     found = map_trials(trials, targets, attributes, config, progress)
-    try:
-        earlier = read_trials(recordings, before_onset(config), like=bundle.spec)
-    except FitError:
-        control = {}
-    else:
-        earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
-        control = control_p(earlier, targets, attributes, config, progress)
+    earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
+    control = control_p(earlier, targets, attributes, config, progress)
     return Mapped(found, control, trials, targets, attributes, config)
 
 
@@ -163,8 +159,9 @@ def control_p(
     progress
         Called with the stage, how many of its parts are done and of how many.
     """
+    moved = config.model_copy(update={"window": config.window.pre_stimulus(earlier.rate_hz)})
     try:
-        units, times_s, _, _ = units_of(earlier, targets, before_onset(config), None)
+        units, times_s, _, _ = units_of(earlier, targets, moved, None)
     except FitError:
         return {}
     concepts = concepts_of(units.names, targets)

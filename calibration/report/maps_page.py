@@ -92,7 +92,7 @@ def summary_table(numbers: Mapping[str, Mapping[str, Any]]) -> str:
     for name, row in numbers.items():
         peak = "n/a" if row["peak_latency_ms"] is None else f"{row['peak_latency_ms']:.0f} ms"
         where = "n/a" if row["peak_channels"] is None else ", ".join(row["peak_channels"])
-        ps = (p_value(row["cluster_p"]), p_value(row["before_onset_cluster_p"]))
+        ps = (p_value(row["cluster_p"]), p_value(row["pre_stimulus_cluster_p"]))
         rows.append((name, peak, where, *ps, row["statistic"], f"{100 * row['variance_explained']:.1f} %"))
     return table(head, rows)
 

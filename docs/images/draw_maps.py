@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saving import save_small
 
 from calibration.data.targets import make_targets
-from calibration.data.trials import Trials, before_onset, read_trials
+from calibration.data.trials import Trials, read_trials, read_windows
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.map_recordings import control_p, map_trials
 from calibration.maps.maps import AttributeMap
@@ -78,11 +78,12 @@ def draw(axes: Axes, around: Trials, found: AttributeMap, times_s: NDArray[np.fl
 def main(recordings: Sequence[str]) -> None:
     """Map the recordings, test the time before onset as well, and draw."""
     config = load_config("muse_n170")
-    trials = read_trials(recordings, config)
+    windows = read_windows(recordings, config)
+    trials = windows.trials
     targets = make_targets(config, trials.names)
     attributes = shown_attributes(config, trials.names)
     maps = map_trials(trials, targets, attributes, config)
-    earlier = control_p(read_trials(recordings, before_onset(config)), targets, attributes, config)["class"]
+    earlier = control_p(windows.pre_stimulus, targets, attributes, config)["class"]
     found, around = maps.attributes[0], around_onset(recordings, config, trials)
     caption = (
         f"One person, Muse headband, {maps.n_trials} trials ({found.counts[0]} houses, {found.counts[1]} faces), "

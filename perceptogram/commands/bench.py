@@ -22,6 +22,7 @@ BENCHMARKS = {
     "end-to-end": "end_to_end",
     "throughput": "throughput",
     "fit": "fit",
+    "reading": "reading",
     "render": "render",
     "faults": "faults",
     "maps": "maps",

@@ -67,6 +67,6 @@ def _line(row: dict[str, Any]) -> str:
     if row["peak_latency_ms"] is not None:
         where = f"peak {row['peak_latency_ms']:.0f} ms at {', '.join(row['peak_channels'])}"
     return (
-        f"{where}; cluster {p_is(row['cluster_p'])}, before onset {p_is(row['before_onset_cluster_p'])}; "
+        f"{where}; cluster {p_is(row['cluster_p'])}, before onset {p_is(row['pre_stimulus_cluster_p'])}; "
         f"variance explained {number(row['variance_explained'], 3)}"
     )

@@ -68,7 +68,7 @@ class Screen:
         self._close = close
         self._tell_shown = tell_shown
         self._percepts: dict[int, Percept] = {}
-        self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and sham
+        self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and pre-stimulus
         self._stalled = False  # whether the notice that stands there is that no EEG comes
         self.state = DisplayState(
             title=config.name,
@@ -97,9 +97,9 @@ class Screen:
             case Decoded(percept):
                 quality = signal_quality(event.epoch.samples, self._channels, self._config.artefacts)
                 if percept.picture is not None:
-                    self._two_way[percept.picture] = percept.two_way, percept.sham_two_way
-                true, sham = (_mean(scores[k] for scores in self._two_way.values()) for k in (0, 1))
-                state = replace(state, quality=quality, two_way=true, sham_two_way=sham, notice="")
+                    self._two_way[percept.picture] = percept.two_way, percept.pre_stimulus_two_way
+                true, control = (_mean(scores[k] for scores in self._two_way.values()) for k in (0, 1))
+                state = replace(state, quality=quality, two_way=true, pre_stimulus_two_way=control, notice="")
                 self._percepts[percept.trial] = percept
                 for old in list(self._percepts)[:-KEPT_PERCEPTS]:
                     del self._percepts[old]

@@ -86,7 +86,7 @@ class SessionFolder:
             "confidence": percept.confidence,
             "decided": percept.decided,
             "two_way": percept.two_way,
-            "sham_two_way": percept.sham_two_way,
+            "pre_stimulus_two_way": percept.pre_stimulus_two_way,
             "neighbours": [
                 {"name": near.name, "label": near.label, "similarity": round(near.similarity, 4)}
                 for near in percept.neighbours

@@ -13,7 +13,7 @@ from realtime.epoching.epochs import RefusalKind, Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, SessionEvent, ShamDecoded
+from realtime.session import Decoded, PreStimulusDecoded, SessionEvent
 from realtime.sources.base import Notice
 from realtime.timeline.sample_grid import Fault, Hole
 
@@ -32,7 +32,7 @@ class LiveResult:
 
     Attributes
     ----------
-    singles, shams
+    singles, pre_stimulus
         Embeddings of single trials and of the windows before the stimuli, with what was shown.
     pictures
         The last final picture of each stimulus, for the newest `KEPT_PICTURES` of them.
@@ -53,7 +53,7 @@ class LiveResult:
     """
 
     singles: Spool
-    shams: Spool
+    pre_stimulus: Spool
     pictures: dict[str, Frame] = field(default_factory=dict)
     painted: dict[str, int] = field(default_factory=dict)
     n_trials: int = 0
@@ -85,9 +85,9 @@ class LiveResult:
         match event:
             case Decoded():
                 self._decoded(event)
-            case ShamDecoded(trial, _, single, shown):
+            case PreStimulusDecoded(trial, _, single, shown):
                 if shown is not None:
-                    self.shams.add(trial, shown, single)
+                    self.pre_stimulus.add(trial, shown, single)
             case Frame():
                 self._frame(event)
             case Late(frame):
@@ -113,7 +113,7 @@ class LiveResult:
     def close(self) -> None:
         """Let go what lies on the disk. Safe to call twice."""
         self.singles.close()
-        self.shams.close()
+        self.pre_stimulus.close()
 
     def _decoded(self, event: Decoded) -> None:
         percept = event.percept

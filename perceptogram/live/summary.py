@@ -22,7 +22,7 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
     Scores stand for single trials and for all repeats of a picture together; the baseline is the same map on the
     windows before the stimuli. A score that cannot be computed is None.
     """
-    singles, shams = result.singles.read(), result.shams.read()
+    singles, earlier = result.singles.read(), result.pre_stimulus.read()
     delays = result.delays.summary()
     latency_us = {
         "last_sample_to_embedding": _percentiles(result.latencies_us),
@@ -48,15 +48,15 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
     }
     if result.drift is not None:
         content["drift"] = result.drift
-    unscored = result.singles.lost + result.shams.lost
+    unscored = result.singles.lost + result.pre_stimulus.lost
     if unscored:
         content["unscored"] = unscored
     if bundle.classes:
         unknown = {"auc": None, "auc_interval": None, "auc_p": None, "classes": list(bundle.gallery.names)}
-        scores, null = _score(singles, bundle, seed), _score(shams, bundle, seed)
+        scores, null = _score(singles, bundle, seed), _score(earlier, bundle, seed)
         return content | unknown | scores | {"baseline_auc": null.get("auc"), "baseline_auc_p": null.get("auc_p")}
     together, single = _score(_means(singles), bundle, seed), _score(singles, bundle, seed)
-    null = _score(_means(shams), bundle, seed)
+    null = _score(_means(earlier), bundle, seed)
     return (
         content
         | {key: together.get(key) for key in ("top1", "chance_top1", "top5", "two_way", "two_way_interval")}

@@ -201,7 +201,7 @@ class PerceptMessage(_Event):
     decided: bool
     two_way: float | None
     """Share of the other candidates less like the percept than what was shown; chance is 0.5."""
-    sham_two_way: float | None
+    pre_stimulus_two_way: float | None
     """The same for the windows before the stimuli."""
     flags: list[str]
     embedding: _Embedding

@@ -88,7 +88,7 @@ class Percept:
         Whether the confidence is high enough to stop repeating.
     two_way
         Share of the other candidates that are less like the embedding than what was shown; None where that is unknown.
-    sham_two_way
+    pre_stimulus_two_way
         The same for the windows before the stimuli, all repeats together: it must be at chance, 0.5.
     low_level
         float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
@@ -105,7 +105,7 @@ class Percept:
     weight: float = 1.0
     decided: bool = False
     two_way: float | None = None
-    sham_two_way: float | None = None
+    pre_stimulus_two_way: float | None = None
     low_level: NDArray[np.float32] | None = None
 
 

@@ -23,7 +23,7 @@ def percept_record(percept: Percept) -> dict[str, Any]:
         "weight": finite(percept.weight),
         "decided": percept.decided,
         "two_way": finite(percept.two_way),
-        "sham_two_way": finite(percept.sham_two_way),
+        "pre_stimulus_two_way": finite(percept.pre_stimulus_two_way),
         "flags": list(percept.flags),
         "ledger": {stage: finite(time) for stage, time in percept.ledger.items()},
     }

@@ -78,7 +78,7 @@ class DisplayState:
         Confidence under which the display says "not enough evidence" instead of showing a picture.
     repeats
         How many trials stand behind the percept.
-    two_way, sham_two_way
+    two_way, pre_stimulus_two_way
         Share of wrong pictures that the percepts so far were less like than the right one, and the same for the windows
         before the stimuli, in which no picture can be; both 0.5 by chance, None where they are not known.
     data_stamp
@@ -116,7 +116,7 @@ class DisplayState:
     abstain_below: float = 0.0
     repeats: int = 0
     two_way: float | None = None
-    sham_two_way: float | None = None
+    pre_stimulus_two_way: float | None = None
     data_stamp: float | None = None
     stall_s: float = 0.5
     notice: str = ""
@@ -292,8 +292,8 @@ def _confidence(canvas: Canvas, state: DisplayState) -> None:
     if state.two_way is not None:
         _label(canvas, left + 190, top + 152, "Right so far, two-way")
         canvas.text((left + 190, top + 186), f"{state.two_way:.0%}", 26)
-        sham = "n/a" if state.sham_two_way is None else f"{state.sham_two_way:.0%}"
-        canvas.text((right, top + 174), f"sham {sham}", 13, MUTED, "right")
+        control = "n/a" if state.pre_stimulus_two_way is None else f"{state.pre_stimulus_two_way:.0%}"
+        canvas.text((right, top + 174), f"pre-stimulus {control}", 13, MUTED, "right")
         canvas.text((right, top + 191), "chance 50%", 13, FAINT, "right")
 
 

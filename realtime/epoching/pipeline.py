@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from configs.errors import InputError
-from configs.schema import Config
+from configs.schema import Config, WindowSettings
 from realtime.epoching.epochs import EpochBuilder, EpochEvent, Span
 from realtime.epoching.filters import FilterChain
 from realtime.epoching.unmatched import Unmatched
@@ -20,20 +20,20 @@ from stimuli.markers import PICTURE
 
 
 @dataclass(frozen=True)
-class Sham:
-    """What happens to the window of the same length that ends at a stimulus' onset: its picture cannot be in it."""
+class PreStimulus:
+    """What happens to a trial's pre-stimulus window, in which its picture cannot be."""
 
     event: EpochEvent
 
 
 MARKER_LATE_S = 0.5
+"""Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
 UNMATCHED_S = 10.0
 """How long markers may come of which none is a stimulus before that is said."""
-"""Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
 MOST_MISSING = 1000
 """Missing markers that are still waited for: they may have been overtaken."""
 
-PipelineEvent = EpochEvent | Sham | Hole | Fault | Notice
+PipelineEvent = EpochEvent | PreStimulus | Hole | Fault | Notice
 
 
 class Pipeline:
@@ -45,8 +45,8 @@ class Pipeline:
         Settings of the session.
     spec
         The stream that is pushed.
-    sham
-        Whether to cut, for every trial, the window before its stimulus as well.
+    pre_stimulus
+        Whether to cut for every trial the pre-stimulus window (`WindowSettings.pre_stimulus`) as well.
     first_trial
         Number of the first trial.
 
@@ -60,6 +60,8 @@ class Pipeline:
         How long after the first sample the first window may begin.
     n_times, times_s
         Samples in a window and their times after onset.
+    pre_stimulus_times_s
+        The times of a pre-stimulus window; empty where none is cut.
     filters
         What was done to the samples, in plain types.
     timeline
@@ -71,7 +73,7 @@ class Pipeline:
         If a channel is missing, or the filters or window do not fit the stream's rate.
     """
 
-    def __init__(self, config: Config, spec: StreamSpec, sham: bool = False, first_trial: int = 0) -> None:
+    def __init__(self, config: Config, spec: StreamSpec, pre_stimulus: bool = False, first_trial: int = 0) -> None:
         self._config, self._spec = config, spec
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
@@ -84,33 +86,26 @@ class Pipeline:
         self._newest = self._told_late = -math.inf
         self.timeline = Timeline(spec.rate_hz)
         self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
-        window = config.window
-        self._epochs = EpochBuilder(
-            window.first_s,
-            window.stop_s,
-            self._filters.rate_hz,
-            config.artefacts,
-            self._filters.settle_s,
-            self.channels,
-            self._filters.factor,
-            first_trial,
-        )
-        self._shams: EpochBuilder | None = None
-        if sham:
-            self._shams = EpochBuilder(
-                -self._epochs.n_times / self._filters.rate_hz,
-                0.0,
-                self._filters.rate_hz,
+        self.rate_hz = self._filters.rate_hz
+
+        def builder(window: WindowSettings) -> EpochBuilder:
+            return EpochBuilder(
+                window.first_s,
+                window.stop_s,
+                self.rate_hz,
                 config.artefacts,
                 self._filters.settle_s,
                 self.channels,
                 self._filters.factor,
                 first_trial,
             )
-        self.rate_hz = self._filters.rate_hz
+
+        self._epochs = builder(config.window)
+        self._pre_stimulus = builder(config.window.pre_stimulus(self.rate_hz)) if pre_stimulus else None
         self.settle_s = max(self._filters.settle_s, WARM_UP_S)
         self.n_times = self._epochs.n_times
         self.times_s = self._epochs.times_s
+        self.pre_stimulus_times_s = self.times_s[:0] if self._pre_stimulus is None else self._pre_stimulus.times_s
         self.filters = self._filters.describe()
 
     def push(self, item: Chunk | Marker | Notice) -> Iterator[PipelineEvent]:
@@ -144,8 +139,8 @@ class Pipeline:
         """Yield what waited, and the refusals of what is still open, when the source has ended."""
         yield from self._take()
         yield from self._epochs.finish()
-        if self._shams is not None:
-            yield from map(Sham, self._shams.finish())
+        if self._pre_stimulus is not None:
+            yield from map(PreStimulus, self._pre_stimulus.finish())
         if math.isfinite(self._newest):
             yield from self._tell_unmatched()
 
@@ -154,15 +149,15 @@ class Pipeline:
         if text is not None:
             yield Notice(self._newest, "markers", text)
 
-    def abandon(self, reason: str) -> Iterator[EpochEvent | Sham]:
+    def abandon(self, reason: str) -> Iterator[EpochEvent | PreStimulus]:
         """Yield the refusals of what is still open or waiting, because this pipeline goes on no more."""
         yield from self._epochs.finish(reason)
-        if self._shams is not None:
-            yield from map(Sham, self._shams.finish(reason))
+        if self._pre_stimulus is not None:
+            yield from map(PreStimulus, self._pre_stimulus.finish(reason))
 
     def again(self) -> Pipeline:
         """Return a new one that goes on with the next sample and the next trial's number."""
-        return Pipeline(self._config, self._spec, self._shams is not None, self._epochs.next_trial)
+        return Pipeline(self._config, self._spec, self._pre_stimulus is not None, self._epochs.next_trial)
 
     def _is_enough(self, samples: int) -> bool:
         """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""
@@ -186,11 +181,11 @@ class Pipeline:
                 self._newest = float(timed.times[-1])
                 yield from self._cut(self._filters.push(timed))
 
-    def _cut(self, item: TimedChunk | Hole | Marker | Span) -> Iterator[EpochEvent | Sham]:
-        """Yield the epochs' events first: the sham windows must not delay them."""
+    def _cut(self, item: TimedChunk | Hole | Marker | Span) -> Iterator[EpochEvent | PreStimulus]:
+        """Yield the epochs' events first: the pre-stimulus windows must not delay them."""
         yield from self._epochs.push(item)
-        if self._shams is not None:
-            yield from map(Sham, self._shams.push(item))
+        if self._pre_stimulus is not None:
+            yield from map(PreStimulus, self._pre_stimulus.push(item))
 
     def _check_marker(self, marker: Marker) -> Iterator[Fault]:
         """Report a marker long behind its samples, and a gap in the running number that our own markers carry."""

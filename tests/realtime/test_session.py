@@ -10,7 +10,7 @@ from realtime.decoding.bundle import BundleError
 from realtime.epoching.epochs import Refused
 from realtime.epoching.pipeline import Pipeline
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, Session, ShamDecoded, Tick
+from realtime.session import Decoded, PreStimulusDecoded, Session, Tick
 from realtime.timeline.sample_grid import Hole
 from tests.support.session_parts import CONFIG, DIMS, RATE, SPEC, ListSource, SlowRenderer, bundle, recording
 
@@ -95,7 +95,7 @@ def test_with_decimation_no_window_that_is_cut_touches_a_hole(hole_at, lost):
     """The filters halve the rate here, and a hole is told in samples of the stream."""
     events = run(ListSource(*recording(drop=slice(hole_at, hole_at + lost)), EVERY))
     first_lost, next_seen = 100.0 + (hole_at - 1) / RATE, 100.0 + (hole_at + lost) / RATE
-    for kind, (before_s, after_s) in ((Decoded, (0.0, 0.4)), (ShamDecoded, (0.4, 0.0))):
+    for kind, (before_s, after_s) in ((Decoded, (0.0, 0.4)), (PreStimulusDecoded, (0.4, 0.0))):
         found = of(kind, events)
         assert found
         for event in found:
@@ -104,15 +104,15 @@ def test_with_decimation_no_window_that_is_cut_touches_a_hole(hole_at, lost):
     assert len(of(Decoded, events)) + len({event.trial for event in of(Refused, events)}) == 16
 
 
-def test_the_sham_window_ends_at_the_onset():
+def test_the_pre_stimulus_window_ends_at_the_onset():
     calibration = bundle()
     stamps, samples, markers = recording()
     earlier = [replace(marker, stamp=marker.stamp - 0.4) for marker in markers]
     shifted = of(Decoded, run(ListSource(stamps, samples, earlier, EVERY), calibration=calibration))
-    shams = of(ShamDecoded, run(ListSource(stamps, samples, markers, EVERY), calibration=calibration))
-    assert len(shams) == len(shifted) == 16
-    for sham, true in zip(shams, shifted, strict=True):
-        np.testing.assert_allclose(sham.single, true.single, rtol=1e-4, atol=1e-3)
+    earlier = of(PreStimulusDecoded, run(ListSource(stamps, samples, markers, EVERY), calibration=calibration))
+    assert len(earlier) == len(shifted) == 16
+    for early, true in zip(earlier, shifted, strict=True):
+        np.testing.assert_allclose(early.single, true.single, rtol=1e-4, atol=1e-3)
 
 
 def test_the_renderer_gets_every_percept_and_the_last_one_is_waited_for():

@@ -1,12 +1,20 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import mne
 import numpy as np
 import pytest
 
-from calibration.data.trials import before_onset, check_channels, read_trials
+from calibration.data.trials import Trials, check_channels, read_trials, read_windows, why_none
 from calibration.errors import FitError
-from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, StreamSettings, WindowSettings
+from configs.schema import (
+    ArtefactSettings,
+    Config,
+    FilterSettings,
+    MarkerSettings,
+    StreamSettings,
+    WindowSettings,
+    load_config,
+)
 from realtime.epoching.epochs import Closed
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.recording import open_recording
@@ -87,24 +95,80 @@ def test_artefacts_are_flagged_and_dropped_only_when_asked(tmp_path):
     assert dropped.refused[0].name == trials.names[7]
 
 
-def test_the_window_before_onset_ends_there():
-    moved = before_onset(
-        CONFIG.model_copy(update={"window": WindowSettings(stop_s=0.8, baseline_s=(-0.2, 0.0))})
-    ).window
+def test_the_pre_stimulus_window_ends_at_onset():
+    moved = WindowSettings(stop_s=0.8, baseline_s=(-0.2, 0.0)).pre_stimulus(250)
     assert (moved.start_s, moved.stop_s) == (-0.8, 0.0)
     assert moved.baseline_s == pytest.approx((-1.0, -0.8))
 
 
-def test_the_window_before_onset_holds_nothing_of_what_comes_after(tmp_path):
-    quiet = read_trials([write_csv(tmp_path / "run.csv")], before_onset(CONFIG))
+def test_the_pre_stimulus_window_holds_nothing_of_what_comes_after(tmp_path):
+    quiet = read_windows([write_csv(tmp_path / "run.csv")], CONFIG).pre_stimulus
     text = (tmp_path / "run.csv").read_text().splitlines()
     onset = next(i for i, line in enumerate(text) if line.startswith(f"{1000 + 20:.6f}"))
     loud = [",".join([line.split(",")[0], "900", "900", "900", "900", line.split(",")[-1]]) for line in text[onset:]]
     (tmp_path / "loud.csv").write_text("\n".join([*text[:onset], *loud]) + "\n")
-    changed = read_trials([tmp_path / "loud.csv"], before_onset(CONFIG))
+    changed = read_windows([tmp_path / "loud.csv"], CONFIG).pre_stimulus
     upto = quiet.onsets.round() <= 1020
     assert upto.sum() == 16
     np.testing.assert_array_equal(changed.samples[upto], quiet.samples[upto])
+
+
+def same(one, other):
+    """Whether two sets of trials agree in every bit and every word."""
+    for field in fields(Trials):
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(mine, np.ndarray):
+            np.testing.assert_array_equal(mine, theirs)
+            assert mine.dtype == theirs.dtype
+        else:
+            assert mine == theirs, field.name
+    return True
+
+
+@pytest.mark.parametrize(
+    ("window", "filters"),
+    [
+        (WindowSettings(stop_s=0.5), {}),
+        (WindowSettings(start_s=0.05, stop_s=0.5, baseline_s=(-0.2, 0.0)), {}),
+        (WindowSettings(start_s=0.1004, stop_s=0.7771, baseline_s=(-0.103, -0.001)), {"rate_hz": 64.0}),
+        (WindowSettings(start_s=-0.1, stop_s=0.3), {}),
+    ],
+)
+def test_one_reading_gives_the_trials_of_two(tmp_path, window, filters):
+    """Over holes, dropped artefacts and the time before the filters settled: each kind of window is judged alone."""
+    files = [write_csv(tmp_path / "one.csv", hole=20, spike=12), write_csv(tmp_path / "two.csv", seed=1, hole=9)]
+    config = CONFIG.model_copy(
+        update={
+            "window": window,
+            "artefacts": ArtefactSettings(drop=True),
+            "filters": CONFIG.filters.model_copy(update=filters),
+        }
+    )
+    windows = read_windows(files, config)
+    moved = config.model_copy(update={"window": window.pre_stimulus(windows.trials.rate_hz)})
+    assert same(windows.trials, read_trials(files, config))
+    assert same(windows.pre_stimulus, read_trials(files, moved))
+    assert windows.pre_stimulus.samples.shape[1:] == windows.trials.samples.shape[1:]
+    assert len(windows.trials.refused) > 2
+
+
+def test_one_reading_of_real_eeg_gives_the_trials_of_two(shared_data):
+    files, config = [shared_data / "muse_n170" / "run1.csv"], load_config("muse_n170")
+    windows = read_windows(files, config)
+    moved = config.model_copy(update={"window": config.window.pre_stimulus(windows.trials.rate_hz)})
+    assert same(windows.trials, read_trials(files, config))
+    assert same(windows.pre_stimulus, read_trials(files, moved))
+
+
+def test_trials_come_without_pre_stimulus_windows_where_the_recording_starts_too_late(tmp_path):
+    config = CONFIG.model_copy(update={"window": WindowSettings(stop_s=15)})
+    lines = write_csv(tmp_path / "run.csv", seconds=22).read_text().splitlines()
+    lines[8 * RATE_HZ :] = [line[: line.rindex(",")] + ",0" for line in lines[8 * RATE_HZ :]]
+    (tmp_path / "run.csv").write_text("\n".join(lines) + "\n")
+    windows = read_windows([tmp_path / "run.csv"], config)
+    assert len(windows.trials) == 3
+    assert not len(windows.pre_stimulus)
+    assert "starts before the time axis" in why_none(windows.pre_stimulus, config)
 
 
 @pytest.mark.parametrize(

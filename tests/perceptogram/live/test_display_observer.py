@@ -11,7 +11,7 @@ from perceptogram.live.display_observer import Screen
 from realtime.decoding.evidence import ConfidenceModel
 from realtime.display.window import Pressed, Shown
 from realtime.epoching.epochs import Refused
-from realtime.session import Decoded, Session, ShamDecoded, Tick
+from realtime.session import Decoded, PreStimulusDecoded, Session, Tick
 from realtime.sources.base import Marker
 from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
 
@@ -86,18 +86,22 @@ def follow(live, act=lambda event: None):
     return events
 
 
-def test_the_sham_score_stands_beside_the_true_one(live):
+def test_the_pre_stimulus_score_stands_beside_the_true_one(live):
     events = follow(live)
     percepts = [event.percept for event in events if isinstance(event, Decoded)]
-    assert all(0 <= percept.two_way <= 1 and 0 <= percept.sham_two_way <= 1 for percept in percepts)
+    assert all(0 <= percept.two_way <= 1 and 0 <= percept.pre_stimulus_two_way <= 1 for percept in percepts)
     last = {percept.picture: percept for percept in percepts}
     state = live.glass.states[-1]
     assert state.two_way == pytest.approx(np.mean([percept.two_way for percept in last.values()]))
-    assert state.sham_two_way == pytest.approx(np.mean([percept.sham_two_way for percept in last.values()]))
+    assert state.pre_stimulus_two_way == pytest.approx(
+        np.mean([percept.pre_stimulus_two_way for percept in last.values()])
+    )
     # All repeats of the window before a picture stand together, as those of the picture do.
-    shams = [event.single for event in events if isinstance(event, ShamDecoded) and event.marker.picture == "p1"]
-    together = live.session.evidence._gallery.two_way(np.mean(shams, axis=0), "p1")
-    assert last["p1"].sham_two_way == pytest.approx(together)
+    earlier = [
+        event.single for event in events if isinstance(event, PreStimulusDecoded) and event.marker.picture == "p1"
+    ]
+    together = live.session.evidence._gallery.two_way(np.mean(earlier, axis=0), "p1")
+    assert last["p1"].pre_stimulus_two_way == pytest.approx(together)
 
 
 def test_the_pause_key_pauses_the_session_and_everybody_is_told(live):

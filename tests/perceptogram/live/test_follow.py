@@ -13,7 +13,7 @@ from perceptogram.live.summary import summarise
 from realtime.failures import MOST, SessionFailedError
 from realtime.painter import Late
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, Session, ShamDecoded
+from realtime.session import Decoded, PreStimulusDecoded, Session
 from realtime.sources.base import Notice
 from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
 
@@ -80,8 +80,8 @@ def test_scores_are_those_of_everything_that_was_decoded(result):
     events = []
     follow(session(), result, {"list": events.append})
     singles = [(e.percept.picture, e.single) for e in events if isinstance(e, Decoded)]
-    shams = [(e.shown, e.single) for e in events if isinstance(e, ShamDecoded)]
-    for found, wanted in ((result.singles.read(), singles), (result.shams.read(), shams)):
+    earlier = [(e.shown, e.single) for e in events if isinstance(e, PreStimulusDecoded)]
+    for found, wanted in ((result.singles.read(), singles), (result.pre_stimulus.read(), earlier)):
         assert [name for name, _ in found] == [name for name, _ in wanted]
         np.testing.assert_array_equal([one for _, one in found], [one for _, one in wanted])
 

@@ -50,7 +50,7 @@ def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tm
     records = {record["trial"]: record for record in read_percepts(tmp_path / "percepts.jsonl") if "repeats" in record}
     assert list(records) == [2, 0, 1], "a trial waits for its picture"
     assert records[0]["drift"] == {"shift": 0.1235, "scale": 1.0}
-    assert (records[0]["two_way"], records[0]["sham_two_way"]) == (0.75, None)
+    assert (records[0]["two_way"], records[0]["pre_stimulus_two_way"]) == (0.75, None)
     assert records[0]["ledger"] == {"picture_1": 1.0, "picture_2": 2.0}
     assert records[2]["file"] is None
     with Image.open(tmp_path / records[0]["file"]) as beside:

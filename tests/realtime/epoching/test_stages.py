@@ -201,7 +201,7 @@ def test_a_picture_is_in_hand_though_no_sample_comes():
 
 
 def test_a_pipeline_begins_again_with_the_next_number():
-    pipeline = Pipeline(CONFIG, ListSource(*recording(), EVERY).spec, sham=True)
+    pipeline = Pipeline(CONFIG, ListSource(*recording(), EVERY).spec, pre_stimulus=True)
     stamps, samples, markers = recording()
     for marker in markers[:3]:
         list(pipeline.push(marker))
