@@ -2,7 +2,7 @@
 
 Development seeds are for building the detector, report seeds for the numbers that are told: nobody builds on them.
 
-    python -m benchmarks.family_scores --streams 5
+    python -m benchmarks.family_scores --streams 5 --seconds 60
 
 prints a table over development seeds and names the streams that went wrong.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,10 +26,10 @@ from benchmarks.harness import print_table
 from benchmarks.random_faults import FAMILIES, RandomFault
 from benchmarks.random_streams import RandomStream, random_stream
 from configs.schema import Config
-from realtime.axis import Fault, Hole
-from realtime.epochs import Closed, Refused, Retracted
-from realtime.pipeline import Pipeline
+from realtime.epoching.epochs import Closed, Refused, Retracted
+from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.timeline.sample_grid import Fault, Hole
 
 DEVELOPMENT = range(1_000_000)
 REPORT = range(1_000_000, 2_000_000)
@@ -220,16 +221,18 @@ def _explained(stream: RandomStream, at: float, report: Hole | Fault) -> bool:
     return False
 
 
-def score_stream(family: str, seed: int, make: Make = default_pipeline) -> Scored:
+def score_stream(family: str, seed: int, make: Make = default_pipeline, at_most_s: float = math.inf) -> Scored:
     """Make one stream, push it through what `make` makes, and judge; a failure is a result, too."""
-    stream = random_stream(family, seed)
+    stream = random_stream(family, seed, min(at_most_s, FAMILIES[family].seconds))
     try:
         return Scored(family, seed, judge(stream, stream.events(), make(stream.spec)))
     except Exception as error:  # what the pipeline fails with is what is measured
         return Scored(family, seed, Score(streams=1, crashed=1), f"{type(error).__name__}: {error}")
 
 
-def score_all(jobs: Sequence[tuple[str, int]], make: Make = default_pipeline, processes: int = 2) -> list[Scored]:
+def score_all(
+    jobs: Sequence[tuple[str, int]], make: Make = default_pipeline, at_most_s: float = math.inf, processes: int = 2
+) -> list[Scored]:
     """Score the streams of these families and seeds, several at a time where the machine has the cores.
 
     Parameters
@@ -238,18 +241,20 @@ def score_all(jobs: Sequence[tuple[str, int]], make: Make = default_pipeline, pr
         Family and seed of each.
     make
         Makes the pipeline for a stream: pass another to try other settings; it must be picklable.
+    at_most_s
+        Where a stream would last longer, it ends here.
     processes
         At most so many at once.
     """
-    processes = min(processes, os.cpu_count() or 1, len(jobs) // 4)
+    processes = min(processes, os.cpu_count() or 1, len(jobs) // 2)
     if processes < 2:
-        return [score_stream(family, seed, make) for family, seed in jobs]
+        return [score_stream(*job, make, at_most_s) for job in jobs]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool:
-        return list(pool.map(_score_job, [(family, seed, make) for family, seed in jobs], chunksize=1))
+        return list(pool.map(_score_job, [(*job, make, at_most_s) for job in jobs], chunksize=1))
 
 
-def _score_job(job: tuple[str, int, Make]) -> Scored:
+def _score_job(job: tuple[str, int, Make, float]) -> Scored:
     return score_stream(*job)
 
 
@@ -258,6 +263,7 @@ def score_families(
     streams: int | Mapping[str, int] = FULL,
     make: Make = default_pipeline,
     names: Iterable[str] = FAMILIES,
+    at_most_s: float = math.inf,
 ) -> tuple[list[dict[str, Any]], list[Scored]]:
     """Return one row a family and the scores behind them.
 
@@ -267,14 +273,14 @@ def score_families(
         The first of these are taken.
     streams
         How many of each family.
-    make
-        As for `score_all`.
     names
         Which families.
+    make, at_most_s
+        As for `score_all`.
     """
     counts = {name: streams if isinstance(streams, int) else streams[name] for name in names}
     jobs = [(name, seed) for name, count in counts.items() for seed in seeds[:count]]
-    scored = score_all(jobs, make)
+    scored = score_all(jobs, make, at_most_s)
     rows = []
     for name in counts:
         total = sum((one.score for one in scored if one.family == name), Score())
@@ -306,12 +312,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Score streams of development seeds and name those that went wrong."""
     parser = argparse.ArgumentParser(description="Random streams through the pipeline, family by family.")
     parser.add_argument("--streams", type=int, default=5, help="streams a family (5)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="longest stream (300 where clean, else 60)")
     parser.add_argument("--first", type=int, default=0, help="number of the first seed (0)")
     parser.add_argument("--seeds", choices=tuple(SEEDS), default="development", help="which range (development)")
     parser.add_argument("--family", choices=tuple(FAMILIES), action="append", help="only these (all)")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     given = parser.parse_args(arguments)
-    rows, scored = score_families(SEEDS[given.seeds][given.first :], given.streams, names=given.family or FAMILIES)
+    seeds, names = SEEDS[given.seeds][given.first :], given.family or FAMILIES
+    rows, scored = score_families(seeds, given.streams, names=names, at_most_s=given.seconds)
     print_families(rows, f"Random streams, {given.seeds} seeds")
     for one in scored:
         missed = one.score.with_losses > one.score.lost_exact

@@ -227,17 +227,18 @@ def jitter(sender: RandomSender, times: Times, rng: np.random.Generator) -> Time
     """Return what the sender's jitter adds to readings at `times`."""
     if sender.jitter == "exponential":
         return rng.exponential(sender.jitter_s, len(times))
-    noise = rng.normal(0, sender.jitter_s, len(times))
+    noise: Times = rng.normal(0, sender.jitter_s, len(times))
     if sender.jitter == "correlated":
         kept = math.exp(-float(np.diff(times).mean()) / sender.memory_s)
-        noise = lfilter([math.sqrt(1 - kept * kept)], [1, -kept], noise)
-    return np.asarray(noise, np.float64)
+        noise = np.asarray(lfilter([math.sqrt(1 - kept * kept)], [1, -kept], noise), np.float64)
+    return noise
 
 
 def in_turn(times: Times) -> Times:
     """Return `times` with nothing overtaking what was before it."""
     queue = GAP_S * np.arange(len(times))
-    return np.maximum.accumulate(times - queue) + queue
+    latest: Times = np.maximum.accumulate(times - queue)
+    return latest + queue
 
 
 def held(times: Times, stalls: Times) -> Times:
@@ -287,7 +288,8 @@ def stamp(
 
 
 def _ticks(sender: RandomSender, times: Times) -> Times:
-    return np.round(times / sender.tick_s) * sender.tick_s if sender.tick_s else times
+    ticks: Times = np.round(times / sender.tick_s) * sender.tick_s if sender.tick_s else times
+    return ticks
 
 
 def deliver(sender: RandomSender, sent: Times, stalls: Times, rng: np.random.Generator) -> Times:

@@ -108,7 +108,7 @@ def test_a_clean_stream_lasts_five_minutes_and_the_others_one():
 
 
 def test_the_families_hold_what_they_say():
-    drawn = {family: [random_stream(family, seed) for seed in range(40)] for family in FAMILIES}
+    drawn = {family: [random_stream(family, seed, 60.0) for seed in range(40)] for family in FAMILIES}
     for family in ("clean", "clean-radio", "drift"):
         assert not any(stream.faults for stream in drawn[family])
     assert max(stream.sender.offset_s for stream in drawn["clean"]) <= 3e-4
