@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,14 @@ LINGER_S = 8.0
 class Amplifier:
     """The process and its word to begin.
 
+    Parameters
+    ----------
+    send
+        What it does, a function of its end of the pipe and of `what`: it tells the true time of its first sample, waits
+        for the word to begin, and sends.
+    what
+        What is to be sent; it must be picklable.
+
     Attributes
     ----------
     process
@@ -37,10 +46,10 @@ class Amplifier:
         True time of its first sample on the LSL clock.
     """
 
-    def __init__(self, tag: str, seconds: float, faults: tuple[str, ...], seed: int, lead_s: float = LEAD_S) -> None:
+    def __init__(self, send: Callable[..., None], *what: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_send, args=(theirs, tag, seconds, faults, seed, lead_s), daemon=True)
+        self.process = context.Process(target=send, args=(theirs, *what), daemon=True)
         self.process.start()
         self.start = float(self._pipe.recv())
 
@@ -52,6 +61,11 @@ class Amplifier:
         """End it."""
         self.process.kill()
         self.process.join()
+
+
+def faulty_amplifier(tag: str, seconds: float, faults: tuple[str, ...], seed: int, lead_s: float = LEAD_S) -> Amplifier:
+    """Return an amplifier and its marker stream with `faults`, as text, in them, and first sample after `lead_s`."""
+    return Amplifier(_send, tag, seconds, faults, seed, lead_s)
 
 
 def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], seed: int, lead_s: float) -> None:

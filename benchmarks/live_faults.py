@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from benchmarks.amplifier import LEAD_S, Amplifier
+from benchmarks.amplifier import LEAD_S, faulty_amplifier
 from benchmarks.fault_rows import ROW, Truth, measure, pipeline_for
 from benchmarks.peers import fault_at, start_of
 from configs.schema import MarkerSettings, StreamSettings
@@ -34,7 +34,7 @@ def run_live(texts: Sequence[str] = LIVE_FAULTS) -> list[dict[str, Any]]:
 def _live(text: str, lead_s: float) -> dict[str, Any]:
     fault = parse_fault(fault_at(text, min(AT_S, start_of(text))))
     tag = f"live-{uuid.uuid4().hex[:8]}"
-    amplifier = Amplifier(tag, SECONDS, (fault_at(text, fault.at_s),), 0, lead_s)
+    amplifier = faulty_amplifier(tag, SECONDS, (fault_at(text, fault.at_s),), 0, lead_s)
     source = None
     try:
         source = LslSource(StreamSettings(name=tag, timeout_s=lead_s), MarkerSettings(name=f"{tag} markers"))

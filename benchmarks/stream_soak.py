@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.amplifier import RATE_HZ, Amplifier
+from benchmarks.amplifier import RATE_HZ, Amplifier, faulty_amplifier
 from benchmarks.harness import machine, print_table
 from configs.schema import Config
 from realtime.epoching.epochs import Closed, Refused, Retracted
@@ -98,7 +98,7 @@ def run(quick: bool = False, minutes: float = 10.0, seed: int = 0) -> dict[str, 
 
 def _soak(seconds: float, stream_faults: list[str], process_faults: list[tuple[float, str]], seed: int) -> _Seen:
     tag = f"soak-{uuid.uuid4().hex[:8]}"
-    amplifier = Amplifier(tag, seconds, tuple(stream_faults), seed)
+    amplifier = faulty_amplifier(tag, seconds, tuple(stream_faults), seed)
     config = Config.model_validate(
         {
             "stream": {"name": tag, "timeout_s": 30},

@@ -92,6 +92,7 @@ def _breaks(spec):
     return pipeline
 
 
+@pytest.mark.processes
 def test_streams_scored_in_two_processes_score_the_same():
     jobs = [("single", seed) for seed in range(4)]
     alone = [score_stream(*job, at_most_s=12.0) for job in jobs]
