@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from PIL import Image
 from realtime.display.contact_sheet import side_by_side
 from realtime.processes.companion import STOP, Companion
 from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Reports
 from stimuli.picture_set import PictureError
 from stimuli.pictures import open_pictures
 
@@ -59,9 +59,10 @@ class PictureWriter:
         self._companion.stop(FLUSH_S)
 
 
-def write_pictures(inbox: Connection, reports: Connection, folder: Path, settings: PictureSettings) -> None:
+def write_pictures(inbox: Connection, folder: Path, settings: PictureSettings) -> None:
     """Save what comes until `STOP`, or until the session is gone."""
     leave_to_session()
+    reports = Reports(inbox)  # a slow disk may take any time
     pictures = open_pictures(settings)
     known = frozenset(pictures.names)
     lost = 0
@@ -76,14 +77,15 @@ def write_pictures(inbox: Connection, reports: Connection, folder: Path, setting
             except (OSError, PictureError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else error
                 if not lost:
-                    reports.send(f"pictures are not saved any more: cannot write {name} ({reason})")
+                    reports.say(f"pictures are not saved any more: cannot write {name} ({reason})")
                 lost += 1
             else:
                 if lost:
-                    reports.send(f"pictures are saved again; {lost} were not")
+                    reports.say(f"pictures are saved again; {lost} were not")
                 lost = 0
-    except (EOFError, BrokenPipeError):
-        return
+    except (EOFError, OSError):
+        return  # the session is gone
+    reports.close(1.0)
 
 
 def _save(drawn: Image.Image, path: Path) -> None:

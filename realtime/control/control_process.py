@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import threading
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from pylsl import local_clock
@@ -31,12 +28,13 @@ from realtime.mqtt.link import Letter, Link
 from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Reports
 from realtime.rendering.contract import software_version
 from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import frame_jpeg
 
 if TYPE_CHECKING:
-    from realtime.control.messages import Command, Event, StateName
+    from realtime.control.messages import Event, StateName
     from realtime.mqtt.address import Address
     from realtime.spaces import EmbeddingSpace
 
@@ -45,8 +43,14 @@ logger = logging.getLogger(__name__)
 NICENESS = 5
 """Pressing pictures into JPEG must not take the processor from the EEG."""
 STATUS_S = 0.2
+HUNG_S = 20.0
+"""Longest that one turn may take before this process is replaced."""
 FLUSH_S = 2.0
 """Time that what waits is given to reach the broker at the end."""
+
+
+REPORTS = {"command": 1000, "status": 1}
+"""What waits for a session that does not listen: of the connection only how it is now."""
 
 
 @dataclass(frozen=True)
@@ -144,22 +148,21 @@ def encode_event(told: Told, space: EmbeddingSpace | None) -> bytes:
     return to_json(record)
 
 
-def run_control(
-    inbox: Connection, reports: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None
-) -> None:
+def run_control(pipe: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
     """Serve one session until it says `STOP` or is gone."""
     leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    _Control(reports, address, topics, space).serve(inbox)
+    reports = Reports(pipe, REPORTS, HUNG_S)
+    _Control(reports, address, topics, space).serve(pipe)
+    reports.close(FLUSH_S)
 
 
 class _Control:
-    def __init__(self, reports: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
+    def __init__(self, reports: Reports, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
         self._reports = reports
         self._topics = topics
         self._space = space
-        self._lock = threading.Lock()
         self._refused = 0
         self._status = LinkStatus()
         wanted = [topics.of("session", "cmd")]
@@ -170,6 +173,7 @@ class _Control:
         due = time.monotonic()
         try:
             while True:
+                self._reports.turn()
                 if time.monotonic() >= due:
                     self._tell_status()
                     due = time.monotonic() + STATUS_S
@@ -185,17 +189,13 @@ class _Control:
             logger.warning("not everything could be told: %s", self._link.text)
         self._tell_status()
 
-    def _report(self, item: Command | LinkStatus) -> None:
-        with self._lock, contextlib.suppress(OSError):  # a session that is gone is noticed by the inbox
-            self._reports.send(item)
-
     def _tell_status(self) -> None:
         link = self._link
         how = link.connected, link.away, link.text
         status = LinkStatus(*how, link.sent, link.dropped, self._refused, link.connections)
         if status != self._status:
             self._status = status
-            self._report(status)
+            self._reports.say(status, "status")
 
     def _changed(self, connected: bool) -> None:
         if connected:
@@ -210,7 +210,7 @@ class _Control:
             if letter.retain:
                 msg = "a command must not be retained: it would be done again at every start"
                 raise CommandError(msg)
-            self._report(parse_command(letter.payload))
+            self._reports.say(parse_command(letter.payload))
         except CommandError as error:
             self._refused += 1
             self._answer(Answer(error.command_id, str(error), local_clock(), time.time()))

@@ -1,7 +1,7 @@
 """A process beside the session for work that must never hold up the EEG, such as pressing pictures into JPEG.
 
 What the session says goes through a bounded outbox, so saying never waits; what the companion says is handed to a
-callback. A companion that dies is started again.
+callback. A companion that dies or is stopped is replaced.
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from multiprocessing import connection, get_context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from realtime.processes.outbox import Outbox
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+from realtime.processes.supervised import KILLED_S, Supervised
 
 logger = logging.getLogger(__name__)
 
 STOP = "stop"
 """The last thing a companion hears."""
 RESTART_S = 0.5
-_LOOK_S = 0.2
+"""Time from a companion's death to the next one; doubled with each that dies before its first word."""
+RESTART_MOST_S = 8.0
 
 
 class Companion:
@@ -35,8 +32,8 @@ class Companion:
     name
         For people.
     target, arguments
-        The process runs ``target(inbox, reports, *arguments)`` with two `Connection`; it must end on `STOP` and when
-        the inbox ends, which means that the session is gone.
+        The process runs ``target(pipe, *arguments)``; it must speak through `Reports`, and end on `STOP` and when the
+        pipe ends, which means that the session is gone.
     lanes
         Capacities of the outbox.
     take
@@ -47,7 +44,7 @@ class Companion:
     Attributes
     ----------
     tell
-        Called with a line, in a thread of its own, when the process has died; may be set at any time.
+        Called with a line, in a thread of its own, when the process has died or hangs; may be set at any time.
     """
 
     def __init__(
@@ -64,11 +61,10 @@ class Companion:
         self._arguments = arguments
         self._take = take
         self._greet = greet
-        self._context = get_context("spawn")
         self._outbox: Outbox[Any] = Outbox(lanes)
-        self._news = threading.Condition()
-        self._stopping = self._given_up = False
-        self._process: SpawnProcess | None = None
+        self._stopping = threading.Event()
+        self._given_up = False
+        self._process: Supervised | None = None
         self._keeper = threading.Thread(target=self._keep, name=name, daemon=True)
         self.restarts = 0
         self.tell: Callable[[str], None] = logger.warning
@@ -79,10 +75,7 @@ class Companion:
 
     def put(self, lane: str, item: Any) -> bool:
         """Leave `item` for the process, without waiting; returns False if an older one was dropped for it."""
-        kept = self._outbox.put(lane, item)
-        with self._news:
-            self._news.notify()
-        return kept
+        return self._outbox.put(lane, item)
 
     @property
     def dropped(self) -> int:
@@ -92,96 +85,59 @@ class Companion:
     @property
     def pid(self) -> int | None:
         """Id of the process; None while there is none."""
-        return None if self._process is None else self._process.pid
+        process = self._process
+        return None if process is None else process.pid
 
     def stop(self, timeout_s: float) -> None:
         """Let the process finish for `timeout_s`, then end it. Safe to call twice."""
-        with self._news:
-            self._stopping = True
-            self._news.notify()
-        if not self._keeper.is_alive():
-            return
-        self._keeper.join(timeout_s)
+        self._stopping.set()
+        self._outbox.close()
         if self._keeper.is_alive():
+            self._keeper.join(timeout_s)
             self._given_up = True
             process = self._process
             if process is not None:
                 process.kill()
-            self._keeper.join()
+            self._keeper.join(2 * KILLED_S)
 
     def _keep(self) -> None:
+        pause_s = RESTART_S
         while True:
             self._greet()
-            self._run_once()
-            if self._done():
-                return
-            self.tell(f"the {self._name} process died; it is started again")
+            trouble, spoke = self._run_once()
+            if self._given_up or (self._stopping.is_set() and not len(self._outbox)):
+                return  # what still waits is worth another process, unless time is up
+            self.tell(f"the {self._name} process {trouble}; it is started again")
             self.restarts += 1
-            with self._news:
-                self._news.wait_for(lambda: self._stopping, RESTART_S)
-            if self._done():
-                return
+            pause_s = RESTART_S if spoke else min(2 * pause_s, RESTART_MOST_S)
+            self._stopping.wait(pause_s)
 
-    def _done(self) -> bool:
-        """Return whether no process is needed any more: what still waits is worth another one, unless time is up."""
-        return self._given_up or (self._stopping and not len(self._outbox))
-
-    def _run_once(self) -> None:
-        theirs_in, inbox = self._context.Pipe(duplex=False)
-        reports, theirs_out = self._context.Pipe(duplex=False)
-        process = self._context.Process(
-            target=self._target, args=(theirs_in, theirs_out, *self._arguments), name=self._name, daemon=True
-        )
-        process.start()
-        theirs_in.close()  # so that the pipes end when the process does
-        theirs_out.close()
+    def _run_once(self) -> tuple[str, bool]:
+        """Run one process to its end; return how that came, and whether it ever got to speak."""
+        process = Supervised(self._name, self._target, self._arguments)
+        over = threading.Event()
+        feeder = threading.Thread(target=self._feed, args=(process, over), name=f"{self._name}-feed", daemon=True)
         self._process = process
-        gone = threading.Event()
-        feeder = threading.Thread(target=self._feed, args=(inbox, gone), name=f"{self._name}-feed", daemon=True)
         feeder.start()
         try:
-            self._listen(process, reports)
+            trouble = process.listen(self._handle, lambda: self._given_up)
         finally:
             self._process = None
             process.kill()
-            process.join()
-            gone.set()
-            with self._news:
-                self._news.notify()
-            feeder.join()
-            inbox.close()
-            reports.close()
+            over.set()
+            self._outbox.wake()
+            feeder.join(KILLED_S)
+            process.close()
+        return trouble, process.spoke
 
-    def _listen(self, process: SpawnProcess, reports: Connection) -> None:
-        """Take what the process says until it ends."""
-        while True:
-            ready = connection.wait([reports, process.sentinel])
-            if reports not in ready:
-                return
-            try:
-                item = reports.recv()
-            except (EOFError, OSError):
-                process.join(_LOOK_S)
-                return
-            try:
-                self._take(item)
-            except Exception:  # what one report does must not cost the process
-                logger.exception("a report of the %s process could not be handled", self._name)
+    def _handle(self, item: Any) -> None:
+        try:
+            self._take(item)
+        except Exception:  # what one report does must not cost the process
+            logger.exception("a report of the %s process could not be handled", self._name)
 
-    def _feed(self, inbox: Connection, gone: threading.Event) -> None:
+    def _feed(self, process: Supervised, over: threading.Event) -> None:
         """Hand over what waits until the process is gone or everything is said."""
-        while not gone.is_set():
-            item = self._outbox.take()
-            if item is None:
-                with self._news:
-                    self._news.wait_for(lambda: len(self._outbox) or self._stopping or gone.is_set())
-                    if self._stopping and not len(self._outbox):
-                        break
-                continue
-            try:
-                inbox.send(item)
-            except OSError:
-                self._outbox.count_dropped()
-                return
-        with contextlib.suppress(OSError):
-            inbox.send(STOP)
+        if self._outbox.pour(process.pipe, until=over.is_set):
+            with contextlib.suppress(OSError):
+                process.pipe.send(STOP)

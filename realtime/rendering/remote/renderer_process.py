@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from pylsl import local_clock
@@ -19,6 +18,7 @@ from realtime.mqtt.link import Letter, Link
 from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Reports
 from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told
 from realtime.rendering.remote.dispatch import Dispatch, GivenUp, Order
 from realtime.rendering.remote.wire import (
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.05
+HUNG_S = 20.0
+"""Longest that one turn may take before this process is replaced."""
+REPORTS = {"word": 256, "frame": 16, "status": 1}
+"""What waits for a session that does not listen."""
 CAME = "came"
 """The one time in the ledger of a frame on its way to the session: when it came here."""
 
@@ -53,20 +57,16 @@ class Status:
     handed_over: int = 0
 
 
-def run_remote(
-    inbox: Connection,
-    reports: Connection,
-    address: Address,
-    topics: Topics,
-    contract: Contract,
-    size: tuple[int, int],
-) -> None:
+LANES: dict[type, str] = {Frame: "frame", Status: "status"}
+
+
+def run_remote(pipe: Connection, address: Address, topics: Topics, contract: Contract, size: tuple[int, int]) -> None:
     """Feed workers until the session says `STOP` or is gone.
 
     Parameters
     ----------
-    inbox, reports
-        The way in and the way out.
+    pipe
+        To the session.
     address, topics
         The broker, and the session's topics there.
     contract
@@ -75,14 +75,16 @@ def run_remote(
         Height and width of the pictures that are asked for.
     """
     leave_to_session()
-    _Remote(reports, address, topics, contract, size).serve(inbox)
+    reports = Reports(pipe, REPORTS, HUNG_S)
+    _Remote(reports, address, topics, contract, size).serve(pipe)
+    reports.close(1.0)
 
 
 class _Remote:
     """The companion process: the book of requests, the broker, and the decoding of pictures."""
 
     def __init__(
-        self, reports: Connection, address: Address, topics: Topics, contract: Contract, size: tuple[int, int]
+        self, reports: Reports, address: Address, topics: Topics, contract: Contract, size: tuple[int, int]
     ) -> None:
         self._reports = reports
         self._topics = topics
@@ -102,6 +104,7 @@ class _Remote:
         self._link.start()
         with contextlib.suppress(EOFError, OSError):  # the session is gone
             while True:
+                self._reports.turn()
                 if inbox.poll(LOOK_S):
                     item = inbox.recv()
                     if item == STOP:
@@ -140,9 +143,8 @@ class _Remote:
         self._link.send("event", Letter(self._workers.of(order.worker, "cmd"), payload, qos=1))
 
     def _report(self, *items: Frame | Status | GivenUp | Told) -> None:
-        with contextlib.suppress(OSError):  # a session that is gone is noticed by the inbox
-            for item in items:
-                self._reports.send(item)
+        for item in items:
+            self._reports.say(item, LANES.get(type(item), "word"))
 
     def _changed(self, connected: bool) -> None:
         if connected:

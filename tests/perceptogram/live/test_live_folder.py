@@ -12,6 +12,7 @@ from perceptogram.live.folder import PATIENCE, SessionFolder
 from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
 from realtime.epoching.epochs import Epoch, Refused
+from realtime.processes.supervised import HUNG_S
 from realtime.recording.latency_log import read_percepts
 from realtime.rendering.messages import Frame
 from realtime.session import Decoded
@@ -112,16 +113,20 @@ def test_pictures_that_cannot_be_saved_are_told_and_the_next_ones_are_saved_agai
     assert len(read_percepts(tmp_path / "out" / "percepts.jsonl")) == 4
 
 
-def test_the_death_of_the_process_that_saves_pictures_is_told(tmp_path):
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_process_that_saves_pictures_is_replaced_when_it_dies_or_is_stopped_and_that_is_told(tmp_path, harm):
     settings, told = PictureSettings(), []
     folder = SessionFolder(tmp_path, open_pictures(settings), settings, told.append)
     for trial in range(2):
         folder.decoded(decoded(trial, None), painted=True)
     folder.frame(frame(0, 1, 1))
     until(lambda: (tmp_path / "pictures" / "0000-unknown.png").exists())
-    os.kill(folder._writer._companion.pid, signal.SIGKILL)
-    until(lambda: told)
-    assert told == ["the pictures process died; it is started again"]
+    os.kill(folder._writer._companion.pid, harm)
+    until(lambda: told, HUNG_S + 2.0)
+    trouble = "died (exit code -9)" if harm == signal.SIGKILL else "hangs (no sign of life for 5."
+    assert len(told) == 1
+    assert told[0].startswith(f"the pictures process {trouble}")
+    assert told[0].endswith("; it is started again")
     folder.frame(frame(1, 1, 1))
     folder.close()
     assert (tmp_path / "pictures" / "0001-unknown.png").exists()

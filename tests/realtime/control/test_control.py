@@ -28,6 +28,7 @@ from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
 from realtime.mqtt.embedded_broker import EmbeddedBroker
 from realtime.mqtt.topics import topic_name
+from realtime.processes.supervised import HUNG_S
 from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import decode_jpeg, read_label
 from realtime.spaces import EmbeddingSpace
@@ -335,15 +336,22 @@ def test_events_beyond_the_bound_are_counted():
     assert stopping - began < PATIENCE_S
 
 
-def test_killed_companion_comes_back_with_the_state(mosquitto):
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+def test_killed_or_stopped_it_is_told_and_comes_back_with_the_state(mosquitto, harm):
+    told = []
     with Control(ControlSettings(url=mosquitto.url), "P01", SPACE) as control:
+        control.tell_deaths(told.append)
         control.set_state("paused", why="break")
         assert control.wait_connected(PATIENCE_S)
         with closing(Listener(mosquitto.url)) as listener:
             listener.say({"id": "1", "command": "pause"})
             control.acknowledge(next_command(control))
             until(listener.acks)
-            os.kill(control.pid, signal.SIGKILL)
+            harmed = time.monotonic()
+            os.kill(control.pid, harm)
+            until(lambda: told)
+            assert time.monotonic() - harmed < (2.0 if harm == signal.SIGKILL else HUNG_S + 2.0)
+            assert told[0].startswith("the control process " + ("died" if harm == signal.SIGKILL else "hangs"))
             until(lambda: control.status.restarts == 1)
             until(lambda: control.status.connected)
             until(lambda: json.loads(listener.heard("state")[-1])["state"] == "paused")
