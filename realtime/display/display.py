@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import deque
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from realtime.display.layout import DisplayState
 from realtime.display.window import DisplayEvent, Lost, run_window
 from realtime.processes.mailbox import Mailbox
+from realtime.processes.supervised import Supervised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,17 +55,10 @@ class Display:
         pictures: PictureSettings | None = None,
         stimulus: StimulusSettings | None = None,
     ) -> None:
-        context = get_context("spawn")
         self._frame_s = 1 / settings.frame_rate_hz
-        self._states = Mailbox(CAPACITY, context)
-        self._reports, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=run_window,
-            args=(settings, self._states, theirs, folder, pictures, stimulus),
-            name="display",
-            daemon=True,
-        )
-        self._theirs = theirs
+        self._states = Mailbox(CAPACITY)
+        self._arguments = (settings, self._states, folder, pictures, stimulus)
+        self._process: Supervised | None = None
         self._events: deque[DisplayEvent] = deque(maxlen=KEPT_EVENTS)
         self._latest: DisplayState | None = None
         self._told = threading.Event()
@@ -75,8 +68,7 @@ class Display:
 
     def start(self) -> Display:
         """Open the window and return at once."""
-        self._process.start()
-        self._theirs.close()  # so that the pipe ends when the process does
+        self._process = Supervised("display", run_window, self._arguments)
         self._thread.start()
         return self
 
@@ -95,7 +87,12 @@ class Display:
     @property
     def open(self) -> bool:
         """Whether the window's process runs."""
-        return self._process.is_alive()
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the window's process; None before the start."""
+        return None if self._process is None else self._process.pid
 
     def close(self) -> None:
         """Close the window. Safe to call twice."""
@@ -113,36 +110,29 @@ class Display:
         self.close()
 
     def _hand_on(self) -> None:
+        process = self._process
+        assert process is not None
         pause = threading.Event()
-        while not self._closing.is_set() and self._listen():
+        while not self._closing.is_set():
+            trouble = process.trouble
+            for event in process.hear():
+                self._take(event)
+            if trouble is not None:
+                if not self.fault and process.exit_code != 0:
+                    self._take(Lost(f"the display's process {trouble}"))
+                break
             if self._told.wait(self._frame_s):
                 self._told.clear()
                 if self._latest is not None:
                     self._states.put(_small(self._latest))
                 pause.wait(self._frame_s / 2)
-        self._process.kill()  # it holds nothing worth keeping
-        self._process.join()
-        self._reports.close()
+        process.close()
 
-    def _listen(self) -> bool:
-        """Take in what the window says; return whether it is still there."""
-        try:
-            while self._reports.poll():
-                event: DisplayEvent = self._reports.recv()
-                self._events.append(event)
-                if isinstance(event, Lost):
-                    self.fault = event.text
-                    logger.error("the session goes on without a display: %s", event.text)
-        except (EOFError, OSError):
-            if not self.fault:
-                self._process.join()
-                code = self._process.exitcode
-                self.fault = "" if code == 0 else f"the display's process died (exit code {code})"
-                if code != 0:
-                    self._events.append(Lost(self.fault))
-                    logger.error("the session goes on without a display: %s", self.fault)
-            return False
-        return True
+    def _take(self, event: DisplayEvent) -> None:
+        self._events.append(event)
+        if isinstance(event, Lost):
+            self.fault = event.text
+            logger.error("the session goes on without a display: %s", event.text)
 
 
 def _small(state: DisplayState) -> DisplayState:

@@ -6,8 +6,6 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from datetime import datetime
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +13,7 @@ from realtime.display.layout import DisplayState, draw
 from realtime.display.picture_lookup import LookUp
 from realtime.processes.mailbox import Mailbox
 from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Reports
 from stimuli.pictures import open_pictures
 from stimuli.window import Place, Twice, display_place, open_at, stimulus_place
 
@@ -176,23 +175,23 @@ class Window:
 
 
 def run_window(
+    pipe: Connection,
     settings: DisplaySettings,
     states: Mailbox,
-    events: Connection,
     folder: Path,
     pictures: PictureSettings | None,
     stimulus: StimulusSettings | None,
 ) -> None:
-    """Show the newest of `states` until the window is closed or the session is gone; what happens goes to `events`.
+    """Show the newest of `states` until the window is closed or the session is gone; what happens goes to `pipe`.
 
     Parameters
     ----------
+    pipe
+        Takes each `DisplayEvent`.
     settings, folder, stimulus
         See `Window`.
     states
         What is shown.
-    events
-        Takes each `DisplayEvent`.
     pictures
         The set in which a state's names are looked up; None where they are not.
     """
@@ -202,29 +201,28 @@ def run_window(
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     import pygame
 
+    events = Reports(pipe)  # a screen that is off may hold up the drawing for any time
     try:
         window = Window(settings, folder, stimulus)
-        events.send(Opened())
+        events.say(Opened())
         look_up = None if pictures is None else LookUp(open_pictures(pictures))
         _serve(window, 1 / settings.frame_rate_hz, states, events, look_up)
         window.close()
     except (pygame.error, ValueError) as error:
-        events.send(Lost(f"no window: {error}"))
-    except BrokenPipeError:
-        logger.info("the session is gone; the display ends")
+        events.say(Lost(f"no window: {error}"))
+    events.close(1.0)
 
 
-def _serve(window: Window, frame_s: float, states: Mailbox, events: Connection, look_up: LookUp | None) -> None:
+def _serve(window: Window, frame_s: float, states: Mailbox, events: Reports, look_up: LookUp | None) -> None:
     from pylsl import local_clock
 
     state, number, drawn_at = DisplayState(), 0, -REDRAW_S
     on_screen: tuple[int, int] | None = None
-    parent = parent_process()
-    while parent is None or parent.is_alive():
+    while events.heard:
         letter = states.wait(number, frame_s)
         told = window.obey()
         for event in told:
-            events.send(event)
+            events.say(event)
         if Pressed("close") in told:
             return
         if letter is not None:
@@ -236,5 +234,5 @@ def _serve(window: Window, frame_s: float, states: Mailbox, events: Connection, 
         drawn_at = local_clock()
         if state.trial is not None and state.picture is not None and not state.abstains:
             if on_screen != (state.trial, state.step):
-                events.send(Shown(state.trial, state.step, state.of, drawn_at))
+                events.say(Shown(state.trial, state.step, state.of, drawn_at))
             on_screen = state.trial, state.step

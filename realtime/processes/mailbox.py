@@ -14,8 +14,7 @@ import hashlib
 import os
 import pickle
 import struct
-from multiprocessing import connection
-from multiprocessing.context import SpawnContext
+from multiprocessing import connection, get_context
 from typing import Any
 
 _HEADER = struct.Struct("<QQ16s")  # number of the item, bytes of content, digest of both
@@ -29,12 +28,11 @@ class Mailbox:
     Parameters
     ----------
     capacity
-        Largest item in pickled bytes.
-    context
-        The multiprocessing context whose processes share the mailbox; pass the mailbox to `Process` as an argument.
+        Largest item in pickled bytes. Give the mailbox to the reading process as an argument.
     """
 
-    def __init__(self, capacity: int, context: SpawnContext) -> None:
+    def __init__(self, capacity: int) -> None:
+        context = get_context("spawn")
         self._capacity = capacity
         self._shared = context.RawArray("B", _HEADER.size + capacity)
         self._woken, self._waking = context.Pipe(duplex=False)

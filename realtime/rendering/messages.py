@@ -187,11 +187,6 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """The renderer process is alive and waits for a request."""
-
-
-@dataclass(frozen=True)
 class Progress:
     """The renderer process still prepares: it has computed, read or written since the last time."""
 
@@ -208,4 +203,4 @@ class Failed:
     fatal: bool = False
 
 
-Report = Ready | Beat | Progress | Failed | Told | Frame
+Report = Ready | Progress | Failed | Told | Frame

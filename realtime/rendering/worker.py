@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing import connection, get_context
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from realtime.processes.mailbox import Mailbox
+from realtime.processes.supervised import HUNG_S, Supervised
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.generators.base import Generator
 from realtime.rendering.generators.make import make_generator
 from realtime.rendering.messages import (
-    Beat,
     Failed,
     Frame,
     Origin,
@@ -32,9 +30,6 @@ from realtime.rendering.messages import (
 from realtime.rendering.worker_process import paint_requests
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
-
     from configs.schema import RenderSettings
     from realtime.spaces import EmbeddingSpace
 
@@ -44,15 +39,12 @@ CAPACITY = 1 << 18
 """Bytes of the largest request."""
 SILENT_S = 1.0
 """Silence after which the state says so."""
-HUNG_S = 60.0
-"""Silence of a working renderer after which it is restarted."""
 IDLE_S = 120.0
 """How long a renderer that starts may neither compute, read nor write before it is started anew."""
 QUIET_S = 5.0
 """The same before the state says so."""
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_OF_A_REQUEST = 2
-_LOOK_S = 0.1
 
 
 class RenderWorker(FrameQueue):
@@ -80,17 +72,15 @@ class RenderWorker(FrameQueue):
         self._settings = settings
         self._make = make
         self._threads = max(1, (os.cpu_count() or 1) // 2) if threads is None else threads
-        self._context = get_context("spawn")
-        self._requests = Mailbox(CAPACITY, self._context)
+        self._requests = Mailbox(CAPACITY)
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._supervisor: threading.Thread | None = None
-        self._process: SpawnProcess | None = None
+        self._process: Supervised | None = None
         self._space: EmbeddingSpace | None = None
         self._kind = "loading"
         self._text = "not started"
-        self._since = self._heard = self._progressed = time.monotonic()
-        self._paused = False
+        self._since = self._progressed = time.monotonic()
         self._submitted = self._served = 0
         self._restarts = 0
         self._prepare_s: float | None = None
@@ -156,12 +146,14 @@ class RenderWorker(FrameQueue):
     @property
     def pid(self) -> int | None:
         """Id of the renderer's process; None while there is none."""
-        return None if self._process is None else self._process.pid
+        process = self._process
+        return None if process is None else process.pid
 
     @property
     def heartbeat_age_s(self) -> float:
         """Seconds since the last sign of life."""
-        return time.monotonic() - self._heard
+        process = self._process
+        return time.monotonic() - self._since if process is None else process.silent_for_s
 
     @property
     def state(self) -> RenderState:
@@ -180,14 +172,15 @@ class RenderWorker(FrameQueue):
 
     def pause(self) -> None:
         """Freeze the renderer's process; requests can still be left."""
-        self._paused = True
-        self._signal(signal.SIGSTOP)
+        process = self._process
+        if process is not None:
+            process.pause()
 
     def resume(self) -> None:
         """Let a frozen process go on."""
-        self._signal(signal.SIGCONT)
-        self._heard = time.monotonic()
-        self._paused = False
+        process = self._process
+        if process is not None:
+            process.resume()
 
     def stop(self) -> None:
         """End the renderer; frames that already came can still be fetched. Safe to call twice."""
@@ -212,10 +205,6 @@ class RenderWorker(FrameQueue):
         """Seconds since a renderer that starts did anything."""
         return time.monotonic() - self._progressed
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self.pid is not None:
-            os.kill(self.pid, number)
-
     def _become(self, kind: str, text: str) -> None:
         with self._changed:
             self._kind, self._text, self._since = kind, text, time.monotonic()
@@ -226,10 +215,11 @@ class RenderWorker(FrameQueue):
         failed_starts = deaths = 0
         suspect = 0
         while not self._stopping.is_set():
-            code, prepared, fault = self._run_once()
+            prepared, fault, trouble = self._run_once()
             if self._stopping.is_set():
                 return
-            why = fault or f"exit code {code}"
+            why = fault or trouble
+            trouble = f"died ({fault})" if fault else trouble
             failed_starts = 0 if prepared else failed_starts + 1
             if failed_starts == MAX_FAILED_STARTS:
                 logger.error("the renderer failed to start %d times: %s", failed_starts, why)
@@ -246,61 +236,39 @@ class RenderWorker(FrameQueue):
                         Told("failed", f"a picture is given up: over it the renderer died {deaths} times", suspect)
                     )
             self._restarts += 1
-            logger.warning("the renderer died (%s); starting it again", why)
-            self._tell(Told("lost", f"died ({why}); starting it again"))
-            self._become("loading", f"died ({why}), loading again")
+            logger.warning("the renderer %s; starting it again", trouble)
+            self._tell(Told("lost", f"{trouble}; starting it again"))
+            self._become("loading", f"{trouble}, loading again")
             self._stopping.wait(max(0, failed_starts - 1))
 
-    def _run_once(self) -> tuple[int | None, bool, str]:
-        """Run one process to its end; return its exit code, whether it was ever ready, and what it said was wrong."""
-        reports, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(
-            target=paint_requests,
-            args=(self._settings, self._make, self._requests, theirs, self._served, self._threads),
-            name="renderer",
-            daemon=True,
-        )
-        process.start()
-        theirs.close()  # so that the pipe ends when the process does
-        self._heard = self._progressed = time.monotonic()
-        self._process, self._paused = process, False
+    def _run_once(self) -> tuple[bool, str, str]:
+        """Run one process to its end; return whether it was ever ready, what it said was wrong, and what was seen."""
+        arguments = (self._settings, self._make, self._requests, self._served, self._threads)
+        process = Supervised("renderer", paint_requests, arguments, IDLE_S, IDLE_S)
+        prepared, fault = False, ""
+        self._progressed = time.monotonic()
+
+        def take(report: Report) -> None:
+            nonlocal prepared, fault
+            if isinstance(report, Ready):
+                prepared, process.hung_s = True, HUNG_S
+            elif isinstance(report, Failed) and (report.fatal or not prepared):
+                fault = report.text
+            self._take(report)
+
+        def over() -> bool:
+            return self._stopping.is_set() or (not prepared and self._idle_s > IDLE_S)
+
+        self._process = process
         try:
-            prepared, fault = self._listen(process, reports)
+            trouble = process.listen(take, over) or f"it has done nothing for {self._idle_s:.0f} s"
         finally:
             self._process = None
-            process.kill()
-            process.join()
-            reports.close()
-        return process.exitcode, prepared, fault
-
-    def _listen(self, process: SpawnProcess, reports: Connection) -> tuple[bool, str]:
-        """Take in reports until the process is dead and all that it said is read, or until stopped."""
-        prepared, fault = False, ""
-        while not self._stopping.is_set():
-            ready = connection.wait([reports, process.sentinel], timeout=_LOOK_S)
-            if reports in ready:
-                try:
-                    report: Report = reports.recv()
-                except (EOFError, OSError):
-                    return prepared, fault
-                self._heard = time.monotonic()
-                if isinstance(report, Ready):
-                    prepared = True
-                elif isinstance(report, Failed) and (report.fatal or not prepared):
-                    fault = report.text
-                self._take(report)
-            elif ready:
-                return prepared, fault
-            elif prepared and not self._paused and self.heartbeat_age_s > HUNG_S:
-                return prepared, f"no sign of life for {self.heartbeat_age_s:.0f} s"
-            elif not prepared and not self._paused and self._idle_s > IDLE_S:
-                return prepared, f"it has done nothing for {self._idle_s:.0f} s"
-        return prepared, fault
+            process.close()
+        return prepared, fault, trouble
 
     def _take(self, report: Report) -> None:
         match report:
-            case Beat():
-                return
             case Progress():
                 self._progressed = time.monotonic()
             case Ready(space, prepare_s, settings):
@@ -315,10 +283,9 @@ class RenderWorker(FrameQueue):
                 self._tell(report)
             case Failed(request, text, fatal):
                 logger.error("rendering failed: %s", text)
-                if not fatal:
-                    self._served = max(self._served, request)
                 if request and not fatal:
                     self._text = f"failed: {text}"
+                    self._served = max(self._served, request)
                     self._tell(Told("failed", text, request))
             case Frame() as frame:
                 text = f"trial {frame.trial}: step {frame.step} of {frame.of}"

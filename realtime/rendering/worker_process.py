@@ -8,16 +8,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from realtime.processes.blas_threads import wait_passively
 from realtime.processes.mailbox import Mailbox
 from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Reports
 from realtime.processes.work_done import WorkDone
 from realtime.rendering.generators.faults import is_out_of_memory, smaller, spoils_the_process
-from realtime.rendering.messages import Beat, Failed, Frame, Progress, Ready, RenderRequest, Report, Told, note_picture
+from realtime.rendering.messages import Failed, Frame, Progress, Ready, RenderRequest, Told, note_picture
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -26,29 +26,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 0.25
+LOOK_S = 0.25
 NICENESS = 5
 MAX_FAILED = 3
 """Pictures in a row that may fail before a new process is tried."""
-
-
-class _Reports:
-    """The way out, for several threads."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._lock = threading.Lock()
-
-    def send(self, report: Report) -> None:
-        with self._lock:
-            self._pipe.send(report)
+HUNG_S = 60.0
+"""Longest that one step may take before a new process is tried."""
+REPORTS = {"word": 100, "frame": 16, "progress": 1}
+"""What waits for a session that does not listen."""
 
 
 def paint_requests(
+    pipe: Connection,
     settings: RenderSettings,
     make: Callable[[RenderSettings], Generator],
     requests: Mailbox,
-    reports: Connection,
     after: int,
     threads: int,
 ) -> None:
@@ -58,10 +50,12 @@ def paint_requests(
 
     Parameters
     ----------
+    pipe
+        To the session.
     settings, make
         The generator is ``make(settings)``.
-    requests, reports
-        The way in and the way out.
+    requests
+        What to paint.
     after
         Number of the last request that is already served.
     threads
@@ -71,25 +65,23 @@ def paint_requests(
     wait_passively()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    out = _Reports(reports)
-    try:
-        economy = _prepare(settings, make, threads, out)
-        failed = 0
-        while True:
-            letter = requests.wait(after, BEAT_S)
-            if letter is None:
-                out.send(Beat())
-                continue
-            after, request = letter
-            failed = 0 if _paint(economy, after, request, requests, out) else failed + 1
-            if failed == MAX_FAILED:
-                _give_up(out, 0, f"{failed} pictures in a row could not be painted")
-    except BrokenPipeError:
-        logger.info("the session is gone; the renderer ends")
+    out = Reports(pipe, REPORTS, HUNG_S)
+    economy = _prepare(settings, make, threads, out)
+    failed = 0
+    while out.heard:
+        out.turn()
+        letter = requests.wait(after, LOOK_S)
+        if letter is None:
+            continue
+        after, request = letter
+        failed = 0 if _paint(economy, after, request, requests, out) else failed + 1
+        if failed == MAX_FAILED:
+            _give_up(out, 0, f"{failed} pictures in a row could not be painted")
+    logger.info("the session is gone; the renderer ends")
 
 
 def _prepare(
-    settings: RenderSettings, make: Callable[[RenderSettings], Generator], threads: int, out: _Reports
+    settings: RenderSettings, make: Callable[[RenderSettings], Generator], threads: int, out: Reports
 ) -> Economy:
     """Return what paints with a prepared generator; one that the memory is too small for is tried again smaller."""
     began = time.monotonic()
@@ -115,12 +107,12 @@ def _prepare(
             generator = None  # type: ignore[assignment]
             gc.collect()
             torch.cuda.empty_cache()
-            out.send(Told("smaller", f"paints with {change}, because the memory is too small"))
-    out.send(Ready(generator.space, time.monotonic() - began, settings))
+            out.say(Told("smaller", f"paints with {change}, because the memory is too small"))
+    out.say(Ready(generator.space, time.monotonic() - began, settings))
     return Economy(settings, generator)
 
 
-def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mailbox, out: _Reports) -> bool:
+def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mailbox, out: Reports) -> bool:
     """Send a frame for every step of `request`, until a newer one waits; return whether that went well."""
     from pylsl import local_clock
 
@@ -129,38 +121,39 @@ def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mail
     try:
         for step, image, origin in economy.paint(request):
             note_picture(ledger, step, request.steps, local_clock())
-            out.send(Frame(request.trial, step, request.steps, image, dict(ledger), number, origin))
-            if step == request.steps or requests.newest(number) is not None:
+            out.say(Frame(request.trial, step, request.steps, image, dict(ledger), number, origin), "frame")
+            out.turn()
+            if step == request.steps or requests.newest(number) is not None or not out.heard:
                 return True
-    except BrokenPipeError:
-        raise
     except Exception as error:  # whatever a generator raises must cost one picture, not the renderer
         text = f"trial {request.trial}: {one_line(error)}"
         if spoils_the_process(error):
             _give_up(out, number, text)
-        out.send(Failed(number, text))
+        out.say(Failed(number, text))
         return False
-    out.send(Failed(number, f"trial {request.trial}: the generator ended after {step} of {request.steps} pictures"))
+    out.say(Failed(number, f"trial {request.trial}: the generator ended after {step} of {request.steps} pictures"))
     return False
 
 
-def _give_up(out: _Reports, number: int, text: str) -> NoReturn:
+def _give_up(out: Reports, number: int, text: str) -> NoReturn:
     """Say why, and end the process."""
-    out.send(Failed(number, text, fatal=True))
+    out.say(Failed(number, text, fatal=True))
+    out.close(1.0)
     raise SystemExit(1)
 
 
 @contextmanager
-def _progress_told(out: _Reports) -> Iterator[None]:
+def _progress_told(out: Reports) -> Iterator[None]:
     """Tell the session every second whether this process gets on."""
     over = threading.Event()
 
     def tell() -> None:
         work = WorkDone()
-        with suppress(OSError):  # the session is gone
-            while not over.wait(1.0):
-                if work.grew():
-                    out.send(Progress())
+        while not over.wait(1.0):
+            if work.grew():
+                out.say(Progress(), "progress")
+            if not out.heard:
+                os._exit(1)  # the session is gone, and loading may take long
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
     thread.start()

@@ -206,7 +206,7 @@ def test_newest_state_reaches_the_screen_and_its_time_comes_back(dummy_screen, t
         assert told <= shown[-1].stamp <= local_clock()
         assert (shown[-1].step, shown[-1].of) == (4, 4)
 
-        os.kill(display._process.pid, signal.SIGKILL)
+        os.kill(display.pid, signal.SIGKILL)
         (lost,) = collect(display, lambda events: bool(events))
         assert lost == Lost("the display's process died (exit code -9)")
         assert display.fault == lost.text

@@ -18,7 +18,7 @@ CONTEXT = get_context("spawn")
 @given(st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=50))))
 def test_reader_sees_only_the_newest(actions):
     """None reads; everything else is put."""
-    box = Mailbox(1000, CONTEXT)
+    box = Mailbox(1000)
     seen, number, last = 0, 0, None
     for action in actions:
         if action is None:
@@ -30,7 +30,7 @@ def test_reader_sees_only_the_newest(actions):
 
 
 def test_item_too_large_is_refused_and_the_slot_keeps_its_own():
-    box = Mailbox(100, CONTEXT)
+    box = Mailbox(100)
     box.put("kept")
     with pytest.raises(ValueError, match="does not fit the mailbox of 100 bytes"):
         box.put("x" * 101)
@@ -38,14 +38,14 @@ def test_item_too_large_is_refused_and_the_slot_keeps_its_own():
 
 
 def test_half_written_item_is_not_seen():
-    box = Mailbox(1000, CONTEXT)
+    box = Mailbox(1000)
     box.put("a" * 100)
     box._shared[60] ^= 1
     assert box.newest(0) is None
 
 
 def test_wait_ends_when_an_item_comes():
-    box = Mailbox(100, CONTEXT)
+    box = Mailbox(100)
     assert box.wait(0, 0.01) is None
     timer = threading.Timer(0.05, box.put, ["late"])
     timer.start()
@@ -67,7 +67,7 @@ def read_until(box, last, answers):
 
 
 def test_items_cross_processes_whole_while_the_writer_never_pauses():
-    box = Mailbox(20000, CONTEXT)
+    box = Mailbox(20000)
     answers, theirs = CONTEXT.Pipe(duplex=False)
     reader = CONTEXT.Process(target=read_until, args=(box, 20000, theirs), daemon=True)
     reader.start()
@@ -82,7 +82,7 @@ def test_items_cross_processes_whole_while_the_writer_never_pauses():
 
 
 def test_the_writer_never_waits_and_a_late_reader_still_gets_the_newest():
-    box = Mailbox(1000, CONTEXT)
+    box = Mailbox(1000)
     for number in range(100_000):
         box.put(number)
     assert box.wait(0, 0.0) == (100_000, 99_999)
@@ -94,9 +94,9 @@ def test_the_writer_never_waits_and_a_late_reader_still_gets_the_newest():
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="shows its shared memory nowhere")
 def test_killed_with_all_its_helpers_it_leaves_nothing_in_shared_memory():
     program = (
-        "import multiprocessing, sys, time\n"
+        "import time\n"
         "from realtime.processes.mailbox import Mailbox\n"
-        "box = Mailbox(1 << 18, multiprocessing.get_context('spawn'))\n"
+        "box = Mailbox(1 << 18)\n"
         "box.put('hello')\n"
         "print('there', flush=True)\n"
         "time.sleep(60)\n"

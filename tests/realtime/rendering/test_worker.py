@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.schema import MAX_STEPS, RenderSettings
+from realtime.processes.supervised import HUNG_S
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import KEPT_FRAMES
 from realtime.rendering.generators.base import check_space
@@ -173,7 +174,7 @@ def test_nothing_is_spared_by_default(worker):
     assert [frame.origin for frame in frames] == [Origin()] * 4
 
 
-def test_dead_or_hung_renderer_comes_back_and_paints_what_was_asked(monkeypatch):
+def test_dead_or_stopped_renderer_comes_back_and_paints_what_was_asked():
     with RenderWorker(RenderSettings(), picky, threads=1) as worker:
         worker.wait_ready(PATIENCE_S)
         worker.submit(request(7, steps=MAX_STEPS, seed=SLOW))
@@ -193,10 +194,13 @@ def test_dead_or_hung_renderer_comes_back_and_paints_what_was_asked(monkeypatch)
         assert until_final(worker, in_flight)[-1].trial == 9, "the request in flight is painted by the next process"
         assert worker.restarts == 2
 
-        monkeypatch.setattr("realtime.rendering.worker.HUNG_S", 0.5)
+        worker.told()
         os.kill(worker.pid, signal.SIGSTOP)
-        until(worker, lambda: worker.restarts == 3, timeout_s=5.0)
-        assert "no sign of life" in worker.state.text
+        until(worker, lambda: worker.restarts == 3, timeout_s=HUNG_S + 2.0)
+        (told,) = worker.told()
+        assert told.kind == "lost"
+        assert told.text.startswith("hangs (no sign of life for 5.")
+        assert told.text.endswith("; starting it again")
 
 
 def test_fault_of_one_request_costs_at_most_that_picture():
