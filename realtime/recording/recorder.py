@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import multiprocessing.connection
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.errors import InputError
+from realtime.processes.supervised import Supervised
 from realtime.recording.recorder_messages import (
     Finished,
     FromRecorder,
@@ -18,7 +17,6 @@ from realtime.recording.recorder_messages import (
     Recording,
     Stop,
     Told,
-    ToRecorder,
     Write,
 )
 from realtime.recording.recorder_process import free_name, record
@@ -30,9 +28,9 @@ __all__ = ["Recorded", "Recorder", "RecorderError", "Wanted"]
 logger = logging.getLogger(__name__)
 
 STARTING_S = 20.0
-"""Silence of a process that starts, or takes over a long file, after which it is replaced."""
+"""How long a process may take to start."""
 HUNG_S = 3.0
-"""The same once it has spoken; a slow disk holds it up as well, and no replacement helps there."""
+"""Silence after which one that has spoken is replaced."""
 FINISHING_S = 20.0
 SPARE_S = 2.0
 """Shortest time from one spare process to the next."""
@@ -52,62 +50,22 @@ class Recorded:
 
 @dataclass
 class _Hand:
-    """One recording process and this side of its pipe."""
+    """One recording process, and what it does not receive yet."""
 
-    process: multiprocessing.process.BaseProcess
-    pipe: multiprocessing.connection.Connection
+    process: Supervised
     missing: list[Wanted]
-    heard: float = field(default_factory=time.monotonic)
-    patience_s: float = STARTING_S
 
     @classmethod
     def start(cls, wanted: Sequence[Wanted]) -> _Hand:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=record, args=(theirs, tuple(wanted)), name="recorder-spare", daemon=True)
-        process.start()
-        theirs.close()
-        return cls(process, ours, list(wanted))
-
-    def tell(self, message: ToRecorder) -> None:
-        try:
-            self.pipe.send(message)
-        except OSError:
-            return  # it has died: that is seen when nothing comes back, and another one is told everything
+        return cls(Supervised("recorder-spare", record, (tuple(wanted),), hung_s=HUNG_S), list(wanted))
 
     def hear(self, wait_s: float) -> list[FromRecorder]:
         """Return what it has said, waiting up to `wait_s` for the first word."""
-        heard: list[FromRecorder] = []
-        try:
-            while self.pipe.poll(0.0 if heard else wait_s):
-                message: FromRecorder = self.pipe.recv()
-                heard.append(message)
-                if isinstance(message, Recording):
-                    self.missing = [one for one in self.missing if one not in message.wanted]
-        except (EOFError, OSError):
-            logger.debug("the recorder has gone")
-        if heard:
-            self.heard, self.patience_s = time.monotonic(), HUNG_S
+        heard: list[FromRecorder] = list(self.process.hear(wait_s))
+        for message in heard:
+            if isinstance(message, Recording):
+                self.missing = [one for one in self.missing if one not in message.wanted]
         return heard
-
-    def wait_longer(self) -> None:
-        """Allow for what takes longer than usual, from now on until the next word."""
-        self.heard, self.patience_s = time.monotonic(), STARTING_S
-
-    @property
-    def trouble(self) -> str | None:
-        """What is the matter with it, if anything."""
-        if not self.process.is_alive():
-            return "died"
-        silent_s = time.monotonic() - self.heard
-        return f"hangs (no sign of life for {silent_s:.1f} s)" if silent_s > self.patience_s else None
-
-    def end(self) -> bool:
-        """Kill it and return whether it is gone: one that waits for a broken disk is not."""
-        self.process.kill()
-        self.process.join(1.0)
-        self.pipe.close()
-        return not self.process.is_alive()
 
 
 class Recorder:
@@ -153,7 +111,7 @@ class Recorder:
     @property
     def spared(self) -> bool:
         """Whether the other process receives everything that this one does, so that nothing would be missing."""
-        return self._spare is not None and self._spare.patience_s == HUNG_S and self._spare.missing == [*self.missing]
+        return self._spare is not None and self._spare.process.spoke and self._spare.missing == [*self.missing]
 
     def start(self, timeout_s: float = 10.0) -> None:
         """Start, and return once every wanted stream is being recorded.
@@ -164,16 +122,17 @@ class Recorder:
             If one of them is not found within `timeout_s`, or the file cannot be written.
         """
         self._hand = _Hand.start(self._wanted)
-        self._hand.tell(Write(self._path, resume=False))
+        self._hand.process.tell(Write(self._path, resume=False))
         give_up = time.monotonic() + STARTING_S
         started = False
         while self.missing and time.monotonic() < give_up:
             said = self._hand.hear(0.1)
-            if said and not started:
+            if self._hand.process.spoke and not started:
                 started, give_up = True, time.monotonic() + timeout_s
             fault = next((one.text for one in said if isinstance(one, Told) and one.kind == "unwritten"), None)
-            fault = fault or (self._hand.trouble and f"the recorder {self._hand.trouble} while it started")
-            if fault:
+            if fault is None and (trouble := self._hand.process.trouble) is not None:
+                fault = f"the recorder {trouble} while it started"
+            if fault is not None:
                 self._end_all()
                 raise RecorderError(fault)
         if self.missing:
@@ -190,7 +149,7 @@ class Recorder:
         for hand in self._hand, self._spare:
             if hand is not None:
                 hand.missing = [one for one in hand.missing if one != instead_of] + [wanted]
-                hand.tell(Instead(instead_of, wanted))
+                hand.process.tell(Instead(instead_of, wanted))
 
     @property
     def missing(self) -> tuple[Wanted, ...]:
@@ -211,13 +170,13 @@ class Recorder:
                 notices.append(_notice("recording", f"recording {message.stream.title}"))
             elif isinstance(message, Told):
                 notices.append(_notice(message.kind, message.text))
-        if (trouble := self._hand.trouble) is not None:
+        if (trouble := self._hand.process.trouble) is not None:
             notices += self._take_over(trouble)
         if self._spare is not None:
             self._spare.hear(0.0)
-            if self._spare.trouble is not None:
-                logger.warning("the recorder's spare %s; starting another", self._spare.trouble)
-                self._spare.end()
+            if (trouble := self._spare.process.trouble) is not None:
+                logger.warning("the recorder's spare %s; starting another", trouble)
+                self._spare.process.close()
                 self._spare = None
         if self._spare is None:
             self._get_spare()
@@ -231,16 +190,16 @@ class Recorder:
     def stop(self) -> Recorded:
         """Finish the file and return what was recorded; safe to call twice."""
         if self._hand is not None:
-            self._hand.tell(Stop())
+            self._hand.process.tell(Stop())
             give_up = time.monotonic() + FINISHING_S
             finished = None
             while finished is None and time.monotonic() < give_up:
                 said = self._hand.hear(0.1)
                 finished = next((one for one in said if isinstance(one, Finished)), None)
-                if finished is None and (trouble := self._hand.trouble) is not None:
+                if finished is None and (trouble := self._hand.process.trouble) is not None:
                     for notice in self._take_over(trouble):
                         logger.warning("%s", notice.text)
-                    self._hand.tell(Stop())
+                    self._hand.process.tell(Stop())
             if finished is None or finished.fault is not None:
                 logger.error("%s", "the recording has no end" if finished is None else finished.fault)
             self._samples = {} if finished is None else finished.samples
@@ -250,12 +209,12 @@ class Recorder:
     def _take_over(self, trouble: str) -> list[Notice]:
         """Let the spare process go on where the one before ended."""
         assert self._hand is not None
-        gone = self._hand.end()
+        gone = self._hand.process.close()
         self._hand, self._spare = self._spare or _Hand.start(self._wanted), None
-        self._hand.wait_longer()
+        self._hand.process.be_patient()
         if not gone:  # two must not write to one file
             self._files.append(free_name(self._path))
-        self._hand.tell(Write(self._files[-1], resume=gone))
+        self._hand.process.tell(Write(self._files[-1], resume=gone))
         lost = _notice("lost", f"the recorder {trouble}; {self._files[0]} is whole")
         return [lost, _notice("restarted", f"another recorder goes on in {self._files[-1]}")]
 
@@ -267,8 +226,7 @@ class Recorder:
     def _end_all(self) -> None:
         for hand in self._hand, self._spare:
             if hand is not None:
-                hand.process.join(0.0 if hand is self._spare else 1.0)
-                hand.end()
+                hand.process.close(0.0 if hand is self._spare else 1.0)
         self._hand = self._spare = None
 
 

@@ -31,11 +31,6 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """The process is well."""
-
-
-@dataclass(frozen=True)
 class Recording:
     """`stream` is received from now on, for `wanted`."""
 
@@ -59,5 +54,5 @@ class Finished:
     fault: str | None = None
 
 
-FromRecorder = Beat | Recording | Told | Finished
+FromRecorder = Recording | Told | Finished
 ToRecorder = Write | Instead | Stop

@@ -7,19 +7,16 @@ which waits beside it, has received the same streams and goes on in the same fil
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import select
 import struct
 import time
-from collections import deque
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from realtime.processes.signals import call, leave_to_session, on_terminate
+from realtime.processes.supervised import Connection, Reports
 from realtime.recording.recorder_file import RecordingFile
 from realtime.recording.recorder_inlets import KEPT_S, Inlets
-from realtime.recording.recorder_messages import Beat, Finished, FromRecorder, Instead, Stop, Told, ToRecorder, Write
+from realtime.recording.recorder_messages import Finished, Instead, Stop, Told, ToRecorder, Write
 from realtime.sources.metadata import Wanted
 
 logger = logging.getLogger(__name__)
@@ -27,6 +24,11 @@ logger = logging.getLogger(__name__)
 TURN_S = 0.1
 RETRY_S = 1.0
 """How often it is tried again to write where that failed."""
+HUNG_S = 2.0
+"""Longest that one turn may take before another recorder takes over."""
+RESUMING_S = 60.0
+"""The same where a long file is gone on in."""
+FAREWELL_S = 10.0
 
 
 def record(pipe: Connection, wanted: tuple[Wanted, ...]) -> None:
@@ -48,7 +50,7 @@ class _Recorder:
         self._file: RecordingFile | None = None
         self._fault: str | None = None
         self._retry = 0.0
-        self._unsaid: deque[FromRecorder] = deque()
+        self._reports = Reports(pipe, patience_s=HUNG_S)
 
     def finish(self) -> None:
         """Make `run` finish the file and end."""
@@ -58,15 +60,16 @@ class _Recorder:
         """Record until told to stop."""
         while self._commands():
             for said in self._inlets.turn(self._wanted):
-                self._tell(said)
+                self._reports.say(said)
             if self._to is not None and time.monotonic() >= self._retry:
                 self._write(self._to)
             if self._to is None or self._fault is not None:
                 for track in self._inlets.tracks:
                     track.forget(time.monotonic() - KEPT_S)
-            self._tell(Beat())
+            self._reports.turn()
         if self._to is not None:
-            self._tell(self._finish())
+            self._reports.say(self._finish())
+        self._reports.close(FAREWELL_S)
 
     def _commands(self) -> bool:
         """Wait for the time between two turns; returns whether to go on."""
@@ -87,19 +90,22 @@ class _Recorder:
         """Write what waits; say when that fails, and when it is possible again."""
         tracks = self._inlets.tracks
         try:
-            self._file = self._file or _open(to)
+            if self._file is None:
+                self._reports.turn(RESUMING_S)
+                self._file = _open(to)
             if self._file.write(tracks):
-                self._tell(Told("recorder", f"{to.path} was deleted while it was written; it is put back, whole"))
+                text = f"{to.path} was deleted while it was written; it is put back, whole"
+                self._reports.say(Told("recorder", text))
         except OSError as error:
             self._retry = time.monotonic() + RETRY_S
             if self._fault is None:
                 self._fault = f"nothing is recorded any more: cannot write {to.path} ({error.strerror or error})"
-                self._tell(Told("unwritten", self._fault))
+                self._reports.say(Told("unwritten", self._fault))
             return
         if self._fault is not None:
             dropped = sum(track.dropped for track in self._inlets.tracks)
             lost = f"{dropped} samples are missing" if dropped else "nothing is missing"
-            self._tell(Told("recorder", f"recording goes on in {self._file.path}; {lost}"))
+            self._reports.say(Told("recorder", f"recording goes on in {self._file.path}; {lost}"))
             self._fault = None
             for track in tracks:
                 track.dropped = 0
@@ -114,14 +120,6 @@ class _Recorder:
         except OSError as error:
             self._fault = self._fault or f"the end of {self._file and self._file.path} is missing: {error}"
         return Finished({} if self._file is None else self._file.samples, self._fault)
-
-    def _tell(self, message: FromRecorder) -> None:
-        """Say something as soon as there is room for it: a session that does not listen costs no sample."""
-        if not (isinstance(message, Beat) and self._unsaid):
-            self._unsaid.append(message)
-        with contextlib.suppress(OSError):  # the session has gone, which the next look for commands shows
-            while self._unsaid and (isinstance(message, Finished) or select.select([], [self._pipe], [], 0)[1]):
-                self._pipe.send(self._unsaid.popleft())
 
 
 def _open(to: Write) -> RecordingFile:

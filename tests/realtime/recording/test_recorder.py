@@ -13,8 +13,6 @@ import pyxdf
 
 from realtime.recording.recorder import HUNG_S, Recorder, RecorderError, Wanted
 from realtime.recording.recorder_inlets import Inlets
-from realtime.recording.recorder_messages import Beat, Told
-from realtime.recording.recorder_process import _Recorder
 from tests.support.lsl_amplifier import Amplifier
 
 
@@ -282,15 +280,15 @@ def test_what_is_missing_is_told_and_nothing_is_overwritten(tmp_path):
         Recorder(tmp_path / "absent" / "run.xdf", [Wanted()])
 
 
-def test_a_session_that_does_not_listen_holds_up_no_recorder():
-    mine, theirs = multiprocessing.Pipe()
-    recorder = _Recorder(theirs, [])
-    for _ in range(20_000):  # half an hour of signs of life
-        recorder._tell(Beat())
-    recorder._tell(Told("recorder", "what people must know"))
-    heard = []
-    while Told("recorder", "what people must know") not in heard:
-        recorder._tell(Beat())
-        while mine.poll(0):
-            heard.append(mine.recv())
-    assert 1 < len(heard) < 20_000
+def test_a_session_that_does_not_listen_holds_up_no_recorder_whatever_it_has_to_say(amplifier, record, tmp_path):
+    recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
+    recorder.add(Wanted(type="Flood"))
+    many = [  # each is told when it comes and when it goes: more than the pipe holds
+        pylsl.StreamOutlet(pylsl.StreamInfo("x" * 10_000, "Flood", 1, 0, "string", f"{amplifier.name}-{number}"))
+        for number in range(25)
+    ]
+    assert all(outlet.wait_for_consumers(10.0) for outlet in many)
+    many.clear()
+    grown(tmp_path / "run.xdf")
+    recorder.stop()
+    assert nothing_is_missing(tmp_path / "run.xdf", amplifier.name)
