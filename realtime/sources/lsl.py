@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import multiprocessing.connection
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.processes.bell import Bell
+from realtime.processes.supervised import Supervised
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, StreamSpec
 from realtime.sources.discovery import find_streams
-from realtime.sources.lsl_messages import Begin, Failed, Message, Opened, Request, decode
+from realtime.sources.lsl_messages import Begin, Failed, Message, Opened, Outlet, Request, decode
 from realtime.sources.lsl_reader import read_streams
 from realtime.sources.metadata import SourceError
 
@@ -27,31 +25,8 @@ WATCH_S = 0.25
 MERGE = 64  # chunks that wait together are handed on as one
 
 
-@dataclass
-class _Reader:
-    """One reading process and this side of its pipe."""
-
-    process: multiprocessing.process.BaseProcess
-    pipe: multiprocessing.connection.Connection
-
-    @classmethod
-    def start(cls) -> _Reader:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=read_streams, args=(theirs,), name="reader-spare", daemon=True)
-        process.start()
-        theirs.close()
-        return cls(process, ours)
-
-    def tell(self, message: Request | Begin) -> None:
-        """Say what to open, or to begin to read what is open."""
-        with contextlib.suppress(OSError):  # it has died, which is seen when nothing comes back
-            self.pipe.send(message)
-
-    def stop(self) -> None:
-        self.process.kill()  # it holds nothing that could be lost
-        self.process.join()
-        self.pipe.close()
+def _start_reader() -> Supervised:
+    return Supervised("reader-spare", read_streams, starting_s=STARTING_S, hung_s=HUNG_S)
 
 
 class LslSource:
@@ -77,8 +52,6 @@ class LslSource:
     ----------
     spec
         What the stream is.
-    uid
-        Of the outlet that is read at present; another one after the stream was restarted.
     watch
         Asked four times a second, whether samples come or not, for notices to yield among the events: whoever must not
         die unnoticed, such as a recorder, is looked after in this way.
@@ -91,22 +64,28 @@ class LslSource:
         self._closed = False
         self._lock = threading.Lock()  # close() may come from another thread while a reader is being replaced
         self._waiting: Message | None = None
+        self._last = float("-inf")
         self._bell = Bell()
-        self._reader = _Reader.start()
+        self._reader = _start_reader()
         self._reader.tell(Request(stream, markers))
-        self._spare: _Reader | None = None
+        self._spare: Supervised | None = None
         try:
             self.spec: StreamSpec = self._wait_open()
         except BaseException:
-            self._reader.stop()
+            self._reader.close()
             raise
         # A replacement that has loaded everything takes no second; it loads now, before there is anything to delay.
-        self._spare = _Reader.start()
+        self._spare = _start_reader()
 
     @property
     def reader_pid(self) -> int:
         """Process id of the reading process at present."""
-        return self._reader.process.pid or 0
+        return self._reader.pid or 0
+
+    @property
+    def uid(self) -> str:
+        """Of the outlet that is read at present; another one after the stream was restarted."""
+        return self._outlet.uid
 
     def close(self) -> None:
         """Stop reading; `events` ends. Safe to call twice and from another thread."""
@@ -114,8 +93,7 @@ class LslSource:
             self._closed = True
             for reader in (self._reader, self._spare):
                 if reader is not None:
-                    reader.process.kill()
-                    reader.process.join()
+                    reader.kill()  # it holds nothing that could be lost
 
     def wake(self) -> None:
         """Have `events` yield `WOKEN` as soon as there is no message to yield first; from any thread."""
@@ -127,23 +105,23 @@ class LslSource:
         What was sent before the first call is dropped: it would be stale.
         """
         self._reader.tell(Begin())
-        last_data = last_message = last_watch = time.monotonic()
+        last_data = last_watch = time.monotonic()
         silent = replaced = False  # silent: it has been said that no data come
         while not self._closed:
             message = self._receive(min(0.1, self._stream.stall_s / 2))
             now = time.monotonic()
-            if message is not None:
-                last_message = now
             if isinstance(message, Chunk):
                 last_data = now
                 if silent:
                     silent = False
                     yield self._notice("resumed", "sends again")
-                yield self._merged(message)
+                chunk = self._merged(message)
+                self._last = chunk.arrived
+                yield chunk
             elif isinstance(message, (Marker, Notice)):
                 yield message
             elif isinstance(message, Opened):
-                self.uid = message.uid
+                self._outlet = message.outlet
                 last_data, silent = now, False
                 yield (
                     self._notice("restarted", "is read again, by a new process")
@@ -153,10 +131,10 @@ class LslSource:
                 replaced = False
             elif isinstance(message, Failed):
                 raise SourceError(message.text)
-            elif message is None and self._gone(now - last_message, STARTING_S if replaced else HUNG_S):
-                yield self._notice("lost", "is not read: the reading process died; starting another")
+            elif message is None and not self._closed and (trouble := self._reader.trouble) is not None:
+                yield self._notice("lost", f"is not read: the reading process {trouble}; starting another")
                 self._replace()
-                last_message, replaced = time.monotonic(), True
+                replaced = True
             if message is None and self._bell.heard():
                 yield WOKEN
             if now - last_watch > WATCH_S:
@@ -170,7 +148,7 @@ class LslSource:
         while True:
             message = self._receive(STARTING_S)
             if isinstance(message, Opened):
-                self.uid = message.uid
+                self._outlet = message.outlet
                 return message.spec
             if isinstance(message, Failed):
                 raise SourceError(message.text)
@@ -185,9 +163,13 @@ class LslSource:
             return message
         pipe = self._reader.pipe
         try:
-            return decode(pipe.recv_bytes()) if self._bell.wait(pipe, timeout_s) else None
+            if not self._bell.wait(pipe, timeout_s):
+                return None
+            data = pipe.recv_bytes()
         except (EOFError, OSError):
             return None
+        self._reader.heard()
+        return decode(data)
 
     def _merged(self, chunk: Chunk) -> Chunk:
         """Return `chunk`, where the session is late with those that wait behind it, so that it catches up."""
@@ -202,17 +184,19 @@ class LslSource:
             chunks.append(message)
         return Chunk.joined(chunks)
 
-    def _gone(self, silent_s: float, allowed_s: float) -> bool:
-        return not self._closed and (not self._reader.process.is_alive() or silent_s > allowed_s)
-
     def _replace(self) -> None:
         with self._lock:
-            self._reader.stop()
+            self._reader.close()
             if not self._closed:
-                self._reader = self._spare or _Reader.start()
-                self._reader.tell(Request(self._stream, self._markers, known=self.spec))
+                self._reader = self._spare or _start_reader()
+                self._reader.be_patient()
+                self._reader.tell(Request(self._stream, self._markers, self.spec, self._read()))
                 self._reader.tell(Begin())
-                self._spare = _Reader.start()
+                self._spare = _start_reader()
+
+    def _read(self) -> Outlet:
+        """Return the outlet that is read, as of now."""
+        return replace(self._outlet, last=max(self._last, self._outlet.last))
 
     def _notice(self, kind: NoticeKind, text: str) -> Notice:
         import pylsl

@@ -5,23 +5,59 @@ from __future__ import annotations
 import pickle
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs.schema import MarkerSettings, StreamSettings
+from realtime.processes.supervised import Beat
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from stimuli.markers import Marker
+
+if TYPE_CHECKING:
+    import pylsl
 
 _HEADER = struct.Struct("<cId")
 
 
 @dataclass(frozen=True)
+class Outlet:
+    """The outlet that is read, so that no other one is taken for it.
+
+    Attributes
+    ----------
+    uid, host
+        Of the outlet; the machine it is on.
+    ahead_s
+        How far this machine's LSL clock is ahead of that one's, in seconds.
+    last
+        When a sample of it came last, in seconds on this machine's LSL clock.
+    """
+
+    uid: str
+    host: str
+    ahead_s: float
+    last: float
+
+    def is_followed_by(self, info: pylsl.StreamInfo) -> bool:
+        """Return whether another outlet came on the same machine after this one's last sample, as in a restart.
+
+        One that was there while this one sent is another amplifier, however alike.
+        """
+        return info.hostname() == self.host and float(info.created_at()) > self.last - self.ahead_s
+
+
+@dataclass(frozen=True)
 class Request:
-    """What to read; `known` is set when this replaces a process that died, and nothing may be asked of the user."""
+    """What to read.
+
+    `known` and `outlet` are set where this replaces a process that died: then nothing may be asked of the user.
+    """
 
     stream: StreamSettings
     markers: MarkerSettings | None
     known: StreamSpec | None = None
+    outlet: Outlet | None = None
 
 
 @dataclass(frozen=True)
@@ -31,10 +67,10 @@ class Begin:
 
 @dataclass(frozen=True)
 class Opened:
-    """The EEG stream is open and flushed; chunks follow. `uid` is its outlet's."""
+    """The EEG stream is open and flushed; chunks follow."""
 
     spec: StreamSpec
-    uid: str
+    outlet: Outlet
 
 
 @dataclass(frozen=True)
@@ -42,11 +78,6 @@ class Failed:
     """Nothing can be read; `text` says why in one line."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class Beat:
-    """A sign that the process is well though there is nothing to hand over."""
 
 
 Message = Chunk | Marker | Notice | Opened | Failed | Beat

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +22,10 @@ import numpy as np
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.processes.priority import run_first
 from realtime.processes.signals import call, leave_to_session
+from realtime.processes.supervised import Beat, Connection
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
-from realtime.sources.lsl_messages import Beat, Failed, Message, Opened, Request, encode
+from realtime.sources.lsl_messages import Failed, Message, Opened, Outlet, Request, encode
 from realtime.sources.marker_streams import MarkerClock, MarkerReader
 from realtime.sources.metadata import (
     DTYPES,
@@ -108,16 +109,16 @@ def _read(send: Callable[[Message], None], request: Request, go: threading.Event
 
 def _open(
     send: Callable[[Message], None], info: pylsl.StreamInfo, flags: int
-) -> tuple[pylsl.StreamInlet, StreamDescription]:
-    """Return an inlet that receives, and the stream's full description; pylsl's RuntimeError if it has gone."""
+) -> tuple[pylsl.StreamInlet, StreamDescription, Outlet]:
+    """Return an inlet that receives, the stream's full description, and whose it is; RuntimeError if it has gone."""
     import pylsl
 
     inlet = pylsl.StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1, recover=False, processing_flags=flags)
     with _beating(send):
         description = describe(parse_info(inlet.info(timeout=OPEN_S).as_xml()))
         inlet.open_stream(timeout=OPEN_S)
-        inlet.time_correction(timeout=OPEN_S)
-    return inlet, description
+        ahead_s = inlet.time_correction(timeout=OPEN_S)
+    return inlet, description, Outlet(info.uid(), info.hostname(), ahead_s, pylsl.local_clock())
 
 
 @contextlib.contextmanager
@@ -145,21 +146,25 @@ def _read_samples(
     """Read the EEG for ever; when the stream is lost, look for it and go on with its successor."""
     import pylsl
 
-    settings, known = request.stream, request.known
+    settings, known, outlet = request.stream, request.known, request.outlet
     unfit: set[str] = set()
     finder = None
     while True:
         if info is None:
             assert known is not None
+            assert outlet is not None
             finder = finder or Finder()
-            info = finder.newest(_same(known, settings), unfit)
+            info = _successor(send, finder, known, settings, outlet, unfit)
             if info is None:
                 send(Beat())
                 time.sleep(0.05)
                 continue
         try:
-            inlet, description = _open(send, info, pylsl.proc_clocksync)
+            inlet, description, opened = _open(send, info, pylsl.proc_clocksync)
             selection = select(description, settings)
+            if known is not None and selection.spec.rate_hz != known.rate_hz:
+                msg = f"{selection.spec.rate_hz:g} Hz instead of {known.rate_hz:g}"
+                raise SourceError(msg)
         except SourceError as error:
             if known is None:
                 raise
@@ -174,15 +179,39 @@ def _read_samples(
                 raise SourceError(msg) from None
             info = None
             continue
-        send(Opened(selection.spec, description.uid))
+        send(Opened(selection.spec, opened))
         if known is None:
             go.wait()
             inlet.flush()  # what was sent before anybody listened is stale
-        finder = None
+        finder, outlet = None, opened
         known = selection.spec
         settings = settings.model_copy(update={"channels": known.channels})
-        unfit = {description.uid}
-        info = _pull(send, inlet, selection, description, settings)
+        unfit.add(description.uid)
+        info, last = _pull(send, inlet, selection, description, settings, outlet, unfit)
+        outlet = replace(outlet, last=last)
+
+
+def _successor(
+    send: Callable[[Message], None],
+    finder: Finder,
+    known: StreamSpec,
+    settings: StreamSettings,
+    outlet: Outlet,
+    unfit: set[str],
+) -> pylsl.StreamInfo | None:
+    """Return the stream that goes on for `outlet`, or itself; one that only looks alike becomes `unfit` and is told."""
+    import pylsl
+
+    while (info := finder.newest(_same(known, settings), unfit)) is not None:
+        if info.uid() == outlet.uid or outlet.is_followed_by(info):
+            return info
+        unfit.add(info.uid())
+        text = (
+            f"the stream {known.name!r} with the same source id on {info.hostname()} is not read: it is another one, "
+            f"not the one on {outlet.host} come back; to read it, start the session anew"
+        )
+        send(Notice(pylsl.local_clock(), "twin", text))
+    return None
 
 
 def _same(spec: StreamSpec, settings: StreamSettings) -> Wanted:
@@ -196,15 +225,20 @@ def _pull(
     selection: Selection,
     description: StreamDescription,
     settings: StreamSettings,
-) -> pylsl.StreamInfo | None:
-    """Hand on samples until the stream is lost; returns its successor where that was seen first."""
+    outlet: Outlet,
+    unfit: set[str],
+) -> tuple[pylsl.StreamInfo | None, float]:
+    """Hand on samples until the stream is lost.
+
+    Returns its successor, where that was seen first, and when the last sample came, on the LSL clock.
+    """
     import pylsl
 
     buffer = np.empty((CHUNK, len(description.channels)), DTYPES[description.format])
     first, rest = buffer[:1], buffer[1:]
     finder = None
-    last = time.monotonic()
-    twins = _Twins(_same(selection.spec, settings), description)
+    last, arrived = time.monotonic(), outlet.last
+    twins = _Twins(_same(selection.spec, settings), description.name, unfit)
     try:
         while True:
             _, stamps = inlet.pull_chunk(timeout=BEAT_S, max_samples=1, dest_obj=first)
@@ -212,9 +246,11 @@ def _pull(
                 send(Beat())
                 if finder is None and time.monotonic() - last > SEARCH_AFTER_S:
                     finder = Finder()  # a broken connection can look like silence for a long time
-                successor = finder.newest(_same(selection.spec, settings), {description.uid}) if finder else None
-                if successor is not None:
-                    return successor
+                if finder is not None:
+                    before = replace(outlet, last=arrived)
+                    successor = _successor(send, finder, selection.spec, settings, before, unfit)
+                    if successor is not None:
+                        return successor, arrived
                 continue
             time.sleep(max(SETTLE_S, last + CYCLE_S - time.monotonic()))
             _, more = inlet.pull_chunk(timeout=0.0, max_samples=CHUNK - 1, dest_obj=rest)
@@ -227,20 +263,19 @@ def _pull(
                 send(Notice(pylsl.local_clock(), "twin", twin))
     except pylsl.util.LostError:
         send(Notice(pylsl.local_clock(), "lost", f"EEG stream {selection.spec.name!r} was lost; looking for it"))
-        return None
+        return None, arrived
 
 
 class _Twins:
     """Looks for a second outlet that passes for the stream that is read.
 
     An outlet that was just replaced stays in sight for a moment: one counts that is seen twice in a row while samples
-    still come from the first.
+    still come from the first. What is `known` is none; a twin that was told becomes so.
     """
 
-    def __init__(self, wanted: Wanted, description: StreamDescription) -> None:
-        self._wanted, self._name = wanted, description.name
+    def __init__(self, wanted: Wanted, name: str, known: set[str]) -> None:
+        self._wanted, self._name, self._known = wanted, name, known
         self._finder = Finder()
-        self._known = {description.uid}
         self._suspect: str | None = None
         self._next = time.monotonic() + TWINS_S
 
@@ -277,7 +312,7 @@ def _read_markers(
             finder = None
             assert info is not None
             try:
-                inlet, description = _open(send, info, pylsl.proc_none)
+                inlet, description, _ = _open(send, info, pylsl.proc_none)
                 if lost:
                     text = f"marker stream {description.name!r} was found again"
                     send(Notice(pylsl.local_clock(), "reconnected", text))

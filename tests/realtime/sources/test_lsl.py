@@ -244,6 +244,33 @@ def test_a_twin_that_appears_is_told_once_and_not_read(name, read):
     assert np.diff(reading.numbers).tolist() == [1] * (len(reading.numbers) - 1)
 
 
+def test_a_twin_is_taken_neither_for_the_amplifier_whose_reader_died_nor_for_one_that_died(name, read):
+    with Amplifier(name, "id", marker_s=None) as first:
+        reading = read(name).until(lambda r: len(r.numbers) > 100)
+        with Amplifier(name, "id", marker_s=None, first=500_000):
+            assert len(pylsl.resolve_byprop("name", name, minimum=2, timeout=10.0)) == 2
+            os.kill(reading.source.reader_pid, signal.SIGKILL)
+            reading.until(lambda r: r.said("restarted"))
+            seen = len(reading.numbers)
+            reading.until(lambda r: len(r.numbers) > seen + 100)
+            first.kill()
+            (told,) = reading.until(lambda r: r.said("twin")).said("twin")
+            with Amplifier(name, "id", marker_s=None, first=100_000):
+                reading.until(lambda r: r.numbers[-1] > 100_020)
+    assert f"{name!r} with the same source id" in told.text
+    assert max(reading.numbers) < 500_000
+    assert len(reading.said("twin")) == 1
+
+
+def test_an_amplifier_that_comes_back_at_another_rate_is_refused(name, read):
+    first = Amplifier(name, "id", marker_s=None).start()
+    reading = read(name).until(lambda r: len(r.numbers) > 20)
+    first.kill()
+    with Amplifier(name, "id", marker_s=None, rate_hz=500.0):
+        reading.until(lambda r: any("500 Hz instead of 250" in notice.text for notice in r.said("lost")))
+        assert not reading.said("reconnected")
+
+
 def test_a_restart_is_no_twin(name, read):
     with Amplifier(name, "id", marker_s=None):
         reading = read(name).until(lambda r: len(r.numbers) > 100)

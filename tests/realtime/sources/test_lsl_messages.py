@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from realtime.processes.supervised import Beat
 from realtime.sources.base import Chunk, Marker, Notice
-from realtime.sources.lsl_messages import Beat, decode, encode
+from realtime.sources.lsl_messages import decode, encode
 
 
 @given(
