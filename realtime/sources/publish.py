@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import signal
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.schema import Config
+from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Supervised
 from realtime.sources.base import Chunk, Marker, StreamSpec
 from realtime.sources.metadata import SourceError
 from realtime.sources.recording import open_recording
@@ -68,12 +66,8 @@ class Publisher:
         name: str | None = None,
         source_id: str | None = None,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        arguments = (theirs, path, config or Config(), speed, name, source_id)
-        self._process = context.Process(target=_publish, args=arguments, name="publisher", daemon=True)
-        self._process.start()
-        theirs.close()
+        arguments = (path, config or Config(), speed, name, source_id)
+        self._process = Supervised("publisher", _publish, arguments)
         self._played: Played | None = None
 
     def start(self, timeout_s: float = OPENING_S) -> Streams:
@@ -84,7 +78,7 @@ class Publisher:
         SourceError
             If the recording cannot be opened.
         """
-        reply = self._receive(timeout_s)
+        reply = next(self._process.hear(timeout_s), None)
         if isinstance(reply, Streams):
             return reply
         self.stop()
@@ -92,7 +86,7 @@ class Publisher:
 
     def play(self, *, when_read: bool = True) -> None:
         """Begin to send: as soon as somebody reads the EEG stream, or at once."""
-        self._pipe.send(when_read)
+        self._process.tell(when_read)
 
     def wait(self, timeout_s: float | None = None) -> Played | None:
         """Return what was played once the end is reached; None if that takes longer than `timeout_s`.
@@ -103,25 +97,16 @@ class Publisher:
             If the process ended before the recording did.
         """
         if self._played is None:
-            reply = self._receive(timeout_s)
+            reply = next(self._process.hear(timeout_s), None)
             if isinstance(reply, Played):
                 self._played = reply
-            elif not self._process.is_alive():
+            elif not self._process.alive:
                 raise SourceError(reply if isinstance(reply, str) else "the process that plays the recording died")
         return self._played
 
     def stop(self) -> None:
         """End the streams; safe to call twice."""
-        self._process.kill()
-        self._process.join()
-
-    def _receive(self, timeout_s: float | None) -> Streams | Played | str | None:
-        try:
-            reply: Streams | Played | str | None = self._pipe.recv() if self._pipe.poll(timeout_s) else None
-        except (EOFError, OSError):
-            self._process.join()
-            return None
-        return reply
+        self._process.close()
 
 
 def _publish(
@@ -129,7 +114,7 @@ def _publish(
 ) -> None:
     import pylsl
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_session()
     try:
         recording = open_recording(path, config, speed)
     except SourceError as error:
