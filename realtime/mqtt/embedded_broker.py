@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
-from multiprocessing import get_context
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from realtime.mqtt.address import BrokerError, is_loopback
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from realtime.processes.signals import leave_to_session
+from realtime.processes.supervised import Connection, Supervised
 
 START_S = 20.0
+STOP_S = 3.0
+LISTENING = ""
 
 
 def check_broker(host: str) -> None:
@@ -97,11 +95,7 @@ class EmbeddedBroker:
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         check_broker(host)
         self._host, self._port = host, port
-        self._context = get_context("spawn")
-        self._wire, self._theirs = self._context.Pipe()
-        self._process = self._context.Process(
-            target=_broker_process, args=(self._theirs, host, port), name="broker", daemon=True
-        )
+        self._process: Supervised | None = None
 
     @property
     def url(self) -> str:
@@ -111,7 +105,7 @@ class EmbeddedBroker:
     @property
     def pid(self) -> int | None:
         """Id of the process."""
-        return self._process.pid
+        return None if self._process is None else self._process.pid
 
     def start(self) -> EmbeddedBroker:
         """Start it and wait until it listens.
@@ -121,32 +115,25 @@ class EmbeddedBroker:
         BrokerError
             If it cannot.
         """
-        self._process.start()
-        self._theirs.close()
-        answer = "it did not say that it listens"
-        try:
-            if self._wire.poll(START_S):
-                answer = self._wire.recv()
-        except EOFError:
-            self._process.join()
-            answer = f"its process ended with exit code {self._process.exitcode}"
-        if answer:
+        self._process = process = Supervised("broker", _broker_process, (self._host, self._port))
+        answer = next(process.hear(START_S), None)
+        if answer != LISTENING:
+            answer = answer or f"it does not listen: its process {process.trouble or 'says nothing'}"
             self.stop()
             raise BrokerError(answer)
         return self
 
     def wait(self) -> int | None:
         """Wait until the process has ended by itself, and return its exit code."""
-        self._process.join()
-        return self._process.exitcode
+        if self._process is None:
+            return None
+        self._process.wait()
+        return self._process.exit_code
 
     def stop(self) -> None:
         """End it. Safe to call twice."""
-        self._wire.close()  # it ends when its pipe does
-        self._process.join(3.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        if self._process is not None:
+            self._process.close(STOP_S)
 
     def __enter__(self) -> EmbeddedBroker:
         return self.start()
@@ -158,7 +145,7 @@ class EmbeddedBroker:
 
 
 def _broker_process(wire: Connection, host: str, port: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle; it then closes the pipe
+    leave_to_session()
 
     def owner_gone() -> None:
         try:
@@ -167,6 +154,6 @@ def _broker_process(wire: Connection, host: str, port: int) -> None:
             return
 
     try:
-        run_broker(host, port, lambda: wire.send(""), owner_gone)
+        run_broker(host, port, lambda: wire.send(LISTENING), owner_gone)
     except BrokerError as error:
         wire.send(str(error))
