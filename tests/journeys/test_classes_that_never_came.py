@@ -1,13 +1,12 @@
 """Class bundles where a run holds one class only, none at all, or more than two: a table and exit code 0."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests.support.command import perceptogram
 
 RATE_HZ = 128
 CONFIG = """
@@ -15,12 +14,6 @@ markers: {classes: {"1": house, "2": face, "3": car}}
 fit: {permutations: 0, group_by: recording, folds: 2}
 filters: {lowpass_hz: 30.0}
 """
-
-
-def perceptogram(*arguments):
-    command = [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)]
-    wide = os.environ | {"COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=wide)
 
 
 def run(file, codes, seed=0):

@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests.support.command import perceptogram
 
 COMMANDS = {
     "run": ("--config", "demo", "--bundle", "bundle"),
@@ -15,17 +15,6 @@ COMMANDS = {
     "calibrate": ("--config", "demo", "--simulate", "--headless"),
     "calibrate --check-timing": ("--config", "demo", "--headless"),
 }
-
-
-def perceptogram(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=cwd,
-    )
 
 
 def headband_recording(path, seconds=20):

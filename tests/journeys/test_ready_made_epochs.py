@@ -1,16 +1,11 @@
 """Ready-made epochs: ``fit`` reports and says what comes of them; what needs a stream refuses with the same words."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-
-def perceptogram(*arguments):
-    command = [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+from tests.support.command import perceptogram
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,16 @@
 """Files of other people's amplifiers through the command, from outside: what is said, refused and fitted."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 
+from tests.support.command import perceptogram
 from tests.support.recording_files import Remarks, Wave, edf_bytes
 
 CONFIG = """markers: {classes: {"1": cat, "2": house}}
 fit: {permutations: 20}
 window: {stop_s: 0.4}
 """
-
-
-def perceptogram(*arguments):
-    command = [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def clinic(path, seconds=120):

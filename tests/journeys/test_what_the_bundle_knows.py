@@ -1,13 +1,12 @@
 """A bundle knows filters, window and rate: a config need not repeat them, and must not contradict them."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from realtime.recording.xdf_writer import XdfWriter
+from tests.support.command import perceptogram
 
 INFO = """<info><name>Amp</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>{rate}</nominal_srate>
 <channel_format>float32</channel_format><source_id>amp</source_id><desc><channels>
@@ -36,24 +35,21 @@ def write_xdf(path, rate, labels=("1", "2")):
     return path
 
 
-def run(*arguments, cwd):
-    command = [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     (folder / "fitted.yaml").write_text(FITTED)
     recordings = [write_xdf(folder / "a.xdf", 250), write_xdf(folder / "b.xdf", 250.0003)]
-    done = run("fit", *recordings, "--config", "fitted.yaml", "--no-report", "--out", "bundle", cwd=folder)
+    done = perceptogram("fit", *recordings, "--config", "fitted.yaml", "--no-report", "--out", "bundle", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
 
 def replay(folder, out, config, file="b.xdf"):
     (folder / "now.yaml").write_text(config)
-    return run("replay", file, "--bundle", "bundle", "--config", "now.yaml", "--no-render", "--out", out, cwd=folder)
+    return perceptogram(
+        "replay", file, "--bundle", "bundle", "--config", "now.yaml", "--no-render", "--out", out, cwd=folder
+    )
 
 
 def test_a_config_with_nothing_but_the_streams_name_is_enough(folder):
@@ -69,7 +65,7 @@ def test_a_config_with_nothing_but_the_streams_name_is_enough(folder):
 
 def test_evaluate_needs_no_more(folder):
     (folder / "now.yaml").write_text("stream: {name: Amp}")
-    done = run("evaluate", "bundle", "b.xdf", "--config", "now.yaml", "--json", "scores.json", cwd=folder)
+    done = perceptogram("evaluate", "bundle", "b.xdf", "--config", "now.yaml", "--json", "scores.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "scores.json").read_text())["n_trials"] == 30
 

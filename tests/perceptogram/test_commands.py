@@ -6,15 +6,7 @@ import sys
 
 import pytest
 
-
-def perceptogram(*arguments, timeout_s=120):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+from tests.support.command import perceptogram
 
 
 def test_help_answers_without_loading_anything_heavy():

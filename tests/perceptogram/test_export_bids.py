@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import mne_bids
 import numpy as np
@@ -20,6 +18,7 @@ from realtime.sources.recording import open_recording
 from realtime.timeline.sample_grid import Hole
 from stimuli.markers import Marker
 from stimuli.pictures import open_pictures
+from tests.support.command import perceptogram
 
 EEG = """<info><name>amp</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>250</nominal_srate>
 <channel_format>float32</channel_format><source_id>amp</source_id><desc><channels>
@@ -124,17 +123,7 @@ def test_nothing_is_overwritten_and_labels_are_checked(tmp_path):
 
 def test_the_command_says_what_it_wrote(tmp_path):
     recording, _ = write_recording(tmp_path)
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "perceptogram",
-        "export-bids",
-        str(recording),
-        "--out",
-        str(tmp_path / "bids"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = perceptogram("export-bids", recording, "--out", tmp_path / "bids")
     assert done.returncode == 0, done.stderr
     assert "3000, 50 of them lost" in done.stdout
 

@@ -1,20 +1,18 @@
 """``perceptogram replay`` without a bundle: every real file opens, and its events are counted."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-REPLAY = [sys.executable, "-P", "-m", "perceptogram", "replay"]
+from tests.support.command import perceptogram
+
 MUSE_P300 = [{"1": 165, "2": 32}, {"1": 163, "2": 28}, {"1": 155, "2": 38}]
 MUSE_N170 = [{"1": 108, "2": 89}, {"1": 93, "2": 102}, {"1": 104, "2": 91}, {"1": 95, "2": 99}]
 RESETS = {"XXX": 33, "Test": 22, "Blah": 25, "Test-1-2-3": 39, "Marker": 27, "Testtest": 29}
 
 
 def replay(file, folder, *options):
-    command = [*REPLAY, str(file), "--speed", "max", "--out", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    return perceptogram("replay", file, "--speed", "max", "--out", folder, *options)
 
 
 def summary_of(file, folder, *options):

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +6,7 @@ from scipy.stats import pearsonr
 
 from calibration.scores import reconstruction as rs
 from configs.torchvision_shim import load_torchvision
+from tests.support.command import perceptogram
 
 load_torchvision()
 import open_clip  # noqa: E402
@@ -174,12 +172,6 @@ def test_weights_of_another_network_are_refused(weights, tmp_path):
     (tmp_path / NETWORKS["resnet50"].file).write_bytes((weights / NETWORKS["alexnet"].file).read_bytes())
     with pytest.raises(rs.ScoreError, match="does not hold the weights of resnet50"):
         rs.load_network(NETWORKS["resnet50"], tmp_path)
-
-
-def perceptogram(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "perceptogram", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 def test_the_command_prints_what_it_has_and_na_for_the_rest(tmp_path):

@@ -22,6 +22,7 @@ from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View, electrodes, rows
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from stimuli.presentation import FrameLog, Shown
+from tests.support.command import perceptogram
 
 RATE_HZ = 250.0
 SPEC = StreamSpec("Amp", "EEG", "amp-1", RATE_HZ, ("O1", "Oz", "O2"))
@@ -32,7 +33,7 @@ CONFIG = Config.model_validate(
 GOOD = {"two_way": 0.8, "two_way_interval": [0.75, 0.85], "n_way": 10.0}
 
 
-def perceptogram(*arguments, timeout_s=120):
+def in_a_process(*arguments, timeout_s):
     return subprocess.run(
         [sys.executable, "-P", "-m", "perceptogram", *map(str, arguments)],
         capture_output=True,
@@ -380,7 +381,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
 @pytest.mark.timeout(600)
 def test_a_simulated_participant_is_calibrated_until_the_rule_is_met_and_a_finished_session_is_only_fitted(tmp_path):
     out = tmp_path / "anna"
-    done = perceptogram(
+    done = in_a_process(
         "calibrate", "--config", "demo", "--out", out, "--minutes", 1, "--blocks", 3, "--stop-when", "two_way>0.55",
         "--headless", "--simulate", "--seed", 3, "--snr", 2, timeout_s=500,
     )  # fmt: skip
