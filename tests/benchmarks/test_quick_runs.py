@@ -6,6 +6,8 @@ import pytest
 from benchmarks import decode_latency, end_to_end, multi_room, picture_in_hand, receivers, scaling, throughput
 from benchmarks.lsl_sender import Amplifier, pushed_at, sending
 
+pytestmark = pytest.mark.processes
+
 
 def test_the_sender_counts_its_samples_and_says_when_it_pushed_them():
     import pylsl

@@ -11,6 +11,8 @@ from realtime.rendering.messages import RenderRequest
 from realtime.rendering.remote.renderer import RemoteRenderer
 from tests.support.remote_worker import SPACE, WorkerProcess
 
+pytestmark = pytest.mark.realtime
+
 EVERY_S = 0.2
 PATIENCE_S = 40.0
 

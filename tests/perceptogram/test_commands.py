@@ -9,6 +9,7 @@ import pytest
 from tests.support.command import perceptogram
 
 
+@pytest.mark.processes
 def test_help_answers_without_loading_anything_heavy():
     code = (
         "import sys; sys.argv=['perceptogram','--help']\n"
@@ -103,6 +104,7 @@ def test_streams_says_so_when_there_are_none(tmp_path):
     assert json.loads((tmp_path / "streams.json").read_text()) == []
 
 
+@pytest.mark.processes
 def test_a_file_that_hides_a_package_is_named(tmp_path):
     (tmp_path / "stimuli.py").write_text("print('mine')\n")
     (tmp_path / "script.py").write_text("import perceptogram\n")

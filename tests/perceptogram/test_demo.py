@@ -9,6 +9,8 @@ from PIL import Image
 
 from realtime.decoding.bundle import load_bundle
 
+pytestmark = pytest.mark.processes
+
 LEFT_BEHIND = {
     "bundle",
     "calibration.xdf",

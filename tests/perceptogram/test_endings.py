@@ -12,7 +12,7 @@ from benchmarks.kill_matrix import limited, recorded
 from benchmarks.session_rig import Rig, wait_for
 from perceptogram.live.streams import RECORDING
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(300)]
 RATE_HZ = 250.0
 
 

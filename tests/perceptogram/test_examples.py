@@ -9,7 +9,7 @@ import pytest
 
 import perceptogram
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 

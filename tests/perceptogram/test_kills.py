@@ -20,6 +20,8 @@ from stimuli.markers import Marker
 from tests.support.lsl_amplifier import Amplifier
 from tests.support.session_parts import CONFIG, SPEC, bundle
 
+pytestmark = [pytest.mark.processes, pytest.mark.realtime]
+
 STOPPED_S = 5.0
 EVERY_S = 0.25
 

@@ -11,6 +11,8 @@ import perceptogram
 from configs.schema import parse_config
 from realtime.recording.latency_log import read_percepts, trial_times
 
+pytestmark = pytest.mark.processes
+
 SHOWN = 10
 
 

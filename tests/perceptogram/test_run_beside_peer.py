@@ -15,6 +15,8 @@ import yaml
 
 from realtime.recording.latency_log import read_percepts
 
+pytestmark = pytest.mark.processes
+
 FASTER = 4
 LEAD_S = 30.0
 """The player begins at once; a session takes a while to load."""

@@ -8,7 +8,7 @@ import perceptogram
 from configs.errors import InputError
 from tests.support.simulated import session_config
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 
 def test_what_is_shown_is_what_is_decoded(live_participant, tmp_path):

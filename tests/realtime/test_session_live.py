@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pylsl
+import pytest
 
 from configs.schema import MarkerSettings, RenderSettings, StreamSettings
 from realtime.epoching.epochs import Refused
@@ -19,6 +20,8 @@ from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
 from tests.support.session_parts import CONFIG, bundle
 from tests.support.tiny_generator import SPACE, tiny
+
+pytestmark = pytest.mark.processes
 
 PAUSED_S = 5.0
 EVERY_S = 0.5

@@ -6,6 +6,8 @@ import pytest
 
 from stimuli.child import KEPT, ChildError, ChildProcess
 
+pytestmark = pytest.mark.processes
+
 REPORTS = 20_000
 
 

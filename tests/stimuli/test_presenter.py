@@ -15,6 +15,8 @@ from stimuli.presenter import BEGIN, MODULE, PresenterJob, start_presenter
 from stimuli.sequence import load_plan, plan, save_plan
 from tests.support.presenter_ear import Ear
 
+pytestmark = pytest.mark.processes
+
 FRAME_S = 1 / 60
 
 
@@ -36,6 +38,7 @@ def job(tmp_path, request):
     )
 
 
+@pytest.mark.realtime
 def test_a_run_shows_the_plan_on_time_and_stamps_each_marker_with_its_flip(job):
     presenter = start_presenter(job)
     ear = Ear(job.source_id)

@@ -8,6 +8,8 @@ from configs.schema import StimulusSettings
 from stimuli.screen import Screen
 from tests.support.virtual_screen import shot
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("fullscreen", [False, True])
 def test_picture_and_photodiode_square_are_whole(laptop_display, fullscreen, caplog):

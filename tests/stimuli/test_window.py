@@ -4,6 +4,8 @@ import pytest
 
 from stimuli.window import AGAIN_S, Place, Twice, display_place, stimulus_place
 
+pytestmark = pytest.mark.processes
+
 LAPTOP, LAB = ((1280, 720),), ((2560, 1440), (1920, 1080))
 
 

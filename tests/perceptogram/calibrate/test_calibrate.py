@@ -377,6 +377,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
     assert not (tmp_path / "anna").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_simulated_participant_is_calibrated_until_the_rule_is_met_and_a_finished_session_is_only_fitted(tmp_path):

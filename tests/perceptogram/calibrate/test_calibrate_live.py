@@ -25,6 +25,8 @@ from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.sequence import load_plan
 from tests.support.simulated import participant_for, session_config
 
+pytestmark = pytest.mark.processes
+
 COMMAND = [sys.executable, "-P", "-m", "perceptogram", "calibrate", "--config", "demo", "--headless", "--simulate"]
 STARTING_S = 120.0
 MINUTES = 10

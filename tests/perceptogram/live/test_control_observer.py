@@ -11,7 +11,7 @@ import pytest
 import perceptogram
 from realtime.recording.latency_log import read_percepts
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
 PATIENCE_S = 120
 
 

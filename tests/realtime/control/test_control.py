@@ -34,6 +34,8 @@ from realtime.rendering.remote.wire import decode_jpeg, read_label
 from realtime.spaces import EmbeddingSpace
 from tests.support.mosquitto import free_port, until
 
+pytestmark = pytest.mark.processes
+
 SPACE = EmbeddingSpace("tiny", "random", 16)
 PATIENCE_S = 20.0
 PREFIX = "perceptogram/v1/P01/session"
@@ -254,6 +256,7 @@ def test_mosquittos_own_clients_can_listen_and_steer(mosquitto):
         assert [json.loads(line)["state"] for line in said.splitlines()] == ["running", "offline"], "the last will"
 
 
+@pytest.mark.realtime
 def test_broker_killed_and_restarted_in_the_middle(mosquitto):
     """Percepts at 150 a second; the broker dies three times; commands are repeated until acknowledged."""
     with Control(ControlSettings(url=mosquitto.url), "P01", SPACE) as control:

@@ -16,6 +16,8 @@ from realtime.display.window import Lost, Opened, Pressed, Saved, Shown, Window
 from realtime.rendering.messages import RenderState
 from stimuli.pictures import open_pictures
 
+pytestmark = pytest.mark.processes
+
 SIZE = (1280, 720)
 PATIENCE_S = 30.0
 
@@ -187,6 +189,7 @@ def collect(display, condition):
     return events
 
 
+@pytest.mark.realtime
 def test_newest_state_reaches_the_screen_and_its_time_comes_back(dummy_screen, tmp_path):
     from pylsl import local_clock
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from realtime.processes.mailbox import Mailbox
 
+pytestmark = pytest.mark.processes
+
 CONTEXT = get_context("spawn")
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from realtime.processes.priority import run_first, undisturbed
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="scheduling policies are Linux's")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="scheduling policies are Linux's"),
+]
 
 
 def policy():

@@ -15,6 +15,8 @@ from realtime.recording.recorder import HUNG_S, Recorder, RecorderError, Wanted
 from realtime.recording.recorder_inlets import Inlets
 from tests.support.lsl_amplifier import Amplifier
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def amplifier():
@@ -102,6 +104,7 @@ def nothing_is_missing(path, name):
     return True
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_killed_or_hung_it_loses_nothing_and_another_goes_on_in_the_same_file(amplifier, record, tmp_path, number):
     recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))

@@ -21,6 +21,8 @@ from realtime.rendering.worker import RenderWorker
 from realtime.spaces import EmbeddingSpace
 from tests.support.tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny, unpreparable
 
+pytestmark = pytest.mark.processes
+
 PATIENCE_S = 60.0
 
 
@@ -103,6 +105,7 @@ def test_last_request_is_always_painted_and_no_frame_bears_anothers_trial(worker
     assert order == sorted(order), "frames come in order"
 
 
+@pytest.mark.realtime
 def test_submitting_never_waits_for_a_frozen_renderer(worker):
     worker.pause()
     began = time.monotonic()

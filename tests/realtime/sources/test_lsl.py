@@ -14,6 +14,8 @@ from realtime.sources.lsl import LslSource, SourceError, find_streams
 from realtime.sources.lsl_reader import TWINS_S
 from tests.support.lsl_amplifier import Amplifier, eeg_info
 
+pytestmark = pytest.mark.processes
+
 
 class Reading:
     """What a source yields, kept."""
@@ -177,6 +179,7 @@ def test_a_missing_unit_is_an_error_that_names_the_setting(name, read):
     assert np.diff(reading.numbers)[0] == 1000
 
 
+@pytest.mark.realtime
 def test_a_killed_reader_is_reported_at_once_and_replaced(name, read):
     with Amplifier(name, "id"):
         reading = read(name, MarkerSettings(name=f"{name}-markers")).until(lambda r: len(r.numbers) > 50)
@@ -194,6 +197,7 @@ def test_a_killed_reader_is_reported_at_once_and_replaced(name, read):
     assert np.ptp(np.array(reading.stamps) - true_s) < 2e-3, "the stamps know about the hole"
 
 
+@pytest.mark.realtime
 def test_a_hung_reader_is_replaced(name, read):
     with Amplifier(name, "id"):
         reading = read(name).until(lambda r: len(r.numbers) > 50)
@@ -204,6 +208,7 @@ def test_a_hung_reader_is_replaced(name, read):
         reading.until(lambda r: len(r.numbers) > before + 20)
 
 
+@pytest.mark.realtime
 def test_a_stopped_amplifier_is_reported_within_a_second_and_read_on(name, read):
     with Amplifier(name, "id") as amplifier:
         reading = read(name).until(lambda r: len(r.numbers) > 50)

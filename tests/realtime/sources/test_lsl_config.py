@@ -38,6 +38,7 @@ print("\\n".join(lsl_config.listening()))
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path("/proc/net/udp").exists(), reason="the system does not tell who listens")
 def test_questions_for_streams_are_heard_from_this_machine_alone_and_the_rest_is_said(tmp_path):
     (tmp_path / "lsl.cfg").write_text(lsl_config.loopback())

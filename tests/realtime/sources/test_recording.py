@@ -154,6 +154,7 @@ def test_what_the_reader_tells_is_kept_beside_the_samples():
     assert Recording(loaded).notices == told
 
 
+@pytest.mark.realtime
 def test_speed_sets_the_pace_and_close_ends_it(tmp_path):
     file = write_xdf(tmp_path / "run.xdf", 50 + np.arange(200) / 100)
     begun = time.monotonic()

@@ -20,6 +20,8 @@ from stimuli.child import ChildError, ChildProcess
 from stimuli.markers import Marker
 from stimuli.pictures import open_pictures
 
+pytestmark = pytest.mark.processes
+
 SILENT = BackgroundSettings(pink_uv=0, alpha_uv=0, blink_uv=0, mains_uv=0, sensor_uv=0)
 STEADY = SimulationSettings(background=SILENT, gain_spread=0, jitter_s=0)
 PICTURES = open_pictures(PictureSettings(), "test")

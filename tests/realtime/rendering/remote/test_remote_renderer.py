@@ -19,6 +19,8 @@ from realtime.spaces import EmbeddingSpace
 from tests.support.mosquitto import free_port, until
 from tests.support.remote_worker import FAILING_SEED, SLOW_SEED, SPACE, WorkerProcess, picture
 
+pytestmark = pytest.mark.processes
+
 PATIENCE_S = 40.0
 
 
@@ -163,6 +165,7 @@ def test_frozen_worker_is_replaced_and_its_late_pictures_do_not_count(farm, rend
     assert gallery.finals() == [number, number + 1]
 
 
+@pytest.mark.realtime
 def test_broker_killed_and_restarted_in_the_middle(farm, renderer):
     if farm.mosquitto is None:
         pytest.skip("the broker that is killed here is mosquitto")
@@ -220,6 +223,7 @@ def test_two_sessions_get_their_own_pictures(farm, renderer):
             assert {frame.trial for frame in gallery.frames} == {trial}
 
 
+@pytest.mark.realtime
 def test_without_workers_the_newest_request_is_kept_and_submitting_never_waits(farm):
     control = ControlSettings(url=farm.url, root="nobody")
     with RemoteRenderer(RenderSettings(), control, "P01", SPACE) as renderer:
