@@ -28,6 +28,8 @@ RATES_HZ = (50, 100, 125, 128, 128.03, 200, 250, 255.97, 256, 300, 500, 512, 600
 PUSHES_HZ = 512.0
 """Chunks a second at most; programs that push more often are rare."""
 LONGEST_CHUNK_S = 0.25
+LONGEST_PACKET_S = 0.1
+"""The same over Bluetooth."""
 OFFSET_EVERY_S = 5.0
 """LSL measures the offset between two clocks every so often."""
 FIRST_OFFSET_S = 1e-3
@@ -128,7 +130,8 @@ def draw_sender(
     largest = log_uniform(rng, 100, MOST_PPM - drift_ppm) if rng.random() < 0.3 else rng.uniform(0, 60)
     stamping = str(rng.choice(("counter", "sample", "push", "radio"), p=(0.25, 0.15, 0.4, 0.2)))
     packing = "fixed" if stamping == "radio" else str(rng.choice(("fixed", "random", "timer"), p=(0.5, 0.25, 0.25)))
-    low, high = max(1, math.ceil(rate / PUSHES_HZ)), max(1, min(64, int(LONGEST_CHUNK_S * rate)))
+    longest_s = LONGEST_PACKET_S if stamping == "radio" else LONGEST_CHUNK_S
+    low, high = max(1, math.ceil(rate / PUSHES_HZ)), max(1, min(64, int(longest_s * rate)))
     size = max(low, min(high, round(log_uniform(rng, low, high))))
     jitter = str(rng.choice(("exponential", "normal", "correlated"), p=(0.6, 0.2, 0.2)))
     jitter_s = log_uniform(rng, 2e-5, {"exponential": 4e-3, "normal": 2e-3, "correlated": 8e-4}[jitter])
@@ -160,11 +163,14 @@ def draw_sender(
 def _connection_interval(rng: np.random.Generator, packet_s: float) -> float:
     """Return a Bluetooth connection interval, shorter than `packet_s`, with which packets do not keep step.
 
-    Where they nearly keep step, they are late by more and more for a minute, which no one can tell from a slow clock.
+    Where one to four packets nearly take a whole number of intervals, they are late by more and more for a minute,
+    which no one can tell from a slow clock.
     """
+    few = np.arange(1, 5)
     while True:
-        event_s = log_uniform(rng, min(7.5e-3, packet_s / 3), max(min(3e-2, packet_s), packet_s / 3 * 1.01))
-        if 0.1 < packet_s / event_s % 1 < 0.9:
+        event_s = log_uniform(rng, min(7.5e-3, packet_s / 3), min(3e-2, packet_s))
+        intervals = few * packet_s / event_s
+        if np.abs(intervals - np.round(intervals)).min() > 0.07:
             return event_s
 
 

@@ -191,3 +191,23 @@ def test_streams_are_made_quickly():
     for seed in range(24):
         random_stream(sorted(FAMILIES)[seed % len(FAMILIES)], seed, 60.0)
     assert time.process_time() - begun < 24 * 0.06, "2,000 streams take less than two minutes"
+
+
+def test_two_seconds_of_a_clean_stream_tell_the_time_to_one_who_knows_what_kind_of_delays_it_has():
+    """What nobody could know is not asked: least or mean delays, of timestamps or arrivals, stay the same to 4 ms."""
+    spread = []
+    for seed in range(60):
+        stream = random_stream(("clean", "clean-radio", "drift")[seed % 3], seed, 40.0)
+        sender = stream.sender
+        true = stream.true_time[stream.sample_number]
+        last = np.cumsum(stream.chunk_lengths) - 1
+        evenly = sender.stamping == "counter" or (sender.stamping != "radio" and sender.jitter != "exponential")
+        of_stamps = _every_two_seconds(true, stream.timestamps - true, np.mean if evenly else np.min)
+        of_arrivals = _every_two_seconds(true[last], stream.arrived - true[last], np.min)
+        spread.append(min(np.ptp(of_stamps), np.ptp(of_arrivals)))
+    assert np.quantile(spread, 0.98) < 4e-3
+
+
+def _every_two_seconds(times, values, of):
+    window = ((times - times[0]) // 2).astype(int)
+    return [of(values[window == number]) for number in range(window.max())]
