@@ -11,6 +11,7 @@ from typing import Any
 from configs.files import file_name
 from configs.schema import PictureSettings
 from perceptogram.live.picture_writer import PictureWriter
+from realtime.decoding.percept_record import percept_record
 from realtime.epoching.epochs import Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import PerceptLog
@@ -77,25 +78,11 @@ class SessionFolder:
         if percept.picture is not None:
             known = percept.picture in self._pictures.names
             label = self._pictures.label(percept.picture) if known else percept.picture
-        record = {
-            "trial": percept.trial,
-            "picture": percept.picture,
+        record = percept_record(percept) | {
             "label": label,
-            "repeats": percept.repeats,
-            "weight": round(percept.weight, 4),
-            "confidence": percept.confidence,
-            "decided": percept.decided,
-            "two_way": percept.two_way,
-            "pre_stimulus_two_way": percept.pre_stimulus_two_way,
-            "neighbours": [
-                {"name": near.name, "label": near.label, "similarity": round(near.similarity, 4)}
-                for near in percept.neighbours
-            ],
-            "flags": list(percept.flags),
             "latency_us": round(event.latency_us, 1),
             "map_us": round(event.map_us, 1),
             "file": None,
-            "ledger": dict(percept.ledger),
         }
         if event.drift is not None:
             record["drift"] = {name: round(value, 4) for name, value in event.drift.items()}

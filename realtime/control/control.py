@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 
 from pylsl import local_clock
 
-from realtime.control.control_process import FLUSH_S, Answer, LinkStatus, NewState, Told, run_control
-from realtime.control.messages import Command, Event, StateName
+from realtime.control.control_process import FLUSH_S, LinkStatus, Told, run_control
+from realtime.control.messages import AckMessage, Command, Event, StateMessage, StateName
 from realtime.decoding.evidence import Percept
 from realtime.mqtt.address import broker_address
 from realtime.mqtt.topics import Topics, topic_name
 from realtime.processes.companion import Companion
+from realtime.rendering.contract import software_version
 from realtime.rendering.messages import Frame
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ class Control:
         self.topics = Topics(settings.root, topic_name(session))
         self._lock = threading.Lock()
         self._seq = 0
-        self._state: NewState | None = None
+        self._state: StateMessage | None = None
         self._commands: deque[Command] = deque()
-        self._answers: OrderedDict[str, tuple[Command, Answer | None]] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[Command, AckMessage | None]] = OrderedDict()
         self._link = LinkStatus()
         self._earlier = LinkStatus()  # counts of companions that died
         self._away = False
@@ -142,7 +143,7 @@ class Control:
 
     def set_state(self, state: StateName, **details: Any) -> None:
         """Retain the session's state, with details that JSON can hold; it is told again after each reconnection."""
-        self._state = NewState(state, details, local_clock(), time.time())
+        self._state = StateMessage.now(state=state, version=software_version(), details=details)
         self._companion.put("urgent", self._state)
 
     def commands(self) -> list[Command]:
@@ -159,7 +160,7 @@ class Control:
             if answer is not None:
                 logger.warning("command %s was already acknowledged", command.id)
                 return
-            answer = Answer(command.id, error, local_clock(), time.time())
+            answer = AckMessage.to(command.id, error)
             self._answers[command.id] = (asked, answer)
         self._companion.put("urgent", answer)
 
@@ -257,4 +258,4 @@ class Control:
                     self._answers.popitem(last=False)
                 self._commands.append(command)
         if error is not None:
-            self._companion.put("urgent", Answer(command.id, error, local_clock(), time.time()))
+            self._companion.put("urgent", AckMessage.to(command.id, error))

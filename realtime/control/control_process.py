@@ -6,9 +6,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from pylsl import local_clock
+from typing import TYPE_CHECKING
 
 from realtime.control.messages import (
     SCHEMA,
@@ -34,7 +32,7 @@ from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import frame_jpeg
 
 if TYPE_CHECKING:
-    from realtime.control.messages import Event, StateName
+    from realtime.control.messages import Event
     from realtime.mqtt.address import Address
     from realtime.spaces import EmbeddingSpace
 
@@ -64,26 +62,6 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An acknowledgement."""
-
-    id: str | None
-    error: str | None
-    t_lsl: float
-    t_unix: float
-
-
-@dataclass(frozen=True)
-class NewState:
-    """The session's state."""
-
-    state: StateName
-    details: dict[str, Any]
-    t_lsl: float
-    t_unix: float
-
-
-@dataclass(frozen=True)
 class LinkStatus:
     """How the connection is: letters sent, dropped for lack of room, commands refused, how often it connected.
 
@@ -101,30 +79,8 @@ class LinkStatus:
 
 def offline() -> bytes:
     """Return the last will."""
-    return to_json(
-        {
-            "schema": SCHEMA,
-            "t_lsl": 0.0,
-            "t_unix": 0.0,
-            "state": "offline",
-            "version": software_version(),
-            "details": {},
-        }
-    )
-
-
-def encode_state(new: NewState) -> bytes:
-    """Return a state as JSON that keeps to its schema; raises as `encode_event`."""
-    record = {
-        "schema": SCHEMA,
-        "t_lsl": new.t_lsl,
-        "t_unix": new.t_unix,
-        "state": new.state,
-        "version": software_version(),
-        "details": new.details,
-    }
-    StateMessage.model_validate(record)
-    return to_json(record)
+    will = StateMessage(schema=SCHEMA, t_lsl=0.0, t_unix=0.0, state="offline", version=software_version(), details={})
+    return will.json_bytes()
 
 
 def encode_event(told: Told, space: EmbeddingSpace | None) -> bytes:
@@ -213,22 +169,13 @@ class _Control:
             self._reports.say(parse_command(letter.payload))
         except CommandError as error:
             self._refused += 1
-            self._answer(Answer(error.command_id, str(error), local_clock(), time.time()))
+            self._answer(AckMessage.to(error.command_id, str(error)))
 
-    def _answer(self, answer: Answer) -> None:
-        message = {
-            "schema": SCHEMA,
-            "t_lsl": answer.t_lsl,
-            "t_unix": answer.t_unix,
-            "id": answer.id,
-            "ok": answer.error is None,
-            "error": answer.error,
-        }
-        AckMessage.model_validate(message)
-        self._link.send("urgent", Letter(self._topics.of("session", "ack"), to_json(message), qos=1))
+    def _answer(self, answer: AckMessage) -> None:
+        self._link.send("urgent", Letter(self._topics.of("session", "ack"), answer.json_bytes(), qos=1))
 
-    def _say(self, item: Told | Answer | NewState) -> None:
-        if isinstance(item, Answer):
+    def _say(self, item: Told | AckMessage | StateMessage) -> None:
+        if isinstance(item, AckMessage):
             self._answer(item)
         elif isinstance(item, Told) and isinstance(item.what, Frame):
             if self._link.connected:
@@ -238,8 +185,8 @@ class _Control:
                 self._link.count_dropped()  # old pictures are of no use to anybody who comes back
         else:
             try:
-                if isinstance(item, NewState):
-                    self._link.set_state(encode_state(item))
+                if isinstance(item, StateMessage):
+                    self._link.set_state(item.json_bytes())
                 else:
                     payload = encode_event(item, self._space)
                     self._link.send("event", Letter(self._topics.of("session", "event"), payload, qos=1))

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import base64
+import time
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pylsl import local_clock
 
 from configs.schema import MAX_STEPS
+from realtime.decoding.percept_record import PerceptRecord
 from realtime.mqtt.foreign_text import one_line
+from realtime.mqtt.json import to_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from realtime.spaces import EmbeddingSpace
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 MAX_COMMAND_BYTES = 4096
 FLOAT16_MAX = 65504.0
 
@@ -146,6 +150,15 @@ class _Stamped(_Message):
     """Seconds on the session's LSL clock."""
     t_unix: float
 
+    @classmethod
+    def now(cls, **content: Any) -> Self:
+        """Return a message of this moment."""
+        return cls(schema=SCHEMA, t_lsl=local_clock(), t_unix=time.time(), **content)
+
+    def json_bytes(self) -> bytes:
+        """Return the message as it travels; raises `ValueError` or `TypeError` where it holds what JSON cannot."""
+        return to_json(self.model_dump(by_alias=True))
+
 
 class AckMessage(_Stamped):
     """The answer to one command; `id` is null where the command had none that could be read."""
@@ -153,6 +166,11 @@ class AckMessage(_Stamped):
     id: str | None
     ok: bool
     error: str | None
+
+    @classmethod
+    def to(cls, command_id: str | None, error: str | None) -> Self:
+        """Return the answer of this moment; `error` says why a command did not take effect."""
+        return cls.now(id=command_id, ok=error is None, error=error)
 
 
 class StateMessage(_Stamped):
@@ -177,35 +195,16 @@ class _Embedding(_Message):
     space: _Space | None
 
 
-class _Neighbour(_Message):
-    name: str
-    label: str
-    similarity: float | None
-
-
 class _Event(_Stamped):
     seq: int
     """1, 2, 3, ...: a missing number is an event that was dropped."""
 
 
-class PerceptMessage(_Event):
+class PerceptMessage(PerceptRecord, _Event):
     """What the decoder says about one trial."""
 
     kind: Literal["percept"]
-    trial: int
-    picture: str | None
-    neighbours: list[_Neighbour]
-    confidence: float | None
-    repeats: int
-    weight: float | None
-    decided: bool
-    two_way: float | None
-    """Share of the other candidates less like the percept than what was shown; chance is 0.5."""
-    pre_stimulus_two_way: float | None
-    """The same for the windows before the stimuli."""
-    flags: list[str]
     embedding: _Embedding
-    ledger: dict[str, float | None]
 
 
 class EventMessage(_Event):

@@ -9,23 +9,22 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from configs.schema import MAX_STEPS
 from realtime.mqtt.foreign_text import one_line
 from realtime.mqtt.json import finite, to_json
 from realtime.rendering.contract import Contract
 from realtime.rendering.messages import Frame, Origin, RenderRequest
-from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = 2
+SCHEMA: Literal[2] = 2
 QUALITY = 92
 MAX_NAME = 100
 """Letters of a worker's name."""
@@ -51,7 +50,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-P = TypeVar("P", bound=_Part)
+P = TypeVar("P")
 
 
 class Job(_Part):
@@ -118,34 +117,6 @@ class Job(_Part):
             raise WireError(msg) from error
 
 
-class _SpacePart(_Part):
-    model: str
-    pretrained: str
-    dims: int
-    normalised: bool
-
-
-class _ContractPart(_Part):
-    space: _SpacePart
-    software: str
-    render: dict[str, Any]
-
-
-class _WorkerPart(_Part):
-    schema_: Literal[2] = Field(alias="schema")
-    id: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-    state: Literal["loading", "ready", "busy", "dead"]
-    text: Annotated[str, Field(max_length=2000)]
-    contract: _ContractPart
-    requests: list[str]
-    painting: bool
-
-
-class _OriginPart(_Part):
-    kind: Literal["noise", "layout", "warm", "reused"] = "noise"
-    trial: int | None = None
-
-
 class _Label(_Part):
     """What a session needs of a picture's label; what else stands there is for people."""
 
@@ -156,7 +127,7 @@ class _Label(_Part):
     step: Annotated[int, Field(ge=1)]
     worker: str
     proof: str
-    origin: _OriginPart = _OriginPart()
+    origin: Origin = Origin()
 
 
 class Failure(_Part):
@@ -183,12 +154,15 @@ class WorkerState:
         Whether the first of them is begun.
     """
 
-    id: str
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     state: Literal["loading", "ready", "busy", "dead"]
-    text: str
+    text: Annotated[str, Field(max_length=2000)]
     contract: Contract
     requests: tuple[str, ...] = ()
     painting: bool = False
+    schema: Literal[2] = SCHEMA
 
     def claims(self) -> Iterator[tuple[str, int, bool, str]]:
         """Yield run, number, whether it is begun, and proof of each request."""
@@ -247,36 +221,40 @@ def request_json(session: str, run: str, number: int, key: str, contract: str, r
 
 def read_job(payload: bytes) -> Job:
     """Return the request in `payload`, or raise `WireError`."""
-    return _read(Job, payload, MAX_REQUEST_BYTES)
+    return _read(_JOB, payload, MAX_REQUEST_BYTES)
 
 
 def read_failure(payload: bytes) -> Failure:
     """Return the failure in `payload`, or raise `WireError`."""
-    return _read(Failure, payload, MAX_LABEL_BYTES)
+    return _read(_FAILURE, payload, MAX_LABEL_BYTES)
 
 
 def worker_json(state: WorkerState) -> bytes:
     """Return a worker's state as it travels."""
-    return to_json({"schema": SCHEMA} | asdict(state))
+    return to_json(asdict(state))
 
 
 def read_worker(payload: bytes, name: str) -> WorkerState:
     """Return the state in `payload` of the worker whose topic bears `name`, or raise `WireError`."""
-    part = _read(_WorkerPart, payload, MAX_STATE_BYTES)
-    if part.id != name:
-        msg = f"it calls itself {one_line(part.id)!r}"
+    state = _read(_WORKER_STATE, payload, MAX_STATE_BYTES)
+    if state.id != name:
+        msg = f"it calls itself {one_line(state.id)!r}"
         raise WireError(msg)
-    space = EmbeddingSpace(**part.contract.space.model_dump())
-    contract = Contract(space, part.contract.software, part.contract.render)
-    return WorkerState(part.id, part.state, one_line(part.text), contract, tuple(part.requests), part.painting)
+    return replace(state, text=one_line(state.text))
 
 
-def _read(model: type[P], payload: bytes, most: int) -> P:
+_JOB = TypeAdapter(Job)
+_FAILURE = TypeAdapter(Failure)
+_LABEL = TypeAdapter(_Label)
+_WORKER_STATE = TypeAdapter(WorkerState)
+
+
+def _read(kind: TypeAdapter[P], payload: bytes, most: int) -> P:
     if len(payload) > most:
         msg = f"a message of {len(payload)} bytes; at most {most} are taken"
         raise WireError(msg)
     try:
-        return model.model_validate_json(payload)
+        return kind.validate_json(payload)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         msg = f"{'.'.join(map(str, fault['loc'])) or 'message'}: {fault['msg']}"
@@ -328,9 +306,9 @@ def read_picture(payload: bytes, most_pixels: int) -> Picture:
             f"a frame of {width} x {height} pixels, {kind}{mode}; at most {most_pixels} pixels, baseline RGB, are taken"
         )
         raise WireError(msg)
-    label = _read(_Label, comment if isinstance(comment, bytes) else b"", MAX_LABEL_BYTES)
-    origin = Origin(label.origin.kind, label.origin.trial)
-    return Picture(label.run, label.request, label.step, label.worker, label.proof, origin, (height, width), payload)
+    label = _read(_LABEL, comment if isinstance(comment, bytes) else b"", MAX_LABEL_BYTES)
+    told = label.run, label.request, label.step, label.worker, label.proof, label.origin
+    return Picture(*told, (height, width), payload)
 
 
 def decode_jpeg(payload: bytes) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from realtime.control.control_process import Told, encode_event, offline
 from realtime.control.messages import (
     MAX_COMMAND_BYTES,
+    SCHEMA,
     Command,
     CommandError,
     Event,
@@ -153,6 +154,29 @@ def test_events_that_json_cannot_hold_are_refused():
         encode_event(Told(Event("quality", {"Fz": object()}), 1, 0.0, 0.0), None)
     with pytest.raises(ValueError, match="publish the Percept itself"):
         Event("percept", {})
+
+
+def test_what_is_published_changes_with_its_number_alone():
+    """Programs were written for these fields: whoever changes them raises `SCHEMA`."""
+    head = "schema t_lsl t_unix"
+    percept = "trial picture neighbours confidence repeats weight decided two_way pre_stimulus_two_way flags embedding ledger"
+    fields = {
+        "ack": f"{head} id ok error",
+        "state": f"{head} state version details",
+        "event": f"{head} seq kind data",
+        "percept": f"{head} seq kind {percept}",
+    }
+    assert SCHEMA == 1
+    for name, wanted in fields.items():
+        found = schema()[name]
+        assert set(found["properties"]) == set(found["required"]) == set(wanted.split())
+        assert found["additionalProperties"] is False
+    inner = {name: set(one["properties"]) for name, one in schema()["percept"]["$defs"].items()}
+    assert {frozenset(one) for one in inner.values()} == {
+        frozenset(("name", "label", "similarity")),
+        frozenset(("float16", "dims", "space")),
+        frozenset(("model", "pretrained", "dims", "normalised")),
+    }
 
 
 def test_last_will_keeps_to_the_schema():
