@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told
 
 if TYPE_CHECKING:
+    from configs.schema import RenderSettings
     from realtime.decoding.evidence import Percept
     from realtime.decoding.low_level_map import LowLevelMap
 
@@ -57,36 +58,59 @@ class Painter:
     Parameters
     ----------
     renderer
-        Paints.
+        Paints; None where nothing is painted.
     clock
         Gives the LSL clock's time.
-    seed
-        Of every picture's noise.
+    settings
+        Seed and steps of the pictures.
+    abstain_below
+        Confidence under which no picture is painted.
     low_level
         Gives the layout to start from; None for pure noise.
+
+    Attributes
+    ----------
+    steps, abstain_below
+        As given, until somebody sets them anew: for each picture from then on.
     """
 
     def __init__(
-        self, renderer: Renderer, clock: Callable[[], float], seed: int, low_level: LowLevelMap | None
+        self,
+        renderer: Renderer | None,
+        clock: Callable[[], float],
+        settings: RenderSettings,
+        abstain_below: float = 0.0,
+        low_level: LowLevelMap | None = None,
     ) -> None:
+        self.steps = settings.steps
+        self.abstain_below = abstain_below
         self._renderer = renderer
         self._clock = clock
-        self._seed = seed
+        self._seed = settings.seed
         self._low_level = low_level
         self._awaited: int | None = None
         self._newest = 0  # the latest request of which a picture came
 
-    def ask(self, percept: Percept, steps: int) -> None:
-        """Have `percept` painted."""
-        percept.ledger["requested"] = self._clock()
+    def ask(self, percept: Percept) -> Percept | None:
+        """Have `percept` painted, and return it with the time of the request.
+
+        None where it is not: there is no renderer, or the evidence is too weak.
+        """
+        doubtful = percept.confidence is not None and percept.confidence < self.abstain_below
+        if self._renderer is None or doubtful:
+            return None
+        asked = replace(percept, ledger={**percept.ledger, "requested": self._clock()})
         start = None
         if self._low_level is not None and percept.low_level is not None:
             start = self._low_level.latent(percept.low_level)
-        request = RenderRequest(percept.trial, percept.embedding, self._seed, steps, percept.ledger, start)
+        request = RenderRequest(percept.trial, percept.embedding, self._seed, self.steps, asked.ledger, start)
         self._awaited = self._renderer.submit(request)
+        return asked
 
     def news(self) -> Iterator[Frame | Late | Told]:
         """Yield what was painted and what the renderer had to say, without waiting."""
+        if self._renderer is None:
+            return
         for frame in self._renderer.frames():
             if frame.final and frame.request == self._awaited:
                 self._awaited = None
@@ -103,7 +127,7 @@ class Painter:
     def finish(self, patience_s: float) -> Iterator[Frame | Late | Told]:
         """Yield news until the last request is painted or given up, or the renderer dead or silent for too long."""
         deadline = time.monotonic() + patience_s
-        while self._awaited is not None:
+        while self._renderer is not None and self._awaited is not None:
             yield from self.news()
             left_s = deadline - time.monotonic()
             if self._awaited is None or left_s <= 0 or self._renderer.state.kind == "dead":
@@ -112,4 +136,5 @@ class Painter:
 
     def listen(self, came: Callable[[], None]) -> None:
         """Have `came` called when there is something to fetch."""
-        self._renderer.came = came
+        if self._renderer is not None:
+            self._renderer.came = came

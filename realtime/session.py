@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs.schema import Config
-from realtime.decoding.bundle import Bundle, BundleError
+from realtime.decoding.bundle import Bundle
 from realtime.decoding.drift import DriftCorrection
 from realtime.decoding.evidence import Evidence, Percept
 from realtime.decoding.linear_decoder import LinearDecoder
@@ -37,8 +37,8 @@ RENDER_PATIENCE_S = 30.0
 """How long the end of a session waits for the frames of the last percept."""
 KEPT_SINGLES = 1000
 """Embeddings of single trials and pre-stimulus windows that can be taken back; a late hole reaches back ten seconds."""
-KEPT_NOTICES = 100
-"""Notices from other threads that wait for the session."""
+KEPT_NEWS = 100
+"""Notices and times from elsewhere that wait for the session."""
 PAUSED = "the session is paused"
 
 
@@ -99,7 +99,17 @@ class Tick:
     arrived: float
 
 
-SessionEvent = Decoded | PreStimulusDecoded | Frame | Late | Refused | Retracted | Hole | Fault | Notice | Tick
+@dataclass(frozen=True)
+class OnScreen:
+    """A trial's final picture is on the screen since `stamp`, in seconds on the LSL clock."""
+
+    trial: int
+    stamp: float
+
+
+SessionEvent = (
+    Decoded | PreStimulusDecoded | Frame | Late | OnScreen | Refused | Retracted | Hole | Fault | Notice | Tick
+)
 
 
 class Session:
@@ -124,10 +134,8 @@ class Session:
     ----------
     paused
         While true, windows are refused and nothing is painted.
-    abstain_below
-        Confidence under which no picture is painted.
-    steps
-        Of the renderer, for each picture from now on.
+    painter
+        Asks for the pictures: with how many steps, and from which confidence on.
     drift
         Follows slow changes of the embeddings; None where the settings leave them alone.
     failures
@@ -164,19 +172,17 @@ class Session:
             )
         else:
             bundle.check_stream(source.spec, bundle.filters, bundle.rate_hz, len(bundle.weights), bundle.first_s)
-        check_low_level(config, bundle)
+        bundle.check_low_level(config.render)
         self._config = config
         self._bundle = bundle
         self.paused = False
-        self.abstain_below = config.evidence.abstain_below
-        self.steps = config.render.steps
         self.failures = Failures()
-        self._notices: deque[Notice] = deque(maxlen=KEPT_NOTICES)
+        self._told: deque[Notice | OnScreen] = deque(maxlen=KEPT_NEWS)
         self._source = source
         self._clock = clock
         self._live = live
         low_level = bundle.low_level if renderer is not None and config.render.low_level else None
-        self._painter = None if renderer is None else Painter(renderer, clock, config.render.seed, low_level)
+        self.painter = Painter(renderer, clock, config.render, config.evidence.abstain_below, low_level)
         self._decoder = _decoder(bundle, low_level)
         settings = config.evidence
         gallery, confidence = bundle.gallery, bundle.confidence
@@ -199,8 +205,7 @@ class Session:
         SessionFailedError
             If a stage fails again and again.
         """
-        if self._painter is not None:
-            self._painter.listen(self._source.wake)
+        self.painter.listen(self._source.wake)
         for item in self._source.events():
             if item is not WOKEN:
                 received, start_ns = self._clock(), time.perf_counter_ns()
@@ -209,28 +214,48 @@ class Session:
                     yield Tick(float(item.stamps[-1]), item.arrived)
             yield from self._news()
         yield from self._guarded(self._finish())
-        yield from self.finish_rendering()
+        yield from self._finish_rendering()
 
     def tell(self, kind: NoticeKind, text: str) -> None:
         """Have a notice come among the events, soon; from any thread."""
-        self._notices.append(Notice(self._clock(), kind, text))
+        self._hear(Notice(self._clock(), kind, text))
+
+    def on_screen(self, trial: int, stamp: float) -> None:
+        """Have it come among the events, soon, that a trial's final picture is on the screen; from any thread."""
+        self._hear(OnScreen(trial, stamp))
+
+    def _hear(self, news: Notice | OnScreen) -> None:
+        self._told.append(news)
         self._source.wake()
 
-    def paint(self, percept: Percept) -> bool:
-        """Ask the renderer for `percept`; return whether it was asked (there is one, and the evidence suffices)."""
-        doubtful = percept.confidence is not None and percept.confidence < self.abstain_below
-        if self._painter is None or doubtful:
-            return False
+    def _ask(self, percept: Percept) -> Percept | None:
+        """Ask for a picture as `Painter.ask` does; the EEG goes on without one."""
         try:
-            self._painter.ask(percept, self.steps)
-        except Exception as error:  # the EEG goes on without pictures
+            return self.painter.ask(percept)
+        except Exception as error:
             self.tell("failed", f"{self.failures.note('painting', error)}; trial {percept.trial} is not painted")
-            return False
-        return True
+            return None
 
-    def finish_rendering(self, patience_s: float = RENDER_PATIENCE_S) -> Iterator[SessionEvent]:
+    def paint(self, percepts: Sequence[Percept]) -> Iterator[SessionEvent]:
+        """Yield the pictures of `percepts`, one after another, for as long as the renderer paints them."""
+        said = False
+        for percept in percepts:
+            if self._ask(percept) is None:
+                continue
+            if not said:
+                said = True
+                text = f"painting what is left, {len(percepts)} pictures at most; another Ctrl-C leaves them"
+                yield Notice(self._clock(), "ending", text)
+            painted = False
+            for event in self._finish_rendering():
+                painted |= isinstance(event, Frame) and event.final and event.trial == percept.trial
+                yield event
+            if not painted:
+                return  # a renderer that hangs would hang at each of them
+
+    def _finish_rendering(self) -> Iterator[SessionEvent]:
         """Yield what comes until the last picture asked for is there or given up, or the renderer silent for long."""
-        for news in () if self._painter is None else self._painter.finish(patience_s):
+        for news in self.painter.finish(RENDER_PATIENCE_S):
             yield self._notice(news)
         yield from self._news()
 
@@ -267,10 +292,10 @@ class Session:
 
     def _news(self) -> Iterator[SessionEvent]:
         """Yield what came from other threads: pictures and notices."""
-        for news in () if self._painter is None else self._painter.news():
+        for news in self.painter.news():
             yield self._notice(news)
-        while self._notices:
-            yield self._notices.popleft()
+        while self._told:
+            yield self._told.popleft()
 
     def _notice(self, news: Frame | Late | Told) -> Frame | Late | Notice:
         return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, Told) else news
@@ -318,7 +343,7 @@ class Session:
         percept = self.evidence.add(event.trial, picture, whole, epoch.flags, ledger, target)
         percept = replace(percept, pre_stimulus_two_way=self._pre_stimulus_two_way.pop(event.trial, None))
         self._keep(event.trial, target if picture is None else picture, whole)
-        self.paint(percept)
+        percept = self._ask(percept) or percept
         drift = None if self.drift is None else {"shift": self.drift.shift, "scale": self.drift.scale}
         return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3, drift)
 
@@ -358,24 +383,6 @@ class Session:
                 self._decoder.drop(~trial)
             case Retracted(trial):
                 self._take_back(~trial, self._control)
-
-
-def check_low_level(config: Config, bundle: Bundle) -> None:
-    """Refuse settings that start pictures from a low-level map which the bundle does not have, or has for others.
-
-    Raises
-    ------
-    BundleError
-        With what differs.
-    """
-    if not config.render.low_level:
-        return
-    if bundle.low_level is None:
-        msg = "render.low_level: the bundle has no low-level map; fit it with fit.low_level_rank, for example 64"
-        raise BundleError(msg)
-    misfit = bundle.low_level.misfit(config.render.generator, config.render.pixels)
-    if misfit is not None:
-        raise BundleError(misfit)
 
 
 def _decoder(bundle: Bundle, low_level: LowLevelMap | None) -> LinearDecoder:

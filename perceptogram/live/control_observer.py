@@ -13,7 +13,7 @@ from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.signal_quality import signal_quality
 from realtime.recording.percept_outlets import PerceptOutlets
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, Session, SessionEvent, Tick
+from realtime.session import Decoded, OnScreen, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
 from realtime.timeline.sample_grid import Fault, Hole
 
@@ -76,6 +76,8 @@ class Steering:
             self._outlets.push(event.percept, event.percept.ledger.get("embedding"))
         elif isinstance(event, Frame) and event.final and self._outlets is not None:
             self._outlets.stages(event.trial, event.ledger)
+        elif isinstance(event, OnScreen) and self._outlets is not None:
+            self._outlets.stages(event.trial, {"shown": event.stamp})
         self._tell_state()
         if self._control is None:
             return
@@ -84,13 +86,6 @@ class Steering:
             error = self._obey(self._control, command)
             self._tell_state()
             self._control.acknowledge(command, error)
-
-    def shown(self, trial: int, stamp: float) -> None:
-        """Tell when a trial's final picture was on the screen."""
-        if self._outlets is not None:
-            self._outlets.stages(trial, {"shown": stamp})
-        if self._control is not None:
-            self._control.publish(Event("ledger", {"trial": trial, "stages": {"shown": stamp}}))
 
     def ended(self, summary: dict[str, Any]) -> None:
         """Say that the session is over."""
@@ -109,6 +104,8 @@ class Steering:
                 control.publish(event)
                 if event.final:
                     control.publish(Event("ledger", {"trial": event.trial, "stages": dict(event.ledger)}))
+            case OnScreen(trial, stamp):
+                control.publish(Event("ledger", {"trial": trial, "stages": {"shown": stamp}}))
             case Refused(trial, _, reason, kind):
                 control.publish(Event("refused", {"trial": trial, "reason": reason, "because": kind}))
             case Retracted(trial, _, reason, kind):
@@ -145,19 +142,20 @@ class Steering:
             case "show":
                 return self._ask_for(control, command.args["picture"])
             case "set_threshold":
-                session.abstain_below = command.args["confidence"]
+                session.painter.abstain_below = command.args["confidence"]
             case "set_steps":
-                session.steps = command.args["steps"]
+                session.painter.steps = command.args["steps"]
         return None
 
     def _tell_state(self) -> None:
         """Retain the session's state where it has changed, whoever changed it: a command, a key or a script."""
         session = self._session
-        state = session.paused, session.abstain_below, session.steps
+        painter = session.painter
+        state = session.paused, painter.abstain_below, painter.steps
         if self._control is not None and state != self._told:
             self._told = state
             name: StateName = "paused" if session.paused else "running"
-            self._control.set_state(name, abstain_below=session.abstain_below, steps=session.steps)
+            self._control.set_state(name, abstain_below=painter.abstain_below, steps=painter.steps)
 
     def _ask_for(self, control: Control, picture: str) -> str | None:
         if self._show is not None:

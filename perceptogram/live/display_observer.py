@@ -43,8 +43,6 @@ class Screen:
         The window; None to keep the state alone.
     close
         Called when the person at the screen closes the window.
-    tell_shown
-        Called with the trial and the LSL clock's time once a final picture is on the screen.
     """
 
     def __init__(
@@ -56,7 +54,6 @@ class Screen:
         renderer: Renderer | None,
         display: Display | None,
         close: Callable[[], None],
-        tell_shown: Callable[[int, float], None],
     ) -> None:
         self._config = config
         self._channels = bundle.spec.channels
@@ -66,7 +63,6 @@ class Screen:
         self._renderer = renderer
         self._display = display
         self._close = close
-        self._tell_shown = tell_shown
         self._percepts: dict[int, Percept] = {}
         self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and pre-stimulus
         self._stalled = False  # whether the notice that stands there is that no EEG comes
@@ -92,7 +88,7 @@ class Screen:
                     renderer=renderer,
                     notice=notice,
                     paused=self._session.paused,
-                    abstain_below=self._session.abstain_below,
+                    abstain_below=self._session.painter.abstain_below,
                 )
             case Decoded(percept):
                 quality = signal_quality(event.epoch.samples, self._channels, self._config.artefacts)
@@ -143,7 +139,7 @@ class Screen:
         """Take in what happened at the window; return `state` with the time at which its picture was on the screen."""
         for event in () if self._display is None else self._display.events():
             if isinstance(event, Shown) and event.step == event.of:
-                self._tell_shown(event.trial, event.stamp)
+                self._session.on_screen(event.trial, event.stamp)
                 if event.trial == state.trial:
                     state = replace(state, ledger={**state.ledger, "shown": event.stamp})
             elif isinstance(event, Lost):

@@ -16,7 +16,7 @@ from realtime.epoching.epochs import Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import PerceptLog
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, SessionEvent
+from realtime.session import Decoded, OnScreen, SessionEvent
 from realtime.sources.base import Notice
 from stimuli.picture_set import PictureSet
 
@@ -66,6 +66,8 @@ class SessionFolder:
                 self.frame(event)
             case Late(frame):
                 self.frame(frame)
+            case OnScreen(trial, stamp):  # after the trial's record, which does not wait for that
+                self._log.write({"trial": trial, "ledger": {"shown": stamp}})
             case Refused() | Retracted():
                 self.not_decoded(event)
             case Notice(stamp, kind, text):
@@ -102,10 +104,6 @@ class SessionFolder:
             return
         record["file"] = self._save(frame, record["picture"])
         self._write(frame.trial)
-
-    def shown(self, trial: int, stamp: float) -> None:
-        """Note when a trial's final picture was on the screen: after its record, which does not wait for that."""
-        self._log.write({"trial": trial, "ledger": {"shown": stamp}})
 
     def not_decoded(self, event: Refused | Retracted) -> None:
         """Note a trial that has no percept, or has it no longer."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pylsl import local_clock
-
 from perceptogram.live.result import LiveResult
 from realtime.session import Session, SessionEvent
-from realtime.sources.base import Notice
 
 Observer = Callable[[SessionEvent], None]
 
@@ -39,27 +36,11 @@ def follow(
             except Exception as error:  # what shows or keeps the percepts must not end the EEG
                 session.tell("failed", session.failures.note(name, error))
 
-    def paint_rest() -> None:
-        """Paint what is left, for as long as the renderer paints."""
-        left = {name: one for name, one in result.latest().items() if result.painted.get(name) != one.trial}
-        said = False
-        for name, percept in left.items():
-            if not session.paint(percept):
-                continue
-            if not said:
-                said = True
-                text = f"painting what is left, {len(left)} pictures at most; another Ctrl-C leaves them"
-                hand_on(Notice(local_clock(), "ending", text))
-            for event in session.finish_rendering():
-                hand_on(event)
-            if result.painted.get(name) != percept.trial:
-                return  # a renderer that hangs would hang at each of them
-
     try:
         for event in session.run():
             hand_on(event)
-        if paint_all:
-            paint_rest()
+        for event in session.paint(result.unpainted()) if paint_all else ():
+            hand_on(event)
     except (Exception, KeyboardInterrupt) as error:
         return error
     return None

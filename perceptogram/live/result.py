@@ -13,7 +13,7 @@ from realtime.epoching.epochs import RefusalKind, Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, PreStimulusDecoded, SessionEvent
+from realtime.session import Decoded, OnScreen, PreStimulusDecoded, SessionEvent
 from realtime.sources.base import Notice
 from realtime.timeline.sample_grid import Fault, Hole
 
@@ -80,6 +80,10 @@ class LiveResult:
         """Return the last percept of each picture, all its repeats together."""
         return dict(self._latest)
 
+    def unpainted(self) -> list[Percept]:
+        """Return those last percepts whose final picture has not come."""
+        return [percept for name, percept in self._latest.items() if self.painted.get(name) != percept.trial]
+
     def __call__(self, event: SessionEvent) -> None:
         """Take in one event of the session."""
         match event:
@@ -92,6 +96,9 @@ class LiveResult:
                 self._frame(event)
             case Late(frame):
                 self._frame(frame)
+            case OnScreen(trial, stamp):
+                if trial in self._ledgers:
+                    self.delays.add(self._ledgers[trial] | {"shown": stamp}, ("shown",))
             case Refused():
                 self.refused[event.kind] += 1
             case Retracted(trial):
@@ -103,12 +110,6 @@ class LiveResult:
                 self.faults[event.kind] += 1
             case Notice():
                 self.notices.append(event.text)
-
-    def shown(self, trial: int, stamp: float) -> None:
-        """Take in when a trial's final picture was on the screen."""
-        ledger = self._ledgers.get(trial)
-        if ledger is not None:
-            self.delays.add(ledger | {"shown": stamp}, ("shown",))
 
     def close(self) -> None:
         """Let go what lies on the disk. Safe to call twice."""

@@ -138,14 +138,7 @@ def decode(
         opened.callback(result.close)
         display = opened.enter_context(Display(config.display, out, config.pictures, beside)) if window else None
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
-
-        def tell_shown(trial: int, stamp: float) -> None:
-            folder.shown(trial, stamp)
-            steering.shown(trial, stamp)
-            result.shown(trial, stamp)
-
-        screen = Screen(config, bundle, pictures, session, painter, display, source.close, tell_shown)
-
+        screen = Screen(config, bundle, pictures, session, painter, display, source.close)
         over = threading.Event()
         if ended is not None:
             # A thread of its own: a stream that has ended brings no more events to ask the question at.

@@ -22,7 +22,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -133,10 +133,7 @@ class Control:
         if isinstance(event, Frame):
             if not self._frames:
                 return True
-            lane, what = "frame", replace(event, ledger=dict(event.ledger))
-            return self._companion.put(lane, Told(what, 0, local_clock(), time.time()))
-        if isinstance(event, Percept):
-            event = replace(event, ledger=dict(event.ledger))  # the session goes on writing in it
+            return self._companion.put("frame", Told(event, 0, local_clock(), time.time()))
         with self._lock:
             self._seq += 1
             return self._companion.put("event", Told(event, self._seq, local_clock(), time.time()))

@@ -27,7 +27,7 @@ from realtime.spaces import EmbeddingSpace
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from configs.schema import Config, MarkerSettings
+    from configs.schema import Config, MarkerSettings, RenderSettings
 
     _Part = TypeVar("_Part", FilterSettings, WindowSettings, MarkerSettings)
 
@@ -157,6 +157,23 @@ class Bundle:
         if lines:
             msg = "\n".join(f"the stream does not fit the bundle: {line}" for line in lines)
             raise BundleError(msg)
+
+    def check_low_level(self, settings: RenderSettings) -> None:
+        """Refuse to start pictures from a low-level map that the bundle does not have, or has for others.
+
+        Raises
+        ------
+        BundleError
+            With what differs.
+        """
+        if not settings.low_level:
+            return
+        if self.low_level is None:
+            msg = "render.low_level: the bundle has no low-level map; fit it with fit.low_level_rank, for example 64"
+            raise BundleError(msg)
+        misfit = self.low_level.misfit(settings.generator, settings.pixels)
+        if misfit is not None:
+            raise BundleError(misfit)
 
     def completed(self, config: Config) -> Config:
         """Return `config` with filters, window, classes and markers' offset as fitted, where they are not written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ class Percept:
     flags
         Doubts about the epoch, such as ``"peak-to-peak"``.
     ledger
-        LSL clock time of every stage, in seconds.
+        LSL clock time of every stage until the percept was told, in seconds; later ones come with the pictures.
     weight
         How much this trial counts among its repeats, at most 1.
     decided
@@ -101,7 +102,7 @@ class Percept:
     confidence: float | None
     neighbours: tuple[Neighbour, ...]
     flags: tuple[str, ...] = ()
-    ledger: dict[str, float] = field(default_factory=dict)
+    ledger: Mapping[str, float] = field(default_factory=dict)
     weight: float = 1.0
     decided: bool = False
     two_way: float | None = None
@@ -179,7 +180,7 @@ class Evidence:
         picture: str | None,
         embedding: NDArray[np.float32],
         flags: tuple[str, ...] = (),
-        ledger: dict[str, float] | None = None,
+        ledger: Mapping[str, float] | None = None,
         target: str | None = None,
     ) -> Percept:
         """Add one trial's embedding and return what is now believed about its picture.

@@ -8,10 +8,11 @@ import pytest
 
 from perceptogram.live.control_observer import Steering
 from perceptogram.live.display_observer import Screen
+from realtime.control.control import Event
 from realtime.decoding.evidence import ConfidenceModel
 from realtime.display.window import Pressed, Shown
 from realtime.epoching.epochs import Refused
-from realtime.session import Decoded, PreStimulusDecoded, Session, Tick
+from realtime.session import Decoded, OnScreen, PreStimulusDecoded, Session, Tick
 from realtime.sources.base import Marker
 from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
 
@@ -66,14 +67,9 @@ def live():
     calibration = replace(bundle(), confidence=ConfidenceModel(1e-4, 0.0, 1e9))
     source, glass, listener = ListSource(*recording(), range(0, 100_000, 10)), Glass(), Listener()
     session = Session(CONFIG, calibration, source, SlowRenderer(), clock=lambda: 0.0)
-    shown = []
-    screen = Screen(
-        CONFIG, calibration, Pictures(), session, None, glass, source.close, lambda *what: shown.append(what)
-    )
+    screen = Screen(CONFIG, calibration, Pictures(), session, None, glass, source.close)
     steering = Steering(session, CONFIG, calibration, listener, None, source.close)
-    return SimpleNamespace(
-        session=session, screen=screen, steering=steering, glass=glass, listener=listener, shown=shown
-    )
+    return SimpleNamespace(session=session, screen=screen, steering=steering, glass=glass, listener=listener)
 
 
 def follow(live, act=lambda event: None):
@@ -122,7 +118,7 @@ def test_the_pause_key_pauses_the_session_and_everybody_is_told(live):
 def test_a_new_threshold_is_on_the_screen_and_told_and_notices_go(live):
     def steer(event):
         if isinstance(event, Decoded) and event.percept.trial == 2:
-            live.session.abstain_below = 0.99
+            live.session.painter.abstain_below = 0.99
             live.screen(Refused(99, Marker(0.0, "picture"), "artefact: flat Fz", "artefact"))
             assert "artefact" in live.glass.states[-1].notice
 
@@ -138,9 +134,23 @@ def test_when_a_picture_was_on_the_screen_is_told_once(live):
     live.screen.state = replace(live.screen.state, trial=3, ledger={"onset": 1.0})
     live.screen(Tick(100.0, 100.0))
     assert live.glass.states[-1].ledger == {"onset": 1.0, "shown": 11.0}
-    assert live.shown == [(3, 11.0)]
-    live.steering.shown(*live.shown[0])
-    assert live.listener.told[-1].data == {"trial": 3, "stages": {"shown": 11.0}}
+    events = follow(live)
+    assert [event for event in events if isinstance(event, OnScreen)] == [OnScreen(3, 11.0)]
+    told = [event.data for event in live.listener.told if isinstance(event, Event) and event.kind == "ledger"]
+    assert [one for one in told if "shown" in one["stages"]] == [{"trial": 3, "stages": {"shown": 11.0}}]
+
+
+def test_a_percept_that_was_told_is_never_written_in_again(live):
+    ledgers = {}
+
+    def note(event):
+        if isinstance(event, Decoded):
+            ledgers[event.percept.trial] = event.percept, dict(event.percept.ledger)
+
+    follow(live, note)
+    assert all("requested" in ledger for _, ledger in ledgers.values())
+    list(live.session.paint([percept for percept, _ in ledgers.values()]))
+    assert all(percept.ledger == ledger for percept, ledger in ledgers.values())
 
 
 def test_closing_the_window_ends_the_session(live):

@@ -15,7 +15,7 @@ from realtime.epoching.epochs import Epoch, Refused
 from realtime.processes.supervised import HUNG_S
 from realtime.recording.latency_log import read_percepts
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded
+from realtime.session import Decoded, OnScreen
 from realtime.sources.base import Marker
 from stimuli.pictures import open_pictures
 
@@ -45,7 +45,7 @@ def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tm
     folder.frame(frame(0, 1, 2))
     folder.frame(frame(0, 2, 2))
     folder.frame(frame(1, 2, 2))
-    folder.shown(1, 9.0)
+    folder(OnScreen(1, 9.0))
     folder.not_decoded(Refused(3, Marker(4.0, "picture", known), "hole", "lost-samples"))
     folder.close()
     records = {record["trial"]: record for record in read_percepts(tmp_path / "percepts.jsonl") if "repeats" in record}

@@ -159,7 +159,9 @@ def test_events_that_json_cannot_hold_are_refused():
 def test_what_is_published_changes_with_its_number_alone():
     """Programs were written for these fields: whoever changes them raises `SCHEMA`."""
     head = "schema t_lsl t_unix"
-    percept = "trial picture neighbours confidence repeats weight decided two_way pre_stimulus_two_way flags embedding ledger"
+    percept = (
+        "trial picture neighbours confidence repeats weight decided two_way pre_stimulus_two_way flags embedding ledger"
+    )
     fields = {
         "ack": f"{head} id ok error",
         "state": f"{head} state version details",

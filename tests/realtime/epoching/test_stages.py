@@ -126,7 +126,7 @@ class Handed(FrameQueue):
 
 def test_a_picture_that_comes_late_never_follows_a_newer_one():
     renderer = Handed()
-    painter = Painter(renderer, lambda: 0.0, 0, None)
+    painter = Painter(renderer, lambda: 0.0, CONFIG.render)
     renderer.hand_in(1, 1, 2)
     renderer.hand_in(3, 1, 2)
     renderer.hand_in(1, 2, 2)  # final, but the slow worker's
