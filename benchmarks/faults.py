@@ -124,7 +124,7 @@ def _holes(name: str, sender: Sender, repeats: int) -> dict[str, Any]:
         stamps = raw_stamps(sender, true, seed)
         timeline, holes = Timeline(rate), []
         for chunk in _chunks(stamps):
-            holes += [(chunk.arrived, item) for item in timeline.push(chunk) if isinstance(item, Hole)]
+            holes += [(float(chunk.stamps[-1]), item) for item in timeline.push(chunk) if isinstance(item, Hole)]
         for start, size in zip(starts, sizes, strict=True):
             when = sender.start + (start + size) / rate
             near = [(at, hole) for at, hole in holes if abs(hole.stamp - when) < 0.5]
@@ -160,7 +160,7 @@ def _chunks(stamps: np.ndarray[Any, np.dtype[np.float64]], size: int = 20) -> It
     samples = np.random.default_rng(0).normal(size=(len(stamps), 1)).astype(np.float32)
     for start in range(0, len(stamps), size):
         part = stamps[start : start + size]
-        yield Chunk(part, samples[start : start + size], float(part[-1]))
+        yield Chunk(part, samples[start : start + size])
 
 
 def _onset_of(fault: FaultSpec) -> float:

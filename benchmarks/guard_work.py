@@ -50,7 +50,7 @@ def pipeline() -> Callable[[], Any]:
     spec = StreamSpec("guard", "EEG", "guard", RATE_HZ, tuple(f"E{k}" for k in range(CHANNELS)))
     samples = np.random.default_rng(0).normal(0, 10, (500, CHANNELS)).astype(np.float32)
     stamps = 100.0 + np.arange(500) / RATE_HZ
-    chunks = [Chunk(stamps[k : k + 5], samples[k : k + 5], float(stamps[k + 4])) for k in range(0, 500, 5)]
+    chunks = [Chunk(stamps[k : k + 5], samples[k : k + 5]) for k in range(0, 500, 5)]
 
     def work() -> None:
         line = Pipeline(Config(), spec)

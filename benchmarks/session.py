@@ -129,7 +129,7 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
     percepts: dict[str, list[Percept]] = {name: [] for name in group}
     singles: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
     earlier: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
-    for event in session.Session(config, only, source, None, lambda: 0.0, live=False).run():
+    for event in session.Session(config, only, source, None, lambda: 0.0).run():
         if isinstance(event, session.Decoded) and event.percept.picture is not None:
             percepts[event.percept.picture].append(event.percept)
             singles[event.percept.picture].append(event.single)

@@ -85,18 +85,9 @@ class PreStimulusDecoded:
 
 @dataclass(frozen=True)
 class Tick:
-    """The session is alive: how far the data are, for a display.
-
-    Attributes
-    ----------
-    stamp
-        LSL clock time of the newest sample.
-    arrived
-        When it reached this machine.
-    """
+    """The session is alive, and the newest sample is of `stamp`, in seconds on the LSL clock."""
 
     stamp: float
-    arrived: float
 
 
 @dataclass(frozen=True)
@@ -127,8 +118,6 @@ class Session:
         Paints percepts; None for embeddings and retrieval alone.
     clock
         Gives the LSL clock's time.
-    live
-        Whether the stream's stamps are on that clock and of now; a recording's are not.
 
     Attributes
     ----------
@@ -155,7 +144,6 @@ class Session:
         source: Source,
         renderer: Renderer | None,
         clock: Callable[[], float],
-        live: bool = True,
     ) -> None:
         problems = bundle.spec.differences(source.spec)
         if not problems:
@@ -180,7 +168,6 @@ class Session:
         self._told: deque[Notice | OnScreen] = deque(maxlen=KEPT_NEWS)
         self._source = source
         self._clock = clock
-        self._live = live
         low_level = bundle.low_level if renderer is not None and config.render.low_level else None
         self.painter = Painter(renderer, clock, config.render, config.evidence.abstain_below, low_level)
         self._decoder = _decoder(bundle, low_level)
@@ -211,7 +198,7 @@ class Session:
                 received, start_ns = self._clock(), time.perf_counter_ns()
                 yield from self._guarded(self._push(item, received, start_ns))
                 if isinstance(item, Chunk):
-                    yield Tick(float(item.stamps[-1]), item.arrived)
+                    yield Tick(float(item.stamps[-1]))
             yield from self._news()
         yield from self._guarded(self._finish())
         yield from self._finish_rendering()
@@ -264,7 +251,7 @@ class Session:
         return marker.picture if marker.picture is not None else self._config.markers.classes.get(marker.kind)
 
     def _push(self, item: Chunk | Marker | Notice, received: float, start_ns: int) -> Iterator[SessionEvent]:
-        if isinstance(item, Marker) and self._live:
+        if isinstance(item, Marker):
             item = replace(item, received=received)
         for event in self.pipeline.push(item):
             yield from self._handle(event, received, start_ns)
@@ -333,10 +320,12 @@ class Session:
         single = self._corrected(whole)
         epoch = event.epoch
         # A recording's stamps are of another day: only this run's own delays can be told.
-        past = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
-        if epoch.marker.received is not None:
-            past["marker"] = epoch.marker.received
-        ledger = (past if self._live else {"arrived": received}) | {"embedding": self._clock()}
+        ledger = {"arrived": received}
+        if epoch.arrived is not None:
+            ledger = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
+            if epoch.marker.received is not None:
+                ledger["marker"] = epoch.marker.received
+        ledger["embedding"] = self._clock()
         picture = self.shown(epoch.marker)
         target = epoch.marker.extra.get("target")
         target = target if isinstance(target, str) else None

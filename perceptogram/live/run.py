@@ -128,7 +128,7 @@ def decode(
             check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
         if candidates is not None:
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
-        session = Session(config, bundle, source, painter, local_clock, live=live)
+        session = Session(config, bundle, source, painter, local_clock)
         if control is not None:
             control.tell_deaths(partial(session.tell, "lost"))
         pictures = open_pictures(config.pictures)

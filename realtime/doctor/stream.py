@@ -70,7 +70,8 @@ def _watch(source: LslSource, seconds: float) -> Check:
     for event in source.events():
         if isinstance(event, Chunk):
             samples += len(event.stamps)
-            ages_ms.append((event.arrived - float(event.stamps[-1])) * 1e3)
+            if event.arrived is not None:
+                ages_ms.append((event.arrived - float(event.stamps[-1])) * 1e3)
             faults += [item.kind for item in timeline.push(event) if isinstance(item, Fault)]
         elif isinstance(event, Notice) and event is not WOKEN:
             faults.append(event.kind)

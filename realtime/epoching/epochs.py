@@ -61,7 +61,7 @@ class Epoch:
     last_stamp
         Time of its last sample.
     arrived
-        When this machine had its last sample.
+        LSL clock time at which this machine had its last sample; None where nobody knows, as of a recording.
     """
 
     trial: int
@@ -70,7 +70,7 @@ class Epoch:
     samples: NDArray[np.float32]
     flags: tuple[str, ...]
     last_stamp: float
-    arrived: float
+    arrived: float | None
 
 
 @dataclass(frozen=True)
@@ -357,9 +357,8 @@ class EpochBuilder:
         self._closed.append(window)
         while self._closed[0].first < self._history.tail:
             self._closed.popleft()
-        epoch = Epoch(
-            window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), float(arrived[-1])
-        )
+        came = None if np.isnan(arrived[-1]) else float(arrived[-1])
+        epoch = Epoch(window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), came)
         return Closed(window.trial, epoch)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ class History:
         return float(self._times[self._stop - 1])
 
     def append(
-        self, index: NDArray[np.int64], times: NDArray[np.float64], samples: NDArray[np.float32], arrived: float
+        self, index: NDArray[np.int64], times: NDArray[np.float64], samples: NDArray[np.float32], arrived: float | None
     ) -> None:
         """Add consecutive samples; where the clock stepped back, forget what was before."""
         if len(self) and times[0] < self.last_time - BACK_S:
@@ -56,7 +57,8 @@ class History:
         if self._stop + len(index) > len(self._index):
             self._make_room(len(index), samples.shape[1])
         rows = slice(self._stop, self._stop + len(index))
-        self._index[rows], self._times[rows], self._arrived[rows] = index, times, arrived
+        self._index[rows], self._times[rows] = index, times
+        self._arrived[rows] = math.nan if arrived is None else arrived
         self._samples[rows] = samples
         self._stop = rows.stop
         # What is forgotten must not depend on when memory was moved.
@@ -91,7 +93,7 @@ class History:
         return self._samples[row : row + stop - first].copy()
 
     def times(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return times and arrival times of the samples at positions ``[first, stop)``."""
+        """Return times and arrival times (NaN where nobody knows) of the samples at positions ``[first, stop)``."""
         row = self._row(first)
         return self._times[row : row + stop - first], self._arrived[row : row + stop - first]
 

@@ -103,7 +103,7 @@ class Chunk:
     samples
         float32 ``[n, channels]`` in microvolts.
     arrived
-        LSL clock time at which this machine had the chunk; for recordings, the last stamp.
+        LSL clock time at which this machine had the chunk; None where nobody knows, as of a recording.
     after_pause
         Whether the recording itself marks a pause before the first sample. Its length is the gap in the stamps; where
         there is none, nobody knows how long it was.
@@ -111,7 +111,7 @@ class Chunk:
 
     stamps: NDArray[np.float64]
     samples: NDArray[np.float32]
-    arrived: float
+    arrived: float | None = None
     after_pause: bool = False
 
     @staticmethod

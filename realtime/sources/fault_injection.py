@@ -210,18 +210,9 @@ def _rewrite(events: Events, fault: FaultSpec, spec: StreamSpec, rewrite: Rewrit
             yield event
 
 
-def _restamped(chunk: Chunk, stamps: NDArray[np.float64]) -> Chunk:
-    """Return `chunk` with other stamps; a recording's chunks arrive at their last stamp, whatever it is."""
-    return replace(
-        chunk, stamps=stamps, arrived=chunk.arrived if chunk.arrived != chunk.stamps[-1] else float(stamps[-1])
-    )
-
-
 def _drop(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
-        kept = Chunk(chunk.stamps[~rows], chunk.samples[~rows], chunk.arrived)
-        recorded = chunk.arrived == chunk.stamps[-1] and len(kept.stamps)
-        return replace(kept, arrived=float(kept.stamps[-1])) if recorded else kept
+        return Chunk(chunk.stamps[~rows], chunk.samples[~rows], chunk.arrived)
 
     return _rewrite(events, replace(fault, for_s=fault.value / spec.rate_hz), spec, rewrite)
 
@@ -273,14 +264,14 @@ def _reordered(events: Events, _: FaultSpec, spec: StreamSpec, __: np.random.Gen
 
 def _jitter(events: Events, fault: FaultSpec, spec: StreamSpec, rng: np.random.Generator) -> Events:
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
-        return _restamped(chunk, chunk.stamps + rows * rng.normal(0, fault.value, len(rows)))
+        return replace(chunk, stamps=chunk.stamps + rows * rng.normal(0, fault.value, len(rows)))
 
     return _rewrite(events, fault, spec, rewrite)
 
 
 def _clock_step(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
     step = UNIX_OFFSET_S if fault.kind == "unix" else fault.value
-    return _rewrite(events, fault, spec, lambda chunk, rows: _restamped(chunk, chunk.stamps + rows * step))
+    return _rewrite(events, fault, spec, lambda chunk, rows: replace(chunk, stamps=chunk.stamps + rows * step))
 
 
 def _rate(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
@@ -289,8 +280,8 @@ def _rate(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Gener
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
         origin[:] = origin or [float(chunk.stamps[rows][0])]
         slower = (chunk.stamps - origin[0]) * (1 / (1 + fault.value) - 1)
-        late = slower[-1] if chunk.arrived != chunk.stamps[-1] else 0.0
-        return replace(_restamped(chunk, chunk.stamps + rows * slower), arrived=chunk.arrived + late)
+        arrived = None if chunk.arrived is None else chunk.arrived + float(slower[-1])
+        return replace(chunk, stamps=chunk.stamps + rows * slower, arrived=arrived)
 
     return _rewrite(events, replace(fault, for_s=math.inf), spec, rewrite)
 
@@ -304,8 +295,8 @@ def _burst(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Gene
         sent = max(sent + 1e-4, float(chunk.stamps[rows][0]) + fault.value) if not sent else sent + 1e-4
         last = max(sent, float(chunk.stamps[-1]))
         stamps = last - np.arange(len(rows))[::-1] / spec.rate_hz
-        live = chunk.arrived != chunk.stamps[-1]
-        return replace(chunk, stamps=stamps, arrived=max(chunk.arrived, last + 1e-4) if live else last)
+        arrived = None if chunk.arrived is None else max(chunk.arrived, last + 1e-4)
+        return replace(chunk, stamps=stamps, arrived=arrived)
 
     return _rewrite(events, replace(fault, for_s=fault.value), spec, rewrite)
 
@@ -323,8 +314,7 @@ def _stall(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Gene
             held.append(event)
             continue
         for chunk in held:
-            live = chunk.arrived != chunk.stamps[-1]
-            yield replace(chunk, arrived=event.arrived) if live else chunk
+            yield replace(chunk, arrived=event.arrived)
         held.clear()
         yield event
     yield from held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import struct
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ Message = Chunk | Marker | Notice | Opened | Failed | Beat
 def encode(message: Message) -> bytes:
     """Return `message` as it travels on the pipe; chunks as plain bytes, everything else pickled."""
     if isinstance(message, Chunk):
-        head = _HEADER.pack(b"C", len(message.stamps), message.arrived)
+        head = _HEADER.pack(b"C", len(message.stamps), math.nan if message.arrived is None else message.arrived)
         return head + message.stamps.tobytes() + message.samples.tobytes()
     return b"P" + pickle.dumps(message)
 
@@ -99,4 +100,4 @@ def decode(data: bytes) -> Message:
     _, n, arrived = _HEADER.unpack_from(data)
     stamps = np.frombuffer(data, np.float64, n, _HEADER.size)
     samples = np.frombuffer(data, np.float32, offset=_HEADER.size + stamps.nbytes)
-    return Chunk(stamps, samples.reshape(n, -1), arrived)
+    return Chunk(stamps, samples.reshape(n, -1), None if math.isnan(arrived) else arrived)

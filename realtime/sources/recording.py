@@ -96,7 +96,7 @@ class Recording:
             while marker is not None and marker.stamp <= stamps[stop - 1]:
                 yield marker
                 marker = next(markers, None)
-            yield Chunk(stamps[start:stop], self._loaded.read(start, stop), float(stamps[stop - 1]), start in pauses)
+            yield Chunk(stamps[start:stop], self._loaded.read(start, stop), after_pause=start in pauses)
         while marker is not None:
             yield marker
             marker = next(markers, None)

@@ -31,13 +31,13 @@ class TimedChunk:
     samples
         float32 ``[n, channels]`` in microvolts.
     arrived
-        LSL clock time at which this machine had the samples.
+        LSL clock time at which this machine had the samples; None where nobody knows.
     """
 
     index: NDArray[np.int64]
     times: NDArray[np.float64]
     samples: NDArray[np.float32]
-    arrived: float
+    arrived: float | None = None
 
 
 @dataclass(frozen=True)

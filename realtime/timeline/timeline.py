@@ -126,9 +126,10 @@ class Timeline:
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         self._out = []
+        newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
-            self._report("duplicate", chunk.arrived, f"{repeated} samples came twice and were left out")
+            self._report("duplicate", float(newest[0]), f"{repeated} samples came twice and were left out")
         if len(chunk.stamps):
             if chunk.after_pause and self._jitter.n:
                 self._resume(float(chunk.stamps[0]) + self._correction)
@@ -142,15 +143,14 @@ class Timeline:
 
     def _take(self, chunk: Chunk) -> None:
         last = float(chunk.stamps[-1])
-        # A recording's chunks arrive at their last stamp: nobody knows when they came.
-        live = chunk.arrived != last
-        if live and abs(chunk.arrived - last) > FOREIGN_S and not self._correction:
-            text = (
-                f"stamps are {last - chunk.arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
-            )
-            self._report("foreign-clock", last, text)
-        if live:
-            latency = chunk.arrived - (last + self._correction)
+        arrived = chunk.arrived
+        if arrived is not None:
+            if abs(arrived - last) > FOREIGN_S and not self._correction:
+                text = (
+                    f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+                )
+                self._report("foreign-clock", last, text)
+            latency = arrived - (last + self._correction)
             self._fastest = min(self._fastest, latency)
             if latency > self._fastest + LATE_S:
                 late = f"{1e3 * (latency - self._fastest):.0f} ms later than usual"
@@ -161,7 +161,7 @@ class Timeline:
         for (row, stop), stamp in zip(pairwise(edges), chunk.stamps[rows].tolist(), strict=True):
             if row == self._runs.anew and self._is_cold():
                 self._jitter = JitterModel(self._period)  # it learned from samples that had waited
-            self._observe(stamp, chunk.arrived - stamp if live else math.nan)
+            self._observe(stamp, math.nan if arrived is None else arrived - stamp)
             self._place(chunk, row, stop)
 
     def _place(self, chunk: Chunk, row: int, stop: int) -> None:

@@ -191,10 +191,12 @@ def test_slow_changes_are_followed_only_where_asked_and_told():
 
 def test_each_percept_knows_when_its_marker_came():
     times = iter(np.arange(0.0, 1e6))
-    session = Session(CONFIG, bundle(), ListSource(*recording(), EVERY), None, clock=lambda: float(next(times)))
+    session = Session(
+        CONFIG, bundle(), ListSource(*recording(), EVERY, live=True), None, clock=lambda: float(next(times))
+    )
     ledgers = [event.percept.ledger for event in session.run() if isinstance(event, Decoded)]
     came = [ledger["marker"] for ledger in ledgers]
     assert came == sorted(came)
     assert all(ledger["marker"] < ledger["embedding"] for ledger in ledgers)
-    past = Session(CONFIG, bundle(), ListSource(*recording(), EVERY), None, clock=lambda: 0.0, live=False)
+    past = Session(CONFIG, bundle(), ListSource(*recording(), EVERY), None, clock=lambda: 0.0)
     assert all("marker" not in event.percept.ledger for event in past.run() if isinstance(event, Decoded))

@@ -41,7 +41,7 @@ def recording(seconds=14.0, seed=0, drop=None, first=5.0):
 class ListSource:
     """Chunks cut at `cuts`, each marker before the first chunk that ends after it (`late`: this much later)."""
 
-    def __init__(self, stamps, samples, markers, cuts, late=0.0, spec=SPEC):
+    def __init__(self, stamps, samples, markers, cuts, late=0.0, spec=SPEC, live=False):
         self.spec = spec
         self._items = []
         waiting = list(markers)
@@ -49,7 +49,8 @@ class ListSource:
         for first, last in pairwise(edges):
             while waiting and waiting[0].stamp + late <= stamps[last - 1]:
                 self._items.append(waiting.pop(0))
-            self._items.append(Chunk(stamps[first:last], samples[first:last], float(stamps[last - 1])))
+            arrived = float(stamps[last - 1]) if live else None
+            self._items.append(Chunk(stamps[first:last], samples[first:last], arrived))
         self._items += waiting
         self.closed = False
 

@@ -58,7 +58,7 @@ class OfflineParticipant:
             stamps = self._stamps[first : first + _CHUNK]
             while waiting and waiting[0].stamp <= stamps[-1]:
                 yield waiting.pop(0)
-            yield Chunk(stamps, self._samples[first : first + _CHUNK], float(stamps[-1]))
+            yield Chunk(stamps, self._samples[first : first + _CHUNK])
 
     def wake(self) -> None:
         """Do nothing: this source never waits."""

@@ -167,7 +167,7 @@ def stream(seconds=12.0, first=4.0, step=0.5, hole=None):
         if hole is not None and hole[0] <= stamps[k] - 100 < hole[1]:
             continue
         items += [marker for marker in markers if stamps[k] <= marker.stamp < stamps[k] + 5 / RATE_HZ]
-        items.append(Chunk(stamps[k : k + 5], samples[k : k + 5], stamps[k + 4]))
+        items.append(Chunk(stamps[k : k + 5], samples[k : k + 5]))
     return items, markers
 
 

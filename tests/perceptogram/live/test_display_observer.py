@@ -132,7 +132,7 @@ def test_a_new_threshold_is_on_the_screen_and_told_and_notices_go(live):
 def test_when_a_picture_was_on_the_screen_is_told_once(live):
     live.glass.waiting += [Shown(3, 1, 2, 10.0), Shown(3, 2, 2, 11.0)]
     live.screen.state = replace(live.screen.state, trial=3, ledger={"onset": 1.0})
-    live.screen(Tick(100.0, 100.0))
+    live.screen(Tick(100.0))
     assert live.glass.states[-1].ledger == {"onset": 1.0, "shown": 11.0}
     events = follow(live)
     assert [event for event in events if isinstance(event, OnScreen)] == [OnScreen(3, 11.0)]

@@ -31,7 +31,7 @@ def epochs(events):
 
 def chunks(cuts):
     edges = [0, *sorted(cuts), N]
-    return [Chunk(STAMPS[a:b], SAMPLES[a:b], STAMPS[b - 1]) for a, b in itertools.pairwise(edges) if b > a]
+    return [Chunk(STAMPS[a:b], SAMPLES[a:b]) for a, b in itertools.pairwise(edges) if b > a]
 
 
 REFERENCE = epochs(run([*chunks([]), *MARKERS]))
@@ -114,8 +114,8 @@ def test_decimation_delays_nothing_and_is_the_same_however_samples_come(sizes, l
     parts = [slice(a, b) for a, b in itertools.pairwise(edges.tolist()) if a < b]
     keep = np.ones(N, bool)
     keep[1003 : 1003 + 7 * lossy] = False
-    data = [Chunk(STAMPS[p][keep[p]], SAMPLES[p][keep[p]], STAMPS[p][keep[p]][-1]) for p in parts if keep[p].any()]
-    whole = [Chunk(STAMPS[keep], SAMPLES[keep], STAMPS[-1])]
+    data = [Chunk(STAMPS[p][keep[p]], SAMPLES[p][keep[p]]) for p in parts if keep[p].any()]
+    whole = [Chunk(STAMPS[keep], SAMPLES[keep])]
     came, expected = epochs(run([*MARKERS, *data], config)), epochs(run([*MARKERS, *whole], config))
     assert came.keys() == expected.keys()
     for name, epoch in came.items():

@@ -206,6 +206,6 @@ def test_a_pipeline_begins_again_with_the_next_number():
     for marker in markers[:3]:
         list(pipeline.push(marker))
     again = pipeline.again()
-    list(again.push(Chunk(stamps[:500], samples[:500], float(stamps[499]))))
+    list(again.push(Chunk(stamps[:500], samples[:500])))
     list(again.push(markers[3]))
     assert [event.trial for event in again.abandon("it ends") if isinstance(event, Refused)] == [3]

@@ -22,7 +22,7 @@ def events(live=False):
     for a in range(0, N, 5):
         stamps = 100 + np.arange(a, a + 5) / RATE
         samples = np.stack([np.arange(a, a + 5), rng.normal(0, 10, 5), rng.normal(0, 10, 5)], axis=1)
-        out.append(Chunk(stamps, samples.astype(np.float32), stamps[-1] + (0.002 if live else 0)))
+        out.append(Chunk(stamps, samples.astype(np.float32), stamps[-1] + 0.002 if live else None))
         if a >= 1000 and a % 50 == 0:
             out.append(Marker(100 + a / RATE, "picture", "p", {"trial": (a - 1000) // 50}))
     return out

@@ -31,7 +31,7 @@ def test_epochs_begin_with_the_sample_of_their_onset(rate, size, live):
     items = [Marker(float(onset), "picture", "cat", {}) for onset in np.arange(START + 5, START + 35, 1.37)]
     for start in range(0, len(number), size if live else 60):
         part = slice(start, start + (size if live else 60))
-        items.append(Chunk(stamps[part], values[part], float(stamps[part][-1]) + 3e-4 * live))
+        items.append(Chunk(stamps[part], values[part], float(stamps[part][-1]) + 3e-4 if live else None))
     items.sort(key=lambda item: item.stamp if isinstance(item, Marker) else item.arrived)
     out = [event for item in items for event in pipeline.push(item)]
     assert not [event for event in out if isinstance(event, (Refused, Retracted, Hole, Fault))]

@@ -42,7 +42,7 @@ def run(raw, rate, cuts=None, arrived=None, ahead=False):
     out = []
     edges = sorted({0, *(range(0, len(raw), 25) if cuts is None else cuts), len(raw)})
     for a, b in itertools.pairwise(edges):
-        out += timeline.push(Chunk(raw[a:b], samples[a:b], raw[b - 1] if arrived is None else arrived[b - 1]))
+        out += timeline.push(Chunk(raw[a:b], samples[a:b], None if arrived is None else arrived[b - 1]))
         if ahead:
             timeline.work_ahead()
     return timeline, out
@@ -151,7 +151,7 @@ def test_the_line_is_fitted_before_the_samples_that_it_is_for(monkeypatch):
     monkeypatch.setattr(JitterModel, "_fitted", lambda model, newer: fitted.append(newer) or fit(model, newer))
     for start in range(0, 3000, 5):
         done = len(fitted)
-        timeline.push(Chunk(raw[start : start + 5], samples, raw[start + 4]))
+        timeline.push(Chunk(raw[start : start + 5], samples))
         assert start < 500 or len(fitted) == done
         timeline.work_ahead()
     assert len(fitted) > 50
@@ -162,7 +162,7 @@ def test_nothing_is_held_while_stamps_are_clean():
     raw = stamps("even", 100 + np.arange(1000) / RATE)
     samples = np.zeros((1000, 1), np.float32)
     for a in range(0, 1000, 10):
-        (timed,) = timeline.push(Chunk(raw[a : a + 10], samples[a : a + 10], raw[a + 9]))
+        (timed,) = timeline.push(Chunk(raw[a : a + 10], samples[a : a + 10]))
         np.testing.assert_array_equal(timed.index, np.arange(a, a + 10))
 
 
@@ -262,7 +262,7 @@ def test_samples_that_come_twice_are_left_out():
     timeline = Timeline(RATE)
     out = []
     for part in np.array_split(rows, 200):
-        out += timeline.push(Chunk(raw[part], samples[part], raw[part[-1]]))
+        out += timeline.push(Chunk(raw[part], samples[part]))
     np.testing.assert_array_equal(axis(out)[2], samples)
     assert [fault.kind for fault in of(Fault, out)] == ["duplicate"]
 
