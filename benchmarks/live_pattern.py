@@ -8,8 +8,7 @@ import numpy as np
 
 from benchmarks.harness import interleaved, machine, one_thread, percentiles, print_table
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
-from realtime.electrodes import scalp_image
-from realtime.sources.simulation.head import CHANNELS_64
+from realtime.electrodes import CHANNELS_64, scalp_image
 
 DIMS = 1024
 HEAD_PIXELS = 76

@@ -1,14 +1,17 @@
-"""Where the electrodes of the 10-10 system sit on a head seen from above, and small pictures of values over it."""
+"""Electrodes by name: where they sit on the head, which mirror each other, and small pictures of values over them."""
 
 from __future__ import annotations
 
 import math
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _ROWS_DEG = {
@@ -18,6 +21,15 @@ _ROWS_DEG = {
 """How far in front of Cz each row crosses the midline; its end on the ring of electrodes is turned by as much."""
 _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "M1": "TP9", "M2": "TP10", "A1": "T9", "A2": "T10"}
 _NAME = re.compile(r"(FP|AF|FT|FC|F|TP|T|CP|C|PO|P|O|I)(Z|10|[1-9])")
+_CAP = (
+    "Fp1 Fpz Fp2 AF7 AF3 AFz AF4 AF8 F7 F5 F3 F1 Fz F2 F4 F6 F8 FT7 FC5 FC3 FC1 FCz FC2 FC4 FC6 FT8 "
+    "T7 C5 C3 C1 Cz C2 C4 C6 T8 TP7 CP5 CP3 CP1 CPz CP2 CP4 CP6 TP8 P9 P7 P5 P3 P1 Pz P2 P4 P6 P8 P10 "
+    "PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz"
+)
+CHANNELS_64 = tuple(_CAP.split())
+"""64 positions of the extended 10-20 (10-10) system, front to back and left to right."""
+
+MONTAGES = ("colin27_1005", "standard_1005")  # The newer MNE name first; the older one is on its way out.
 _RING = 0.8
 _BELOW_RING = 1.17
 
@@ -48,6 +60,60 @@ def electrode_position(name: str) -> tuple[float, float] | None:
     return x * lateral / 4, midline + (y - midline) * lateral / 4
 
 
+@cache
+def standard_montage() -> Any:
+    """Return the 10-05 system as an ``mne.channels.DigMontage``."""
+    from mne.channels import get_builtin_montages, make_standard_montage
+
+    known = get_builtin_montages()
+    return make_standard_montage(next(name for name in MONTAGES if name in known))
+
+
+@cache
+def positions(channels: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return electrode positions in metres, ``[channels, 3]`` (right, front, up).
+
+    Raises
+    ------
+    ValueError
+        If a name is not in the 10-05 system.
+    """
+    places = {name.upper(): place for name, place in standard_montage().get_positions()["ch_pos"].items()}
+    missing = [name for name in channels if name.upper() not in places]
+    if missing:
+        msg = f"no 10-05 position for channel(s) {', '.join(missing)}: use names such as {', '.join(CHANNELS_64[-5:])}"
+        raise ValueError(msg)
+    return np.array([places[name.upper()] for name in channels])
+
+
+def has_position(name: str) -> bool:
+    """Return whether the 10-05 system has an electrode `name`, in upper or lower case."""
+    return name.upper() in _names_1005()
+
+
+@cache
+def _names_1005() -> frozenset[str]:
+    return frozenset(name.upper() for name in standard_montage().ch_names)
+
+
+def mirrored(channels: Sequence[str]) -> tuple[list[int], tuple[tuple[str, str], ...]]:
+    """Return the order in which left and right have changed places, and the pairs that did.
+
+    An odd number is left and the next even one is its partner; electrodes without a partner stay.
+    """
+    places = {name.upper(): place for place, name in enumerate(channels)}
+    order, pairs = list(range(len(channels))), []
+    for name, place in places.items():
+        match = re.fullmatch(r"([A-Z]+)(\d+)", name)
+        if match is None or int(match[2]) % 2 == 0:
+            continue
+        partner = places.get(f"{match[1]}{int(match[2]) + 1}")
+        if partner is not None:
+            order[place], order[partner] = partner, place
+            pairs.append((channels[place], channels[partner]))
+    return order, tuple(pairs)
+
+
 def scalp_image(
     channels: tuple[str, ...], values: NDArray[np.floating[Any]], limit: float, side: int
 ) -> NDArray[np.uint8]:
@@ -67,8 +133,6 @@ def scalp_image(
     side
         Width and height in pixels.
     """
-    import numpy as np
-
     weights, near, inside = _interpolation(channels, side)
     strength = np.clip(weights @ values / max(limit, 1e-30), -1.0, 1.0) * near
     colours = np.array([(86, 156, 235), (33, 37, 43), (240, 160, 60)], dtype=np.float64)  # told apart by everybody
@@ -84,8 +148,6 @@ def _interpolation(
     channels: tuple[str, ...], side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return each pixel's weights of the electrodes, how near the nearest is (0 to 1), and which lie on the head."""
-    import numpy as np
-
     places = [electrode_position(name) for name in channels]
     known = np.array([place is not None for place in places], dtype=np.bool_)
     at = np.array([place for place in places if place is not None], dtype=np.float64).reshape(-1, 2)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import InputError
+from stimuli.picture_features import LUMINANCE, image_statistics, texture_energy
 
 if TYPE_CHECKING:
     from configs.schema import Config
@@ -27,8 +28,6 @@ MOST_LEVELS = 12
 FEWEST_OF_A_LEVEL = 5
 MOST_CLUSTERS = 8
 _SAMPLE = 2000
-COARSEST = 4
-"""Cycles a picture above which energy counts as texture."""
 _NOT_SEEN = frozenset({"seed", "caption", "superclass", "hue_deg"})
 """Columns that are no attribute of their own: how a picture was made, or what is measured under another name."""
 
@@ -199,20 +198,6 @@ def attribute_of_column(name: str, pictures: tuple[str, ...], cells: Sequence[An
     return Attribute(name, "continuous", numbers, pictures, (f"low {name}", f"high {name}"))
 
 
-def texture_energy(image: NDArray[np.uint8]) -> float:
-    """Return the logarithm of the mean amplitude of luminance above `COARSEST` cycles a picture: fine structure.
-
-    The measure of Fei et al. (arXiv 2404.01250), with shading and outlines of the whole left out.
-    """
-    from realtime.sources.simulation.features import LUMINANCE
-
-    grey = image @ LUMINANCE / 255.0
-    window = np.hanning(len(grey))[:, None] * np.hanning(grey.shape[1])  # a picture's edges are not its texture
-    amplitude = np.abs(np.fft.fft2((grey - grey.mean()) * window))
-    cycles = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in grey.shape), indexing="ij"))
-    return float(np.log10(amplitude[cycles > COARSEST].mean() + 1e-6))
-
-
 def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: int = MOST_CLUSTERS) -> NDArray[np.int64]:
     """Return each row's cluster, ``[n]``, numbered from the largest; their number has the best silhouette.
 
@@ -277,8 +262,6 @@ def _class(
             return found
     if embed is None or len(shown) < 2 * FEWEST_OF_A_LEVEL:
         return None
-    from realtime.sources.simulation.features import LUMINANCE
-
     grey = [np.repeat((image @ LUMINANCE)[..., None], 3, axis=2).round().astype(np.uint8) for image in images]
     embeddings = embed(grey)
     concepts, places = np.unique(labels, return_inverse=True)
@@ -301,7 +284,6 @@ def _cluster_name(number: int, clusters: NDArray[np.int64], labels: Sequence[str
 
 
 def _measured(shown: tuple[str, ...], images: list[NDArray[np.uint8]]) -> list[Attribute]:
-    from realtime.sources.simulation.features import image_statistics
     from stimuli.drawn.colour import object_hue
 
     statistics = np.array([image_statistics(image)[:2] for image in images])

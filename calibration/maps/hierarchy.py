@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from calibration.maps.readout import Readouts, Units, read_out
 from calibration.model.whitening import noise_covariance, whitening_matrix
 from calibration.statistics import LEVEL, interval, permutation_p
+from stimuli.picture_features import spectrum
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -83,17 +84,12 @@ def texture_bands(image: NDArray[np.uint8]) -> Array:
     Bands are cut from the spectrum between 2 and 32 cycles a picture; octaves that the picture is too small for are
     left out.
     """
-    from realtime.sources.simulation.features import LUMINANCE
-
-    grey = image @ LUMINANCE / 255.0
-    window = np.hanning(len(grey))[:, None] * np.hanning(grey.shape[1])
-    energy = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2
-    down, across = np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in grey.shape), indexing="ij")
-    cycles = np.hypot(down, across)
+    amplitude, down, across = spectrum(image)
+    energy, cycles = amplitude**2, np.hypot(down, across)
     turn = np.floor((np.arctan2(down, across) / np.pi + 0.5 / _ORIENTATIONS) % 1 * _ORIENTATIONS)
     bands = []
     for low, high in pairwise(_OCTAVES):
-        if low >= min(grey.shape) / 2:
+        if low >= min(image.shape[:2]) / 2:
             break
         ring = (cycles >= low) & (cycles < high)
         bands += [np.log10(energy[ring & (turn == k)].mean() + 1e-6) for k in range(_ORIENTATIONS)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from realtime.electrodes import has_position, standard_montage
 
 FEWEST_TO_DRAW = 3
 """Electrodes that span a surface; with fewer there is nothing to interpolate between."""
@@ -32,8 +34,7 @@ class Montage:
     @classmethod
     def of(cls, channels: Sequence[str]) -> Montage:
         """Return the montage of electrodes by their names, upper or lower case alike."""
-        known = _known_names()
-        return cls(tuple(channels), np.flatnonzero([name.upper() in known for name in channels]))
+        return cls(tuple(channels), np.flatnonzero([has_position(name) for name in channels]))
 
     @property
     def cannot_draw(self) -> str | None:
@@ -61,8 +62,6 @@ class Montage:
         """The placed electrodes as an ``mne.Info``."""
         from mne import create_info
 
-        from realtime.sources.simulation.head import standard_montage
-
         info = create_info([self.channels[place] for place in self.placed], 1.0, "eeg")
         info.set_montage(standard_montage(), match_case=False)
         return info
@@ -79,10 +78,3 @@ class Montage:
                 adjacency, _ = find_ch_adjacency(self.info, "eeg")
             found[np.ix_(self.placed, self.placed)] |= adjacency.toarray().astype(np.bool_)
         return found
-
-
-def _known_names() -> Container[str]:
-    """Return the names in upper case of every electrode of the 10-05 system."""
-    from realtime.sources.simulation.head import standard_montage
-
-    return frozenset(name.upper() for name in standard_montage().ch_names)

@@ -7,7 +7,6 @@ every stretch at once. Every trial is judged by a map that never saw its picture
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from calibration.scores.summary import headline, summarise
 from calibration.statistics import interval
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
+from realtime.electrodes import mirrored
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -85,24 +85,6 @@ class Saliency:
     gradient: Array
     contribution: Array
     evidence: float
-
-
-def mirrored(channels: Sequence[str]) -> tuple[list[int], tuple[tuple[str, str], ...]]:
-    """Return the order in which left and right have changed places, and the pairs that did.
-
-    An odd number is left and the next even one is its partner; electrodes without a partner stay.
-    """
-    places = {name.upper(): place for place, name in enumerate(channels)}
-    order, pairs = list(range(len(channels))), []
-    for name, place in places.items():
-        match = re.fullmatch(r"([A-Z]+)(\d+)", name)
-        if match is None or int(match[2]) % 2 == 0:
-            continue
-        partner = places.get(f"{match[1]}{int(match[2]) + 1}")
-        if partner is not None:
-            order[place], order[partner] = partner, place
-            pairs.append((channels[place], channels[partner]))
-    return order, tuple(pairs)
 
 
 def perturb(

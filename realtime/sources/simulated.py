@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from configs.schema import MarkerSettings, PictureSettings
+from realtime.electrodes import positions
 from realtime.sources.base import Chunk, StreamSpec
 from realtime.sources.fault_injection import MARKER_KINDS, OUTLET_KINDS, FaultSpec, faulty_spec, inject, parse_faults
 from realtime.sources.simulation.evoked import FIRST_S
-from realtime.sources.simulation.head import positions
 from realtime.sources.simulation.listener import MarkerListener
 from realtime.sources.simulation.outlet import Outlet
 from realtime.sources.simulation.participant import Participant, SimulationSettings

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from calibration.fit import fit_recordings
 from configs.schema import load_config
 from perceptogram.__main__ import app
+from realtime.electrodes import CHANNELS_64
 from realtime.recording.xdf_writer import XdfWriter
-from realtime.sources.simulation.head import CHANNELS_64
 from realtime.sources.simulation.participant import SimulationSettings, simulate_recording
 from stimuli.pictures import choose_pictures, open_pictures
 

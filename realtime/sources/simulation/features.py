@@ -9,6 +9,7 @@ import numpy as np
 from scipy.fft import dctn
 
 from stimuli.drawn.colour import object_hue
+from stimuli.picture_features import image_statistics, luminance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from stimuli.picture_set import PictureSet
 
 SIZE = 32  # Enough for these statistics, and drawn in a few milliseconds while the participant looks.
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709
 ANIMATE = frozenset({"people", "animals", "animal", "person"})
 # Mean and spread over the drawn set, so that each statistic is about standard normal there.
 BRIGHTNESS = (0.63, 0.115)
@@ -88,16 +88,9 @@ def picture_features(pictures: PictureSet, name: str) -> Features:
     )
 
 
-def image_statistics(image: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """Return mean luminance, its standard deviation, and the mean absolute step between neighbours, each in 0 to 1."""
-    grey = image @ LUMINANCE / 255.0
-    steps = np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
-    return float(grey.mean()), float(grey.std()), float(steps / 2)
-
-
 def coarse_shape(image: NDArray[np.uint8]) -> tuple[float, ...]:
     """Return the picture's low spatial frequencies, each scaled to be about standard normal over the drawn set."""
-    grey = image @ LUMINANCE / 255.0
+    grey = luminance(image)
     spectrum = dctn(grey - grey.mean(), norm="ortho") / len(grey)
     values = (np.array([spectrum[place] for place in FREQUENCIES]) - SHAPE[0]) / SHAPE[1]
     return tuple(float(value) for value in np.clip(values, -2.5, 2.5))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from realtime.electrodes import CHANNELS_64
 from realtime.sources.simulation.background import Background, BackgroundSettings
 from realtime.sources.simulation.evoked import FIRST_S, LAST_S, EvokedResponse, activations, components
 from realtime.sources.simulation.features import picture_features
-from realtime.sources.simulation.head import CHANNELS_64
 from stimuli.markers import PICTURE, Marker
 
 if TYPE_CHECKING:

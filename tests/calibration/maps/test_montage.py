@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from calibration.maps.montage import FEWEST_TO_DRAW, Montage
-from realtime.sources.simulation.head import standard_montage
+from realtime.electrodes import standard_montage
 
 SMALL = ("TP9", "AF7", "AF8", "TP10")
 

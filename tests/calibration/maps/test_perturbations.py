@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from calibration.maps.perturbations import INTACT, MIRRORED, mirrored, perturb
+from calibration.maps.perturbations import INTACT, MIRRORED, perturb
 from calibration.model.linear_model import cross_validate
 from calibration.scores.summary import summarise
 from configs.schema import FitSettings
+from realtime.electrodes import mirrored
 from tests.support.calibration_examples import as_examples, layout_of, make_trials
 
 SETTINGS = FitSettings()

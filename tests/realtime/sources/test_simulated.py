@@ -9,12 +9,12 @@ import pylsl
 import pytest
 
 from configs.schema import MarkerSettings, PictureSettings
+from realtime.electrodes import CHANNELS_64
 from realtime.sources.metadata import describe, parse_info
 from realtime.sources.simulated import MODULE, SimulatedStream, start_simulated
 from realtime.sources.simulation.background import BackgroundSettings
 from realtime.sources.simulation.evoked import EvokedResponse, activations, components
 from realtime.sources.simulation.features import picture_features
-from realtime.sources.simulation.head import CHANNELS_64
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.child import ChildError, ChildProcess
 from stimuli.markers import Marker

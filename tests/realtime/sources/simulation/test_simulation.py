@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from configs.schema import PictureSettings, StimulusSettings
+from realtime.electrodes import CHANNELS_64
 from realtime.sources.simulation.background import Background, BackgroundSettings
 from realtime.sources.simulation.evoked import FIRST_S, LAST_S, EvokedResponse, activations, components
 from realtime.sources.simulation.features import Features, picture_features
-from realtime.sources.simulation.head import CHANNELS_64, directions, topography
+from realtime.sources.simulation.head import directions, topography
 from realtime.sources.simulation.participant import Participant, SimulationSettings, simulate_recording
 from stimuli.markers import Marker
 from stimuli.pictures import choose_pictures, open_pictures
