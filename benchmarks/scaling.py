@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.harness import fitted_power, interleaved, machine, one_thread, print_table
 from benchmarks.report import RESULTS
+from configs.files import whole_file
 from configs.schema import Config, RenderSettings
 from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.epoching.epochs import Closed
@@ -264,9 +265,8 @@ def _draw(curves: dict[str, Curve], exponents: dict[str, float], file: Path) -> 
         axes[place].minorticks_off()
     told = machine()
     figure.suptitle(f"{told['cpu']}, {told['cores']} cores; lines: power laws fitted to the points", fontsize=10)
-    part = file.with_name(file.name + ".part")
-    figure.savefig(part, format="png", dpi=110)
-    part.rename(file)
+    with whole_file(file) as part:
+        figure.savefig(part, format="png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -62,12 +62,26 @@ def file_name(name: str) -> str:
     return kept or "_"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write text (UTF-8) or bytes beside `path` and put them in its place; a missing folder is made."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a new name beside `path` to write to, and put it in the place of `path` once all is written.
+
+    A missing folder is made. After an error all is as before.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write text (UTF-8) or bytes as `whole_file` does."""
+    with whole_file(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager

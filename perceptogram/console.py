@@ -63,6 +63,11 @@ def print_notices(lines: Iterable[str]) -> None:
         typer.echo(line, err=True)
 
 
+def as_json(content: Any) -> str:
+    """Return `content` as a file of JSON holds it."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path`, whole or not at all."""
-    write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_whole(path, as_json(content))

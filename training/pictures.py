@@ -23,6 +23,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from rich.progress import track
 
+from configs.files import whole_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from stimuli.drawn.manifest import training_picture
@@ -76,12 +78,11 @@ def _draw_piece(job: tuple[Path, Kind, int]) -> None:
     folder, kind, index = job
     path = _piece_path(folder, kind, index)
     variation = PROTOTYPE if kind == "prototypes" else None
-    unfinished = path.with_suffix(".part")
-    images = open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(_PIECE, SIZE, SIZE, 3))
-    for row in range(_PIECE):
-        images[row] = training_picture(index * _PIECE + row).render(SIZE, variation)
-    images.flush()
-    unfinished.rename(path)
+    with whole_file(path) as part:
+        images = open_memmap(part, mode="w+", dtype=np.uint8, shape=(_PIECE, SIZE, SIZE, 3))
+        for row in range(_PIECE):
+            images[row] = training_picture(index * _PIECE + row).render(SIZE, variation)
+        images.flush()
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from PIL import Image
 from rich.progress import Progress, TextColumn
 from torch.nn import functional
 
+from configs.files import whole_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from configs.torchvision_shim import load_torchvision
@@ -135,9 +137,8 @@ def main() -> None:
                 )
 
     weights = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    unfinished = DRAWN_WEIGHTS.with_suffix(".part")
-    save_file(weights, unfinished)
-    unfinished.rename(DRAWN_WEIGHTS)
+    with whole_file(DRAWN_WEIGHTS) as part:
+        save_file(weights, part)
 
 
 class Hints(torch.nn.Module):

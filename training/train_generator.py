@@ -25,6 +25,8 @@ from rich.progress import Progress, TextColumn
 from torch import Tensor
 from torch.nn import functional
 
+from configs.files import whole_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from networks import PATCH, build_model
@@ -128,8 +130,8 @@ def save_sheet(path: Path, *rows: Tensor) -> None:
 
 def keep_checkpoint(path: Path, **state: object) -> None:
     """Write a checkpoint so that a run which is killed while writing still finds the one before."""
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    with whole_file(path) as part:
+        torch.save(state, part)
 
 
 def train(stage: str, loss_of: Loss, data: Data, a: argparse.Namespace, start: Path | None = None) -> None:

@@ -20,6 +20,8 @@ from rich.progress import Progress, TextColumn
 from torch import Tensor
 from torch.nn import functional
 
+from configs.files import whole_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pictures import CACHE, load_pictures
@@ -89,9 +91,8 @@ def main() -> None:
                 judge.train().to(a.device)
 
     weights = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in judge.state_dict().items()}
-    unfinished = WEIGHTS.with_suffix(".part")
-    save_file(weights, unfinished)
-    unfinished.rename(WEIGHTS)
+    with whole_file(WEIGHTS) as part:
+        save_file(weights, part)
 
 
 def worsen(pictures: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from rich.progress import Progress, TextColumn
 from torch import Tensor
 from torch.nn import functional
 
+from configs.files import whole_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from networks import build_model
@@ -124,8 +126,8 @@ def main() -> None:
             if (step + 1) % 1000 == 0:
                 progress.console.print(f"step {step + 1}: {accuracy(conditioner, test_standard, test_true)}")
     state = {"reader": conditioner.reader.state_dict(), "mean": conditioner.mean, "std": conditioner.std}
-    torch.save(state, CHECKPOINT.with_suffix(".part"))
-    CHECKPOINT.with_suffix(".part").replace(CHECKPOINT)
+    with whole_file(CHECKPOINT) as part:
+        torch.save(state, part)
 
 
 if __name__ == "__main__":

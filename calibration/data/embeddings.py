@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
+from configs.files import whole_file
 from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -111,11 +112,9 @@ class Encoder:
         missing = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
         if missing:
             known |= dict(zip(missing, self.embed_images(list(missing.values())), strict=True))
-            unfinished = path.with_suffix(f".{os.getpid()}.part")
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                save_file(known, unfinished)
-                unfinished.replace(path)
+                with whole_file(path) as part:
+                    save_file(known, part)
             except (OSError, SafetensorError) as error:  # a full or shared disk costs time, never the embeddings
                 logger.warning("cannot keep embeddings in %s (%s); they are made again next time", path, error)
         return np.stack([known[key] for key in keys]) if keys else np.zeros((0, self.space.dims), np.float32)

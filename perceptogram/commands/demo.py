@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram demo --headless --seed 7 --out demo
         """
+        from configs.files import whole_file
         from configs.output_folder import claim
         from configs.schema import load_config
         from perceptogram.demo import FILES, Demo, DemoSettings, sheet_entries
@@ -71,7 +72,9 @@ def register(app: typer.Typer) -> None:
             f"two-way {number(summary['two_way'])} (chance 0.50)"
         )
         if entries:
-            contact_sheet(entries, title, simulated=True).save(out / "contact_sheet.png")
+            sheet = contact_sheet(entries, title, simulated=True)
+            with whole_file(out / "contact_sheet.png") as part:
+                sheet.save(part, format="PNG")
         print_rows("decoded live (simulated EEG)", _rows(summary))
         console.print(f"look at {out / 'contact_sheet.png'}; all numbers are in {out / 'summary.json'}")
 

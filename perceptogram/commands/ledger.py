@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram ledger session1/percepts.jsonl --json stages.json
         """
         from configs.errors import InputError
+        from configs.files import whole_file
         from realtime.display.latency_waterfall import waterfall
         from realtime.recording.latency_log import read_percepts, summary, trial_times
 
@@ -47,5 +48,6 @@ def register(app: typer.Typer) -> None:
         )
         if any("last_sample" in record for record in times):
             path = png or log.with_name("ledger.png")
-            waterfall(times).save(path)
+            with whole_file(path) as part:
+                waterfall(times).save(part, format="PNG")
             print_rows("drawn", {"waterfall": str(path)})

@@ -118,7 +118,7 @@ class Screen:
     def save(self, path: Path, size: tuple[int, int] = (1280, 720)) -> None:
         """Save what a screen would show now."""
         state = LookUp(self._pictures)(self.state)
-        draw(state, size, state.data_stamp or local_clock()).save(path)
+        draw(state, size, state.data_stamp or local_clock()).save(path, format="PNG")
 
     def _with(self, state: DisplayState, percept: Percept) -> DisplayState:
         known = percept.picture is not None and percept.picture in self._pictures.names

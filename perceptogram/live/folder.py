@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.files import file_name
+from configs.files import file_name, whole_file
 from configs.schema import PictureSettings
 from perceptogram.live.picture_writer import PictureWriter
 from realtime.decoding.percept_record import percept_record
@@ -129,10 +129,10 @@ class SessionFolder:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Make the folder of `path`; whatever keeps it from being written is logged and ends nothing."""
+def written(path: Path) -> Iterator[Path]:
+    """Yield a name to write to as `whole_file` does; what keeps it from being written is logged and ends nothing."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        with whole_file(path) as part:
+            yield part
     except OSError as error:
         logger.error("%s was not written: %s", path, error.strerror or error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from configs.files import whole_file
 from realtime.display.contact_sheet import side_by_side
 from realtime.processes.companion import STOP, Companion
 from realtime.processes.signals import leave_to_session
@@ -73,7 +74,8 @@ def write_pictures(inbox: Connection, folder: Path, settings: PictureSettings) -
             try:
                 if shown in known:
                     drawn = side_by_side(pictures.image(shown, image.shape[0]), image)
-                _save(drawn, folder / name)
+                with whole_file(folder / name) as part:
+                    drawn.save(part, format="PNG")
             except (OSError, PictureError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else error
                 if not lost:
@@ -86,15 +88,3 @@ def write_pictures(inbox: Connection, folder: Path, settings: PictureSettings) -
     except (EOFError, OSError):
         return  # the session is gone
     reports.close(1.0)
-
-
-def _save(drawn: Image.Image, path: Path) -> None:
-    """Save a picture whole or not at all; its folder is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        drawn.save(part, format="PNG")
-        part.rename(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

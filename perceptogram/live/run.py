@@ -9,10 +9,10 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config, ConfigError, StimulusSettings
-from perceptogram.console import write_json
+from perceptogram.console import as_json
 from perceptogram.live.control_observer import Shower, Steering
 from perceptogram.live.display_observer import Screen
 from perceptogram.live.folder import SessionFolder, written
@@ -31,6 +31,9 @@ from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent
 from realtime.sources.base import Source
 from stimuli.pictures import open_pictures
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 GENERATOR_PATIENCE_S = 120.0
 LOOK_S = 0.1
@@ -161,13 +164,14 @@ def decode(
             _tell_failure(control, failure)
         else:
             steering.ended(summary)
-    with written(out / "display.png"):
-        screen.save(out / "display.png")
-    if bundle.classes:
-        with written(out / "strip.png"):
-            _save_strip(result, out / "strip.png", simulated=bundle.simulated)
-    with written(out / "summary.json"):
-        write_json(out / "summary.json", summary)
+    with written(out / "display.png") as part:
+        screen.save(part)
+    strip = _strip(result, simulated=bundle.simulated) if bundle.classes else None
+    if strip is not None:
+        with written(out / "strip.png") as part:
+            strip.save(part, format="PNG")
+    with written(out / "summary.json") as part:
+        part.write_text(as_json(summary), encoding="utf-8")
     if failure is not None:
         raise failure
     return Finished(result, summary)
@@ -198,8 +202,8 @@ def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading
             return
 
 
-def _save_strip(result: LiveResult, path: Path, *, simulated: bool) -> None:
-    """Save what was painted of each class from all its trials together, side by side; nothing where nothing was."""
+def _strip(result: LiveResult, *, simulated: bool) -> Image.Image | None:
+    """Return what was painted of each class from all its trials together, side by side; None where nothing was."""
     entries = []
     for name, percept in sorted(result.latest().items()):
         if result.painted.get(name) == percept.trial and name in result.pictures:
@@ -207,5 +211,4 @@ def _save_strip(result: LiveResult, path: Path, *, simulated: bool) -> None:
             label = f"{name}, mean of {percept.repeats} trials"
             image = result.pictures[name].image
             entries.append(SheetEntry(None, image, (), label, guess, percept.confidence, guess == name))
-    if entries:
-        contact_sheet(entries, "averaged reconstructions", simulated=simulated).save(path)
+    return contact_sheet(entries, "averaged reconstructions", simulated=simulated) if entries else None

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from configs.files import whole_file
 from realtime.display.layout import DisplayState, draw
 from realtime.display.picture_lookup import LookUp
 from realtime.processes.mailbox import Mailbox
@@ -130,11 +131,10 @@ class Window:
         """Save what is on the screen as a PNG and return where; None before the first drawing."""
         if self._image is None:
             return None
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"snapshot-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}.png"
-        part = path.with_suffix(".part")
-        self._image.save(part, format="PNG")
-        return part.rename(path)
+        with whole_file(path) as part:
+            self._image.save(part, format="PNG")
+        return path
 
     def close(self) -> None:
         """Close the window."""

@@ -1,7 +1,7 @@
 import pytest
 
 from configs.errors import InputError
-from configs.files import file_name, read_json, whole_folder, write_whole
+from configs.files import file_name, read_json, whole_file, whole_folder, write_whole
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,13 @@ from configs.files import file_name, read_json, whole_folder, write_whole
 )
 def test_names_of_others_become_names_of_files(tmp_path, name, wanted):
     assert file_name(name) == wanted
-    (tmp_path / f"0001-{wanted}.png.part").touch()
+    (tmp_path / f"0001-{wanted}.png.01234567.part").touch()
 
 
 def test_long_names_are_cut_between_letters(tmp_path):
     cut = file_name("a" + "Ω" * 300)
     assert cut == "a" + "Ω" * 49
-    (tmp_path / f"0001-{cut}.png.part").touch()
+    (tmp_path / f"0001-{cut}.png.01234567.part").touch()
 
 
 def test_text_and_bytes_are_written_and_replaced(tmp_path):
@@ -42,10 +42,16 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path):
     write_whole(path, "before")
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "\ud800")
-    (tmp_path / "file.txt.part").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_whole(path, "after")
+
+    def cut_off():
+        with whole_file(path) as part:
+            part.write_text("aft")
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        cut_off()
     assert path.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_a_folder_takes_another_ones_place_and_leaves_what_is_not_its_own(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from configs.files import whole_file
 from realtime.rendering.diffusion.tensor_files import check_folder, read_tensors, tensor_names, told_of, variant_of
 from realtime.rendering.errors import GeneratorError
 
@@ -75,15 +75,13 @@ def _keep(prompt: Mapping[str, Tensor], file: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
-        save_file(dict(prompt), part)
-        part.replace(file)
+        with whole_file(file) as part:
+            save_file(dict(prompt), part)
     except (OSError, SafetensorError) as error:  # a folder that only others may write to is no fault
         logger.warning(
             "cannot keep the empty prompt's embeddings in %s (%s); they are made at every start", file, error
         )
-        part.unlink(missing_ok=True)
 
 
 def _way_to_embed(beside: Path) -> Callable[[Path], dict[str, Tensor]] | None:
