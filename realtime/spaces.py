@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
-
-from configs.schema import FilterSettings, WindowSettings
-
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    from configs.schema import MarkerSettings
-
-    _Part = TypeVar("_Part", FilterSettings, WindowSettings, MarkerSettings)
+from typing import Literal
 
 
 @dataclass(frozen=True)

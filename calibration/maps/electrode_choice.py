@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from calibration.maps.electrodes import kernel_alpha
 from calibration.maps.readout import Units
 from calibration.model.whitening import noise_covariance
-from calibration.scores.breakdown import Part
+from calibration.scores.breakdown import PartialScore
 from calibration.scores.summary import headline, summarise
 from realtime.decoding.gallery import Gallery
 
@@ -53,9 +53,9 @@ class Choice:
 
     order: tuple[str, ...]
     agreement: tuple[float, ...]
-    curve: tuple[Part, ...]
-    everything: Part | None
-    headsets: tuple[Part, ...]
+    curve: tuple[PartialScore, ...]
+    everything: PartialScore | None
+    headsets: tuple[PartialScore, ...]
     kind: str
     n_units: int
 
@@ -116,7 +116,7 @@ def choose_electrodes(
         kind, value = headline(found)
         if value is not None:
             size = int(key) if key in sizes else len(fixed[key])
-            parts[key] = Part(key, float(size), value, *found[f"{kind}_interval"])
+            parts[key] = PartialScore(key, float(size), value, *found[f"{kind}_interval"])
     return Choice(
         tuple(channels[place] for place in final),
         _agreement(final, orders),

@@ -17,7 +17,7 @@ from calibration.maps.readout import bootstrap, correlation_of, products
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import fit_map
 from calibration.model.ridge import grouped_folds
-from calibration.scores.breakdown import Part
+from calibration.scores.breakdown import PartialScore
 from calibration.scores.summary import headline, summarise
 from calibration.statistics import interval
 from configs.schema import FitSettings
@@ -56,8 +56,8 @@ class Perturbations:
     """
 
     kind: str
-    scores: dict[str, Part]
-    attributes: dict[str, dict[str, Part]]
+    scores: dict[str, PartialScore]
+    attributes: dict[str, dict[str, PartialScore]]
     exchanged: tuple[tuple[str, str], ...]
     middles_s: Array
     pulls: dict[str, Array]
@@ -168,7 +168,7 @@ def perturb(
         found = summarise(rows * scale + gallery.mean, examples.names, folds, gallery, 0, settings.seed)
         kind, value = headline(found)
         if value is not None:
-            scores[condition] = Part(condition, 0.0, value, *found[f"{kind}_interval"])
+            scores[condition] = PartialScore(condition, 0.0, value, *found[f"{kind}_interval"])
     parts = {
         name: {
             condition: _agreement(condition, rows[place], designs[place], folds, units, settings.seed)
@@ -215,12 +215,12 @@ def _seen_along(weights: NDArray[np.float32], directions: Array, shape: tuple[in
 
 def _agreement(
     name: str, told: Array, design: Array, folds: NDArray[np.int64], units: NDArray[np.int64], seed: int
-) -> Part:
+) -> PartialScore:
     owners = np.zeros(design.shape[1], np.int64)
     parts = products(told, design, owners, folds)[:, :, 0]
     summed = np.stack([np.bincount(units, weights=part).astype(np.float64) for part in parts])[:, :, None]
     low, high = interval(bootstrap(summed, seed)[:, 0])
-    return Part(name, 0.0, float(correlation_of(summed.sum(axis=1))[0]), float(low), float(high))
+    return PartialScore(name, 0.0, float(correlation_of(summed.sum(axis=1))[0]), float(low), float(high))
 
 
 def _pull(moved: Array, whole: Array, units: NDArray[np.int64], seed: int) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from calibration.maps.montage import Montage
 from calibration.report.figure import CHANCE, NULL, SIGNAL, STYLE
 from calibration.report.topomaps import scores_on_the_head
-from calibration.scores.breakdown import Part
+from calibration.scores.breakdown import PartialScore
 from calibration.scores.learning_curve import Point
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, 
     return canvas.png
 
 
-def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> bytes:
+def curve(parts: Sequence[PartialScore], label: str, mark_s: float | None = None) -> bytes:
     """Draw scores along the window; each dot stands at the middle of its stretch."""
     with _canvas() as canvas:
         axes = canvas.axes
@@ -100,7 +100,7 @@ def curve(parts: Sequence[Part], label: str, mark_s: float | None = None) -> byt
     return canvas.png
 
 
-def by_electrode(parts: Sequence[Part], label: str) -> bytes:
+def by_electrode(parts: Sequence[PartialScore], label: str) -> bytes:
     """Draw the electrodes' scores, best first; many of them on the head, with the best ones beside it."""
     ranked = sorted(parts, key=lambda part: -part.score)
     montage = Montage.of([part.name for part in parts])
@@ -122,7 +122,7 @@ def by_electrode(parts: Sequence[Part], label: str) -> bytes:
     return canvas.png
 
 
-def _ranked(axes: Axes, ranked: Sequence[Part], label: str) -> None:
+def _ranked(axes: Axes, ranked: Sequence[PartialScore], label: str) -> None:
     places = np.arange(len(ranked))
     axes.hlines(places, [p.low for p in ranked], [p.high for p in ranked], color=SIGNAL, linewidth=2.5, alpha=0.45)
     axes.plot([p.score for p in ranked], places, "o", color=SIGNAL)

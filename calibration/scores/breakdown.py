@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class PartialScore:
     """The score of a part of the window, with its 95 % interval."""
 
     name: str
@@ -36,7 +36,7 @@ def by_time(
     gallery: Gallery,
     width_s: float = 0.1,
     progress: Progress | None = None,
-) -> list[Part]:
+) -> list[PartialScore]:
     """Return the scores of maps that see only `width_s` of the window; `at` is the middle of each stretch.
 
     Parameters
@@ -77,7 +77,7 @@ def by_channel(
     settings: FitSettings,
     gallery: Gallery,
     progress: Progress | None = None,
-) -> list[Part]:
+) -> list[PartialScore]:
     """Return the scores of maps that see only one electrode.
 
     Parameters
@@ -109,9 +109,9 @@ def _windowed(examples: Examples, layout: Layout) -> Examples:
     return replace(examples, samples=subtract_baseline(examples.samples, layout.baseline, layout.start))
 
 
-def _score(examples: Examples, settings: FitSettings, gallery: Gallery, name: str, at: float) -> list[Part]:
+def _score(examples: Examples, settings: FitSettings, gallery: Gallery, name: str, at: float) -> list[PartialScore]:
     whole = Layout(0, np.zeros(examples.samples.shape[1]))
     held_out = cross_validate(examples, whole, settings)
     found = summarise(held_out.predicted, examples.names, held_out.folds, gallery, 0, settings.seed)
     kind, value = headline(found)
-    return [] if value is None else [Part(name, at, value, *found[f"{kind}_interval"])]
+    return [] if value is None else [PartialScore(name, at, value, *found[f"{kind}_interval"])]

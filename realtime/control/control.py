@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from pylsl import local_clock
 
-from realtime.control.control_process import FLUSH_S, LinkStatus, Told, run_control
+from realtime.control.control_process import FLUSH_S, LinkStatus, Publication, run_control
 from realtime.control.messages import AckMessage, Command, Event, StateMessage, StateName
 from realtime.decoding.evidence import Percept
 from realtime.mqtt.address import broker_address
@@ -133,10 +133,10 @@ class Control:
         if isinstance(event, Frame):
             if not self._frames:
                 return True
-            return self._companion.put("frame", Told(event, 0, local_clock(), time.time()))
+            return self._companion.put("frame", Publication(event, 0, local_clock(), time.time()))
         with self._lock:
             self._seq += 1
-            return self._companion.put("event", Told(event, self._seq, local_clock(), time.time()))
+            return self._companion.put("event", Publication(event, self._seq, local_clock(), time.time()))
 
     def set_state(self, state: StateName, **details: Any) -> None:
         """Retain the session's state, with details that JSON can hold; it is told again after each reconnection."""

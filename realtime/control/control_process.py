@@ -52,7 +52,7 @@ REPORTS = {"command": 1000, "status": 1}
 
 
 @dataclass(frozen=True)
-class Told:
+class Publication:
     """Something the session publishes, with its number and its times on both clocks."""
 
     what: Percept | Frame | Event
@@ -83,7 +83,7 @@ def offline() -> bytes:
     return will.json_bytes()
 
 
-def encode_event(told: Told, space: EmbeddingSpace | None) -> bytes:
+def encode_event(told: Publication, space: EmbeddingSpace | None) -> bytes:
     """Return a percept or an event as JSON that keeps to its schema.
 
     Raises
@@ -174,10 +174,10 @@ class _Control:
     def _answer(self, answer: AckMessage) -> None:
         self._link.send("urgent", Letter(self._topics.of("session", "ack"), answer.json_bytes(), qos=1))
 
-    def _say(self, item: Told | AckMessage | StateMessage) -> None:
+    def _say(self, item: Publication | AckMessage | StateMessage) -> None:
         if isinstance(item, AckMessage):
             self._answer(item)
-        elif isinstance(item, Told) and isinstance(item.what, Frame):
+        elif isinstance(item, Publication) and isinstance(item.what, Frame):
             if self._link.connected:
                 payload = frame_jpeg(item.what)
                 self._link.send("frame", Letter(self._topics.of("renderer", "frame"), payload))

@@ -41,7 +41,7 @@ class Stream(_Part):
     reference: str | None
 
 
-class Window(_Part):
+class DecodedWindow(_Part):
     """The decoded window, after decimation."""
 
     first_s: _Finite
@@ -113,7 +113,7 @@ class Record(_Part):
     simulated: bool
     stream: Stream
     filters: dict[str, Any]
-    window: Window
+    window: DecodedWindow
     space: Space
     classes: dict[str, str]
     confidence: Confidence | None

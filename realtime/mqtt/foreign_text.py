@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 def one_line(text: str, most: int = 300) -> str:
     """Return `text` of another program as a log or a terminal can show it: a line, `most` letters, none that acts."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from configs.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 class GeneratorError(InputError):

@@ -13,7 +13,7 @@ import torch
 WARM_UPS = 3  # libraries choose kernels and allocate work space in their first runs, which cannot be recorded
 
 
-class Recorder:
+class GraphCapture:
     """Records functions into graphs that share one pool of memory, because only one of them runs at a time.
 
     Parameters

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from realtime.rendering.diffusion.cuda_graphs import Recorder
+from realtime.rendering.diffusion.cuda_graphs import GraphCapture
 from realtime.rendering.diffusion.schedules import signal_fractions
 from realtime.spaces import PIXELS_PER_LATENT
 
@@ -105,7 +105,7 @@ class LatentSampler:
         self._guidance = guidance
         self._device = device
         self._dtype = dtype
-        self._recorder = Recorder(device, graphs)
+        self._capture = GraphCapture(device, graphs)
         self._programs: dict[int, _Program] = {}
         side = size // PIXELS_PER_LATENT
         self._shape = (pictures, LATENT_CHANNELS, side, side)
@@ -235,7 +235,7 @@ class LatentSampler:
 
     def _recorded(self, function: Callable[[], None]) -> Callable[[], None]:
         with torch.inference_mode():
-            return self._recorder.record(torch.inference_mode()(function))
+            return self._capture.record(torch.inference_mode()(function))
 
     def _draw(self, program: _Program, seed: int) -> None:
         """Draw the noise of `seed` on the CPU, so that a seed gives the same picture on every device."""

@@ -46,14 +46,14 @@ def proof(key: str, worker: str, what: str) -> str:
     return hmac.new(key.encode(), f"{worker}/{what}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-class _Part(BaseModel):
+class _WirePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 P = TypeVar("P")
 
 
-class Job(_Part):
+class Job(_WirePart):
     """A request on its way to a worker.
 
     Attributes
@@ -117,7 +117,7 @@ class Job(_Part):
             raise WireError(msg) from error
 
 
-class _Label(_Part):
+class _Label(_WirePart):
     """What a session needs of a picture's label; what else stands there is for people."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -130,7 +130,7 @@ class _Label(_Part):
     origin: Origin = Origin()
 
 
-class Failure(_Part):
+class Failure(_WirePart):
     """A worker could not paint a request."""
 
     run: str

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from realtime.control.control_process import Told, encode_event, offline
+from realtime.control.control_process import Publication, encode_event, offline
 from realtime.control.messages import (
     MAX_COMMAND_BYTES,
     SCHEMA,
@@ -131,7 +131,7 @@ def test_percepts_travel_as_their_schema_says():
         ("peak-to-peak",),
         {"onset": 12.25, "embedding": math.inf},
     )
-    record = json.loads(encode_event(Told(percept, 5, 1.0, 2.0), space))
+    record = json.loads(encode_event(Publication(percept, 5, 1.0, 2.0), space))
     assert record["kind"] == "percept"
     assert (record["seq"], record["trial"], record["repeats"], record["confidence"]) == (5, 7, 2, None)
     assert [one["similarity"] for one in record["neighbours"]] == [0.25, None]
@@ -149,9 +149,9 @@ def test_embeddings_keep_half_precision(embedding):
 
 def test_events_that_json_cannot_hold_are_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        encode_event(Told(Event("quality", {"Fz": math.nan}), 1, 0.0, 0.0), None)
+        encode_event(Publication(Event("quality", {"Fz": math.nan}), 1, 0.0, 0.0), None)
     with pytest.raises(TypeError, match="not JSON serializable"):
-        encode_event(Told(Event("quality", {"Fz": object()}), 1, 0.0, 0.0), None)
+        encode_event(Publication(Event("quality", {"Fz": object()}), 1, 0.0, 0.0), None)
     with pytest.raises(ValueError, match="publish the Percept itself"):
         Event("percept", {})
 
