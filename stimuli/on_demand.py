@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stimuli.screen import Surface
 
 MODULE = "stimuli.on_demand"
-SHOW = "show "
+SHOW = "show"
 KEPT_SURFACES = 64
 LOOK_S = 0.01
 ASKS = (f"Press Esc again within {AGAIN_S:g} seconds to close this window.",)
@@ -110,9 +110,10 @@ def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report)
                 continue
             if word == STOP:
                 return
-            if not word.startswith(SHOW):
+            verb, _, name = word.partition(" ")
+            if verb != SHOW:
                 continue
-            demand, name = demand + 1, word.removeprefix(SHOW)
+            demand += 1
             try:
                 if name not in surfaces:
                     if len(surfaces) >= KEPT_SURFACES:

@@ -126,7 +126,7 @@ class LiveStreams:
             raise ValueError(msg)
         with self._lock:
             self._demands += 1
-            self.presenter.say(f"{SHOW}{picture}")
+            self.presenter.say(f"{SHOW} {picture}")
             return self._demands
 
     def _read(self) -> Wanted:

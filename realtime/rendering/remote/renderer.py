@@ -103,13 +103,12 @@ class RemoteRenderer(FrameQueue):
             If its embedding is of another size than the space's.
         """
         request.check_for(self._space)
-        kept = replace(request, ledger=dict(request.ledger))
         with self._lock:
             self._submitted += 1
-            self._open[self._submitted] = _Open(kept, dict(kept.ledger))
+            self._open[self._submitted] = _Open(request, dict(request.ledger))
             if len(self._open) > MAX_OPEN:
                 del self._open[next(iter(self._open))]
-            self._companion.put("request", (self._submitted, kept))
+            self._companion.put("request", (self._submitted, request))
             return self._submitted
 
     def wait_ready(self, timeout_s: float) -> EmbeddingSpace:
