@@ -159,14 +159,12 @@ def test_events_that_json_cannot_hold_are_refused():
 def test_what_is_published_changes_with_its_number_alone():
     """Programs were written for these fields: whoever changes them raises `SCHEMA`."""
     head = "schema t_lsl t_unix"
-    percept = (
-        "trial picture neighbours confidence repeats weight decided two_way pre_stimulus_two_way flags embedding ledger"
-    )
+    score = "confidence repeats weight decided two_way pre_stimulus_two_way"
     fields = {
         "ack": f"{head} id ok error",
         "state": f"{head} state version details",
         "event": f"{head} seq kind data",
-        "percept": f"{head} seq kind {percept}",
+        "percept": f"{head} seq kind trial picture neighbours {score} flags embedding ledger",
     }
     assert SCHEMA == 1
     for name, wanted in fields.items():
