@@ -29,7 +29,7 @@ from perceptogram.console import number
 from perceptogram.session import Session
 from realtime import session
 from realtime.decoding.bundle import Bundle
-from realtime.decoding.evidence import Evidence, Percept
+from realtime.decoding.evidence import Percept, PictureEvidence
 from realtime.mqtt.embedded_broker import EmbeddedBroker
 from realtime.recording.latency_log import read_percepts, trial_times
 from realtime.recording.latency_log import summary as summarise_ledger
@@ -157,7 +157,7 @@ def _reordered(
     """Return confidence and rightness after each look, had the looks come in other orders."""
     orders = []
     for _ in range(ORDERS):
-        evidence = Evidence(bundle.gallery, bundle.confidence, neighbours=1)
+        evidence = PictureEvidence(bundle.gallery, bundle.confidence, neighbours=1)
         orders.append([evidence.add(trial, name, singles[trial]) for trial in rng.permutation(len(singles)).tolist()])
     said = np.array([[percept.confidence for percept in order] for order in orders], dtype=np.float64)
     return said, np.array([[percept.neighbours[0].name == name for percept in order] for order in orders])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told
+from realtime.rendering.messages import Frame, RendererNotice, RenderRequest, RenderState
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -34,7 +34,7 @@ class Renderer(Protocol):
         """Return what was painted since the last call, without waiting."""
         ...
 
-    def told(self) -> list[Told]:
+    def told(self) -> list[RendererNotice]:
         """Return what it had to say since the last call, oldest first, without waiting."""
         ...
 
@@ -107,7 +107,7 @@ class Painter:
         self._awaited = self._renderer.submit(request)
         return asked
 
-    def news(self) -> Iterator[Frame | Late | Told]:
+    def news(self) -> Iterator[Frame | Late | RendererNotice]:
         """Yield what was painted and what the renderer had to say, without waiting."""
         if self._renderer is None:
             return
@@ -124,7 +124,7 @@ class Painter:
                 self._awaited = None
             yield told
 
-    def finish(self, patience_s: float) -> Iterator[Frame | Late | Told]:
+    def finish(self, patience_s: float) -> Iterator[Frame | Late | RendererNotice]:
         """Yield news until the last request is painted or given up, or the renderer dead or silent for too long."""
         deadline = time.monotonic() + patience_s
         while self._renderer is not None and self._awaited is not None:

@@ -18,13 +18,13 @@ import numpy as np
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
 from realtime.decoding.drift import DriftCorrection
-from realtime.decoding.evidence import Evidence, Percept
+from realtime.decoding.evidence import Percept, PictureEvidence
 from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
 from realtime.epoching.pipeline import Pipeline, PreStimulus
 from realtime.failures import Failures
 from realtime.painter import Late, Painter, Renderer
-from realtime.rendering.messages import Frame, Told
+from realtime.rendering.messages import Frame, RendererNotice
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, Source
 from realtime.timeline.sample_grid import Fault, Hole
 
@@ -173,12 +173,14 @@ class Session:
         self._decoder = _decoder(bundle, low_level)
         settings = config.evidence
         gallery, confidence = bundle.gallery, bundle.confidence
-        self.evidence = Evidence(gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above)
+        self.evidence = PictureEvidence(
+            gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above
+        )
         length = None if confidence is None else confidence.length
         self.drift = (
             DriftCorrection(gallery.mean, gallery.std, length, settings.adapt_trials) if settings.adapt else None
         )
-        self._control = Evidence(gallery, confidence, 0, settings.accumulate)
+        self._control = PictureEvidence(gallery, confidence, 0, settings.accumulate)
         self._pre_stimulus_two_way: dict[int, float | None] = {}
         self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a pre-stimulus window's trial is ~trial
         self._added = 1  # how many samples came at once
@@ -284,8 +286,8 @@ class Session:
         while self._told:
             yield self._told.popleft()
 
-    def _notice(self, news: Frame | Late | Told) -> Frame | Late | Notice:
-        return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, Told) else news
+    def _notice(self, news: Frame | Late | RendererNotice) -> Frame | Late | Notice:
+        return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, RendererNotice) else news
 
     def _handle(
         self, event: EpochEvent | PreStimulus | Hole | Fault | Notice, received: float, start_ns: int
@@ -349,7 +351,7 @@ class Session:
         if len(self._singles) > KEPT_SINGLES:
             del self._singles[next(iter(self._singles))]
 
-    def _take_back(self, trial: int, evidence: Evidence) -> None:
+    def _take_back(self, trial: int, evidence: PictureEvidence) -> None:
         if trial in self._singles:
             evidence.retract(*self._singles.pop(trial))
 

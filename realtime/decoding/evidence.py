@@ -141,7 +141,7 @@ class _Sum:
         return self.weight**2 / self.squared
 
 
-class Evidence:
+class PictureEvidence:
     """Adds up the repeats of each picture.
 
     Parameters

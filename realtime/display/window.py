@@ -31,7 +31,7 @@ ASKS = "press Esc again to end the session"
 
 
 @dataclass(frozen=True)
-class Opened:
+class DisplayOpened:
     """The window is open."""
 
 
@@ -66,7 +66,7 @@ class Lost:
     text: str
 
 
-DisplayEvent = Opened | Shown | Pressed | Saved | Lost
+DisplayEvent = DisplayOpened | Shown | Pressed | Saved | Lost
 
 
 class Window:
@@ -204,7 +204,7 @@ def run_window(
     events = Reports(pipe)  # a screen that is off may hold up the drawing for any time
     try:
         window = Window(settings, folder, stimulus)
-        events.say(Opened())
+        events.say(DisplayOpened())
         look_up = None if pictures is None else LookUp(open_pictures(pictures))
         _serve(window, 1 / settings.frame_rate_hz, states, events, look_up)
         window.close()

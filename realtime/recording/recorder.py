@@ -14,9 +14,9 @@ from realtime.recording.recorder_messages import (
     Finished,
     FromRecorder,
     Instead,
-    Recording,
+    RecorderNotice,
     Stop,
-    Told,
+    StreamFound,
     Write,
 )
 from realtime.recording.recorder_process import free_name, record
@@ -63,7 +63,7 @@ class _Hand:
         """Return what it has said, waiting up to `wait_s` for the first word."""
         heard: list[FromRecorder] = list(self.process.hear(wait_s))
         for message in heard:
-            if isinstance(message, Recording):
+            if isinstance(message, StreamFound):
                 self.missing = [one for one in self.missing if one not in message.wanted]
         return heard
 
@@ -129,7 +129,9 @@ class Recorder:
             said = self._hand.hear(0.1)
             if self._hand.process.spoke and not started:
                 started, give_up = True, time.monotonic() + timeout_s
-            fault = next((one.text for one in said if isinstance(one, Told) and one.kind == "unwritten"), None)
+            fault = next(
+                (one.text for one in said if isinstance(one, RecorderNotice) and one.kind == "unwritten"), None
+            )
             if fault is None and (trouble := self._hand.process.trouble) is not None:
                 fault = f"the recorder {trouble} while it started"
             if fault is not None:
@@ -166,9 +168,9 @@ class Recorder:
             return []
         notices = []
         for message in self._hand.hear(wait_s):
-            if isinstance(message, Recording):
+            if isinstance(message, StreamFound):
                 notices.append(_notice("recording", f"recording {message.stream.title}"))
-            elif isinstance(message, Told):
+            elif isinstance(message, RecorderNotice):
                 notices.append(_notice(message.kind, message.text))
         if (trouble := self._hand.process.trouble) is not None:
             notices += self._take_over(trouble)

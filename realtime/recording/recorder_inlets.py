@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import InputError
-from realtime.recording.recorder_messages import Recording, Told
+from realtime.recording.recorder_messages import RecorderNotice, StreamFound
 from realtime.sources.discovery import Finder
 from realtime.sources.metadata import DTYPES, StreamDescription, Wanted, describe, legible_xml, parse_info
 
@@ -87,13 +87,13 @@ class Inlets:
         self._opening: set[str] = set()
         self._opened: queue.SimpleQueue[tuple[str, Track | None]] = queue.SimpleQueue()
         self._unfit: set[str] = set()
-        self._told: queue.SimpleQueue[Told] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[RecorderNotice] = queue.SimpleQueue()
         self.tracks: list[Track] = []
 
-    def turn(self, wanted: Sequence[Wanted]) -> list[Recording | Told]:
+    def turn(self, wanted: Sequence[Wanted]) -> list[StreamFound | RecorderNotice]:
         """Look for what is `wanted`, take what has come, and return what there is to say."""
         self._look(wanted)
-        said: list[Recording | Told] = [*self._admit(wanted)]
+        said: list[StreamFound | RecorderNotice] = [*self._admit(wanted)]
         for track in self.tracks:
             if track.inlet is not None and not any(one.agrees(track.stream) for one in wanted):
                 track.inlet = None
@@ -132,7 +132,7 @@ class Inlets:
             self._put_aside(uid, f"stream {info.name()!r} is not recorded: {error}")
         self._opened.put((uid, track))
 
-    def _admit(self, wanted: Sequence[Wanted]) -> list[Recording]:
+    def _admit(self, wanted: Sequence[Wanted]) -> list[StreamFound]:
         """Take in the streams that have been opened."""
         admitted = []
         while not self._opened.empty():
@@ -141,7 +141,7 @@ class Inlets:
             if track is not None:
                 self.tracks.append(track)
                 agreeing = tuple(one for one in wanted if one.agrees(track.stream))
-                admitted.append(Recording(agreeing, track.stream))
+                admitted.append(StreamFound(agreeing, track.stream))
         return admitted
 
     def _pull(self, track: Track) -> None:
@@ -154,18 +154,18 @@ class Inlets:
             fault = track.pull()
         except pylsl.util.LostError:
             track.inlet = None
-            self._told.put(Told("lost", f"stream {name!r} ended; its recording stays"))
+            self._told.put(RecorderNotice("lost", f"stream {name!r} ended; its recording stays"))
         except Exception as error:  # whatever one stream does must cost no other a sample
             logger.exception("stream %r cannot be read", name)
             track.inlet = None
             self._put_aside(track.stream.uid, f"stream {name!r} is no longer recorded: {error}")
         else:
             if fault is not None:
-                self._told.put(Told("unreadable", fault))
+                self._told.put(RecorderNotice("unreadable", fault))
 
     def _put_aside(self, uid: str, text: str) -> None:
         self._unfit.add(uid)
-        self._told.put(Told("lost", text))
+        self._told.put(RecorderNotice("lost", text))
 
 
 def _texts(values: NDArray[Any], name: str) -> tuple[list[list[str]], str | None]:

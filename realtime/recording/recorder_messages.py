@@ -31,7 +31,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Recording:
+class StreamFound:
     """`stream` is received from now on, for `wanted`."""
 
     wanted: tuple[Wanted, ...]
@@ -39,7 +39,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Told:
+class RecorderNotice:
     """Something that people must know: a kind of `Notice` and its line."""
 
     kind: NoticeKind
@@ -54,5 +54,5 @@ class Finished:
     fault: str | None = None
 
 
-FromRecorder = Recording | Told | Finished
+FromRecorder = StreamFound | RecorderNotice | Finished
 ToRecorder = Write | Instead | Stop

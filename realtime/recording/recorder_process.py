@@ -16,7 +16,7 @@ from realtime.processes.signals import call, leave_to_session, on_terminate
 from realtime.processes.supervised import Connection, Reports
 from realtime.recording.recorder_file import RecordingFile
 from realtime.recording.recorder_inlets import KEPT_S, Inlets
-from realtime.recording.recorder_messages import Finished, Instead, Stop, Told, ToRecorder, Write
+from realtime.recording.recorder_messages import Finished, Instead, RecorderNotice, Stop, ToRecorder, Write
 from realtime.sources.metadata import Wanted
 
 logger = logging.getLogger(__name__)
@@ -95,17 +95,17 @@ class _Recorder:
                 self._file = _open(to)
             if self._file.write(tracks):
                 text = f"{to.path} was deleted while it was written; it is put back, whole"
-                self._reports.say(Told("recorder", text))
+                self._reports.say(RecorderNotice("recorder", text))
         except OSError as error:
             self._retry = time.monotonic() + RETRY_S
             if self._fault is None:
                 self._fault = f"nothing is recorded any more: cannot write {to.path} ({error.strerror or error})"
-                self._reports.say(Told("unwritten", self._fault))
+                self._reports.say(RecorderNotice("unwritten", self._fault))
             return
         if self._fault is not None:
             dropped = sum(track.dropped for track in self._inlets.tracks)
             lost = f"{dropped} samples are missing" if dropped else "nothing is missing"
-            self._reports.say(Told("recorder", f"recording goes on in {self._file.path}; {lost}"))
+            self._reports.say(RecorderNotice("recorder", f"recording goes on in {self._file.path}; {lost}"))
             self._fault = None
             for track in tracks:
                 track.dropped = 0

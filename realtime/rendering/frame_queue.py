@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from realtime.rendering.messages import Frame, Told
+    from realtime.rendering.messages import Frame, RendererNotice
 
 T = TypeVar("T")
 KEPT_FRAMES = 64
@@ -26,7 +26,7 @@ class FrameQueue:
 
     def __init__(self) -> None:
         self._frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
-        self._told: deque[Told] = deque(maxlen=KEPT_FRAMES)
+        self._told: deque[RendererNotice] = deque(maxlen=KEPT_FRAMES)
         self._arrived = threading.Event()
         self.came: Callable[[], None] = lambda: None
 
@@ -35,7 +35,7 @@ class FrameQueue:
         self._arrived.clear()
         return _taken(self._frames)
 
-    def told(self) -> list[Told]:
+    def told(self) -> list[RendererNotice]:
         """Return what there was to say since the last call, oldest first, without waiting."""
         return _taken(self._told)
 
@@ -47,7 +47,7 @@ class FrameQueue:
         self._frames.append(frame)
         self._ring()
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: RendererNotice) -> None:
         self._told.append(told)
         self._ring()
 

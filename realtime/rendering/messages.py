@@ -159,7 +159,7 @@ class RenderState:
 
 
 @dataclass(frozen=True)
-class Told:
+class RendererNotice:
     """What a renderer has to say to people.
 
     Attributes
@@ -192,7 +192,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Failed:
+class PaintingFailed:
     """The generator raised: while preparing (`request` 0) or while painting.
 
     `fatal` where the process can paint no more and ends; the request then waits for the next process.
@@ -203,4 +203,4 @@ class Failed:
     fatal: bool = False
 
 
-Report = Ready | Progress | Failed | Told | Frame
+Report = Ready | Progress | PaintingFailed | RendererNotice | Frame

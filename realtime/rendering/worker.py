@@ -17,15 +17,15 @@ from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.generators.base import Generator
 from realtime.rendering.generators.make import make_generator
 from realtime.rendering.messages import (
-    Failed,
     Frame,
     Origin,
+    PaintingFailed,
     Progress,
     Ready,
+    RendererNotice,
     RenderRequest,
     RenderState,
     Report,
-    Told,
 )
 from realtime.rendering.worker_process import paint_requests
 
@@ -224,7 +224,7 @@ class RenderWorker(FrameQueue):
             if failed_starts == MAX_FAILED_STARTS:
                 logger.error("the renderer failed to start %d times: %s", failed_starts, why)
                 self._become("dead", f"cannot start: {why}")
-                self._tell(Told("lost", f"cannot start: {why}; nothing is painted any more"))
+                self._tell(RendererNotice("lost", f"cannot start: {why}; nothing is painted any more"))
                 return
             if prepared and self._served < self._submitted:
                 deaths = deaths + 1 if suspect == self._submitted else 1
@@ -233,11 +233,13 @@ class RenderWorker(FrameQueue):
                     logger.error("request %d killed the renderer %d times and is given up", suspect, deaths)
                     self._served = suspect
                     self._tell(
-                        Told("failed", f"a picture is given up: over it the renderer died {deaths} times", suspect)
+                        RendererNotice(
+                            "failed", f"a picture is given up: over it the renderer died {deaths} times", suspect
+                        )
                     )
             self._restarts += 1
             logger.warning("the renderer %s; starting it again", trouble)
-            self._tell(Told("lost", f"{trouble}; starting it again"))
+            self._tell(RendererNotice("lost", f"{trouble}; starting it again"))
             self._become("loading", f"{trouble}, loading again")
             self._stopping.wait(max(0, failed_starts - 1))
 
@@ -252,7 +254,7 @@ class RenderWorker(FrameQueue):
             nonlocal prepared, fault
             if isinstance(report, Ready):
                 prepared, process.hung_s = True, HUNG_S
-            elif isinstance(report, Failed) and (report.fatal or not prepared):
+            elif isinstance(report, PaintingFailed) and (report.fatal or not prepared):
                 fault = report.text
             self._take(report)
 
@@ -276,17 +278,17 @@ class RenderWorker(FrameQueue):
                 self._space, self._prepare_s, self._settings = space, prepare_s, settings
                 self._become("ready", f"{settings.generator} generator ready (loaded in {prepare_s:.1f} s)")
                 if again:
-                    self._tell(Told("restarted", "paints again"))
-            case Told():
+                    self._tell(RendererNotice("restarted", "paints again"))
+            case RendererNotice():
                 logger.warning("the renderer %s", report.text)
                 self._progressed = time.monotonic()
                 self._tell(report)
-            case Failed(request, text, fatal):
+            case PaintingFailed(request, text, fatal):
                 logger.error("rendering failed: %s", text)
                 if request and not fatal:
                     self._text = f"failed: {text}"
                     self._served = max(self._served, request)
-                    self._tell(Told("failed", text, request))
+                    self._tell(RendererNotice("failed", text, request))
             case Frame() as frame:
                 text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
                 self._text = text if frame.origin == Origin() else f"{text}, {frame.origin}"

@@ -17,7 +17,15 @@ from realtime.processes.signals import leave_to_session
 from realtime.processes.supervised import Connection, Reports
 from realtime.processes.work_done import WorkDone
 from realtime.rendering.generators.faults import is_out_of_memory, smaller, spoils_the_process
-from realtime.rendering.messages import Failed, Frame, Progress, Ready, RenderRequest, Told, note_picture
+from realtime.rendering.messages import (
+    Frame,
+    PaintingFailed,
+    Progress,
+    Ready,
+    RendererNotice,
+    RenderRequest,
+    note_picture,
+)
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -107,7 +115,7 @@ def _prepare(
             generator = None  # type: ignore[assignment]
             gc.collect()
             torch.cuda.empty_cache()
-            out.say(Told("smaller", f"paints with {change}, because the memory is too small"))
+            out.say(RendererNotice("smaller", f"paints with {change}, because the memory is too small"))
     out.say(Ready(generator.space, time.monotonic() - began, settings))
     return Economy(settings, generator)
 
@@ -129,15 +137,17 @@ def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mail
         text = f"trial {request.trial}: {one_line(error)}"
         if spoils_the_process(error):
             _give_up(out, number, text)
-        out.say(Failed(number, text))
+        out.say(PaintingFailed(number, text))
         return False
-    out.say(Failed(number, f"trial {request.trial}: the generator ended after {step} of {request.steps} pictures"))
+    out.say(
+        PaintingFailed(number, f"trial {request.trial}: the generator ended after {step} of {request.steps} pictures")
+    )
     return False
 
 
 def _give_up(out: Reports, number: int, text: str) -> NoReturn:
     """Say why, and end the process."""
-    out.say(Failed(number, text, fatal=True))
+    out.say(PaintingFailed(number, text, fatal=True))
     out.close(1.0)
     raise SystemExit(1)
 

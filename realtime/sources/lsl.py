@@ -12,7 +12,7 @@ from realtime.processes.bell import Bell
 from realtime.processes.supervised import Supervised
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, StreamSpec
 from realtime.sources.discovery import find_streams
-from realtime.sources.lsl_messages import Begin, Failed, Message, Opened, Outlet, Request, decode
+from realtime.sources.lsl_messages import Begin, Message, ReadingFailed, ReadOutlet, Request, StreamOpened, decode
 from realtime.sources.lsl_reader import read_streams
 from realtime.sources.metadata import SourceError
 
@@ -116,11 +116,12 @@ class LslSource:
                     silent = False
                     yield self._notice("resumed", "sends again")
                 chunk = self._merged(message)
-                self._last = chunk.arrived
+                if chunk.arrived is not None:
+                    self._last = chunk.arrived
                 yield chunk
             elif isinstance(message, (Marker, Notice)):
                 yield message
-            elif isinstance(message, Opened):
+            elif isinstance(message, StreamOpened):
                 self._outlet = message.outlet
                 last_data, silent = now, False
                 yield (
@@ -129,7 +130,7 @@ class LslSource:
                     else self._notice("reconnected", "was found again")
                 )
                 replaced = False
-            elif isinstance(message, Failed):
+            elif isinstance(message, ReadingFailed):
                 raise SourceError(message.text)
             elif message is None and not self._closed and (trouble := self._reader.trouble) is not None:
                 yield self._notice("lost", f"is not read: the reading process {trouble}; starting another")
@@ -147,10 +148,10 @@ class LslSource:
     def _wait_open(self) -> StreamSpec:
         while True:
             message = self._receive(STARTING_S)
-            if isinstance(message, Opened):
+            if isinstance(message, StreamOpened):
                 self._outlet = message.outlet
                 return message.spec
-            if isinstance(message, Failed):
+            if isinstance(message, ReadingFailed):
                 raise SourceError(message.text)
             if message is None:
                 msg = "the process that reads LSL died or hung while it started; run perceptogram doctor"
@@ -194,7 +195,7 @@ class LslSource:
                 self._reader.tell(Begin())
                 self._spare = _start_reader()
 
-    def _read(self) -> Outlet:
+    def _read(self) -> ReadOutlet:
         """Return the outlet that is read, as of now."""
         return replace(self._outlet, last=max(self._last, self._outlet.last))
 

@@ -22,7 +22,7 @@ _HEADER = struct.Struct("<cId")
 
 
 @dataclass(frozen=True)
-class Outlet:
+class ReadOutlet:
     """The outlet that is read, so that no other one is taken for it.
 
     Attributes
@@ -58,7 +58,7 @@ class Request:
     stream: StreamSettings
     markers: MarkerSettings | None
     known: StreamSpec | None = None
-    outlet: Outlet | None = None
+    outlet: ReadOutlet | None = None
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,21 @@ class Begin:
 
 
 @dataclass(frozen=True)
-class Opened:
+class StreamOpened:
     """The EEG stream is open and flushed; chunks follow."""
 
     spec: StreamSpec
-    outlet: Outlet
+    outlet: ReadOutlet
 
 
 @dataclass(frozen=True)
-class Failed:
+class ReadingFailed:
     """Nothing can be read; `text` says why in one line."""
 
     text: str
 
 
-Message = Chunk | Marker | Notice | Opened | Failed | Beat
+Message = Chunk | Marker | Notice | StreamOpened | ReadingFailed | Beat
 
 
 def encode(message: Message) -> bytes:

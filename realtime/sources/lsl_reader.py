@@ -25,7 +25,7 @@ from realtime.processes.signals import call, leave_to_session
 from realtime.processes.supervised import Beat, Connection
 from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
-from realtime.sources.lsl_messages import Failed, Message, Opened, Outlet, Request, encode
+from realtime.sources.lsl_messages import Message, ReadingFailed, ReadOutlet, Request, StreamOpened, encode
 from realtime.sources.marker_streams import MarkerClock, MarkerReader
 from realtime.sources.metadata import (
     DTYPES,
@@ -76,7 +76,7 @@ def read_streams(pipe: Connection) -> None:
     try:
         _read(send, request, go)
     except SourceError as error:
-        send(Failed(str(error)))
+        send(ReadingFailed(str(error)))
     except (BrokenPipeError, ConnectionResetError):
         logger.debug("the session has gone")
     os._exit(0)  # without joining the marker thread, which may be inside liblsl
@@ -109,7 +109,7 @@ def _read(send: Callable[[Message], None], request: Request, go: threading.Event
 
 def _open(
     send: Callable[[Message], None], info: pylsl.StreamInfo, flags: int
-) -> tuple[pylsl.StreamInlet, StreamDescription, Outlet]:
+) -> tuple[pylsl.StreamInlet, StreamDescription, ReadOutlet]:
     """Return an inlet that receives, the stream's full description, and whose it is; RuntimeError if it has gone."""
     import pylsl
 
@@ -118,7 +118,7 @@ def _open(
         description = describe(parse_info(inlet.info(timeout=OPEN_S).as_xml()))
         inlet.open_stream(timeout=OPEN_S)
         ahead_s = inlet.time_correction(timeout=OPEN_S)
-    return inlet, description, Outlet(info.uid(), info.hostname(), ahead_s, pylsl.local_clock())
+    return inlet, description, ReadOutlet(info.uid(), info.hostname(), ahead_s, pylsl.local_clock())
 
 
 @contextlib.contextmanager
@@ -179,7 +179,7 @@ def _read_samples(
                 raise SourceError(msg) from None
             info = None
             continue
-        send(Opened(selection.spec, opened))
+        send(StreamOpened(selection.spec, opened))
         if known is None:
             go.wait()
             inlet.flush()  # what was sent before anybody listened is stale
@@ -196,7 +196,7 @@ def _successor(
     finder: Finder,
     known: StreamSpec,
     settings: StreamSettings,
-    outlet: Outlet,
+    outlet: ReadOutlet,
     unfit: set[str],
 ) -> pylsl.StreamInfo | None:
     """Return the stream that goes on for `outlet`, or itself; one that only looks alike becomes `unfit` and is told."""
@@ -225,7 +225,7 @@ def _pull(
     selection: Selection,
     description: StreamDescription,
     settings: StreamSettings,
-    outlet: Outlet,
+    outlet: ReadOutlet,
     unfit: set[str],
 ) -> tuple[pylsl.StreamInfo | None, float]:
     """Hand on samples until the stream is lost.

@@ -23,7 +23,7 @@ from realtime.processes.companion import Companion
 from realtime.rendering.contract import Contract, picture_size
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told, note_picture
+from realtime.rendering.messages import Frame, RendererNotice, RenderRequest, RenderState, note_picture
 from realtime.rendering.remote.dispatch import GivenUp
 from realtime.rendering.remote.renderer_process import CAME, Status, run_remote
 
@@ -87,7 +87,7 @@ class RemoteRenderer(FrameQueue):
             self._take,
             self._greet,
         )
-        self._companion.tell = lambda text: self._tell(Told("lost", text))
+        self._companion.tell = lambda text: self._tell(RendererNotice("lost", text))
 
     def start(self) -> RemoteRenderer:
         """Start looking for workers and return at once; `wait_ready` waits until one can paint."""
@@ -184,14 +184,14 @@ class RemoteRenderer(FrameQueue):
                 number = max(self._open)
                 self._companion.put("request", (number, self._open[number].request))
 
-    def _take(self, item: Frame | Status | GivenUp | Told) -> None:
+    def _take(self, item: Frame | Status | GivenUp | RendererNotice) -> None:
         self._heard = time.monotonic()
         match item:
             case Status():
                 with self._changed:
                     self._status = item
                     self._changed.notify_all()
-            case Told():
+            case RendererNotice():
                 logger.warning("%s", item.text)
                 self._tell(item)
             case GivenUp(number, text, newer):
@@ -199,7 +199,7 @@ class RemoteRenderer(FrameQueue):
                 with self._lock:
                     self._open.pop(number, None)
                 if not newer:
-                    self._tell(Told("failed", text, number))
+                    self._tell(RendererNotice("failed", text, number))
             case Frame() as frame:
                 self._deliver(frame)
 

@@ -19,7 +19,7 @@ from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
 from realtime.processes.supervised import Connection, Reports
-from realtime.rendering.messages import Frame, RenderRequest, RenderState, Told
+from realtime.rendering.messages import Frame, RendererNotice, RenderRequest, RenderState
 from realtime.rendering.remote.dispatch import Dispatch, GivenUp, Order
 from realtime.rendering.remote.wire import (
     MAX_NAME,
@@ -134,7 +134,7 @@ class _Remote:
             if status != self._told:
                 self._told = status
                 self._report(status)
-            self._report(*(Told("worker", text) for text in self._dispatch.remarks))
+            self._report(*(RendererNotice("worker", text) for text in self._dispatch.remarks))
             self._dispatch.remarks.clear()
 
     def _send(self, order: Order) -> None:
@@ -142,7 +142,7 @@ class _Remote:
         payload = request_json(self._topics.session, self._run, number, key, self._contract.key, request)
         self._link.send("event", Letter(self._workers.of(order.worker, "cmd"), payload, qos=1))
 
-    def _report(self, *items: Frame | Status | GivenUp | Told) -> None:
+    def _report(self, *items: Frame | Status | GivenUp | RendererNotice) -> None:
         for item in items:
             self._reports.say(item, LANES.get(type(item), "word"))
 

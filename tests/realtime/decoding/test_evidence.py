@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.decoding.evidence import ConfidenceModel, Evidence
+from realtime.decoding.evidence import ConfidenceModel, PictureEvidence
 from realtime.decoding.gallery import Gallery, project, similarity
 
 MODEL = ConfidenceModel(gain=0.2, shared=0.1, length=30.0)
@@ -19,7 +19,7 @@ def _setting(dims=32, n=10, seed=0):
 
 def test_repeats_add_up_to_the_right_picture():
     gallery, rng = _setting()
-    evidence = Evidence(gallery, MODEL)
+    evidence = PictureEvidence(gallery, MODEL)
     percepts = [
         evidence.add(k, "p4", gallery.embeddings[4] + 3 * rng.standard_normal(32).astype(np.float32)) for k in range(60)
     ]
@@ -40,7 +40,7 @@ def test_a_trial_is_compared_with_the_gallery_once_and_all_is_said_of_that(monke
         return compared[-1]
 
     monkeypatch.setattr(Gallery, "compare", count)
-    percept = Evidence(gallery, MODEL, neighbours=3).add(0, "p4", embedding)
+    percept = PictureEvidence(gallery, MODEL, neighbours=3).add(0, "p4", embedding)
     assert len(compared) == 1
     along = project(embedding[None], gallery.embeddings, gallery.mean, gallery.std)[0]
     assert percept.confidence == pytest.approx(MODEL.posterior(along, 1).max())
@@ -53,7 +53,7 @@ def test_a_trial_is_compared_with_the_gallery_once_and_all_is_said_of_that(monke
 
 def test_unknown_pictures_stand_alone():
     gallery, _ = _setting()
-    evidence = Evidence(gallery, None)
+    evidence = PictureEvidence(gallery, None)
     for trial in range(3):
         percept = evidence.add(trial, None, gallery.embeddings[trial])
         assert percept.repeats == 1
@@ -64,7 +64,7 @@ def test_unknown_pictures_stand_alone():
 
 def test_trials_of_one_target_add_up_although_the_picture_is_unknown():
     gallery, _ = _setting()
-    evidence = Evidence(gallery, MODEL)
+    evidence = PictureEvidence(gallery, MODEL)
     evidence.add(0, None, gallery.embeddings[1], target="imagined")
     percept = evidence.add(1, None, gallery.embeddings[3], target="imagined")
     assert percept.picture is None
@@ -77,7 +77,7 @@ def test_a_retracted_trial_leaves_no_trace():
     gallery, rng = _setting()
     wrong = 50 * rng.standard_normal(32).astype(np.float32)
     for model in (None, MODEL):
-        evidence = Evidence(gallery, model)
+        evidence = PictureEvidence(gallery, model)
         evidence.add(0, "p1", gallery.embeddings[1])
         evidence.add(1, "p1", wrong)
         evidence.retract("p1", wrong)
@@ -91,7 +91,7 @@ def test_a_retracted_trial_leaves_no_trace():
 
 def test_an_unusual_trial_counts_for_little():
     gallery, rng = _setting()
-    evidence = Evidence(gallery, ConfidenceModel(0.2, 0.1, gallery.length(gallery.embeddings[2])))
+    evidence = PictureEvidence(gallery, ConfidenceModel(0.2, 0.1, gallery.length(gallery.embeddings[2])))
     evidence.add(0, "p2", gallery.embeddings[2])
     artefact = 100 * rng.standard_normal(32).astype(np.float32)
     percept = evidence.add(1, "p2", artefact)

@@ -12,7 +12,7 @@ from configs.schema import DisplaySettings, PictureSettings
 from realtime.display.display import Display
 from realtime.display.layout import DisplayState, Similar, draw
 from realtime.display.picture_lookup import LookUp
-from realtime.display.window import Lost, Opened, Pressed, Saved, Shown, Window
+from realtime.display.window import DisplayOpened, Lost, Pressed, Saved, Shown, Window
 from realtime.rendering.messages import RenderState
 from stimuli.pictures import open_pictures
 
@@ -194,7 +194,7 @@ def test_newest_state_reaches_the_screen_and_its_time_comes_back(dummy_screen, t
     from pylsl import local_clock
 
     with Display(DisplaySettings(size=(640, 360)), tmp_path) as display:
-        collect(display, lambda events: Opened() in events)
+        collect(display, lambda events: DisplayOpened() in events)
         waits = []
         told = local_clock()
         for trial in range(200):

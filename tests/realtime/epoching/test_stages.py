@@ -11,7 +11,7 @@ from realtime.epoching.pipeline import Pipeline
 from realtime.failures import MOST, WITHIN_S, Failures, SessionFailedError
 from realtime.painter import Late, Painter
 from realtime.rendering.frame_queue import FrameQueue
-from realtime.rendering.messages import Frame, RenderState, Told
+from realtime.rendering.messages import Frame, RendererNotice, RenderState
 from realtime.session import Decoded, Session, Tick
 from realtime.sources.base import WOKEN, Chunk, Notice
 from realtime.timeline.timeline import Timeline
@@ -121,7 +121,7 @@ class Handed(FrameQueue):
         self._hand_out(Frame(trial, step, of, np.zeros((4, 4, 3), np.uint8), {}, number))
 
     def give_up(self, number, text):
-        self._tell(Told("failed", text, number))
+        self._tell(RendererNotice("failed", text, number))
 
 
 def test_a_picture_that_comes_late_never_follows_a_newer_one():
