@@ -63,6 +63,29 @@ def faults(results: Mapping[str, Any]) -> str:
     return _with_source("faults", results, markdown_rows(header, rows))
 
 
+def families(results: Mapping[str, Any]) -> str:
+    """Return what becomes of random streams, one row a family, and one for those that went over LSL."""
+    result = results["faults"]["result"]
+    if "families" not in result:
+        return "Not yet measured here: `perceptogram bench faults`."
+    header = ["family", "streams", "wrong epochs", "refused far from any fault", "false alarms", "an hour"]
+    header += ["lost samples counted exactly", "failed"]
+    rows = [
+        [
+            row.get("about", row["name"]),
+            row["streams"],
+            f"{row['wrong']} of {row['accepted']}",
+            f"{row['refused_far']} of {row['far']}",
+            row["false_alarms"],
+            row["false_alarms_an_hour"],
+            f"{row['lost_exact']} of {row['with_losses']}" if row["with_losses"] else "–",
+            row["crashed"],
+        ]
+        for row in [*result["families"], result["live"]]
+    ]
+    return _with_source("faults", results, markdown_rows(header, rows), f"Seeds: {result['seeds']}.")
+
+
 def holes(results: Mapping[str, Any]) -> str:
     """Return how many holes are found in each kind of stream, and what is found in clean ones."""
     result = results["faults"]["result"]

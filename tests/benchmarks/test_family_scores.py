@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import family_scores
+from benchmarks import family_scores, page_tables
 from benchmarks.family_scores import count_wrong, default_pipeline, judge, score_all, score_families, score_stream
 from benchmarks.random_faults import FAMILIES, RandomFault
 from benchmarks.random_senders import RandomSender
@@ -126,3 +126,15 @@ def test_the_full_run_is_two_thousand_streams_with_ten_clean_hours():
     clean_s = sum(FAMILIES[name].seconds * family_scores.FULL[name] for name in ("clean", "clean-radio"))
     assert clean_s == pytest.approx(36_000)
     assert score_families(streams=0) == score_families(streams=dict.fromkeys(FAMILIES, 0))
+
+
+def test_the_page_has_a_row_for_each_family_and_one_for_live_runs():
+    rows, _ = score_families(streams=dict.fromkeys(FAMILIES, 0))
+    live = {"name": "live, all families"} | family_scores.row_of(family_scores.Score(streams=40, accepted=900, wrong=3))
+    told = {"system": "x", "machine": {"cpu": "a", "cores": 2}, "date": "2026-01-01"}
+    result = {"families": rows, "live": live, "seeds": "report"}
+    text = page_tables.families({"faults": told | {"result": result}})
+    assert all(f"| {family.about} | 0 |" in text for family in FAMILIES.values())
+    assert "| live, all families | 40 | 3 of 900 |" in text
+    assert "Seeds: report." in text
+    assert "Not yet measured" in page_tables.families({"faults": told | {"result": {}}})
