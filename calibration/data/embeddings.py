@@ -6,10 +6,12 @@ Embeddings are projected but not normalised: that is what unCLIP and IP-Adapter 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,14 @@ class EncoderError(InputError):
 
 
 @dataclass(frozen=True, eq=False)
+class _Network:
+    model: Any
+    transform: Any
+    tokenizer: Any
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """An open_clip model in evaluation mode.
 
@@ -47,15 +57,16 @@ class Encoder:
     """
 
     space: EmbeddingSpace
-    _model: Any
-    _transform: Any
-    _tokenizer: Any
-    _device: str
+    _load: Callable[[], _Network]
+
+    @cached_property
+    def _network(self) -> _Network:
+        return self._load()
 
     @property
     def image_tower(self) -> Any:
         """The network that turns prepared pictures into embeddings."""
-        return self._model.visual
+        return self._network.model.visual
 
     def embed_images(self, images: Sequence[NDArray[np.uint8]], batch: int = 64) -> NDArray[np.float32]:
         """Return the un-normalised embeddings ``[n, dims]`` of RGB pictures, each uint8 ``[height, width, 3]``.
@@ -72,11 +83,11 @@ class Encoder:
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
                 msg = f"picture {i} is {image.dtype} {list(image.shape)}: give RGB pictures as uint8 [height, width, 3]"
                 raise ValueError(msg)
-        rows = [np.zeros((0, self.space.dims), np.float32)]
+        rows, network = [np.zeros((0, self.space.dims), np.float32)], self._network
         with torch.inference_mode():
             for start in range(0, len(images), batch):
-                prepared = [self._transform(Image.fromarray(image)) for image in images[start : start + batch]]
-                embedded = self._model.encode_image(torch.stack(prepared).to(self._device), normalize=False)
+                prepared = [network.transform(Image.fromarray(image)) for image in images[start : start + batch]]
+                embedded = network.model.encode_image(torch.stack(prepared).to(network.device), normalize=False)
                 rows.append(embedded.float().cpu().numpy())
         return np.concatenate(rows)
 
@@ -84,11 +95,11 @@ class Encoder:
         """Return the un-normalised embeddings ``[n, dims]`` of texts."""
         import torch
 
-        rows = [np.zeros((0, self.space.dims), np.float32)]
+        rows, network = [np.zeros((0, self.space.dims), np.float32)], self._network
         with torch.inference_mode():
             for start in range(0, len(texts), batch):
-                tokens = self._tokenizer(list(texts[start : start + batch])).to(self._device)
-                rows.append(self._model.encode_text(tokens, normalize=False).float().cpu().numpy())
+                tokens = network.tokenizer(list(texts[start : start + batch])).to(network.device)
+                rows.append(network.model.encode_text(tokens, normalize=False).float().cpu().numpy())
         return np.concatenate(rows)
 
     def embed_images_cached(self, images: Sequence[NDArray[np.uint8]], folder: Path) -> NDArray[np.float32]:
@@ -128,7 +139,7 @@ def load_encoder(
     *,
     download: bool = False,
 ) -> Encoder:
-    """Load an open_clip model.
+    """Load an open_clip model; the project's own is loaded when it first embeds, which takes seconds.
 
     Parameters
     ----------
@@ -148,6 +159,19 @@ def load_encoder(
     EncoderError
         If there is no such model, tag or file, if it would have to be fetched, or the weights do not fit the model.
     """
+    if (model, pretrained, file) == (DRAWN_MODEL, DRAWN_TAG, None):
+        dims = json.loads((DRAWN_FOLDER / f"{DRAWN_MODEL}.json").read_text())["embed_dim"]
+        return Encoder(
+            EmbeddingSpace(model, pretrained, dims), partial(_open, model, pretrained, file, device, download=download)
+        )
+    network = _open(model, pretrained, file, device, download=download)
+    import open_clip
+
+    dims = int(open_clip.get_model_config(model)["embed_dim"])
+    return Encoder(EmbeddingSpace(model, pretrained, dims), lambda: network)
+
+
+def _open(model: str, pretrained: str, file: Path | None, device: str, *, download: bool) -> _Network:
     from configs.torchvision_shim import load_torchvision
 
     load_torchvision()
@@ -183,9 +207,7 @@ def load_encoder(
         msg = f"weights {str(file or pretrained)!r} could not be loaded into encoder {model!r}: {reason}"
         raise EncoderError(msg) from error
     extra = {"bpe_path": str(DRAWN_VOCABULARY)} if model == DRAWN_MODEL else {}
-    dims = int(open_clip.get_model_config(model)["embed_dim"])
-    space = EmbeddingSpace(model, pretrained, dims)
-    return Encoder(space, net.eval(), transform, open_clip.get_tokenizer(model, **extra), device)
+    return _Network(net.eval(), transform, open_clip.get_tokenizer(model, **extra), device)
 
 
 def _check_copy(file: Path, model: str, pretrained: str, tags: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from calibration.data import embeddings
 from calibration.data.embeddings import DRAWN_MODEL, DRAWN_WEIGHTS, Encoder, EncoderError, load_encoder
 from calibration.data.targets import make_targets
 from configs.schema import Config, PictureSettings, RenderSettings
@@ -67,6 +68,14 @@ def test_cache_recomputes_only_new_pictures(encoder, images, tmp_path, monkeypat
     again = encoder.embed_images_cached([images[2], images[3], images[0]], tmp_path)
     assert asked == [1]
     np.testing.assert_array_equal(again[[2, 0]], first[[0, 2]])
+
+
+def test_what_was_embedded_before_needs_no_network(images, tmp_path, monkeypatch):
+    first = load_encoder().embed_images_cached(images[:3], tmp_path)
+    monkeypatch.setattr(embeddings, "_open", lambda *_, **__: pytest.fail("seconds for nothing"))
+    again = load_encoder()
+    np.testing.assert_array_equal(again.embed_images_cached(images[:3], tmp_path), first)
+    assert again.space == EmbeddingSpace(DRAWN_MODEL, "builtin", 256, normalised=False)
 
 
 def test_broken_cache_is_refused_by_name(encoder, images, tmp_path):
@@ -171,7 +180,7 @@ def test_pictures_are_prepared_as_for_the_published_weights(published):
     file = published("ViT-L-14", 768)
     expected = open_clip.get_pretrained_cfg("ViT-L-14", "laion2b_s32b_b82k")
     copied = load_encoder("ViT-L-14", "laion2b_s32b_b82k", file)
-    assert tuple(copied._transform.transforms[-1].mean) == tuple(expected["mean"]) == (0.5, 0.5, 0.5)
+    assert tuple(copied._network.transform.transforms[-1].mean) == tuple(expected["mean"]) == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(
