@@ -19,6 +19,7 @@ from calibration.errors import FitError, RidgeError
 from calibration.fit_low_level import fit_low_level
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.filtered_patterns import make_patterns
+from calibration.model.choosing import said
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, _grouping, counts, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.progress import Progress, part_of
@@ -165,9 +166,13 @@ def fit_trials(
         classes=dict(config.markers.classes),
         fit=rounded(
             {
-                "alpha": mapping.ridge.alpha,
-                "alphas": mapping.ridge.alphas.tolist(),
-                "errors": mapping.ridge.errors.tolist(),
+                "alpha": mapping.alpha,
+                "alphas": mapping.alphas.tolist(),
+                "errors": mapping.errors.tolist(),
+                "choose": settings.choose,
+                "chosen": None if mapping.choice is None else str(mapping.choice),
+                "chosen_by_fold": said(held_out.choices),
+                "identification": [] if mapping.choice is None else mapping.choice.scores.tolist(),
                 "alpha_by_fold": list(held_out.alphas),
                 "folds": len(held_out.alphas),
                 "group_by": _grouping(config),
@@ -194,7 +199,8 @@ def baseline_scores(
     """Return the scores of the same procedure on pre-stimulus windows: what chance looks like in these data."""
     if len(null) < FEWEST_TRIALS:
         return {"baseline_n_trials": len(null)}
-    window, gallery, settings = config.window.pre_stimulus(null.rate_hz), targets.gallery, config.fit
+    window, gallery = config.window.pre_stimulus(null.rate_hz), targets.gallery
+    settings = config.fit.moved(-config.window.stop_s)
     layout, chance = Layout.of(null.times_s, window.start_s, window.baseline_s), None
     examples = make_examples(null, targets, config)
     try:

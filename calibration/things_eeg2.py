@@ -165,7 +165,7 @@ def run_subject(
     means = learned.samples.mean(axis=1)
     result: dict[str, Any] = {"subject": subject, "channels": len(learned.channels), "n_training": len(training)}
     mapping = _fit(means, learned.times_s, training, settings, before=False)
-    result |= {"alpha": mapping.ridge.alpha, "by_repeats": {}}
+    result |= {"alpha": mapping.alpha, "by_repeats": {}}
     after = _inside(tested.times_s, before=False)
     for repeats in [count for count in REPEATS if count <= tested.samples.shape[1]]:
         result["by_repeats"][str(repeats)] = _score(mapping, tested.samples[:, :, after], repeats, gallery, settings)

@@ -199,8 +199,17 @@ class FitSettings(Settings):
     """File on this machine that holds the weights that `pretrained` names."""
     download: bool = False
     """Whether weights of `model` that are not on this machine may be fetched; ViT-H-14 takes 4 GB."""
+    choose: Literal["identification", "error"] = "identification"
+    """What alpha, the noise's covariance, the window and the smoothness are chosen by: how well held-out trials are
+    told apart; ``error`` chooses alpha alone, by squared error, and uses samples as they are."""
+    windows: tuple[tuple[float, float], ...] = ((0.04, 0.5),)
+    """Shorter parts of the window to choose from, each start and stop in seconds after onset."""
+    step_s: Positive = 0.016
+    """Length of the steps that are averaged where the noise is whitened in space and time."""
+    smooth_s: tuple[Annotated[float, Field(ge=0)], ...] = (0.02, 0.0)
+    """Time scales of the map's prior over time to choose from, in seconds; 0 for none."""
     whiten: bool = True
-    """Take the channels' shared noise out before the fit."""
+    """Take the channels' shared noise out of samples that are used as they are."""
     alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(9))
     """Strengths of the ridge penalty to choose from by cross-validation."""
     folds: Annotated[int, Field(ge=2)] = 5
@@ -215,6 +224,10 @@ class FitSettings(Settings):
     """Shuffles of the labels behind p; 0 leaves p out."""
     seed: int = 0
     """Seed of the folds, the shuffles and the intervals."""
+
+    def moved(self, by_s: float) -> FitSettings:
+        """Return the settings with the windows to choose from moved in time, as for pre-stimulus windows."""
+        return self.model_copy(update={"windows": tuple((start + by_s, stop + by_s) for start, stop in self.windows)})
 
 
 class EvidenceSettings(Settings):

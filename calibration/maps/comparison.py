@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from calibration.maps.attributes import Attribute
 from calibration.maps.cluster_test import PartialRegression
 from calibration.maps.readout import Units
-from calibration.model.ridge import grouped_folds
+from calibration.model.folds import grouped_folds
 
 Array = NDArray[np.float64]
 Samples = NDArray[np.floating[Any]]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from calibration.maps.readout import bootstrap, correlation_of, products
 from calibration.model.examples import Examples, Layout
+from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
-from calibration.model.ridge import grouped_folds
 from calibration.scores.breakdown import PartialScore
 from calibration.scores.summary import headline, summarise
 from calibration.statistics import interval

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import subtract_baseline
-from calibration.model.ridge import grouped_folds
+from calibration.model.folds import grouped_folds
 from calibration.statistics import LEVEL, interval, permutation_p, shuffles
 from configs.schema import FitSettings
 

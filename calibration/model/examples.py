@@ -28,10 +28,13 @@ class Layout:
         First sample of the decoded window.
     baseline
         ``[times]``: see `calibration.model.folding.Chain`.
+    times_s
+        ``[times]`` of the window alone, in seconds after onset; None where that is not known.
     """
 
     start: int
     baseline: Array
+    times_s: Array | None = None
 
     @classmethod
     def of(cls, times_s: Array, start_s: float, baseline_s: tuple[float, float] | None) -> Layout:
@@ -41,7 +44,8 @@ class Layout:
         if baseline_s is not None:
             inside = (times_s >= baseline_s[0] - margin) & (times_s < baseline_s[1] - margin)
             baseline[inside] = 1.0 / max(int(np.count_nonzero(inside)), 1)
-        return cls(int(np.count_nonzero(times_s < start_s - margin)), baseline)
+        start = int(np.count_nonzero(times_s < start_s - margin))
+        return cls(start, baseline, times_s[start:])
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,14 @@ class Chain:
         ``[times]``: weights whose sum over the epoch is subtracted from every sample; all zero for none.
     start
         First sample of the decoded window within the epoch; what stands before it serves the baseline alone.
+    temporal
+        ``[window times, steps]``: what is done over time, see `calibration.model.noise`; None for samples as they are.
     whitening
         ``[channels, channels]``, symmetric.
     mean, std
-        ``[window times, channels]`` of the whitened training window.
+        ``[steps, channels]`` of the whitened training window; a step is a sample where nothing is done over time.
     weights, intercept
-        ``[window times × channels, dims]`` and ``[dims]``: the ridge map.
+        ``[steps × channels, dims]`` and ``[dims]``: the ridge map.
     predicted_mean, predicted_std
         ``[dims]``: mean and spread of what one map predicts for single trials. Ridge shrinks towards the mean; these
         undo it.
@@ -61,6 +63,7 @@ class Chain:
 
     baseline: Array
     start: int
+    temporal: Array | None
     whitening: Array
     mean: Array
     std: Array
@@ -81,6 +84,8 @@ class Chain:
     def predict(self, samples: NDArray[np.floating]) -> Array:
         """Return the embeddings ``[trials, dims]`` of epochs ``[trials, times, channels]``, step by step."""
         window = subtract_baseline(samples.astype(np.float64), self.baseline, self.start)
+        if self.temporal is not None:
+            window = self.temporal.T @ window
         scaled = (window @ self.whitening - self.mean) / self.std
         predicted = scaled.reshape(len(scaled), -1) @ self.weights + self.intercept
         embedding: Array = (predicted - self.predicted_mean) * self._gain + self.target_mean
@@ -88,11 +93,13 @@ class Chain:
 
     def fold(self) -> LinearMap:
         """Return the chain as one map."""
-        times, channels = self.mean.shape
-        scaled = self.weights.reshape(times, channels, -1) / self.std[:, :, None] * self._gain
+        steps, channels = self.mean.shape
+        scaled = self.weights.reshape(steps, channels, -1) / self.std[:, :, None] * self._gain
         window = np.einsum("ce,ted->tcd", self.whitening, scaled, optimize=True)
+        if self.temporal is not None:
+            window = np.tensordot(self.temporal, window, axes=1)
         weights = np.zeros((len(self.baseline), channels, scaled.shape[2]))
-        weights[self.start : self.start + times] = window
+        weights[self.start : self.start + len(window)] = window
         weights -= self.baseline[:, None, None] * window.sum(axis=0)
         offset = (self.intercept - self.predicted_mean) * self._gain + self.target_mean
         bias = offset - np.einsum("tc,tcd->d", self.mean, scaled, optimize=True)

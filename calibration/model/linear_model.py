@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.model.choosing import Choice, choose
 from calibration.model.examples import Examples, Layout
-from calibration.model.folding import Chain, LinearMap, subtract_baseline
-from calibration.model.ridge import RidgeFit, fit_ridge, grouped_folds, held_out_weights, threads_for
-from calibration.model.whitening import noise_covariance, whitening_matrix
+from calibration.model.folding import Chain, LinearMap
+from calibration.model.folds import grouped_folds
+from calibration.model.ridge import fit_ridge, held_out_weights, solve_ridge, threads_for
+from calibration.model.scaling import scale
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
@@ -21,52 +23,27 @@ _SPREAD_FOLDS = 20
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """How epochs become features; estimated from training trials, without a look at what was shown in them.
+class Mapping:
+    """A fitted map: as it runs, as a chain of steps, and how its ridge part was chosen.
 
     Attributes
     ----------
-    layout
-        Where window and baseline lie.
-    whitening
-        ``[channels, channels]``.
-    mean, std
-        ``[window times, channels]`` of the whitened training window.
+    map, chain
+        The same map, folded and step by step.
+    alpha
+        Penalty of the ridge part.
+    alphas, errors
+        The penalties tried, and for each the held-out squared error as a fraction of the targets' variance.
+    choice
+        How the rest was chosen; None where alpha alone was, by squared error.
     """
-
-    layout: Layout
-    whitening: Array
-    mean: Array
-    std: Array
-
-    def apply(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the features ``[trials, window times × channels]`` of epochs ``[trials, times, channels]``."""
-        window = subtract_baseline(samples, self.layout.baseline, self.layout.start)
-        return self.standardise(window @ self.whitening.astype(np.float32))
-
-    def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the features of whitened windows."""
-        return ((whitened - self.mean) / self.std).astype(np.float32).reshape(len(whitened), -1)
-
-
-def scale(samples: NDArray[np.float32], layout: Layout, whiten: bool) -> tuple[Scaling, NDArray[np.float32]]:
-    """Return the scaling estimated from training epochs ``[trials, times, channels]``, and their features."""
-    window = subtract_baseline(samples, layout.baseline, layout.start)
-    whitening = whitening_matrix(noise_covariance(window)) if whiten else np.eye(window.shape[2])
-    window = window @ whitening.astype(np.float32)
-    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
-    std = np.where(std > 1e-9 * max(float(std.max()), 1e-30), std, 1.0)
-    scaling = Scaling(layout, whitening, mean, std)
-    return scaling, scaling.standardise(window)
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """A fitted map: as it runs, as a chain of steps, and how its ridge part was chosen."""
 
     map: LinearMap
     chain: Chain
-    ridge: RidgeFit
+    alpha: float
+    alphas: Array
+    errors: Array
+    choice: Choice | None
 
 
 @dataclass(frozen=True)
@@ -81,11 +58,14 @@ class HeldOut:
         int64 ``[trials]``.
     alphas
         The alpha chosen in each fold, on its training trials alone.
+    choices
+        What else was chosen there; empty where nothing else was.
     """
 
     predicted: NDArray[np.float32]
     folds: NDArray[np.int64]
     alphas: tuple[float, ...]
+    choices: tuple[Choice, ...] = ()
 
 
 def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mapping:
@@ -98,7 +78,7 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     layout
         Where window and baseline lie.
     settings
-        Alphas, number of folds, whether to whiten and to average repeats, seed.
+        What there is to choose from and by what, number of folds, whether to average repeats, seed.
 
     Raises
     ------
@@ -111,26 +91,37 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     if settings.average_repeats:
         members, examples = examples.members(), examples.averaged()
     targets = examples.targets
-    scaling, features = scale(examples.samples, layout, settings.whiten)
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
-    ridge = fit_ridge(features, targets, folds, settings.alphas)
+    choice: Choice | None = None
+    if settings.choose == "identification":
+        choice, scaling, features = choose(examples, layout, settings, folds)
+        alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
+        with threads_for(*features.shape):
+            weights, intercept = solve_ridge(features, targets, alpha)
+    else:
+        scaling, features = scale(examples.samples, layout, settings.whiten)
+        ridge = fit_ridge(features, targets, folds, settings.alphas)
+        weights, intercept, alpha, alphas, errors = (
+            ridge.weights, ridge.intercept, ridge.alpha, ridge.alphas, ridge.errors
+        )  # fmt: skip
     # What is decoded is a single trial, whose prediction varies more than that of a mean.
     unseen = scaling.apply(single.samples) if settings.average_repeats else features
     folds = _spread_folds(examples, settings.seed)
     chain = Chain(
         baseline=layout.baseline,
         start=layout.start,
+        temporal=scaling.temporal,
         whitening=scaling.whitening,
         mean=scaling.mean,
         std=scaling.std,
-        weights=ridge.weights,
-        intercept=ridge.intercept,
-        predicted_mean=unseen.mean(axis=0, dtype=np.float64) @ ridge.weights + ridge.intercept,
-        predicted_std=_spread(features, targets, folds, ridge.alpha, unseen, folds[members]),
+        weights=weights,
+        intercept=intercept,
+        predicted_mean=unseen.mean(axis=0, dtype=np.float64) @ weights + intercept,
+        predicted_std=_spread(features, targets, folds, alpha, unseen, folds[members]),
         target_mean=targets.mean(axis=0, dtype=np.float64),
         target_std=targets.std(axis=0, dtype=np.float64),
     )
-    return Mapping(chain.fold(), chain, ridge)
+    return Mapping(chain.fold(), chain, alpha, alphas, errors, choice)
 
 
 def _spread_folds(examples: Examples, seed: int) -> NDArray[np.int64]:
@@ -182,7 +173,7 @@ def cross_validate(
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)
-    alphas = []
+    alphas, choices = [], []
     numbers = np.unique(folds)
     for done, fold in enumerate(numbers):
         if progress is not None:
@@ -190,5 +181,6 @@ def cross_validate(
         test = folds == fold
         mapping = fit_map(examples.take(~test), layout, settings)
         predicted[test] = mapping.map.predict(examples.samples[test])
-        alphas.append(mapping.ridge.alpha)
-    return HeldOut(predicted, folds, tuple(alphas))
+        alphas.append(mapping.alpha)
+        choices += [] if mapping.choice is None else [mapping.choice]
+    return HeldOut(predicted, folds, tuple(alphas), tuple(choices))

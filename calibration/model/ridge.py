@@ -13,7 +13,7 @@ dual (trials < features)
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -152,8 +152,13 @@ class AlphaPath:
 
     def predict(self, along: Array, alpha: float | Array) -> Array:
         """Return predictions ``[n, targets]`` of `rotated` trials, at one alpha or at one a target ``[targets]``."""
-        predicted: Array = along @ (self._cross / (self._values[:, None] + alpha)) + self._train.mean_y
+        predicted: Array = self.deviations(along, alpha) + self._train.mean_y
         return predicted
+
+    def deviations(self, along: Array, alpha: float | Array) -> Array:
+        """Return what `predict` does, about the mean target of the training trials."""
+        deviations: Array = along @ (self._cross / (self._values[:, None] + alpha))
+        return deviations
 
     def errors(self, test: Moments, alphas: Array, scale: Array) -> Array:
         """Return for each alpha the squared error on the trials of `test`, each target's weighted by ``scale²``.
@@ -173,33 +178,6 @@ class AlphaPath:
             power - 2 * inverse @ linear + np.einsum("ap,pq,aq->a", inverse, quadratic, inverse, optimize=True)
         )
         return result
-
-
-def grouped_folds(groups: Sequence[Hashable] | NDArray[np.generic], n_folds: int, seed: int) -> NDArray[np.int64]:
-    """Return each trial's fold, ``[n]``; trials of one group are always in the same fold.
-
-    Groups are shuffled by `seed`, then the largest are dealt first, each to the fold with the fewest trials.
-    There are `n_folds` folds, or one a group where there are fewer groups.
-
-    Raises
-    ------
-    RidgeError
-        If there are fewer than two groups, so that nothing can be held out.
-    """
-    _, labels, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    if len(counts) < 2:
-        msg = f"cross-validation needs at least two groups of trials, found {len(counts)}"
-        raise RidgeError(msg)
-    shuffled = np.random.default_rng(seed).permutation(len(counts))
-    dealt = shuffled[np.argsort(-counts[shuffled], kind="stable")]
-    filled = np.zeros(min(n_folds, len(counts)), dtype=np.int64)
-    fold_of_group = np.empty(len(counts), dtype=np.int64)
-    for group in dealt:
-        fold = int(np.argmin(filled))
-        fold_of_group[group] = fold
-        filled[fold] += counts[group]
-    folds: NDArray[np.int64] = fold_of_group[labels]
-    return folds
 
 
 def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence[float] | Array) -> RidgeFit:
@@ -223,12 +201,55 @@ def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence
     """
     path = np.asarray(alphas, dtype=np.float64)
     _check(x, y, folds, path)
-    deviation = y.std(axis=0, dtype=np.float64)
-    scale = np.divide(1.0, deviation, out=np.zeros(y.shape[1]), where=deviation > 1e-12)
+    scale = _inverse_deviation(y)
     solver = _fit_primal if len(x) >= x.shape[1] else _fit_dual
     with threads_for(*x.shape):
         weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
     return RidgeFit(weights, intercept, alpha, path, errors / max(len(y) * int(np.count_nonzero(scale)), 1), held_out)
+
+
+def held_out_path(
+    x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence[float] | Array, rows: NDArray[np.int64]
+) -> Iterator[tuple[float, Array]]:
+    """Yield for each alpha the held-out error, as in `RidgeFit`, and the held-out predictions ``[rows, targets]``.
+
+    Parameters
+    ----------
+    x, y, folds, alphas
+        As for `fit_ridge`.
+    rows
+        The trials whose predictions are wanted.
+    """
+    path = np.asarray(alphas, dtype=np.float64)
+    _check(x, y, folds, path)
+    scale = _inverse_deviation(y)
+    size = max(len(y) * int(np.count_nonzero(scale)), 1)
+    if len(x) < x.shape[1]:
+        for _, residuals in _dual_path(x, y, folds, path):
+            yield float(np.sum((residuals * scale) ** 2)) / size, y[rows] - residuals[rows]
+        return
+    numbers = np.unique(folds)
+    parts = [Moments.of(x[folds == fold], y[folds == fold]) for fold in numbers]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    paths = [AlphaPath(total - part) for part in parts]
+    errors = np.sum([one.errors(part, path, scale) for one, part in zip(paths, parts, strict=True)], axis=0) / size
+    places = [np.flatnonzero(folds[rows] == fold) for fold in numbers]
+    along = [one.rotated(x[rows[place]]) for one, place in zip(paths, places, strict=True)]
+    for alpha, error in zip(path, errors, strict=True):
+        predicted = np.empty((len(rows), y.shape[1]))
+        for one, place, rotated in zip(paths, places, along, strict=True):
+            predicted[place] = one.predict(rotated, float(alpha))
+        yield float(error), predicted
+
+
+def solve_ridge(x: Samples, y: Samples, alpha: float) -> tuple[Array, Array]:
+    """Return weights ``[features, targets]`` and intercept ``[targets]`` of the ridge map at one alpha."""
+    if len(x) >= x.shape[1]:
+        return _solve(Moments.of(x, y), alpha)
+    dual, _ = next(_dual_path(x, y, None, np.array([alpha])))
+    return _primal_of(x, y, dual)
 
 
 def held_out_weights(
@@ -251,6 +272,13 @@ def held_out_weights(
         # The dual of centred targets sums to zero, so samples need not be centred here.
         dual = linalg.solve(part, wanted, assume_a="pos", overwrite_a=True, check_finite=False)
         yield fold, x[train].T @ dual
+
+
+def _inverse_deviation(y: Samples) -> Array:
+    """Return one over the targets' standard deviations, 0 for a target that does not vary."""
+    deviation = y.std(axis=0, dtype=np.float64)
+    scale: Array = np.divide(1.0, deviation, out=np.zeros(y.shape[1]), where=deviation > 1e-12)
+    return scale
 
 
 def threads_for(trials: int, features: int) -> AbstractContextManager[object]:
@@ -304,9 +332,19 @@ def _solve(moments: Moments, alpha: float) -> tuple[Array, Array]:
 
 
 def _fit_dual(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, scale: Array) -> Solution:
+    errors = np.empty(len(alphas))
+    for number, (dual, residuals) in enumerate(_dual_path(x, y, folds, alphas)):
+        errors[number] = np.sum((residuals * scale) ** 2)
+        if number == np.argmin(errors[: number + 1]):
+            alpha_best, dual_best, residuals_best = float(alphas[number]), dual, residuals
+    weights, intercept = _primal_of(x, y, dual_best)
+    return weights, intercept, alpha_best, errors, y - residuals_best
+
+
+def _dual_path(x: Samples, y: Samples, folds: NDArray[np.int64] | None, alphas: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield for each alpha the dual ``[trials, targets]`` and the held-out residuals; no residuals without folds."""
     n = len(x)
-    mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
-    wanted = y - mean_y
+    mean_x, wanted = x.mean(axis=0, dtype=np.float64), y - y.mean(axis=0, dtype=np.float64)
     kernel = np.zeros((n, n))
     for start in range(0, x.shape[1], _BLOCK):
         columns = x[:, start : start + _BLOCK] - mean_x[start : start + _BLOCK]
@@ -315,9 +353,8 @@ def _fit_dual(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, s
     # given some weight there first, that direction does not drown the others' digits.
     constant = max(float(np.trace(kernel)) / n, 1e-300)
     kernel += constant / n
-    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-    errors = np.empty(len(alphas))
-    for number, alpha in enumerate(alphas):
+    rows = [] if folds is None else [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    for alpha in alphas:
         precision = _inverse(kernel, float(alpha))
         precision -= 1.0 / (n * (alpha + constant))
         dual = precision @ wanted
@@ -325,14 +362,17 @@ def _fit_dual(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, s
         for index in rows:
             block = precision[np.ix_(index, index)]
             residuals[index] = linalg.solve(block, dual[index], assume_a="pos", check_finite=False)
-        errors[number] = np.sum((residuals * scale) ** 2)
-        if number == np.argmin(errors[: number + 1]):
-            alpha_best, dual_best, residuals_best = float(alpha), dual, residuals
+        yield dual, residuals
+
+
+def _primal_of(x: Samples, y: Samples, dual: Array) -> tuple[Array, Array]:
+    """Return weights and intercept of a dual solution."""
+    mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
     weights = np.empty((x.shape[1], y.shape[1]))
     for start in range(0, x.shape[1], _BLOCK):
         columns = x[:, start : start + _BLOCK] - mean_x[start : start + _BLOCK]
-        weights[start : start + _BLOCK] = columns.T @ dual_best
-    return weights, mean_y - mean_x @ weights, alpha_best, errors, y - residuals_best
+        weights[start : start + _BLOCK] = columns.T @ dual
+    return weights, mean_y - mean_x @ weights
 
 
 def _inverse(kernel: Array, alpha: float) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -100,7 +100,8 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
             figures.alphas(
                 bundle.fit["alphas"], bundle.fit["errors"], bundle.fit["alpha"], bundle.fit["alpha_by_fold"]
             ),
-            f"Chosen: {bundle.fit['alpha']:g}. Ticks: what each fold chose on its training trials alone.",
+            f"Chosen by {_asked(result)}: {bundle.fit['alpha']:g}. Ticks: what each fold chose on its training trials "
+            "alone.",
         ),
         "</div></div>",
         _examples(result, kind, images),
@@ -327,7 +328,8 @@ def _facts(result: Fit) -> str:
         ("filters", ", ".join(f"{key} {_plain(value)}" for key, value in bundle.filters.items() if value is not None)),
         ("embedding", str(bundle.space)),
         ("validation", f"{bundle.fit['folds']} folds grouped by {bundle.fit['group_by']}, seed {bundle.fit['seed']}"),
-        ("whitening", "yes" if bundle.fit["whiten"] else "no"),
+        ("chosen", bundle.fit["chosen"] or f"alpha, by squared error; whitening: {bundle.fit['whiten']}"),
+        ("chosen in the folds", _plain_counts(bundle.fit["chosen_by_fold"])),
         ("commit", bundle.provenance["commit"] or "unknown"),
     ]
     return f"<h2>How it was made</h2>{table((), rows)}"
@@ -337,3 +339,15 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _asked(result: Fit) -> str:
+    """Return by what alpha was chosen, for people."""
+    if result.bundle.fit["choose"] == "error":
+        return "squared error"
+    return "how well held-out trials are told apart, not by the error drawn here"
+
+
+def _plain_counts(counts: Mapping[str, int]) -> str:
+    """Return how often each was chosen."""
+    return "; ".join(f"{name}: {count}" for name, count in counts.items()) or "alpha alone"

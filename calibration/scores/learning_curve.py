@@ -9,8 +9,8 @@ import numpy as np
 
 from calibration.errors import RidgeError
 from calibration.model.examples import Examples, Layout
+from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
-from calibration.model.ridge import grouped_folds
 from calibration.scores.summary import headline, summarise
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery

@@ -6,28 +6,35 @@ cross-validated AUC varies more than one map's does (Ojala & Garriga 2010, "Perm
 performance").
 
 Nothing but ridge itself looks at labels: whitening, scaling and folds are the same for all shuffles, and a ridge map is
-linear in its targets, so one decomposition a fold serves them all. Alpha is chosen anew for each, as it is for the true
-labels. Re-standardisation moves all predictions of a fold alike, which no AUC within folds can see.
+linear in its targets, so one decomposition a fold serves them all. Alpha, and what else is chosen, is chosen anew for
+each, as it is for the true labels. Re-standardisation moves all predictions of a fold alike, which no AUC within folds
+can see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from calibration.model.choosing import choose_each, pair_answers
 from calibration.model.examples import Examples, Layout
-from calibration.model.linear_model import cross_validate, scale
-from calibration.model.ridge import AlphaPath, Moments, grouped_folds, threads_for
-from calibration.scores.class_scores import auc_of_each, relabellings, shares
+from calibration.model.folds import grouped_folds
+from calibration.model.linear_model import cross_validate
+from calibration.model.ridge import AlphaPath, Moments, threads_for
+from calibration.model.scaling import candidates, scale
+from calibration.scores.class_scores import auc_of_each, pairs, relabellings, shares
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+
+_MOST_ANSWERS = 30_000_000
+"""Numbers that are held at once while options are compared for many labellings."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class Null:
     Attributes
     ----------
     observed
-        AUC with the true labels, found as the null is. With two classes it is that of the map itself; with more, each
-        class's membership has an alpha of its own here.
+        AUC with the true labels, found as the null is. With two classes it is that of the map itself; where alpha is
+        chosen by squared error and there are more, each class's membership has an alpha of its own here.
     draws
         ``[permutations]``: AUCs with labels exchanged before the fit.
     """
@@ -100,13 +107,87 @@ def held_out_evidence(examples: Examples, labels: Index, shares: Array, layout: 
         test = folds == fold
         taught = ~test & examples.teaches
         train = examples.take(taught)
-        scaling, x = scale(train.samples, layout, settings.whiten)
         inner = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
+        if settings.choose == "identification":
+            seen = (train, examples.samples[test], labels[:, taught], members[:, taught])
+            evidence[:, :, test] = _chosen_evidence(*seen, shares, layout, settings, inner)
+            continue
+        scaling, x = scale(train.samples, layout, settings.whiten)
         unseen = scaling.apply(examples.samples[test])
         wanted = members[:, taught].swapaxes(0, 1).reshape(len(x), -1)
         predicted = predict_each(x, wanted, inner, unseen, settings.alphas).reshape(len(unseen), *members.shape[::2])
         evidence[:, :, test] = (predicted @ shares).transpose(1, 2, 0)
     return evidence
+
+
+def _chosen_evidence(
+    train: Examples,
+    unseen: NDArray[np.float32],
+    labels: Index,
+    members: Array,
+    shares: Array,
+    layout: Layout,
+    settings: FitSettings,
+    folds: Index,
+) -> Array:
+    """Return the evidence ``[labellings, pairs, unseen]`` of the map that `choose` takes for each labelling."""
+    alphas = np.array(sorted(settings.alphas, reverse=True))
+    made = [scale(train.samples, layout, settings.whiten, option) for option in candidates(layout, settings)]
+    reduced = [_in_span(x, scaling.apply(unseen)) for scaling, x in made]
+    every = pairs(len(shares) + 1)
+    size = len(made) * len(alphas) * len(every) * len(train)
+    evidence = np.empty((len(labels), len(every), len(unseen)))
+    for part in np.array_split(np.arange(len(labels)), -(-size * len(labels) // _MOST_ANSWERS)):
+        wanted = members[part].swapaxes(0, 1).reshape(len(train), -1)
+        strata = np.concatenate(
+            [
+                np.where(labels[part] == a, 2 * place, np.where(labels[part] == b, 2 * place + 1, -1))
+                for place, (a, b) in enumerate(every)
+            ],
+            axis=1,
+        )
+        answers = []
+        for x, _ in reduced:
+            for held_out in _held_out_deviations(x, wanted, folds, alphas):
+                along = (held_out.reshape(len(train), len(part), -1) @ shares).transpose(2, 1, 0)
+                told = [pair_answers(along[k], labels[part], pair, folds) for k, pair in enumerate(every)]
+                answers.append(np.concatenate(told, axis=1).astype(np.float32))
+        _, chosen = choose_each(np.stack(answers), strata, len(made))
+        for number, (x, apart) in enumerate(reduced):
+            own = np.flatnonzero(chosen // len(alphas) == number)
+            if len(own):
+                columns = members[part[own]].swapaxes(0, 1).reshape(len(train), -1)
+                path = AlphaPath(Moments.of(x, columns))
+                each = np.repeat(alphas[chosen[own] % len(alphas)], len(shares))
+                predicted = path.deviations(path.rotated(apart), each).reshape(len(unseen), len(own), -1)
+                evidence[part[own]] = (predicted @ shares).transpose(1, 2, 0)
+    return evidence
+
+
+def _held_out_deviations(x: Array, y: Array, folds: Index, alphas: Array) -> Iterator[Array]:
+    """Yield for each alpha the held-out predictions ``[trials, columns]`` about the mean of what each map learned."""
+    numbers = np.unique(folds)
+    total = Moments.of(x, y)
+    paths = [AlphaPath(total - Moments.of(x[folds == fold], y[folds == fold])) for fold in numbers]
+    along = [path.rotated(x[folds == fold]) for path, fold in zip(paths, numbers, strict=True)]
+    for alpha in alphas:
+        held_out = np.empty(y.shape)
+        for path, rotated, fold in zip(paths, along, numbers, strict=True):
+            held_out[folds == fold] = path.deviations(rotated, float(alpha))
+        yield held_out
+
+
+def _in_span(x: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[Array, Array]:
+    """Return trials to learn from and unseen ones about the former's mean, in no more features than there are trials.
+
+    Ridge weights lie in the space that the trials span, so its coordinates are features enough.
+    """
+    level = x.mean(axis=0, dtype=np.float64)
+    centred, apart = x - level, unseen - level
+    if x.shape[1] > len(x):
+        basis, _ = linalg.qr(centred.T, mode="economic", check_finite=False)
+        centred, apart = centred @ basis, apart @ basis
+    return centred, apart
 
 
 def _members(labels: Index, others: int) -> Array:
@@ -133,12 +214,7 @@ def predict_each(
     alphas
         Penalties to try.
     """
-    level = x.mean(axis=0, dtype=np.float64)
-    centred, apart = x - level, unseen - level
-    if x.shape[1] > len(x):
-        # Ridge weights lie in the space that the trials span, so its coordinates are features enough.
-        basis, _ = linalg.qr(centred.T, mode="economic", check_finite=False)
-        centred, apart = centred @ basis, apart @ basis
+    centred, apart = _in_span(x, unseen)
     rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
     total = Moments.of(centred, y)
     errors = np.zeros((len(alphas), y.shape[1]))

@@ -62,6 +62,8 @@ def register(app: typer.Typer) -> None:
                 write_report(result, out / "report.html", settings, images=images, progress=tell)
         print_notices(bundle.scores.get("notices", ()))
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
+        if bundle.fit.get("chosen"):
+            console.print(f"chosen: {bundle.fit['chosen']}")
         console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report else ""))
         if bundle.offline is not None:
             console.print(bundle.offline)

@@ -1,0 +1,281 @@
+"""The choice of alpha, noise and window by what is asked of a map: how well it tells apart what it has not seen.
+
+Squared error is no such question. On weak EEG the map with the least error predicts next to nothing, and all alike;
+identification does not care how large a prediction is, only which way it points.
+
+Options are compared on the same held-out trials, and the simplest that is within one standard error of the best is
+taken: the standard error of the difference, trial by trial, which is far smaller than that of either score. First each
+candidate's alpha, the largest being the simplest, then the candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.model.examples import Examples, Layout
+from calibration.model.noise import Candidate
+from calibration.model.ridge import held_out_path, threads_for
+from calibration.model.scaling import Scaling, candidates, scale
+from configs.schema import FitSettings
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+MOST_CLASSES = 20
+"""With more names than this, each trial is compared with the pictures of its fold; with fewer, names in pairs (AUC)."""
+_MOST_PICTURES = 400
+"""Pictures of a fold that are compared: enough for a choice, and few enough for 16,540."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and from what.
+
+    Attributes
+    ----------
+    candidate, alpha
+        How epochs become features, and the penalty.
+    score
+        Held-out score of the choice: AUC or two-way identification.
+    best, best_score
+        The option with the highest score, which may be less simple.
+    alphas, errors, scores
+        The penalties tried with the chosen candidate, and for each the held-out squared error and the score.
+    by_candidate
+        The best score of each candidate.
+    """
+
+    candidate: Candidate
+    alpha: float
+    score: float
+    best: Candidate
+    best_score: float
+    alphas: Array
+    errors: Array
+    scores: Array
+    by_candidate: tuple[tuple[Candidate, float], ...]
+
+    def __str__(self) -> str:
+        """Say what was chosen and why, in one line."""
+        others = ", ".join(f"{score:.3f} {name}" for name, score in self.by_candidate if name != self.candidate)
+        why = f"{self.score:.3f} on held-out trials; best of the others: {others}" if others else f"{self.score:.3f}"
+        return f"{self.candidate}, alpha {self.alpha:g} ({why})"
+
+
+def choose(
+    examples: Examples, layout: Layout, settings: FitSettings, folds: Index
+) -> tuple[Choice, Scaling, NDArray[np.float32]]:
+    """Return the choice with its scaling and the features of the examples.
+
+    Parameters
+    ----------
+    examples
+        The training trials, and no others.
+    layout
+        Where window and baseline lie.
+    settings
+        What there is to choose from.
+    folds
+        ``[trials]``: which trials are held out together.
+    """
+    question = _question(examples, folds, settings.seed)
+    alphas = np.array(sorted(settings.alphas, reverse=True))
+    answers, errors = [], []
+    options = candidates(layout, settings)
+    made: list[tuple[Scaling, NDArray[np.float32]]] = []
+    for candidate in options:
+        scaling, features = scale(examples.samples, layout, settings.whiten, candidate)
+        made.append((scaling, features))
+        with threads_for(*features.shape):
+            for error, predicted in held_out_path(features, examples.targets, folds, alphas, question.rows):
+                errors.append(error)
+                answers.append(question.answer(predicted))
+    values, chosen = choose_each(np.stack(answers), question.strata[None], len(options))
+    scores, place = values[:, 0], int(chosen[0])
+    table = scores.reshape(len(options), len(alphas))
+    number, column = divmod(place, len(alphas))
+    best = int(scores.argmax())
+    scaling, features = made[number]
+    choice = Choice(
+        candidate=options[number],
+        alpha=float(alphas[column]),
+        score=float(scores[place]),
+        best=options[best // len(alphas)],
+        best_score=float(scores[best]),
+        alphas=alphas[::-1],
+        errors=np.array(errors).reshape(table.shape)[number, ::-1],
+        scores=table[number, ::-1],
+        by_candidate=tuple((option, float(row.max())) for option, row in zip(options, table, strict=True)),
+    )
+    return choice, scaling, features
+
+
+def choose_each(answers: Array, strata: Index, n_candidates: int) -> tuple[Array, Index]:
+    """Return the score ``[options, labellings]`` of every option and the place ``[labellings]`` of the one to take.
+
+    Parameters
+    ----------
+    answers, strata
+        As for `simplest_within_one_error`; options are all alphas of the first candidate, then of the second and so on.
+    n_candidates
+        How many candidates there are.
+    """
+    n_alphas, every = len(answers) // n_candidates, np.arange(answers.shape[1])
+    values, places = [], []
+    for number in range(n_candidates):
+        first = number * n_alphas
+        scores, chosen = simplest_within_one_error(answers[first : first + n_alphas], strata)
+        values.append(scores)
+        places.append(first + chosen)
+    own = np.stack(places)
+    _, candidate = simplest_within_one_error(answers[own, every], strata)
+    return np.concatenate(values), own[candidate, every]
+
+
+def simplest_within_one_error(answers: Array, strata: Index) -> tuple[Array, Index]:
+    """Return the score ``[options, labellings]`` of every option and the place ``[labellings]`` of the one to take.
+
+    Parameters
+    ----------
+    answers
+        ``[options, labellings, units]``, simplest option first: what each unit (a picture, or a trial of a class) adds
+        to the score. Units of each stratum add up to the whole score, so that the mean over strata is the score.
+    strata
+        ``[labellings, units]``: a number from 0; for two classes a stratum is a class (DeLong et al. 1988), and −1 has
+        no part.
+    """
+    numbers = range(int(strata.max(initial=0)) + 1)
+    values: Array = answers.sum(axis=2) / len(numbers)
+    best = values.argmax(axis=0)
+    difference = answers - answers[best, np.arange(len(best))][None]
+    variance = np.zeros(values.shape)
+    for number in numbers:
+        own = strata == number
+        count = np.maximum(own.sum(axis=1), 1)
+        total = np.einsum("olu,lu->ol", difference, own)
+        variance += np.einsum("olu,lu->ol", difference**2, own) - total**2 / count
+    error = np.sqrt(np.maximum(variance, 0.0)) * (1.0 if len(numbers) < 3 else 2 / len(numbers))
+    within = values >= values[best, np.arange(len(best))] - error - 1e-12
+    return values, within.argmax(axis=0)
+
+
+def pair_answers(evidence: Array, labels: Index, pair: tuple[int, int], folds: Index) -> Array:
+    """Return ``[labellings, trials]``: what each trial adds to the AUC between two classes, within folds.
+
+    Parameters
+    ----------
+    evidence
+        ``[labellings, trials]`` for the pair's second class over its first.
+    labels
+        ``[labellings, trials]``.
+    pair
+        The two classes.
+    folds
+        ``[trials]``.
+    """
+    wins, compared = np.zeros(evidence.shape), np.zeros(len(evidence))
+    for fold in np.unique(folds):
+        rows = np.flatnonzero(folds == fold)
+        order = np.argsort(evidence[:, rows], axis=1, kind="stable")
+        ranked = np.take_along_axis(labels[:, rows], order, axis=1)
+        first, second = ranked == pair[0], ranked == pair[1]
+        below = np.cumsum(first, axis=1)
+        above = second.sum(axis=1, keepdims=True) - np.cumsum(second, axis=1)
+        won = np.empty(order.shape)
+        np.put_along_axis(won, order, np.where(second, below, np.where(first, above, 0.0)), axis=1)
+        wins[:, rows] = won
+        compared += first.sum(axis=1) * second.sum(axis=1)
+    share: Array = wins / np.maximum(compared, 1)[:, None]
+    return share
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Trials of a few classes, told apart in pairs."""
+
+    rows: Index
+    strata: Index
+    labels: Index
+    folds: Index
+    lines: Array
+    pairs: tuple[tuple[int, int], ...]
+    level: Array
+
+    def answer(self, predicted: Array) -> Array:
+        evidence = (predicted - self.level) @ self.lines
+        parts = [
+            pair_answers(evidence[None, :, place], self.labels[None], pair, self.folds)
+            for place, pair in enumerate(self.pairs)
+        ]
+        return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Trials of many pictures, each compared with the pictures of its fold."""
+
+    rows: Index
+    strata: Index
+    unit: Index
+    folds: Index
+    level: Array
+    directions: Array
+
+    def answer(self, predicted: Array) -> Array:
+        better = np.empty(len(self.rows))
+        along = predicted - self.level
+        for fold in np.unique(self.folds):
+            rows = self.folds == fold
+            pictures, own = np.unique(self.unit[rows], return_inverse=True)
+            alike = along[rows] @ self.directions[pictures].T
+            mine = alike[np.arange(len(own)), own][:, None]
+            below = np.sum(alike < mine, axis=1) + 0.5 * (np.sum(alike == mine, axis=1) - 1)
+            better[rows] = below / max(len(pictures) - 1, 1)
+        count = np.bincount(self.unit)
+        mean: Array = np.bincount(self.unit, better) / count / len(count)
+        return mean[None]
+
+
+def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictures:
+    """Return what held-out predictions of these examples are asked.
+
+    Predictions are taken about the mean target of the trials that the map of the fold learned from: about any other
+    point that mean itself, which is no prediction, would point to some pictures.
+    """
+    targets = examples.targets.astype(np.float64)
+    level = np.empty_like(targets)
+    for fold in np.unique(folds):
+        level[folds == fold] = targets[folds != fold].mean(axis=0)
+    names, first, place = np.unique(examples.names, return_index=True, return_inverse=True)
+    ideal = targets[first]
+    spread = ideal.std(axis=0)
+    weight = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=spread > 1e-9 * max(spread.max(), 1e-30))
+    if len(names) <= MOST_CLASSES:
+        pairs = tuple((a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
+        lines = np.stack([(ideal[b] - ideal[a]) * weight for a, b in pairs], axis=1)
+        strata = [
+            np.where(place == a, 2 * number, np.where(place == b, 2 * number + 1, -1))
+            for number, (a, b) in enumerate(pairs)
+        ]
+        return _Classes(np.arange(len(place)), np.concatenate(strata), place, folds, lines, pairs, level)
+    rng = np.random.default_rng(seed)
+    kept = np.zeros(len(place), dtype=np.bool_)
+    for fold in np.unique(folds):
+        shown = np.unique(place[folds == fold])
+        kept |= (folds == fold) & np.isin(place, rng.permutation(shown)[:_MOST_PICTURES])
+    rows = np.flatnonzero(kept)
+    pictures, unit = np.unique(place[rows], return_inverse=True)
+    towards = (ideal[pictures] - ideal.mean(axis=0)) * np.sqrt(weight)
+    length = np.linalg.norm(towards, axis=1, keepdims=True)
+    directions = np.divide(towards, length, out=np.zeros_like(towards), where=length > 0) * np.sqrt(weight)
+    return _Pictures(rows, np.zeros(len(pictures), np.int64), unit, folds[rows], level[rows], directions)
+
+
+def said(choices: Sequence[Choice]) -> dict[str, int]:
+    """Return how often each candidate was chosen, most often first."""
+    names = [str(choice.candidate) for choice in choices]
+    return dict(sorted({name: names.count(name) for name in names}.items(), key=lambda item: -item[1]))

@@ -1,0 +1,102 @@
+"""How epochs become features, estimated from training trials without a look at what was shown in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.model.examples import Layout
+from calibration.model.folding import subtract_baseline
+from calibration.model.noise import Candidate, mix, whitening_in_space_and_time
+from calibration.model.whitening import noise_covariance, whitening_matrix
+from configs.schema import FitSettings
+
+Array = NDArray[np.float64]
+
+AS_THEY_ARE = Candidate()
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How epochs become features.
+
+    Attributes
+    ----------
+    layout
+        Where window and baseline lie.
+    temporal
+        ``[window times, steps]``; None where samples are used as they are.
+    whitening
+        ``[channels, channels]``.
+    mean, std
+        ``[steps, channels]`` of the whitened training window.
+    """
+
+    layout: Layout
+    temporal: Array | None
+    whitening: Array
+    mean: Array
+    std: Array
+
+    def apply(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features ``[trials, steps × channels]`` of epochs ``[trials, times, channels]``."""
+        window = subtract_baseline(samples, self.layout.baseline, self.layout.start)
+        if self.temporal is not None:
+            window = mix(window, self.temporal)
+        return self.standardise(window @ self.whitening.astype(np.float32))
+
+    def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features of whitened windows."""
+        return ((whitened - self.mean) / self.std).astype(np.float32).reshape(len(whitened), -1)
+
+
+def scale(
+    samples: NDArray[np.float32], layout: Layout, whiten: bool, candidate: Candidate = AS_THEY_ARE
+) -> tuple[Scaling, NDArray[np.float32]]:
+    """Return the scaling estimated from training epochs, and their features.
+
+    Parameters
+    ----------
+    samples
+        float32 ``[trials, times, channels]`` in microvolts.
+    layout
+        Where window and baseline lie.
+    whiten
+        Whether channels are whitened where `candidate` uses samples as they are.
+    candidate
+        What is done over time, and with it over channels.
+    """
+    window = subtract_baseline(samples, layout.baseline, layout.start)
+    temporal: Array | None = None
+    if candidate.step_s and layout.times_s is not None:
+        temporal, whitening = whitening_in_space_and_time(window, layout.times_s, candidate)
+        window = mix(window, temporal)
+    else:
+        whitening = whitening_matrix(noise_covariance(window)) if whiten else np.eye(window.shape[2])
+    window = window @ whitening.astype(np.float32)
+    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
+    varies = std > 1e-9 * max(float(std.max()), 1e-30)
+    # Steps keep their size: what the prior makes small must stay small.
+    std = np.where(varies, std, 1.0) if temporal is None else np.ones_like(std)
+    scaling = Scaling(layout, temporal, whitening, mean, std)
+    return scaling, scaling.standardise(window)
+
+
+def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
+    """Return what there is to choose from, the one that leaves the data the least freedom first.
+
+    A shorter window comes after all of the window, which the settings ask for. It is given where at least two steps of the window lie in it and one outside.
+    """
+    times_s = layout.times_s
+    if settings.choose == "error" or times_s is None or times_s[-1] - times_s[0] < 2 * settings.step_s:
+        return (AS_THEY_ARE,)
+    windows: list[tuple[float, float] | None] = [None]
+    for start_s, stop_s in settings.windows:
+        inside = np.count_nonzero((times_s >= start_s - 1e-6) & (times_s < stop_s - 1e-6))
+        step = settings.step_s * (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+        if 2 * step <= inside <= len(times_s) - step:
+            windows.append((start_s, stop_s))
+    listed = [Candidate(window, settings.step_s, smooth_s) for window in windows for smooth_s in settings.smooth_s]
+    return (*listed, AS_THEY_ARE)

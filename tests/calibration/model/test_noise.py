@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from calibration.model.noise import Candidate, mix, steps, time_covariance, whitening_in_space_and_time
+
+RATE_HZ = 250.0
+TIMES_S = np.arange(50) / RATE_HZ
+
+
+def coloured(n=4000, channels=5, seed=0):
+    """Noise whose covariance is a known Kronecker product, with the same response in all trials."""
+    rng = np.random.default_rng(seed)
+    lag = np.abs(np.subtract.outer(np.arange(50), np.arange(50)))
+    over_time, mixing = 0.9**lag, rng.standard_normal((channels, channels))
+    white = rng.standard_normal((n, 50, channels))
+    noise = np.linalg.cholesky(over_time) @ white @ mixing
+    return (noise + 20 * np.sin(np.arange(50))[:, None]).astype(np.float32)
+
+
+def test_steps_are_means_within_the_window_and_every_sample_counts_once():
+    mean, middles = steps(TIMES_S, 0.016, (0.04, 0.11))
+    inside = (TIMES_S >= 0.04 - 1e-9) & (TIMES_S < 0.11 - 1e-9)
+    np.testing.assert_allclose(mean.sum(axis=0), 1)
+    assert not mean[~inside].any()
+    assert np.all(np.count_nonzero(mean[inside], axis=1) == 1)
+    assert np.count_nonzero(mean[:, 0]) == 4
+    np.testing.assert_allclose(middles, [np.mean(TIMES_S[column > 0]) for column in mean.T])
+
+
+def test_noise_comes_out_white_in_space_and_time():
+    samples = coloured()
+    over_time, channels = whitening_in_space_and_time(samples, TIMES_S, Candidate(step_s=0.016))
+    features = (mix(samples, over_time) @ channels).reshape(len(samples), -1)
+    covariance = np.cov(features.T)
+    assert np.mean((features - features.mean(axis=0)) ** 2) == pytest.approx(1, abs=0.02)
+    shared = np.abs(np.corrcoef(features.T) - np.eye(len(covariance))).mean()
+    mean, _ = steps(TIMES_S, 0.016)
+    before = np.corrcoef(mix(samples, mean).reshape(len(samples), -1).T)
+    # Shrunk covariances whiten nearly, not wholly.
+    assert shared < 0.25 * np.abs(before - np.eye(len(before))).mean()
+
+
+def test_what_all_trials_share_is_no_noise():
+    samples = coloured()
+    np.testing.assert_allclose(
+        time_covariance(samples), time_covariance(samples + 100 * np.cos(TIMES_S)[:, None]), rtol=1e-3, atol=0.05
+    )
+
+
+def test_a_smooth_prior_prefers_smooth_answers():
+    samples = np.random.default_rng(0).standard_normal((2000, 50, 2)).astype(np.float32)
+    gain = {}
+    for smooth_s in (0.0, 0.02):
+        over_time, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(step_s=0.004, smooth_s=smooth_s))
+        slow, fast = np.sin(2 * np.pi * 3 * TIMES_S), np.sin(2 * np.pi * 60 * TIMES_S)
+        gain[smooth_s] = np.linalg.norm(slow @ over_time) / np.linalg.norm(fast @ over_time)
+    assert gain[0.0] == pytest.approx(1, abs=0.2)
+    assert gain[0.02] > 10
