@@ -87,7 +87,8 @@ def scale(
 def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
     """Return what there is to choose from, the one that leaves the data the least freedom first.
 
-    A shorter window comes after all of the window, which the settings ask for. It is given where at least two steps of the window lie in it and one outside.
+    A shorter window comes after all of the window, which the settings ask for. It is given where at least two steps of
+    the window lie in it and one outside.
     """
     times_s = layout.times_s
     if settings.choose == "error" or times_s is None or times_s[-1] - times_s[0] < 2 * settings.step_s:
