@@ -101,6 +101,14 @@ def _real_eeg(r: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _accuracy(r: Mapping[str, Any]) -> tuple[str, str]:
+    one = r["sets"][0]
+    return (
+        f"real EEG, `{one['name']}`, {one['n_trials']} single trials, each run by a map of the others",
+        f"AUC {one['auc']:.3f} ({one['low']:.3f} to {one['high']:.3f}); alpha by squared error {one['today']:.3f}",
+    )
+
+
 CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "decode": _decode,
     "end-to-end": _end_to_end,
@@ -110,6 +118,7 @@ CLAIMS: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "reading": _reading,
     "maps": _maps,
     "real-eeg": _real_eeg,
+    "accuracy": _accuracy,
     "interference": _interference,
     "multi-room": _multi_room,
 }

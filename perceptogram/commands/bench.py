@@ -27,6 +27,7 @@ BENCHMARKS = {
     "faults": "faults",
     "maps": "maps",
     "real-eeg": "real_eeg",
+    "accuracy": "accuracy",
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",

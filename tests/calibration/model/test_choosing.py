@@ -22,7 +22,7 @@ def two_way(predicted, names, folds, gallery, repeats=1):
     return float(np.nanmean(retrieve(mean, shown, fold, gallery).two_way))
 
 
-def weak_pictures(seed=0, n_pictures=200, repeats=17, dims=40, signal=0.05):
+def weak_pictures(seed=0, n_pictures=200, repeats=17, dims=40, signal=0.02):
     """Many repeats of natural-looking pictures through one electrode: most of a trial is 1/f noise."""
     rng = np.random.default_rng(seed)
     embeddings = rng.standard_normal((n_pictures, dims)) * np.linspace(2, 0.2, dims)
