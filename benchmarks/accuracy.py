@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table, versions
-from calibration.data.trials import before_onset, read_trials
+from calibration.data.trials import read_trials
 from calibration.model.choosing import Choice, said
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import fit_map
@@ -104,8 +104,11 @@ def score(recorded: Recorded, curve: tuple[int, ...] = CURVE) -> dict[str, Any]:
     low, high = interval(evidence[None], own, runs, SEED)
     before = None
     if recorded.earlier is not None:
-        moved = before_onset(recorded.config)
-        before = auc(_held_out(recorded, recorded.earlier, moved, moved.fit)[0][None], own, runs)
+        window = recorded.config.window
+        rate_hz = (len(recorded.times_s) - 1) / float(recorded.times_s[-1] - recorded.times_s[0])
+        moved = recorded.config.model_copy(update={"window": window.pre_stimulus(rate_hz)})
+        early = _held_out(recorded, recorded.earlier, moved, settings.moved(-window.stop_s))
+        before = auc(early[0][None], own, runs)
 
     def of(fit: FitSettings, limit: int | None = None) -> float:
         return auc(_held_out(recorded, recorded.samples, recorded.config, fit, limit)[0][None], own, runs)

@@ -96,8 +96,8 @@ def fit_low_level(
     own = np.array([places[str(name)] for name in examples.names])
     taught = replace(examples, targets=components.coordinates[own])
     # A layout is looked at, not identified: what counts is its error.
-    settings = config.fit.model_copy(update={"choose": "error"})
-    held_out = cross_validate(taught, layout, settings)
+    by_error = config.fit.model_copy(update={"choose": "error"})
+    held_out = cross_validate(taught, layout, by_error)
     # compared as layouts are: the large components count for what they are
     rank = components.coordinates.shape[1]
     gallery = Gallery(names, names, components.coordinates, np.zeros(rank, np.float32), np.ones(rank, np.float32))
@@ -105,7 +105,7 @@ def fit_low_level(
     kept = ("two_way", "two_way_interval", "chance", "p", "correlation", "n_pictures")
     scores = {key: found[key] for key in kept if key in found}
     scores |= {"rank": rank, "latent_variance_explained": components.explained}
-    fitted = fit_map(taught, layout, settings).map
+    fitted = fit_map(taught, layout, by_error).map
     space = LATENT_SPACES[settings.generator]
     return LowLevelMap(fitted.weights, fitted.bias, components.axes, components.mean, space), rounded(scores)
 
