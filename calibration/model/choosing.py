@@ -41,8 +41,6 @@ class Choice:
         How epochs become features, and the penalty.
     score
         Held-out score of the choice: AUC or two-way identification.
-    best, best_score
-        The option with the highest score, which may be less simple.
     alphas, errors, scores
         The penalties tried with the chosen candidate, and for each the held-out squared error and the score.
     by_candidate
@@ -52,8 +50,6 @@ class Choice:
     candidate: Candidate
     alpha: float
     score: float
-    best: Candidate
-    best_score: float
     alphas: Array
     errors: Array
     scores: Array
@@ -98,14 +94,11 @@ def choose(
     scores, place = values[:, 0], int(chosen[0])
     table = scores.reshape(len(options), len(alphas))
     number, column = divmod(place, len(alphas))
-    best = int(scores.argmax())
     scaling, features = made[number]
     choice = Choice(
         candidate=options[number],
         alpha=float(alphas[column]),
         score=float(scores[place]),
-        best=options[best // len(alphas)],
-        best_score=float(scores[best]),
         alphas=alphas[::-1],
         errors=np.array(errors).reshape(table.shape)[number, ::-1],
         scores=table[number, ::-1],
