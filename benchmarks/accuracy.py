@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table, versions
 from calibration.data.trials import read_trials
-from calibration.model.choosing import Choice, said
+from calibration.model.choosing import MapChoice, said
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import fit_map
 from calibration.scores.class_scores import auc, interval
@@ -134,10 +134,10 @@ def _held_out(
     config: Config,
     fit: FitSettings,
     limit: int | None = None,
-) -> tuple[Array, list[Choice]]:
+) -> tuple[Array, list[MapChoice]]:
     """Return the evidence ``[trials]`` for the second class, and what was chosen in each fold."""
     window = config.window
-    choices: list[Choice] = []
+    choices: list[MapChoice] = []
     times_s = window.start_s + recorded.times_s - recorded.times_s[0]
     layout = Layout.of(times_s, window.start_s, None)
     targets = np.eye(2, dtype=np.float32)[recorded.labels]
@@ -242,7 +242,7 @@ def simulated(n_trials: int) -> dict[str, Any]:
     examples = Examples(samples, targets.of(names), names, names, np.ones(len(names), dtype=np.bool_)).take(taught)
     layout = Layout.of(pipeline.times_s, config.window.start_s, config.window.baseline_s)
     scores: dict[str, Retrieval] = {}
-    choices: list[Choice] = []
+    choices: list[MapChoice] = []
     for choose in ("error", "identification"):
         fitted = fit_map(examples, layout, config.fit.model_copy(update={"choose": choose}))
         choices += [] if fitted.choice is None else [fitted.choice]

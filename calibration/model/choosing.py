@@ -32,7 +32,7 @@ _MOST_PICTURES = 400
 
 
 @dataclass(frozen=True)
-class Choice:
+class MapChoice:
     """What was chosen, and from what.
 
     Attributes
@@ -64,7 +64,7 @@ class Choice:
 
 def choose(
     examples: Examples, layout: Layout, settings: FitSettings, folds: Index
-) -> tuple[Choice, Scaling, NDArray[np.float32]]:
+) -> tuple[MapChoice, Scaling, NDArray[np.float32]]:
     """Return the choice with its scaling and the features of the examples.
 
     Parameters
@@ -95,7 +95,7 @@ def choose(
     table = scores.reshape(len(options), len(alphas))
     number, column = divmod(place, len(alphas))
     scaling, features = made[number]
-    choice = Choice(
+    choice = MapChoice(
         candidate=options[number],
         alpha=float(alphas[column]),
         score=float(scores[place]),
@@ -268,7 +268,7 @@ def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictur
     return _Pictures(rows, np.zeros(len(pictures), np.int64), unit, folds[rows], level[rows], directions)
 
 
-def said(choices: Sequence[Choice]) -> dict[str, int]:
+def said(choices: Sequence[MapChoice]) -> dict[str, int]:
     """Return how often each candidate was chosen, most often first."""
     names = [str(choice.candidate) for choice in choices]
     return dict(sorted({name: names.count(name) for name in names}.items(), key=lambda item: -item[1]))

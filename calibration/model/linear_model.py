@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.model.choosing import Choice, choose
+from calibration.model.choosing import MapChoice, choose
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
@@ -43,7 +43,7 @@ class Mapping:
     alpha: float
     alphas: Array
     errors: Array
-    choice: Choice | None
+    choice: MapChoice | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class HeldOut:
     predicted: NDArray[np.float32]
     folds: NDArray[np.int64]
     alphas: tuple[float, ...]
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[MapChoice, ...] = ()
 
 
 def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mapping:
@@ -92,7 +92,7 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
         members, examples = examples.members(), examples.averaged()
     targets = examples.targets
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
-    choice: Choice | None = None
+    choice: MapChoice | None = None
     if settings.choose == "identification":
         choice, scaling, features = choose(examples, layout, settings, folds)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
