@@ -19,6 +19,8 @@ REALTIME = "realtime"
 PROCESSES = "processes"
 RERUNS = 2
 """Tries more that a test of the wall clock has where the run allows any (``--max-suite-reruns``)."""
+MOST_WORKERS = 8
+"""Each takes up to 1 GB."""
 HELPERS = {"fc-list", "gcc", "git", "ldconfig", "uname"}
 """What libraries ask about the machine, in a moment."""
 _LISTED = pytest.StashKey[Path]()
@@ -103,8 +105,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Two for each core: half of the tests wait."""
-    return 2 * (os.cpu_count() or 1)
+    """One for each core where no test starts processes, and else two: those wait for half of their time."""
+    cores = os.cpu_count() or 1
+    return cores if PROCESSES in config.option.markexpr else min(2 * cores, MOST_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -79,6 +79,7 @@ def test_predictions_of_new_trials_vary_as_much_as_their_targets(alpha, average,
     assert np.all((spread > 0.85) & (spread < 1.25))
 
 
+@pytest.mark.slow
 def test_faces_and_houses_vary_as_much_as_their_targets_in_a_run_that_was_left_out(shared_data):
     config = load_config("muse_n170")
     trials = read_trials([shared_data / "muse_n170" / f"run{n}.csv" for n in range(1, 5)], config)

@@ -37,7 +37,7 @@ def chunks(cuts):
 REFERENCE = epochs(run([*chunks([]), *MARKERS]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(0, N), max_size=50), st.booleans())
 def test_live_equals_replay_to_the_bit(cuts, markers_first):
     data = chunks(cuts)
@@ -71,7 +71,7 @@ def test_markers_count_by_class_and_are_moved_by_their_offset():
     np.testing.assert_array_equal(closed.epoch.samples, same["p"].samples)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(600, 2000), st.integers(1, 100))
 def test_lost_samples_refuse_what_they_touch(at, lost):
     cut = [*chunks([at])]
@@ -106,7 +106,7 @@ def test_notices_pass_through():
     assert run([notice]) == [notice]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(0, 1))
 def test_decimation_delays_nothing_and_is_the_same_however_samples_come(sizes, lossy):
     config = Config.model_validate({"filters": {"lowpass_hz": 20.0, "rate_hz": 50.0}})

@@ -35,6 +35,7 @@ def epochs_of(sender, change, at_s, seed, seconds=28.0):
 
 
 # The same examples each time: of 600 others over a radio that stalls, 3 let epochs through that are off by 9 to 23 ms.
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(
     st.sampled_from(sorted(SENDERS)),

@@ -10,6 +10,7 @@ from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
 from realtime.timeline.timeline import Timeline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["muse_n170/run1.csv", "muse_n170/run2.csv", "muse_n170/run3.csv", "muse_p300/run1.csv"]
 )
