@@ -33,6 +33,7 @@ from realtime import session as live
 from realtime.decoding.bundle import Bundle, load_bundle
 from realtime.decoding.evidence import Percept
 from realtime.epoching.epochs import Refused
+from realtime.epoching.pipeline import Settled
 from realtime.rendering.messages import Frame
 from stimuli.pictures import choose_pictures, open_pictures
 
@@ -122,7 +123,6 @@ class Session:
         self._thread = threading.Thread(target=self._decode, name="session", daemon=True)
         self._error: BaseException | None = None
         self._settled = threading.Event()
-        self._first: float | None = None
         self._over = False
 
     def __enter__(self) -> Session:
@@ -233,10 +233,8 @@ class Session:
     def _hear(self, event: live.SessionEvent) -> None:
         """Pass on one event of the session; called in its thread."""
         match event:
-            case live.Tick(stamp) if not self._settled.is_set():
-                self._first = stamp if self._first is None else self._first
-                if stamp - self._first >= self._ready.result().pipeline.settle_s:
-                    self._settled.set()
+            case Settled():
+                self._settled.set()
             case live.Decoded(percept):
                 self._listeners.tell(percept)
                 self._answer(event.epoch.marker.extra.get("demand"), percept)

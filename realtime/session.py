@@ -21,7 +21,7 @@ from realtime.decoding.drift import DriftCorrection
 from realtime.decoding.evidence import Percept, PictureEvidence
 from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
-from realtime.epoching.pipeline import Pipeline, PreStimulus
+from realtime.epoching.pipeline import Pipeline, PreStimulus, Settled
 from realtime.failures import Failures
 from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, RendererNotice
@@ -99,7 +99,18 @@ class OnScreen:
 
 
 SessionEvent = (
-    Decoded | PreStimulusDecoded | Frame | Late | OnScreen | Refused | Retracted | Hole | Fault | Notice | Tick
+    Decoded
+    | PreStimulusDecoded
+    | Frame
+    | Late
+    | OnScreen
+    | Refused
+    | Retracted
+    | Settled
+    | Hole
+    | Fault
+    | Notice
+    | Tick
 )
 
 
@@ -290,7 +301,7 @@ class Session:
         return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, RendererNotice) else news
 
     def _handle(
-        self, event: EpochEvent | PreStimulus | Hole | Fault | Notice, received: float, start_ns: int
+        self, event: EpochEvent | PreStimulus | Settled | Hole | Fault | Notice, received: float, start_ns: int
     ) -> Iterator[SessionEvent]:
         match event:
             case Opened(trial):

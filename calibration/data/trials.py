@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calibration.errors import FitError
 from configs.schema import Config
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, RefusalKind, Refused, Retracted
-from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus
+from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
 from realtime.timeline.sample_grid import Fault, Hole
@@ -279,7 +279,7 @@ class _Closed:
         self.epochs: dict[int, Epoch] = {}
         self.refused: list[Refusal] = []
 
-    def add(self, event: EpochEvent, recording: int, name: Callable[[Marker], str]) -> None:
+    def add(self, event: EpochEvent | Hole, recording: int, name: Callable[[Marker], str]) -> None:
         if isinstance(event, Closed):
             self.epochs[event.trial] = event.epoch
         elif isinstance(event, Refused | Retracted):
@@ -305,8 +305,10 @@ class Collector:
     ----------
     pipeline
         For its settings and counts.
-    first, newest
-        Stamps of the first and of the newest sample.
+    newest
+        Stamp of the newest sample.
+    settled
+        Whether a stimulus that is shown now has its windows.
     notices
         What people should know of how the recording was read, one line each.
     """
@@ -315,14 +317,9 @@ class Collector:
         self._config, self._recording = config, recording
         self.pipeline = Pipeline(config, spec, pre_stimulus)
         self.spec = replace(spec, channels=self.pipeline.channels)
-        self.first, self.newest = math.nan, -math.inf
+        self.newest, self.settled = -math.inf, False
         self.notices: list[str] = []
         self._windows, self._pre_stimulus = _Closed(), _Closed()
-
-    @property
-    def seconds(self) -> float:
-        """How much of the stream has come."""
-        return self.newest - self.first if math.isfinite(self.newest) else 0.0
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -332,7 +329,6 @@ class Collector:
     def push(self, item: Item) -> Iterator[Fault | Notice]:
         """Take in the next item of the stream; yield what is wrong with it."""
         if isinstance(item, Chunk) and len(item.stamps):
-            self.first = float(item.stamps[0]) if math.isnan(self.first) else self.first
             self.newest = max(self.newest, float(item.stamps[-1]))
         yield from self._sorted(self.pipeline.push(item))
 
@@ -354,7 +350,9 @@ class Collector:
                 self._pre_stimulus.add(event.event, self._recording, self._name)
             elif isinstance(event, Fault | Notice):
                 yield event
-            elif not isinstance(event, Hole):
+            elif isinstance(event, Settled):
+                self.settled = True
+            else:
                 self._windows.add(event, self._recording, self._name)
 
     def _name(self, marker: Marker) -> str:

@@ -101,15 +101,26 @@ def begin(folder: CalibrationFolder, config: Config, size: Size, *, overwrite: b
         msg = f"{folder.path} holds a calibration: go on with --resume, name another folder, or add --overwrite"
         raise InputError(msg)
     check(folder.path, "calibrate", overwrite=overwrite)
+    planned = make_plan(config, size)
+    claim(folder.path, "calibrate", FILES, overwrite=overwrite)
+    save_plan(planned, folder.plan)
+    return planned
+
+
+def make_plan(config: Config, size: Size) -> Plan:
+    """Return what a calibration of that size shows.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made as asked.
+    """
     known = open_pictures(config.pictures, "calibration")
     n_pictures, repeats = how_many(len(known.names), config.stimulus, size)
     chosen = choose_pictures(known, n_pictures, config.stimulus.seed)
     planned = plan(chosen, config.stimulus, repeats=repeats)
     blocks = size.blocks if size.blocks is not None else max(1, round(planned.duration_s / BLOCK_S))
-    planned = plan(chosen, config.stimulus, repeats=repeats, blocks=blocks)
-    claim(folder.path, "calibrate", FILES, overwrite=overwrite)
-    save_plan(planned, folder.plan)
-    return planned
+    return plan(chosen, config.stimulus, repeats=repeats, blocks=blocks)
 
 
 def go_on(folder: CalibrationFolder, size: Size) -> Plan:

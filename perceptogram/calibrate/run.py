@@ -7,11 +7,9 @@ decides when it is enough. Whatever ends it, the recording, the plan and the fra
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,19 +20,17 @@ from calibration.errors import FitError
 from configs.errors import InputError
 from configs.schema import Config
 from perceptogram.calibrate.block_scores import Blocks, Standing, StopRule
+from perceptogram.calibrate.children import CalibrationError, showing, with_own_markers
 from perceptogram.calibrate.folder import CalibrationFolder, usable
 from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View
 from realtime.recording.recorder import Recorder, Wanted
-from realtime.sources import lsl_config
 from realtime.sources.lsl import LslSource
-from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.participant import SimulationSettings
-from stimuli.child import STOP, ChildError, ChildProcess
-from stimuli.marker_outlet import NAME, SOURCE_ID
+from stimuli.child import STOP, ChildProcess
 from stimuli.markers import PICTURE, Marker
 from stimuli.presentation import PAUSE, RESUME
-from stimuli.presenter import BEGIN, PresenterJob, start_presenter, summarise
+from stimuli.presenter import BEGIN, summarise
 from stimuli.sequence import Plan
 
 if TYPE_CHECKING:
@@ -43,20 +39,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SIMULATED = "SimulatedEEG"
-STARTING_S = 120.0
-"""How long a process may take to come up on a busy machine."""
 HEARING_S = 30.0
-SETTLE_S = 3.0
-"""EEG before the first picture, where the filters need no longer."""
 MARGIN_S = 0.5
 """How long the stream is still read when the last window of a block should be complete."""
 PATIENCE_S = 5.0
 """How long to wait for that where the stream has stopped."""
-
-
-class CalibrationError(InputError):
-    """A calibration that cannot go on; one line says why and what is kept."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +101,6 @@ def check(config: Config, rule: StopRule | None) -> None:
         raise InputError(msg)
 
 
-def for_simulation(config: Config) -> Config:
-    """Return the settings with the simulated participant as the EEG stream."""
-    stream = config.stream.model_copy(
-        update={"name": SIMULATED, "type": "EEG", "source_id": None, "host": None, "unit": None}
-    )
-    return config.model_copy(update={"simulated": True, "stream": stream})
-
-
 def trials_a_minute(planned: Plan) -> float:
     """Return how many pictures are shown in a minute, rests between sequences included."""
     shown = sum(not trial.is_target for trial in planned.trials)
@@ -167,16 +146,20 @@ def calibrate(config: Config, folder: CalibrationFolder, planned: Plan, conduct:
             view.say("the rule is met by what was recorded before")
             shown = len(planned.trials) - len(left.trials)
             return Ending(completed=False, rule_met=True, shown=shown, planned=len(planned.trials))
-    markers = config.markers.model_copy(
-        update={"name": config.markers.name or NAME, "source_id": config.markers.source_id or SOURCE_ID}
-    )
-    config = config.model_copy(update={"markers": markers})
+    config = with_own_markers(config)
     with ExitStack() as stack:
-        participant = _simulate(conduct, config, folder, stack)
-        presenter = _present(conduct, config, folder, stack)
-        if participant is not None:
-            # Markers sent before the participant listens would go unanswered.
-            participant.wait_for("hearing", STARTING_S)
+        who = conduct.participant
+        presenter = stack.enter_context(
+            showing(
+                config,
+                folder.plan,
+                folder.frames,
+                headless=conduct.headless,
+                attended=conduct.attended,
+                # other noise in each run
+                participant=None if who is None else replace(who, session=len(folder.recordings())),
+            )
+        )
         source = LslSource(config.stream, config.markers)
         stack.callback(source.close)
         recorder = Recorder(folder.next_recording(), [Wanted.by(config.stream), Wanted.by(config.markers)])
@@ -194,43 +177,6 @@ def calibrate(config: Config, folder: CalibrationFolder, planned: Plan, conduct:
         msg = f"the presenter stopped: {failed.get('text', '')}; what was recorded stays, --resume goes on"
         raise CalibrationError(msg)
     return Ending(bool(finished.get("completed")), run.rule_met, len(folder.shown()), len(planned.trials))
-
-
-def _simulate(conduct: Conduct, config: Config, folder: CalibrationFolder, stack: ExitStack) -> ChildProcess | None:
-    """Start the simulated participant, with other noise in each run, on this machine alone."""
-    if conduct.participant is None:
-        return None
-    scratch = stack.enter_context(tempfile.TemporaryDirectory())
-    lsl_config.use(lsl_config.loopback(), Path(scratch) / "lsl_api.cfg")
-    who = replace(conduct.participant, session=len(folder.recordings()))
-    stream = SimulatedStream(who, config.pictures, config.markers, name=SIMULATED)
-    try:
-        child = start_simulated(stream, timeout_s=STARTING_S)
-    except ChildError as error:
-        raise CalibrationError(str(error)) from error
-    stack.callback(child.stop)
-    return child
-
-
-def _present(conduct: Conduct, config: Config, folder: CalibrationFolder, stack: ExitStack) -> ChildProcess:
-    job = PresenterJob(
-        folder.plan,
-        log=folder.frames,
-        pictures=config.pictures,
-        stimulus=config.stimulus,
-        headless=conduct.headless,
-        attended=conduct.attended,
-        hold=True,
-        resume=True,
-        name=config.markers.name or NAME,
-        source_id=config.markers.source_id or SOURCE_ID,
-    )
-    try:
-        presenter = start_presenter(job, timeout_s=STARTING_S)
-    except ChildError as error:
-        raise CalibrationError(str(error)) from error
-    stack.callback(presenter.stop)
-    return presenter
 
 
 @dataclass
@@ -291,9 +237,9 @@ class _Run:
             if isinstance(item, Marker):
                 self._take_marker(item)
         for notice in self.recorder.troubles():
-            self.view.say(notice.text)
-        settle_s = max(SETTLE_S, float(self.collector.pipeline.filters["settle_s"]))
-        if not self._begun and self.collector.seconds > settle_s:
+            if notice.kind != "lost" or not self._over():
+                self.view.say(notice.text)
+        if not self._begun and self.collector.settled:
             self._begun = True
             self.presenter.say(BEGIN)
         if self._ends is not None and self.collector.newest >= self._ends[1]:
@@ -354,9 +300,16 @@ def _met(rule: StopRule | None, standing: Standing) -> bool:
 
 
 def fit_folder(
-    config: Config, folder: CalibrationFolder, planned: Plan, ending: Ending, timing: Timing | None, view: View
+    config: Config,
+    folder: CalibrationFolder,
+    planned: Plan,
+    ending: Ending,
+    timing: Timing | None,
+    view: View,
+    *,
+    report: bool = True,
 ) -> Fit:
-    """Fit the map on all that was recorded; write the bundle with its report.
+    """Fit the map on all that was recorded; write the bundle, with its report where that is wanted.
 
     What could bias the score is written beside it: that the session ended because the score was high, and how the
     pictures' timing was.
@@ -381,5 +334,6 @@ def fit_folder(
     if timing is not None:
         bundle.fit["timing"] = asdict(timing)
     bundle.save(folder.bundle)
-    write_report(result, folder.bundle / "report.html", config, open_pictures(config.pictures).image, view.bar)
+    if report:
+        write_report(result, folder.bundle / "report.html", config, open_pictures(config.pictures).image, view.bar)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,9 @@ def register(app: typer.Typer) -> None:
         from calibration.photodiode import read_timing
         from configs.schema import load_config
         from perceptogram.calibrate.block_scores import StopRule
+        from perceptogram.calibrate.children import for_simulation
         from perceptogram.calibrate.folder import CalibrationFolder, Size, begin, go_on
-        from perceptogram.calibrate.run import Conduct, check, for_simulation
+        from perceptogram.calibrate.run import Conduct, check
         from realtime.decoding.bundle import check_place
         from realtime.sources.simulation.participant import stand_in
 
@@ -88,13 +90,15 @@ def _calibrate(
     from perceptogram.calibrate.run import calibrate, fit_folder, trials_a_minute
     from perceptogram.calibrate.view import GOAL, View
     from perceptogram.commands.fit import score_rows
+    from realtime.sources import lsl_config
 
     if timing is not None:
         markers = config.markers.model_copy(update={"offset_s": timing.offset_s})
         config = config.model_copy(update={"markers": markers})
     rule = conduct.rule
     goal = rule.above if rule is not None and rule.score == "two_way" else GOAL
-    with View(console, goal, trials_a_minute(planned)) as view:
+    private = nullcontext() if conduct.participant is None else lsl_config.on_this_machine()
+    with private, View(console, goal, trials_a_minute(planned)) as view:
         ending = calibrate(config, folder, planned, conduct, view)
         result = None if ending.aborted else fit_folder(config, folder, planned, ending, timing, view)
     if result is None:

@@ -33,8 +33,18 @@ def register(app: typer.Typer) -> None:
         from configs.files import whole_file
         from configs.output_folder import claim
         from configs.schema import load_config
-        from perceptogram.demo import FILES, Demo, DemoSettings, sheet_entries
+        from perceptogram.demo import (
+            FILES,
+            DemoSettings,
+            calibrate_simulated,
+            decode_simulated,
+            for_demo,
+            sheet_entries,
+        )
         from realtime.display.contact_sheet import contact_sheet
+        from realtime.rendering.worker import RenderWorker
+        from realtime.sources import lsl_config
+        from stimuli.pictures import open_pictures
 
         claim(out, "demo", FILES, overwrite=overwrite)
         screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and not headless
@@ -50,14 +60,13 @@ def register(app: typer.Typer) -> None:
         console.print(
             styled(("simulated", "bold"), " participant · real LSL streams · linear map · diffusion on this machine")
         )
-        with progress_bar() as progress:
-            waiting = progress.add_task("starting: participant, presenter, recorder, renderer", total=1)
-            with Demo(load_config("demo"), settings, out) as loop:
-                progress.remove_task(waiting)
-                bundle, n_calibration = loop.calibrate(progress)
-                finished = loop.decode(bundle, progress)
+        config = for_demo(load_config("demo"), settings)
+        with lsl_config.on_this_machine(), RenderWorker(config.render) as renderer:
+            bundle = calibrate_simulated(config, settings, out, console).bundle
+            with progress_bar() as progress:
+                finished = decode_simulated(config, settings, bundle, out, renderer, progress)
         summary = {
-            "n_calibration_trials": n_calibration,
+            "n_calibration_trials": bundle.scores["n_trials"],
             "n_test_trials": finished.summary["n_trials"],
             **finished.summary,
             "calibration": bundle.scores,
@@ -65,7 +74,7 @@ def register(app: typer.Typer) -> None:
             "snr": snr,
         }
         write_json(out / "summary.json", summary)
-        entries = sheet_entries(finished, loop.pictures)
+        entries = sheet_entries(finished, open_pictures(config.pictures))
         title = (
             f"{summary['n_way']} pictures never seen before, {summary['repeats']:.0f} looks each · "
             f"right picture first {number(summary['top1'])} (chance {number(summary['chance_top1'])}) · "

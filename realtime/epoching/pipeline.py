@@ -20,6 +20,13 @@ from stimuli.markers import PICTURE
 
 
 @dataclass(frozen=True)
+class Settled:
+    """Time axis and filters have settled for the first time: a stimulus later than `stamp` has its windows."""
+
+    stamp: float
+
+
+@dataclass(frozen=True)
 class PreStimulus:
     """What happens to a trial's pre-stimulus window, in which its picture cannot be."""
 
@@ -33,7 +40,7 @@ UNMATCHED_S = 10.0
 MOST_MISSING = 1000
 """Missing markers that are still waited for: they may have been overtaken."""
 
-PipelineEvent = EpochEvent | PreStimulus | Hole | Fault | Notice
+PipelineEvent = EpochEvent | PreStimulus | Settled | Hole | Fault | Notice
 
 
 class Pipeline:
@@ -56,8 +63,6 @@ class Pipeline:
         Names of the channels used, in order.
     rate_hz
         Rate of the epochs' samples.
-    settle_s
-        How long after the first sample the first window may begin.
     n_times, times_s
         Samples in a window and their times after onset.
     pre_stimulus_times_s
@@ -102,11 +107,15 @@ class Pipeline:
 
         self._epochs = builder(config.window)
         self._pre_stimulus = builder(config.window.pre_stimulus(self.rate_hz)) if pre_stimulus else None
-        self.settle_s = max(self._filters.settle_s, WARM_UP_S)
         self.n_times = self._epochs.n_times
         self.times_s = self._epochs.times_s
         self.pre_stimulus_times_s = self.times_s[:0] if self._pre_stimulus is None else self._pre_stimulus.times_s
         self.filters = self._filters.describe()
+        first_s = min(0.0, *self.times_s[:1], *self.pre_stimulus_times_s[:1])
+        # a window is laid on the nearest sample of a grid whose first may be one later than the stream's
+        self._settle_s = max(self._filters.settle_s, WARM_UP_S) - first_s + 2 / self.rate_hz
+        self._settles_at: float | None = None
+        self._settled = False
 
     def push(self, item: Chunk | Marker | Notice) -> Iterator[PipelineEvent]:
         """Yield what follows from the next item of a source, as soon as it is known."""
@@ -176,10 +185,16 @@ class Pipeline:
             elif isinstance(timed, Hole):
                 yield timed
                 self._filters.hole(timed)
+                self._settles_at = None
                 yield from self._cut(timed)
             else:
                 self._newest = float(timed.times[-1])
                 yield from self._cut(self._filters.push(timed))
+                if self._settles_at is None:
+                    self._settles_at = float(timed.times[0]) + self._settle_s
+                if not self._settled and self._newest >= self._settles_at:
+                    self._settled = True
+                    yield Settled(self._newest)
 
     def _cut(self, item: TimedChunk | Hole | Marker | Span) -> Iterator[EpochEvent | PreStimulus]:
         """Yield the epochs' events first: the pre-stimulus windows must not delay them."""

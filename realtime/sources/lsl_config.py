@@ -6,7 +6,10 @@ import contextlib
 import os
 import socket
 import struct
+import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "LSLAPICFG"
@@ -54,6 +57,14 @@ def use(text: str, file: Path) -> None:
     """
     file.write_text(text, encoding="utf-8")
     os.environ[VARIABLE] = str(file)
+
+
+@contextmanager
+def on_this_machine() -> Iterator[None]:
+    """Keep the LSL streams of this process, and of those started meanwhile, on this machine and to themselves."""
+    with tempfile.TemporaryDirectory() as folder:
+        use(loopback(), Path(folder) / "lsl_api.cfg")
+        yield
 
 
 def quiet() -> None:

@@ -16,8 +16,9 @@ from calibration.scores.learning_curve import Point
 from configs.errors import InputError
 from configs.schema import Config, StimulusSettings
 from perceptogram.calibrate.block_scores import Standing, StopRule
+from perceptogram.calibrate.children import for_simulation
 from perceptogram.calibrate.folder import CalibrationFolder, Size, begin, go_on, how_many
-from perceptogram.calibrate.run import Conduct, _Run, check, earlier_trials, for_simulation
+from perceptogram.calibrate.run import Conduct, _Run, check, earlier_trials
 from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View, electrodes, rows
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec

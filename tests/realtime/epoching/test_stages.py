@@ -6,16 +6,16 @@ import threading
 import numpy as np
 import pytest
 
-from realtime.epoching.epochs import Refused
-from realtime.epoching.pipeline import Pipeline
+from realtime.epoching.epochs import Closed, Refused
+from realtime.epoching.pipeline import Pipeline, PreStimulus, Settled
 from realtime.failures import MOST, WITHIN_S, Failures, SessionFailedError
 from realtime.painter import Late, Painter
 from realtime.rendering.frame_queue import FrameQueue
 from realtime.rendering.messages import Frame, RendererNotice, RenderState
 from realtime.session import Decoded, Session, Tick
-from realtime.sources.base import WOKEN, Chunk, Notice
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice
 from realtime.timeline.timeline import Timeline
-from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
+from tests.support.session_parts import CONFIG, SPEC, ListSource, SlowRenderer, bundle, recording
 
 EVERY = range(0, 100_000, 10)
 PATIENCE_S = 20.0
@@ -209,3 +209,23 @@ def test_a_pipeline_begins_again_with_the_next_number():
     list(again.push(Chunk(stamps[:500], samples[:500])))
     list(again.push(markers[3]))
     assert [event.trial for event in again.abandon("it ends") if isinstance(event, Refused)] == [3]
+
+
+@pytest.mark.parametrize(("hole", "early_s"), [(None, 0.5), (slice(275, 325), 1.1)])
+def test_a_stimulus_after_all_has_settled_has_its_windows_and_an_early_one_has_not(hole, early_s):
+    stamps, samples, _ = recording(drop=hole)
+    window = CONFIG.window.model_copy(update={"baseline_s": (-0.2, 0.0)})
+    pipeline = Pipeline(CONFIG.model_copy(update={"window": window}), SPEC, pre_stimulus=True)
+    settled, closed = [], set()
+    for start in range(0, len(stamps), 10):
+        piece = slice(start, start + 10)
+        events = list(pipeline.push(Chunk(stamps[piece], samples[piece], float(stamps[piece][-1]))))
+        settled += of(Settled, events)
+        if of(Settled, events):
+            for stamp in (settled[0].stamp + 1e-4, settled[0].stamp - early_s):
+                events += pipeline.push(Marker(stamp, "picture", "p0"))
+        closed |= {(True, one.trial) for one in of(Closed, events)}
+        closed |= {(False, one.event.trial) for one in of(PreStimulus, events) if isinstance(one.event, Closed)}
+    assert len(settled) == 1
+    assert settled[0].stamp > stamps[0] + (1.6 if hole is None else 2.9)
+    assert closed == {(True, 0), (False, 0)}
