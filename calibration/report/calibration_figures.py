@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.maps.montage import Montage
-from calibration.report.figure import CHANCE, NULL, SIGNAL, STYLE
+from calibration.report.figure import CHANCE, NULL, SIGNAL, blank, png_of
 from calibration.report.topomaps import scores_on_the_head
 from calibration.scores.breakdown import PartialScore
 from calibration.scores.learning_curve import Point
@@ -40,18 +40,10 @@ class Canvas:
 @contextmanager
 def _canvas(width: float = 4.8, height: float = 2.6) -> Iterator[Canvas]:
     """Yield a canvas of `width` × `height` inches."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
+    with blank(width, height) as figure:
         canvas = Canvas(figure)
         yield canvas
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=160)
-        canvas.png = buffer.getvalue()
+        canvas.png = png_of(figure)
 
 
 def picture(image: NDArray[np.uint8], size: int = 96) -> bytes:
@@ -138,6 +130,7 @@ def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_f
     with _canvas() as canvas:
         axes = canvas.axes
         axes.semilogx(values, errors, "o-", color=SIGNAL)
+        axes.xaxis.set_major_formatter("{x:g}")  # the usual one writes formulas, which the style does not read
         axes.axvline(chosen, color=SIGNAL, linewidth=1)
         bottom = axes.get_ylim()[0]
         for place, alpha in enumerate(sorted(by_fold)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from calibration.progress import Progress
 from calibration.report.electrode_report import electrode_report
 from calibration.report.figure import Drawn
 from calibration.report.hierarchy_report import hierarchy_report
-from calibration.report.page import figure, p_value, page, table
+from calibration.report.page import p_value, page
 from configs.files import write_whole
 from configs.schema import Config
 from realtime.processes.blas_threads import one_thread
@@ -67,23 +66,16 @@ def write_electrode_page(
 
 
 def _page(numbers: dict[str, Any], drawn: Sequence[Drawn], trials: Trials, note: str | None) -> str:
-    body = [
-        f"<header><h1>What each electrode tells, and when</h1><p>{escape(_about(numbers, trials))}</p></header>",
-        "" if note is None else f'<p class="note">{escape(note)}</p>',
-        f"<p>{escape(_advice(numbers['choice']))}</p>",
-        _summary(numbers["electrodes"]["by_attribute"]),
-        '<p class="note">An electrode tells what can be read from it. Its neighbours tell it too, and an attribute '
-        "that goes with another in this set of pictures is told with it. Intervals are over pictures, with the maps "
-        "as they are; p comes from shuffled labels with every map fitted again.</p>",
-        *(figure(one.png, f"{one.title}. {one.caption}", caption=False) for one in drawn),
-    ]
-    return page("Electrodes", body, trials.simulated)
-
-
-def _about(numbers: dict[str, Any], trials: Trials) -> str:
-    made = f" of {numbers['n_trials']} trials" if numbers["unit"] == "pictures" else ""
-    return (
-        f"{numbers['n_units']} {numbers['unit']}{made}, {len(trials.spec.channels)} electrodes, {trials.rate_hz:g} Hz"
+    return page(
+        "electrodes.html",
+        simulated=trials.simulated,
+        numbers=numbers,
+        n_electrodes=len(trials.spec.channels),
+        rate_hz=trials.rate_hz,
+        note=note,
+        advice=_advice(numbers["choice"]),
+        rows=_rows(numbers["electrodes"]["by_attribute"]),
+        drawn=drawn,
     )
 
 
@@ -101,18 +93,14 @@ def _advice(choice: dict[str, Any]) -> str:
     )
 
 
-def _summary(rows: dict[str, dict[str, Any]]) -> str:
-    head = ("attribute", "all electrodes, r", "told best by", "electrodes that tell it", "p")
-    return table(
-        head,
-        [
-            (
-                name,
-                row["all_electrodes_r"],
-                ", ".join(row["best"]) if row["electrodes_that_tell"] else "n/a",
-                row["electrodes_that_tell"],
-                p_value(row["p"]),
-            )
-            for name, row in rows.items()
-        ],
-    )
+def _rows(rows: dict[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            name,
+            row["all_electrodes_r"],
+            ", ".join(row["best"]) if row["electrodes_that_tell"] else "n/a",
+            row["electrodes_that_tell"],
+            p_value(row["p"]),
+        )
+        for name, row in rows.items()
+    ]

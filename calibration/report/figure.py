@@ -64,6 +64,39 @@ class Drawn:
 
 
 @contextmanager
+def blank(width: float, height: float, placed: bool = False, salt: str = "") -> Iterator[Figure]:
+    """Yield an empty figure in the style of all, which holds until the block ends; then nothing is left of it.
+
+    Parameters
+    ----------
+    width, height
+        In inches.
+    placed
+        Leave axes where they are put, instead of laying them out.
+    salt
+        Of the ids in an SVG, so that one page can hold several.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE | {"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure = Figure(figsize=(width, height), layout=None if placed else "constrained")
+        FigureCanvasAgg(figure)
+        try:
+            yield figure
+        finally:
+            figure.clear()
+
+
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160)
+    return buffer.getvalue()
+
+
+@contextmanager
 def drawing(
     name: str, title: str, caption: str, width: float, height: float, placed: bool = False
 ) -> Iterator[tuple[Figure, Drawn]]:
@@ -72,13 +105,7 @@ def drawing(
     With `placed`, axes stay where they are put: half an inch at the top is the title's, and as much as
     `caption_height` says at the foot is the caption's. Without, they are laid out around both.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with rc_context(STYLE | {"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(width, height), layout=None if placed else "constrained")
-        FigureCanvasAgg(figure)
+    with blank(width, height, placed, name) as figure:
         made = Drawn(name, title, caption)
         yield figure, made
         top: Any = {"y": 1 - 0.1 / height, "va": "top"} if placed else {}
@@ -86,11 +113,10 @@ def drawing(
         left = 0.1 / width
         figure.suptitle(title, x=left, ha="left", fontsize=11, fontweight="bold", **top)
         figure.supxlabel("\n".join(_lines(caption, width)), x=left, ha="left", fontsize=7.5, color="#5a6672", **foot)
-        png, svg = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", dpi=160)
+        made.png, svg = png_of(figure), io.BytesIO()
         figure.set_layout_engine("none")  # laid out once; a second time takes as long as drawing
         figure.savefig(svg, format="svg", metadata={"Date": None})
-        made.png, made.svg = png.getvalue(), svg.getvalue()
+        made.svg = svg.getvalue()
 
 
 def caption_height(caption: str, width: float) -> float:

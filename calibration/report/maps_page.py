@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,10 @@ from calibration.maps.maps import AttributeMap, Maps
 from calibration.progress import Progress
 from calibration.report.figure import Drawn
 from calibration.report.maps_figures import attribute_figures, explained
-from calibration.report.page import figure, p_is, p_value, page, table
+from calibration.report.page import p_is, p_value, page
 from configs.files import write_whole
 
 PAGE = "maps.html"
-
-_ABOUT = {
-    "heads": "Head maps every 20 ms of the EEG as measured.",
-    "filtered": "The same of the latent-filtered EEG: EEG → decoder → embedding → forward model → EEG, each fitted "
-    "on other pictures. It shows what the decoder can use; full colour is still where the measured EEG is significant.",
-    "winner": "Winner map: which level is the most negative at an electrode; small grey dots where nothing is certain.",
-    "views": "Three views of the peak. Haufe's pattern is how the EEG varies with what the decoder reads.",
-    "courses": "Left: the statistic at every electrode. Right: the levels at the electrodes that differ most; thick "
-    "lines where significant.",
-}
-_NOTE = (
-    "Each attribute is adjusted for the others, as far as they go together in a straight line. A cluster's p is about "
-    "the cluster as a whole: it does not say when exactly a difference begins or how far it reaches. A map shows where "
-    "an attribute can be seen at the scalp, not where in the brain it comes from. The control is the same test on "
-    "windows that end when the picture appears."
-)
 
 
 def write_maps_page(
@@ -68,33 +51,29 @@ def render_page(
     overview: Drawn | None,
 ) -> str:
     """Return the page as text: figures by attribute and kind, `overview` what the embedding explains."""
-    lines = [line for line in (maps.montage.cannot_draw, *maps.left_out) if line is not None]
-    made = f" of {maps.n_trials} trials" if maps.units == "pictures" else ""
-    body = [
-        f"<header><h1>What in the EEG carried the picture</h1><p>{maps.n_units} {maps.units}{made}, "
-        f"{len(maps.montage.channels)} electrodes, {1e3 * maps.times_s[0]:.0f} to {1e3 * maps.times_s[-1]:.0f} ms "
-        "after onset, filter delay taken out.</p></header>",
-        *(f"<p class=note>{escape(line)}</p>" for line in lines),
-        summary_table(numbers),
-        f"<p class=note>{_NOTE}</p>",
-        "" if overview is None else figure(overview.png, "What the embedding tells of the EEG, beside the ceiling."),
-    ]
-    for each in maps.attributes:
-        body.append(f"<h2>{escape(each.attribute.name)}</h2><p>{escape(sentence(each, maps))}</p>")
-        body += [figure(drawn.png, _ABOUT[kind]) for kind, drawn in figures.get(each.attribute.name, {}).items()]
-    return page("Maps", body, maps.simulated)
+    return page(
+        "maps.html",
+        simulated=maps.simulated,
+        maps=maps,
+        notes=[line for line in (maps.montage.cannot_draw, *maps.left_out) if line is not None],
+        rows=summary_rows(numbers),
+        overview=overview,
+        attributes=[
+            (each.attribute.name, sentence(each, maps), figures.get(each.attribute.name, {}))
+            for each in maps.attributes
+        ],
+    )
 
 
-def summary_table(numbers: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the headline numbers as an HTML table."""
-    head = ("attribute", "peak", "electrodes", "cluster p", "before onset", "statistic", "variance explained, held out")
-    rows = []
+def summary_rows(numbers: Mapping[str, Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return the headline numbers as rows of a table."""
+    rows: list[tuple[Any, ...]] = []
     for name, row in numbers.items():
         peak = "n/a" if row["peak_latency_ms"] is None else f"{row['peak_latency_ms']:.0f} ms"
         where = "n/a" if row["peak_channels"] is None else ", ".join(row["peak_channels"])
         ps = (p_value(row["cluster_p"]), p_value(row["pre_stimulus_cluster_p"]))
         rows.append((name, peak, where, *ps, row["statistic"], f"{100 * row['variance_explained']:.1f} %"))
-    return table(head, rows)
+    return rows
 
 
 def sentence(found: AttributeMap, maps: Maps) -> str:
