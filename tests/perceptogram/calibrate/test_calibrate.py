@@ -252,7 +252,7 @@ class Presenter:
 
 
 class Recorder:
-    def notices(self):
+    def troubles(self):
         return []
 
 
