@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from calibration.scores.summary import headline, summarise
 from calibration.statistics import rounded
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
+from realtime.processes.apart import output_of
 
 logger = logging.getLogger(__name__)
 
@@ -256,15 +256,4 @@ def _provenance(config: Config) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of the checkout that the software runs from; None where it was installed."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
+    return output_of(("git", "rev-parse", "HEAD"), Path(__file__).parent)

@@ -40,6 +40,8 @@ FOR_PEOPLE = {"text", "reason", "message", "notice"}
 """Fields that hold a line for people: whoever wants to know what it is about looks at its `kind`."""
 TAKEN_APART = {"startswith", "endswith", "removeprefix", "removesuffix", "split", "partition", "find", "index", "count"}
 MATCHED = {"match", "fullmatch", "search", "findall", "finditer", "sub", "split"}
+STARTS_PROCESSES = ("multiprocessing", "subprocess", "concurrent.futures.process")
+MAY_START_PROCESSES = ("realtime.processes.", "stimuli.child")
 FLOOR_OF = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
 
 
@@ -107,6 +109,38 @@ def test_a_class_name_stands_for_one_thing():
         if isinstance(node, ast.ClassDef)
     )
     assert {name for (_, name), count in names.items() if count > 1} == set()
+
+
+def started_by(tree: ast.AST) -> set[str]:
+    """Return what `tree` imports, anywhere in it, that starts or ends processes; pools of processes too."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {
+        name for name in found if name.startswith(STARTS_PROCESSES) or name == "concurrent.futures.ProcessPoolExecutor"
+    }
+
+
+def test_processes_are_started_in_one_room():
+    """And by the stimuli's child, which stands below it."""
+    assert not [
+        f"{module} imports {', '.join(sorted(found))}"
+        for module, (_, tree) in MODULES.items()
+        if not module.startswith(MAY_START_PROCESSES) and (found := started_by(tree))
+    ]
+
+
+def test_a_process_started_elsewhere_is_found():
+    for line in (
+        "import subprocess",
+        "def late():\n    from multiprocessing.connection import Connection",
+        "from concurrent.futures import ProcessPoolExecutor",
+    ):
+        assert started_by(ast.parse(line))
+    assert not started_by(ast.parse("from concurrent.futures import ThreadPoolExecutor"))
 
 
 def is_for_people(node: ast.AST) -> bool:

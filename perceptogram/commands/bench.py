@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import typer
 
 from configs.errors import InputError
 from configs.files import write_whole
+from realtime.processes.apart import run_program
 
 BENCHMARKS = {
     "decode": "decode_latency",
@@ -122,7 +122,7 @@ def _measure_apart(names: list[str], given: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             file = Path(folder) / f"{name}.json"
-            subprocess.run([sys.executable, "-m", "perceptogram", "bench", name, f"--json={file}", *given], check=False)
+            run_program([sys.executable, "-m", "perceptogram", "bench", name, f"--json={file}", *given])
             if file.exists():
                 found[name] = json.loads(file.read_text(encoding="utf-8"))
     return found

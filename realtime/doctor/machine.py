@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import shutil
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from realtime.processes.apart import called_apart
 from realtime.sources import lsl_config
 
 DISTRIBUTION = "perceptogram-live"
@@ -27,6 +26,7 @@ SLOW_LSL_MS = 5.0
 SLOW_DISK_MB_S = 20.0
 FREE_DISK_GB = 2.0
 PROBE_MB = 32
+APART_S = 60.0
 _CONNECT = bytes.fromhex("100c00044d5154540402000a0000")  # MQTT 3.1.1, clean session, no client id
 _REFUSALS = {
     1: "protocol version",
@@ -190,16 +190,7 @@ def guarded(
 
 def isolated(look: Callable[[], Check]) -> Callable[[], Check]:
     """Return `look` made to run in a process of its own: liblsl may abort the one it runs in."""
-
-    def look_from_here() -> Check:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            try:
-                return pool.submit(look).result(timeout=60)
-            except BrokenProcessPool:
-                msg = "liblsl ended the process that tried it"
-                raise RuntimeError(msg) from None
-
-    return look_from_here
+    return partial(called_apart, look, APART_S)
 
 
 def _pylsl_version() -> Check:

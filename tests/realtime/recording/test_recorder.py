@@ -3,6 +3,7 @@ import os
 import resource
 import shutil
 import signal
+import threading
 import time
 import uuid
 
