@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 OPEN_S = 5.0
 CHUNK = 4096
+WAIT_S = 0.2
 KEPT_S = 30.0
 """How much is kept while nothing can be written: a process that takes over goes on where the one before ended."""
 
@@ -56,22 +57,53 @@ class Track:
     waiting: deque[Pulled] = field(default_factory=deque)
     held: Held | None = None
     dropped: int = 0
+    _came: queue.SimpleQueue[tuple[Pulled, str | None] | Exception] = field(default_factory=queue.SimpleQueue)
+
+    def start(self) -> None:
+        """Take each sample as it comes where they come singly, as markers do, in a thread of its own.
+
+        An inlet whose outlet has died gives out none of the samples that were not taken.
+        """
+        if self.stream.rate_hz == 0:
+            threading.Thread(target=self._receive, name="samples", daemon=True).start()
 
     def pull(self) -> str | None:
         """Take what has come; return a line where some of it was unreadable. Raises pylsl's error if it is lost."""
-        assert self.inlet is not None
         fault = None
-        while True:
-            values, stamps = self.inlet.pull_chunk(timeout=0.0, max_samples=CHUNK, dest_obj=self.buffer, as_numpy=True)
-            if not len(stamps):
-                return fault
-            if self.buffer is None:
-                values, fault = _texts(values, self.stream.name)
-            else:
-                values = values.copy()
-            self.waiting.append(Pulled(time.monotonic(), stamps.copy(), values))
-            if len(stamps) < CHUNK:
-                return fault
+        if self.stream.rate_hz == 0:
+            while not self._came.empty():
+                came = self._came.get()
+                if isinstance(came, Exception):
+                    raise came
+                self.waiting.append(came[0])
+                fault = came[1] or fault
+            return fault
+        while (came := self._taken(0.0, CHUNK)) is not None:
+            self.waiting.append(came[0])
+            fault = came[1] or fault
+            if len(came[0].stamps) < CHUNK:
+                break
+        return fault
+
+    def _receive(self) -> None:
+        try:
+            while self.inlet is not None:
+                if (came := self._taken(WAIT_S, 1)) is not None:
+                    self._came.put(came)
+        except Exception as error:  # raised where samples are asked for
+            self._came.put(error)
+
+    def _taken(self, wait_s: float, most: int) -> tuple[Pulled, str | None] | None:
+        """Return samples, and a line where some were unreadable; None where none came within `wait_s`."""
+        inlet = self.inlet
+        if inlet is None:
+            return None
+        into = None if self.buffer is None else self.buffer[:most]
+        values, stamps = inlet.pull_chunk(timeout=wait_s, max_samples=most, dest_obj=into, as_numpy=True)
+        if not len(stamps):
+            return None
+        kept, fault = (values.copy(), None) if self.buffer is not None else _texts(values, self.stream.name)
+        return Pulled(time.monotonic(), stamps.copy(), kept), fault
 
     def forget(self, before: float) -> None:
         """Drop what came before `before` by this clock, and count it."""
@@ -139,6 +171,7 @@ class Inlets:
             uid, track = self._opened.get()
             self._opening.discard(uid)
             if track is not None:
+                track.start()
                 self.tracks.append(track)
                 agreeing = tuple(one for one in wanted if one.agrees(track.stream))
                 admitted.append(StreamFound(agreeing, track.stream))

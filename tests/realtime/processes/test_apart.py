@@ -18,8 +18,8 @@ def test_a_function_is_called_in_another_process_and_raises_here():
 @pytest.mark.parametrize(
     ("function", "within_s", "what"),
     [
-        (partial(signal.raise_signal, signal.SIGABRT), 30.0, r"died \(exit code -6\)"),
-        (signal.pause, 2.0, "longer than 2 s"),
+        (partial(signal.raise_signal, signal.SIGABRT), 30.0, r"tried it died \(exit code -6\)"),
+        (signal.pause, 2.0, "took longer than 2 s"),
     ],
 )
 def test_one_that_takes_its_process_down_or_never_returns_costs_a_line_and_bounded_time(function, within_s, what):

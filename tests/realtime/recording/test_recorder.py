@@ -3,7 +3,6 @@ import os
 import resource
 import shutil
 import signal
-import threading
 import time
 import uuid
 
@@ -245,6 +244,40 @@ def _record_and_forget(started, path, name, wait):
     started.set()
     if wait:
         signal.pause()
+
+
+def say_and_die(name, go, waits_s):
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "Notes", 1, 0, "string", name))
+    go.wait()
+    time.sleep(waits_s)
+    outlet.push_sample(["the end"])
+    time.sleep(0.03)  # liblsl sends from a thread of its own
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_program_sent_last_before_it_died_is_recorded(record, tmp_path):
+    """Wherever between two turns of the recorder that was."""
+    names = [f"last-{uuid.uuid4().hex[:8]}-{number}" for number in range(8)]
+    context = multiprocessing.get_context("spawn")
+    go = context.Event()
+    programs = [
+        context.Process(target=say_and_die, args=(name, go, 0.03 * k), daemon=True) for k, name in enumerate(names)
+    ]
+    for program in programs:
+        program.start()
+    recorder = record(*(Wanted(name=name) for name in names))
+    go.set()
+    ended = set()
+
+    def all_ended():
+        ended.update(notice.text for notice in recorder.notices() if "ended" in notice.text)
+        return len(ended) == len(names)
+
+    until(all_ended, 30.0)
+    recorder.stop()
+    assert {name: stream["time_series"] for name, stream in load(tmp_path / "run.xdf").items()} == {
+        name: [["the end"]] for name in names
+    }
 
 
 def test_a_stream_may_be_added_and_appear_later(amplifier, record, tmp_path):
