@@ -1,6 +1,6 @@
 """What is lost, told and left behind when each process of a whole session is killed or stopped, and however it ends.
 
-Each of six processes is killed (``kill -9``), then stopped for five seconds (``kill -STOP``), one after another in one
+Each of six processes is killed (``kill -9``), then stopped for eight seconds (``kill -STOP``), one after another in one
 session; then sessions end by each signal, on a disk that was full for a while, and with their folder deleted.
 """
 
@@ -30,7 +30,7 @@ from perceptogram.live.streams import RECORDING
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STOPPED_S = 5.0
+STOPPED_S = 8.0
 WATCHED_S = 12.0
 """How long a process's fault is watched; its trials are those shown meanwhile."""
 ENDING_S = 90.0
@@ -207,7 +207,7 @@ def _print(result: dict[str, Any]) -> None:
     lost = ("not decoded", "not painted", "EEG samples not recorded", "markers not recorded")
     keys = ("not_decoded", "not_painted", "eeg_not_recorded", "markers_not_recorded")
     print_table(
-        "Processes of a whole session killed, and stopped for five seconds: what was told, what is missing",
+        "Processes of a whole session killed, and stopped for eight seconds: what was told, what is missing",
         ("process", "", "told after s", "replaced after s", "pictures shown", *lost, "told"),
         [
             (
