@@ -78,10 +78,10 @@ class Track:
                 self.waiting.append(came[0])
                 fault = came[1] or fault
             return fault
-        while (came := self._taken(0.0, CHUNK)) is not None:
-            self.waiting.append(came[0])
-            fault = came[1] or fault
-            if len(came[0].stamps) < CHUNK:
+        while (taken := self._taken(0.0, CHUNK)) is not None:
+            self.waiting.append(taken[0])
+            fault = taken[1] or fault
+            if len(taken[0].stamps) < CHUNK:
                 break
         return fault
 
