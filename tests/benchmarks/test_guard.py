@@ -71,6 +71,7 @@ def test_the_base_is_the_commit_before(history):
         assert (tree / "file").read_text() == "one"
 
 
+@pytest.mark.processes
 def test_both_trees_run_their_own_code():
     """The tree beside itself: the work can be done, and the process runs the code that it was given."""
     with guard.turns_of(guard.HOUSE) as turn:

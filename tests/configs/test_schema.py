@@ -95,6 +95,7 @@ def test_every_key_says_what_it_does(key, field):
             assert any(word in text for word in words), text
 
 
+@pytest.mark.processes
 def test_the_page_of_all_keys_is_up_to_date():
     script = Path(__file__).parents[2] / "docs" / "write_configuration.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)

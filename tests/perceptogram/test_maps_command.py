@@ -111,6 +111,7 @@ def test_four_electrodes(four):
         assert set(row["peak_channels"] or ()) <= set(FOUR)
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 def test_a_browser_shows_them(four, tmp_path):

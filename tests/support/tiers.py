@@ -23,6 +23,8 @@ MOST_WORKERS = 8
 """Each takes up to 1 GB."""
 HELPERS = {"fc-list", "gcc", "git", "ldconfig", "uname"}
 """What libraries ask about the machine, in a moment."""
+STARTERS = {"mosquitto", "make_mosquitto", "display", "laptop_display"}
+"""Fixtures that start a process."""
 _LISTED = pytest.StashKey[Path]()
 _undeclared: list[str] = []
 """The test that runs, where those marked `PROCESSES` are left out."""
@@ -121,9 +123,13 @@ def pytest_configure_node(node):
     node.workerinput[REALTIME] = str(node.config.stash[_LISTED])
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Allow reruns, and put files with long tests first: none begins when the other workers are done."""
+    """Mark what fixtures tell, allow reruns, and put files with long tests first: none begins when all else is done."""
+    for item in items:
+        if not STARTERS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(PROCESSES)
+    yield
     measuring = [item for item in items if item.get_closest_marker(REALTIME)]
     if config.getoption("max_suite_reruns"):
         for item in measuring:

@@ -72,6 +72,7 @@ def test_two_classes_have_their_own_page():
     assert "that is no reconstruction" in page
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 def test_a_browser_shows_it(result, tmp_path):
     write_report(result, tmp_path / "report.html", CONFIG, image_of)

@@ -89,6 +89,7 @@ def test_without_a_screen_flips_are_not_judged(monkeypatch):
     assert (check.status, check.found[:3]) == ("ok", "n/a")
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="Xvfb is not installed")
 def test_a_virtual_screen_is_no_screen():
     look = "from realtime.doctor.machine import check_screen; print(check_screen())"

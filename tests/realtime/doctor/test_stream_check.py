@@ -8,6 +8,8 @@ from configs.schema import StreamSettings
 from realtime.doctor import stream as stream_health
 from tests.support.lsl_amplifier import Amplifier, eeg_info
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def name():

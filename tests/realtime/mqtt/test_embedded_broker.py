@@ -10,6 +10,8 @@ from realtime.mqtt.address import BrokerError
 from realtime.mqtt.embedded_broker import EmbeddedBroker, check_broker
 from tests.support.mosquitto import free_port, until
 
+pytestmark = pytest.mark.processes
+
 pytest.importorskip("amqtt", reason="the built-in broker needs amqtt")
 
 

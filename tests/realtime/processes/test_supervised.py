@@ -11,6 +11,8 @@ import pytest
 from realtime.processes.companion import STOP, Companion
 from realtime.processes.supervised import HUNG_S, KEPT, KILLED_S, Reports, Supervised
 
+pytestmark = pytest.mark.processes
+
 PATIENCE_S = 30.0
 LARGE = 1 << 20
 

@@ -15,6 +15,8 @@ from realtime.sources.simulation.participant import SimulationSettings
 from realtime.timeline.sample_grid import Fault, Hole
 from realtime.timeline.timeline import Timeline
 
+pytestmark = pytest.mark.processes
+
 QUIET = SimulationSettings(background=BackgroundSettings(mains_uv=0), gain_spread=0, jitter_s=0)
 MOST_EVENTS = 20_000
 

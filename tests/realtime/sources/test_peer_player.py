@@ -5,10 +5,13 @@ import uuid
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from configs.schema import MarkerSettings, StreamSettings
 from realtime.sources.base import Chunk, Marker
 from realtime.sources.lsl import LslSource
+
+pytestmark = pytest.mark.processes
 
 
 def test_a_peers_player_is_read_with_its_units_and_annotations(tmp_path):

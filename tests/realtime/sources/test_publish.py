@@ -11,6 +11,8 @@ from realtime.sources.publish import Publisher
 from realtime.sources.recording import SourceError
 from tests.support.recording_files import Wave, edf_bytes
 
+pytestmark = pytest.mark.processes
+
 INFO = """<info><name>{name}</name><type>{type}</type><channel_count>{count}</channel_count>
 <nominal_srate>{rate}</nominal_srate><channel_format>{format}</channel_format><desc><channels>
 <channel><label>Fz</label><unit>microvolts</unit></channel></channels></desc></info>"""

@@ -338,6 +338,7 @@ def test_recorded_functions_never_leave_the_gpu(house, name):
         sampler._latent + torch.zeros(1)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", NAMES)
 def test_through_the_real_worker(house, name):
     settings = at(house, name, steps=2)
