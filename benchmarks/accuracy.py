@@ -116,6 +116,7 @@ def score(recorded: Recorded, curve: tuple[int, ...] = CURVE) -> dict[str, Any]:
     return {
         "name": recorded.name,
         "n_trials": len(own),
+        "n_by_run": np.unique(runs, return_counts=True)[1].tolist(),
         "auc": auc(evidence[None], own, runs),
         "low": low,
         "high": high,
@@ -266,27 +267,34 @@ def simulated(n_trials: int) -> dict[str, Any]:
     }
 
 
+MUSE = {
+    "muse_n170": (("muse_n170",), "muse_n170", None, 0.7),
+    "muse_left_right": (("muse_left_right",), "muse_n170", None, 0.7),
+    "muse_spatial_freq": (("muse_spatial_freq",), "muse_n170", "Marker0", 0.4),
+    "muse_p300": (("muse_p300", "muse_p300_day1"), "muse_p300", None, 0.8),
+    "muse_p300_day2": (("muse_p300_day2",), "muse_p300", None, 0.8),
+}
+"""Folders, preset, column of the markers (of several) and end of the window in seconds after onset, by set."""
+
+
 def recordings() -> Iterator[Recorded]:
     """Yield every set of two classes, one at a time."""
-    for name, folders, preset, column, stop_s in (
-        ("muse_n170", ("muse_n170",), "muse_n170", None, 0.7),
-        ("muse_left_right", ("muse_left_right",), "muse_n170", None, 0.7),
-        ("muse_spatial_freq", ("muse_spatial_freq",), "muse_n170", "Marker0", 0.4),
-        ("muse_p300", ("muse_p300", "muse_p300_day1"), "muse_p300", None, 0.8),
-        ("muse_p300_day2", ("muse_p300_day2",), "muse_p300", None, 0.8),
-    ):
-        config = load_config(preset)
-        markers = config.markers.model_copy(update={"classes": {"1": "one", "2": "two"}, "channel": column})
-        window = WindowSettings(start_s=0.0, stop_s=stop_s)
-        yield _muse(name, folders, config.model_copy(update={"markers": markers, "window": window}))
+    for name in MUSE:
+        yield muse(name)
     for person in (1, 2, 3):
         yield _gtec(person)
     yield _bci2()
 
 
-def _muse(name: str, folders: tuple[str, ...], config: Config) -> Recorded:
+def muse(name: str) -> Recorded:
+    """Return one of the sets of a four-electrode headband, `MUSE`."""
+    folders, preset, column, stop_s = MUSE[name]
+    config = load_config(preset)
+    markers = config.markers.model_copy(update={"classes": {"1": "one", "2": "two"}, "channel": column})
+    window = WindowSettings(start_s=0.0, stop_s=stop_s)
+    config = config.model_copy(update={"markers": markers, "window": window})
     paths = [path for folder in folders for path in sorted((DATA / folder).glob("run*.csv"))]
-    wide = WindowSettings(start_s=-config.window.stop_s, stop_s=config.window.stop_s)
+    wide = WindowSettings(start_s=-stop_s, stop_s=stop_s)
     trials = read_trials(paths, config.model_copy(update={"window": wide}))
     after = trials.times_s >= -1e-6
     flagged = np.array([bool(flags) for flags in trials.flags])

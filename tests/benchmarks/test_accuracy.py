@@ -1,0 +1,29 @@
+"""Low against high spatial frequency: a real recording, small enough for a test."""
+
+import pytest
+
+from benchmarks import accuracy
+
+
+@pytest.fixture(scope="module")
+def found(shared_data):
+    assert shared_data == accuracy.DATA
+    return accuracy.score(accuracy.muse("muse_spatial_freq"), curve=(80,))
+
+
+def test_a_real_recording_is_read_from_single_trials_of_runs_left_out(found):
+    assert found["n_trials"] == sum(found["n_by_run"])
+    assert found["auc"] > 0.69
+    assert found["low"] < found["auc"] < found["high"]
+    assert sum(found["chosen"].values()) == len(found["n_by_run"]) == 3
+
+
+def test_before_onset_there_is_nothing(found):
+    assert found["before_onset"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_elder_map_and_peers_stand_beside(found):
+    assert 0.6 < found["today"] < 0.8
+    assert found["peers"].keys() == accuracy.peers().keys()
+    assert all(0.55 < score < 0.8 for score in found["peers"].values())
+    assert 0.55 < found["curve"]["80"] < 0.8
