@@ -141,7 +141,7 @@ def judge(
             gone[event.trial] = event.marker.stamp
 
     for item in events:
-        now = max(now, item.arrived) if isinstance(item, Chunk) else now
+        now = max(now, item.arrived or now) if isinstance(item, Chunk) else now
         for event in pipeline.push(item):
             note(event)
     for event in pipeline.finish():
