@@ -135,7 +135,12 @@ class Supervised:
         """Yield what it has said, waiting up to `wait_s` for a word or a sign of life; None without end."""
         try:
             while not self._torn and self.pipe.poll(wait_s):
-                word, wait_s = self.pipe.recv(), 0.0
+                wait_s = 0.0
+                try:
+                    word = self.pipe.recv()
+                except (AttributeError, ImportError):  # as where the software was updated while the session ran
+                    logger.exception("%s said what is not known here", self._process.name)
+                    word = Beat()
                 self.heard()
                 if not isinstance(word, Beat):
                     yield word
@@ -163,8 +168,8 @@ class Supervised:
                 take(word)
                 if until():
                     return ""
-            if trouble is not None:
-                return self.trouble or trouble  # how it died may be known only now
+            if trouble is not None and (trouble := self.trouble) is not None:  # it may have spoken in the last moment
+                return trouble
         return ""
 
     def pause(self) -> None:

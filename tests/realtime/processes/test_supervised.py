@@ -65,6 +65,26 @@ def test_what_is_said_is_heard_and_all_of_it_before_the_end_is_told(start):
     process.tell("nobody hears it")
 
 
+class Renamed:
+    """What only an updated process knows."""
+
+
+def say_what_nobody_knows(pipe):
+    Renamed.__qualname__ = "Later"
+    globals()["Later"] = Renamed
+    reports = Reports(pipe)
+    reports.say(Renamed())
+    reports.say("known")
+    reports.close(5.0)
+
+
+def test_a_word_that_cannot_be_read_costs_no_other(start, caplog):
+    heard = []
+    assert start(say_what_nobody_knows).listen(heard.append, lambda: False) == "died (exit code 0)"
+    assert heard == ["known"]
+    assert "said what is not known here" in caplog.text
+
+
 def test_a_process_that_dies_is_noticed_at_once(start):
     process = start(echo)
     first_word(process)
