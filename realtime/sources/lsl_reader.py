@@ -202,8 +202,11 @@ def _successor(
     """Return the stream that goes on for `outlet`, or itself; one that only looks alike becomes `unfit` and is told."""
     import pylsl
 
+    own = finder.newest(Wanted(uid=outlet.uid), unfit)
+    if own is not None:
+        return own
     while (info := finder.newest(_same(known, settings), unfit)) is not None:
-        if info.uid() == outlet.uid or outlet.is_followed_by(info):
+        if outlet.is_followed_by(info):
             return info
         unfit.add(info.uid())
         text = (
