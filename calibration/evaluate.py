@@ -22,6 +22,15 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
 
     The baseline score is that of the same map on pre-stimulus windows; it is left out where none could be cut.
 
+    Parameters
+    ----------
+    bundle
+        The map, with its gallery and window.
+    recordings
+        Files of the stream that the bundle was fitted for.
+    config
+        Markers, artefact limits, and permutations and seed of the null; what the bundle fixes replaces the rest.
+
     Raises
     ------
     BundleError
@@ -45,6 +54,17 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
 
 def score(bundle: Bundle, trials: Trials, config: Config, permutations: int | None = None) -> dict[str, Any]:
     """Return the scores of the map of `bundle` on `trials`, all compared with one another.
+
+    Parameters
+    ----------
+    bundle
+        The map, with its gallery.
+    trials
+        Epochs that the map was not fitted on.
+    config
+        Permutations and seed of the null.
+    permutations
+        Size of the null instead of the settings'; 0 leaves p-values out.
 
     Raises
     ------

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _FEWEST_OF_A_CLASS = 5
 _BASELINE_PERMUTATIONS = 200
-"""Enough for the width of an interval; no p is made of them."""
+"""Size of the null on pre-stimulus windows: enough for the width of an interval; no p-value is made of it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Fit:
     trials
         What was learned from.
     examples
-        The same with targets and groups.
+        Those trials with their targets and groups.
     layout
         Where the window lies in the epochs.
     mapping
@@ -66,7 +66,17 @@ class Fit:
 
 
 def fit(recordings: Sequence[str | Path], config: Config, progress: Progress | None = None) -> Bundle:
-    """Return the bundle fitted on recordings; `fit_recordings` also returns what it was made of."""
+    """Return the bundle fitted on recordings; `fit_recordings` also returns what it was made of.
+
+    Parameters
+    ----------
+    recordings
+        Files of one stream, in the order in which they were made.
+    config
+        Everything about window, filters, markers, pictures and fit.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
+    """
     return fit_recordings(recordings, config, progress).bundle
 
 
@@ -196,7 +206,19 @@ def fit_trials(
 def baseline_scores(
     null: Trials, targets: Targets, config: Config, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """Return the scores of the same procedure on pre-stimulus windows: what chance looks like in these data."""
+    """Return the scores of the same procedure on pre-stimulus windows: what chance looks like in these data.
+
+    Parameters
+    ----------
+    null
+        Trials of the pre-stimulus windows, each named by the picture that follows it.
+    targets
+        The embeddings of those pictures.
+    config
+        The settings of the fit itself.
+    progress
+        Called with how many folds are done and of how many.
+    """
     if len(null) < FEWEST_TRIALS:
         return {"baseline_n_trials": len(null)}
     window, gallery = config.window.pre_stimulus(null.rate_hz), targets.gallery

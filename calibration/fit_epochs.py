@@ -27,6 +27,17 @@ def fit_ready_made(epochs: str | Path, embeddings: str | Path, config: Config, p
     The bundle holds scores and a map, and says itself that it decodes no stream: how the epochs were filtered is not
     known, so no stream can be filtered alike.
 
+    Parameters
+    ----------
+    epochs
+        File of epochs that were filtered and cut elsewhere.
+    embeddings
+        File with an embedding of each picture in them.
+    config
+        Window, baseline, and alphas, folds, seed and permutations of the fit.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
+
     Raises
     ------
     FitError

@@ -116,7 +116,19 @@ def picture_latents(
     encode: Encode,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the latents ``[names, 4, h, w]`` of pictures ``[size, size, 3]``, of which a few are loaded at a time."""
+    """Return the latents ``[names, 4, h, w]`` of pictures, of which a few are loaded at a time.
+
+    Parameters
+    ----------
+    names
+        Pictures, one a row.
+    load
+        From a name to the picture, uint8 ``[size, size, 3]``.
+    encode
+        From pictures to their latents, as the autoencoder makes them.
+    progress
+        Called with how many pictures are done and of how many.
+    """
     latents = []
     for first in range(0, len(names), BATCH):
         if progress is not None:
@@ -129,6 +141,11 @@ def principal_components(latents: NDArray[np.float32], rank: int) -> Components:
     """Return the first `rank` principal components of latents ``[pictures, 4, h, w]``, or as many as there are.
 
     Pictures are fewer than values, so the components come from the pictures' products (Turk and Pentland, 1991).
+
+    Raises
+    ------
+    FitError
+        If all latents are the same.
     """
     mean = latents.mean(axis=0, dtype=np.float64)
     centred = (latents - mean).reshape(len(latents), -1).astype(np.float64)

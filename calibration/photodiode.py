@@ -19,9 +19,9 @@ from realtime.timeline.timeline import Timeline
 Times = NDArray[np.float64]
 
 REACH_S = 0.3
-"""Longest time from a marker to its light, either way."""
+"""Longest time from a marker to its light, either way, in seconds."""
 SPREAD_S = 0.02
-"""Light this far from its usual delay is not the marker's own."""
+"""Seconds from its usual delay beyond which light is not the marker's own."""
 FEWEST = 20
 LEAST_MATCHED = 0.8
 LEAST_SQUARE = 0.8
@@ -63,9 +63,14 @@ class Timing:
 
 
 def raw_samples(items: Iterable[Chunk | Marker | Notice], rate_hz: float) -> tuple[Times, NDArray[np.float32], Times]:
-    """Return times ``[n]``, samples ``[n, channels]`` and the stamps of the pictures' markers in what a source yields.
+    """Return times ``[n]``, samples ``[n, channels]`` and onsets ``[pictures]`` in what a source yields, in seconds.
 
     Times are those that decoding uses: without jitter, lost samples left out.
+
+    Raises
+    ------
+    FitError
+        If no samples came.
     """
     from stimuli.markers import PICTURE
 

@@ -8,7 +8,7 @@ from functools import partial
 Part = Callable[[int, int], None]
 """Told how many steps of one part are done, and of how many."""
 Progress = Callable[[str, int, int], None]
-"""The same of several parts: told first which one it is."""
+"""Told which part is at work, how many of its steps are done, and of how many."""
 
 
 def part_of(progress: Progress | None, what: str) -> Part | None:

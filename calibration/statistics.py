@@ -20,7 +20,23 @@ def permutation_p(observed: float, null: Array) -> float:
 
 
 def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000) -> tuple[float, float]:
-    """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn."""
+    """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn.
+
+    Parameters
+    ----------
+    values
+        ``[n]``.
+    units
+        ``[n]``: the unit of each value; a unit is drawn with all its values or not at all.
+    seed
+        Seed of the draws.
+    resamples
+        How many draws; more make the interval's ends steadier.
+
+    Returns
+    -------
+    The 2.5 % and 97.5 % quantiles.
+    """
     rng = np.random.default_rng(seed)
     _, place = np.unique(units, return_inverse=True)
     sums, sizes = np.bincount(place, weights=values), np.bincount(place)
@@ -45,7 +61,17 @@ def rounded(value: Any) -> Any:
 
 
 def shuffles(blocks: Index, count: int, seed: int) -> Index:
-    """Return `count` orders ``[count, units]`` in which units change places within their block."""
+    """Return orders ``[count, units]`` in which units change places within their block.
+
+    Parameters
+    ----------
+    blocks
+        ``[units]``: the block of each.
+    count
+        How many orders.
+    seed
+        Seed of the shuffles.
+    """
     rng = np.random.default_rng(seed)
     orders = np.broadcast_to(np.arange(len(blocks)), (count, len(blocks))).copy()
     for block in np.unique(blocks):
@@ -55,6 +81,6 @@ def shuffles(blocks: Index, count: int, seed: int) -> Index:
 
 
 def interval(draws: Array) -> tuple[Array, Array]:
-    """Return the 95 % interval over the first axis."""
+    """Return the 95 % interval over the first axis of draws ``[draws, ...]``: its ends, each ``[...]``."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return low, high

@@ -188,7 +188,25 @@ def run_subjects(
     backend: str = "loky",
     run: Callable[..., dict[str, Any]] = run_subject,
 ) -> list[dict[str, Any]]:
-    """Return the scores of several subjects, `jobs` at a time on joblib's `backend` (loky, dask, ray, ...)."""
+    """Return the scores of several subjects, one dictionary each.
+
+    Parameters
+    ----------
+    root
+        Folder that holds ``sub-XX``.
+    subjects
+        Numbers of the subjects.
+    training, test
+        Embeddings of the training pictures ``[16540, dims]`` and of the test pictures ``[200, dims]``.
+    settings
+        Alphas, folds and seed of the fit.
+    jobs
+        How many subjects are fitted at a time; each takes several GB of memory.
+    backend
+        joblib's backend: loky, dask, ray, ...
+    run
+        What is run for each subject.
+    """
     from joblib import Parallel, delayed, parallel_config  # type: ignore[import-untyped]
 
     with parallel_config(backend=backend, n_jobs=jobs):

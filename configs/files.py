@@ -22,6 +22,8 @@ def read_text(path: Path, what: str, error: type[InputError] = InputError) -> st
 
     Parameters
     ----------
+    path
+        The file.
     what
         How to call the file where it cannot be used.
     error

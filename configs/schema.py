@@ -51,7 +51,7 @@ class MarkerSettings(Settings):
     source_id: str | None = None
     """Source id of the marker stream."""
     channel: str | None = None
-    """Which channel, or column of a CSV, holds the labels; needed where several do."""
+    """Channel of the marker stream, or column of a CSV, that holds the labels; needed where several do."""
     required: bool = True
     """Refuse to start without a marker stream; without it no picture has an onset."""
     classes: dict[str, str] = Field(default_factory=dict)
@@ -327,6 +327,12 @@ def load_config(path: str | Path) -> Config:
     ------
     ConfigError
         If the file cannot be read, is not YAML, or has a wrong key or value: one line for each.
+
+    Examples
+    --------
+    >>> config = load_config("demo")
+    >>> config.filters.lowpass_hz, config.filters.rate_hz
+    (40.0, 125.0)
     """
     content = read_yaml(path, PRESETS)
     return parse_config({} if content is None else content, str(path))

@@ -100,9 +100,20 @@ class _Grid:
 def export_bids(
     recordings: Sequence[Path], out: Path, config: Config, who: Who, line_hz: float | None = None
 ) -> list[Exported]:
-    """Write `recordings`, each as a run, to a new BIDS dataset in `out`; it is there whole or not at all.
+    """Write recordings, each as a run, to a new BIDS dataset; it is there whole or not at all.
 
-    Reconstructions are taken from the session's ``percepts.jsonl`` and ``pictures`` beside a recording.
+    Parameters
+    ----------
+    recordings
+        Files in the order of their runs.
+    out
+        The dataset's folder, which must be empty or absent.
+    config
+        Streams, channels and markers of the recordings, and the picture set.
+    who
+        Participant, session and task.
+    line_hz
+        Frequency of the mains, where it is known.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class DemoSettings:
     Attributes
     ----------
     seed
-        Of the participant, the pictures and their order.
+        Seed of the participant, the pictures and their order.
     snr
         Size of the evoked response; 0 for none at all.
     calibration_s
@@ -91,7 +91,7 @@ def calibrate_simulated(config: Config, settings: DemoSettings, out: Path, conso
     config
         Of `for_demo`.
     settings
-        Of the demo.
+        Settings of the demo.
     out
         Folder for everything that is left behind.
     console

@@ -42,7 +42,7 @@ __all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pic
 WAITING: dict[type, int] = {Percept: 1000, Frame: 64}
 """How many percepts and pictures wait for a script that does not keep up; older ones are dropped."""
 SHOW_PATIENCE_S = 30.0
-"""How long `Session.show` waits for the window of what was shown."""
+"""Seconds that `Session.show` waits for the window of what was shown."""
 
 
 class Session:
@@ -86,6 +86,20 @@ class Session:
     ------
     configs.errors.InputError
         On entering, if the streams, the bundle or the generator cannot be used; one line says why.
+
+    Examples
+    --------
+    With an amplifier (or ``perceptogram simulate``) and a bundle, in a file that is run::
+
+        with perceptogram.Session("lab.yaml", "bundle", show_pictures=True) as session:
+            percept = session.show_and_wait("cat-1015")
+
+    What cannot work is refused before anything is opened:
+
+    >>> Session("demo", bundle="nowhere")
+    Traceback (most recent call last):
+        ...
+    realtime.decoding.bundle.BundleError: no bundle in nowhere: bundle.json is missing; make one with ...
     """
 
     def __init__(
@@ -187,7 +201,19 @@ class Session:
         return await asyncio.to_thread(self.show_and_wait, picture)
 
     def show_and_wait(self, picture: str) -> Percept | None:
-        """Do as `show` does, for scripts without asyncio."""
+        """Show a picture and return what was decoded from it, as `show` does, for scripts without asyncio.
+
+        Returns
+        -------
+        All repeats together; None where its window had to be refused (lost samples, a paused session): show it again.
+
+        Raises
+        ------
+        ValueError
+            If the session has no stimulus window or has ended, or the set has no such picture.
+        TimeoutError
+            If no window comes of it.
+        """
         self._settled.wait(SHOW_PATIENCE_S)
         seen: Future[Percept | None] = Future()
         with self._lock:

@@ -18,7 +18,7 @@ _ROWS_DEG = {
     "FP": 72, "AF": 54, "F": 36, "FT": 18, "FC": 18, "T": 0, "C": 0,
     "TP": -18, "CP": -18, "P": -36, "PO": -54, "O": -72, "I": -90,
 }  # fmt: skip
-"""How far in front of Cz each row crosses the midline; its end on the ring of electrodes is turned by as much."""
+"""Degrees in front of Cz at which each row crosses the midline; its end on the ring is turned by as much."""
 _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "M1": "TP9", "M2": "TP10", "A1": "T9", "A2": "T10"}
 _NAME = re.compile(r"(FP|AF|FT|FC|F|TP|T|CP|C|PO|P|O|I)(Z|10|[1-9])")
 _CAP = (

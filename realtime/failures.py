@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 MOST = 5
 WITHIN_S = 10.0
-"""So many failures of one stage within this time end the session."""
+"""Seconds within which `MOST` failures of one stage end the session; longer ends it sooner."""
 
 
 class SessionFailedError(RuntimeError):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from realtime.decoding.low_level_map import LowLevelMap
 
 RENDER_PATIENCE_S = 30.0
-"""How long the end of a session waits for the frames of the last percept."""
+"""Seconds that the end of a session waits for the frames of the last percept."""
 KEPT_SINGLES = 1000
 """Embeddings of single trials and pre-stimulus windows that can be taken back; a late hole reaches back ten seconds."""
 KEPT_NEWS = 100

@@ -71,6 +71,15 @@ class ChildProcess:
     def wait_for(self, event: str, timeout_s: float, count: int = 1) -> dict[str, Any]:
         """Return report number `count` of a kind, as soon as it is there; the oldest kept where that one is gone.
 
+        Parameters
+        ----------
+        event
+            Kind of the report.
+        timeout_s
+            How long to wait, in seconds.
+        count
+            Which report of that kind, counted from 1.
+
         Raises
         ------
         ChildError

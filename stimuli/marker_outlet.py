@@ -22,7 +22,7 @@ class MarkerOutlet:
     Parameters
     ----------
     name, source_id
-        Of the stream; the same source id again after a restart lets listeners find it again.
+        Name and source id of the stream; the same source id again after a restart lets listeners find it again.
     """
 
     def __init__(self, name: str = NAME, source_id: str = SOURCE_ID) -> None:

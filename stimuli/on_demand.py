@@ -45,7 +45,7 @@ class OnDemandJob:
     headless
         Without a display.
     name, source_id
-        Of the marker stream.
+        Name and source id of the marker stream.
     """
 
     pictures: PictureSettings = field(default_factory=PictureSettings)
@@ -78,6 +78,15 @@ def start_on_demand(job: OnDemandJob, *, timeout_s: float = 60.0) -> ChildProces
 
 def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report) -> None:
     """Show what `words` ask for, one after another, until they say `STOP` or somebody presses escape twice.
+
+    Parameters
+    ----------
+    job
+        The picture set, how to show it, and the marker stream.
+    words
+        What was asked for, one word each; read as they come.
+    tell
+        Called with each report and its values.
 
     Raises
     ------

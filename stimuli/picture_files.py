@@ -60,7 +60,13 @@ class FileSet:
         return tuple(self._files)
 
     def image(self, name: str, size: int | None = None) -> NDArray[np.uint8]:
-        """Return a picture as it is, or with its shorter side scaled to `size` and its middle cut out."""
+        """Return a picture, uint8 ``[h, w, 3]``, as it is, or its middle with the shorter side scaled to `size`.
+
+        Raises
+        ------
+        PictureError
+            If the set has no such picture, or its file is missing or broken.
+        """
         from PIL import Image, ImageOps
 
         file = self._find(name)
@@ -144,6 +150,15 @@ def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
 
     A set without a split of its own is split by concept, a fifth of the concepts for the test.
 
+    Parameters
+    ----------
+    folder
+        The folder, or the manifest itself.
+    split
+        Which part to return: ``"calibration"``, ``"test"`` or ``"all"``.
+    seed
+        Seed of the split by concept, where the set has none of its own.
+
     Raises
     ------
     PictureError
@@ -165,6 +180,15 @@ def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
 
 def open_things(folder: Path, split: Split, seed: int) -> FileSet:
     """Return a THINGS tree: THINGS-EEG2's ``training_images`` and ``test_images``, or THINGS' own concept folders.
+
+    Parameters
+    ----------
+    folder
+        The folder that holds the tree.
+    split
+        Which part to return: ``"calibration"``, ``"test"`` or ``"all"``.
+    seed
+        Seed of the split of THINGS' own folders, which come without one.
 
     Raises
     ------

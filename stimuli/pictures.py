@@ -37,7 +37,13 @@ class DrawnSet:
         return tuple(self._pictures)
 
     def image(self, name: str, size: int | None = None) -> NDArray[np.uint8]:
-        """Return a picture rendered at `size` pixels, or at its own size."""
+        """Return a picture, uint8 ``[size, size, 3]``, rendered at `size` pixels, or at its own size.
+
+        Raises
+        ------
+        PictureError
+            If the set has no such picture.
+        """
         picture = self._find(name)
         return picture.render() if size is None else picture.render(size)
 
@@ -80,6 +86,14 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
     ------
     PictureError
         If the folder or the manifest cannot be used, or the split is empty.
+
+    Examples
+    --------
+    >>> from configs.schema import PictureSettings
+    >>> pictures = open_pictures(PictureSettings(), "test")
+    >>> name = pictures.names[0]
+    >>> pictures.label(name), pictures.image(name, 64).shape
+    ('face', (64, 64, 3))
     """
     if split not in SPLITS:
         msg = f"unknown split {split!r}: choose one of {', '.join(SPLITS)}"
@@ -97,12 +111,29 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
 
 
 def choose_pictures(pictures: PictureSet, count: int, seed: int) -> tuple[str, ...]:
-    """Return `count` names, drawn at random with every concept as often as any other, or once less.
+    """Return names drawn at random, every concept as often as any other, or once less.
+
+    Parameters
+    ----------
+    pictures
+        The set to draw from.
+    count
+        How many names.
+    seed
+        Seed of the draw; the same set, count and seed give the same names in the same order.
 
     Raises
     ------
     PictureError
         If the set has fewer pictures.
+
+    Examples
+    --------
+    >>> from configs.schema import PictureSettings
+    >>> pictures = open_pictures(PictureSettings())
+    >>> names = choose_pictures(pictures, 4, seed=0)
+    >>> len({pictures.label(name) for name in names})
+    4
     """
     if not 0 < count <= len(pictures.names):
         msg = f"cannot choose {count} pictures: the set has {len(pictures.names)}"

@@ -50,7 +50,7 @@ class PresenterJob:
     listener_timeout_s
         How long to wait for somebody to listen to the markers.
     name, source_id
-        Of the marker stream.
+        Name and source id of the marker stream.
     """
 
     plan: Path
@@ -88,6 +88,15 @@ def start_presenter(job: PresenterJob, *, timeout_s: float = 60.0) -> ChildProce
 
 def run_presenter(job: PresenterJob, words: queue.SimpleQueue[str], tell: Report) -> bool:
     """Show a plan and return whether it came to its end.
+
+    Parameters
+    ----------
+    job
+        The plan, the picture set, how to show it, and the marker stream.
+    words
+        What is asked meanwhile: `BEGIN`, ``pause`` or ``resume``.
+    tell
+        Called with each report and its values.
 
     Raises
     ------

@@ -64,7 +64,7 @@ class Plan:
     on_s, onset_to_onset_s, pause_s
         How long a picture stays, from one onset to the next, and the rest between sequences.
     seed
-        Of the order.
+        Seed of the order.
     """
 
     trials: tuple[Trial, ...]
@@ -111,12 +111,19 @@ def plan(
     blocks
         Into how many blocks of whole sequences the session is divided.
     seed
-        Of the order; the settings' own when left out.
+        Seed of the order; the settings' own when left out.
 
     Raises
     ------
     PlanError
         If there is no picture, one is given twice or is called like the target, or repeats cannot be kept apart.
+
+    Examples
+    --------
+    >>> from configs.schema import StimulusSettings
+    >>> planned = plan(("cat", "dog", "house"), StimulusSettings(), repeats=2, seed=0)
+    >>> sorted(trial.picture for trial in planned.trials if not trial.is_target)
+    ['cat', 'cat', 'dog', 'dog', 'house', 'house']
     """
     chosen_seed = settings.seed if seed is None else seed
     _check(names, repeats, blocks)

@@ -23,7 +23,7 @@ class Place:
     size
         Width and height in pixels, never more than the screen has room for.
     position
-        Of its upper left corner; None leaves it to the system, in the middle of one of several screens.
+        Position of its upper left corner; None leaves it to the system, in the middle of one of several screens.
     """
 
     screen: int

@@ -103,7 +103,13 @@ class Encoder:
         return np.concatenate(rows)
 
     def embed_images_cached(self, images: Sequence[NDArray[np.uint8]], folder: Path) -> NDArray[np.float32]:
-        """Return `embed_images`, with each result kept in `folder` by the picture's content and the model's name."""
+        """Return `embed_images` ``[images, dims]``, kept in `folder` by the pictures' content and the model's name.
+
+        Raises
+        ------
+        EncoderError
+            If what the folder keeps cannot be read.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file, save_file
 

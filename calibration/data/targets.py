@@ -119,7 +119,19 @@ def _refuse_unknown(wanted: Sequence[str], known: Sequence[str], what: str, advi
 def given_targets(
     names: Sequence[str], labels: Sequence[str], embeddings: NDArray[np.float32], space: EmbeddingSpace
 ) -> Targets:
-    """Return targets from embeddings that were computed elsewhere, one row a name."""
+    """Return targets from embeddings that were computed elsewhere.
+
+    Parameters
+    ----------
+    names
+        Pictures, one a row.
+    labels
+        Concept of each picture.
+    embeddings
+        ``[names, dims]``.
+    space
+        The space that they are of, kept in the bundle.
+    """
     mean, std = _scale(embeddings)
     return Targets(Gallery(tuple(names), tuple(labels), embeddings, mean, std), space)
 

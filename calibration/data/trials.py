@@ -131,7 +131,26 @@ def read_trials(
     progress: Callable[[int, int], None] | None = None,
     like: StreamSpec | None = None,
 ) -> Trials:
-    """Return the trials of all recordings; parameters and errors are those of `read_windows`."""
+    """Return the trials of all recordings.
+
+    Parameters
+    ----------
+    paths
+        Recordings of one stream, in the order in which they were made.
+    config
+        Window, filters, markers and artefact limits.
+    progress
+        Told before each recording how many are done and of how many.
+    like
+        The stream whose channels and nominal rate are taken; that of the first recording when left out.
+
+    Raises
+    ------
+    FitError
+        If there are no recordings, if they come from different streams, or if there is no trial in them.
+    SourceError
+        If a recording cannot be read.
+    """
     return _usable(_joined(paths, [part.take() for part in _read(paths, config, progress, like)], like), config)
 
 

@@ -107,9 +107,20 @@ def shown_attributes(
     columns: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> list[Attribute]:
-    """Return what the pictures `names` differ in; their class alone where markers tell no more than that.
+    """Return what the pictures differ in; their class alone where markers tell no more than that.
 
-    Parameters are those of `measure_attributes`; the picture set and the seed are the configuration's.
+    Parameters
+    ----------
+    config
+        Picture set, classes of the markers, and the seed of clusters and cross-validation.
+    names
+        The pictures that were shown.
+    embed
+        Turns RGB pictures into embeddings ``[n, dims]``; without it there are no clusters.
+    columns
+        Columns of the set's manifest to take; all that can serve when left out.
+    progress
+        Called with how many pictures were measured and of how many.
     """
     if config.markers.classes:
         return [class_attribute(list(config.markers.classes.values()))]
@@ -144,7 +155,7 @@ def measure_attributes(
         Columns of the manifest to use, in place of what is measured under the same name; all others that can serve
         when left out.
     seed
-        Of the sample on which the number of clusters is chosen.
+        Seed of the sample on which the number of clusters is chosen.
     progress
         Told how many pictures are measured and of how many.
 
@@ -184,6 +195,15 @@ def attribute_of_column(name: str, pictures: tuple[str, ...], cells: Sequence[An
 
     Numbers are continuous, and degrees where the name ends with ``_deg``; anything else is a category. A column serves
     if no cell is empty and, for categories, there are 2 to 12 of at least 5 pictures each.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    pictures
+        The pictures, one a cell.
+    cells
+        Values of the column, as they stand in the manifest.
     """
     if any(cell is None or cell == "" for cell in cells):
         return None
@@ -203,6 +223,15 @@ def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: in
 
     Ward 1963, "Hierarchical grouping to optimize an objective function", on dimensions scaled to a variance of one;
     Rousseeuw 1987, "Silhouettes". Numbers of clusters in which one is smaller than 5 are not considered.
+
+    Parameters
+    ----------
+    embeddings
+        ``[n, dims]``.
+    seed
+        Seed of the rows that silhouettes are computed on, where there are too many for all.
+    most
+        The most clusters that are considered.
 
     Raises
     ------

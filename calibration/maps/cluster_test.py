@@ -45,7 +45,7 @@ class ClusterTest:
     significant
         bool ``[times, channels]``: members of clusters with p below 0.05.
     p
-        Of the largest cluster, family-wise over electrodes and time; 1 where there is no cluster at all.
+        p-value of the largest cluster, family-wise over electrodes and time; 1 where there is no cluster at all.
     permutations
         How many shuffles, the true order counted as one.
     """
@@ -146,7 +146,7 @@ class PartialRegression:
         return true
 
     def shuffled(self, count: int, seed: int) -> Iterator[Array]:
-        """Yield the statistic of `count` shuffles, many to one matrix product."""
+        """Yield the statistic ``[times, channels]`` of `count` shuffles, many to one matrix product."""
         orders = shuffles(self._blocks, count, seed)
         at_once = max(1, _AT_ONCE // (self.columns * self._rest.shape[1]))
         for first in range(0, count, at_once):
@@ -187,13 +187,13 @@ def cluster_test(
     Parameters
     ----------
     regression
-        Of the EEG on the attribute.
+        Regression of the EEG on the attribute.
     neighbours
         ``[channels, channels]``: which electrodes may be of one cluster.
     permutations
         How many orders, the true one among them; the smallest p is one over this number.
     seed
-        Of the shuffles.
+        Seed of the shuffles.
     progress
         Told how many permutations are done and of how many.
     """

@@ -42,9 +42,9 @@ class Choice:
     curve
         The held-out score at each size; each fold chose its electrodes on its own training pictures.
     everything
-        The same of all electrodes; None where there was nothing to compare.
+        The held-out score of all electrodes; None where there was nothing to compare.
     headsets
-        The same of `HEADSETS`.
+        The held-out scores of `HEADSETS` that the recording has.
     kind
         Name of the score: ``"two_way"`` or ``"auc"``; chance is 0.5.
     n_units
@@ -82,7 +82,7 @@ def choose_electrodes(
     gallery
         Embeddings of what was shown, and the scale on which they are compared.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
     most
         How many electrodes to choose at most.
     progress

@@ -34,7 +34,7 @@ class Preference:
     alone, alone_low, alone_high
         Correlation of held-out predictions from this electrode alone with the truth; its 95 % interval.
     p
-        Of `alone`, family-wise over electrodes.
+        p-value of `alone`, family-wise over electrodes.
     together
         ``[attributes]``: the same correlation from all electrodes.
     loss, loss_low, loss_high
@@ -103,9 +103,9 @@ def electrode_preference(
     channels
         Names of the electrodes.
     names, designs
-        Of the attributes; each design is ``[units, columns]``.
+        Names and designs of the attributes; each design is ``[units, columns]``.
     permutations, seed
-        Of the test.
+        Number of permutations and seed of the test.
     progress
         Told how many electrodes are done and of how many.
     """
@@ -142,7 +142,7 @@ def leave_one_out(
     units
         Gives the folds.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def latencies(samples: Array, times_s: Array, designs: Sequence[Array], seed: in
     designs
         Each ``[units, columns]``.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------

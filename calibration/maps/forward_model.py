@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.model.ridge import AlphaPath, Moments, fit_ridge
+from calibration.model.moments import Moments
+from calibration.model.ridge import AlphaPath, fit_ridge
 
 Array = NDArray[np.float64]
 Samples = NDArray[np.floating[Any]]
@@ -97,7 +98,7 @@ def forward_model(
 
 
 def mean_std(rows: Samples) -> tuple[Array, Array]:
-    """Return each column's mean and standard deviation in double precision; 1 where it does not vary."""
+    """Return mean and standard deviation ``[columns]`` in double precision; the latter is 1 where nothing varies."""
     std = rows.std(axis=0, dtype=np.float64)
     return rows.mean(axis=0, dtype=np.float64), np.where(std > 1e-12, std, 1.0)
 

@@ -103,7 +103,7 @@ class Course:
     Attributes
     ----------
     name
-        Of the space.
+        Name of the space.
     values
         ``[times]``: the score.
     p
@@ -131,7 +131,7 @@ class Course:
 
 
 def bin_times(times_s: Array, width_s: float = BIN_S) -> Array:
-    """Return the middles of the stretches that `Units.binned` makes, in seconds."""
+    """Return the middles ``[bins]`` of the stretches that `Units.binned` makes, in seconds."""
     width = max(1, round(width_s / float(times_s[1] - times_s[0])))
     bins = len(times_s) // width
     middles: Array = times_s[: bins * width].reshape(bins, width).mean(axis=1)
@@ -155,9 +155,9 @@ def decoding_over_time(
     times_s
         ``[times]`` of their samples after onset, filter delay taken out.
     spaces
-        Of the same units.
+        Spaces of the same units.
     permutations, seed
-        Of the test.
+        Number of permutations and seed of the test.
     progress
         Told how many stretches are done and of how many.
     """

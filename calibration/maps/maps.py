@@ -23,7 +23,7 @@ from configs.schema import FitSettings
 Array = NDArray[np.float64]
 
 SPAN_S = (0.0, 0.6)
-"""Time after onset that is mapped."""
+"""Begin and end, in seconds after onset, of what is mapped; the filters' delay is taken out."""
 PEAK_CHANNELS = 3
 
 
@@ -40,7 +40,7 @@ class AttributeMap:
     measured
         Each level's difference from the mean of all, other attributes taken out.
     filtered
-        The same of the latent-filtered EEG; None without a decoder.
+        Each level's difference in the latent-filtered EEG; None without a decoder.
     decoder
         Haufe's patterns of reading the attribute from the decoded embedding; None without a decoder.
     test

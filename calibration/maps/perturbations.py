@@ -111,7 +111,7 @@ def perturb(
     gallery
         What embeddings are compared with.
     names, designs
-        Of the attributes; each design is ``[trials, columns]``.
+        Names and designs of the attributes; each design is ``[trials, columns]``.
     progress
         Told how many folds are done and of how many.
     """

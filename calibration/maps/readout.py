@@ -200,9 +200,9 @@ class Readouts:
     r
         ``[groups, sets]``: correlation of held-out predictions with the truth, over all columns of a set.
     low, high
-        The same shape: its 95 % interval, pictures drawn with replacement and the maps left as they are.
+        ``[groups, sets]``: its 95 % interval, pictures drawn with replacement and the maps left as they are.
     p
-        The same shape: share of shuffles whose best group is as good (family-wise over groups; Nichols & Holmes 2002).
+        ``[groups, sets]``: share of shuffles whose best group is as good (family-wise; Nichols & Holmes 2002).
     threshold
         ``[sets]``: the 95th percentile of the best group of each shuffle.
     draws
@@ -239,7 +239,7 @@ def read_out(
     permutations
         How often the units' labels are shuffled, the same shuffles for all groups.
     seed, resamples
-        Of shuffles and bootstrap.
+        Seed and number of draws of shuffles and bootstrap.
     progress
         Told how many groups are done and of how many.
     """

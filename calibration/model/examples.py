@@ -38,7 +38,17 @@ class Layout:
 
     @classmethod
     def of(cls, times_s: Array, start_s: float, baseline_s: tuple[float, float] | None) -> Layout:
-        """Return the layout for samples at `times_s` after onset."""
+        """Return the layout of epochs whose samples were taken at given times.
+
+        Parameters
+        ----------
+        times_s
+            ``[times]``, seconds after onset.
+        start_s
+            Where the window begins; what lies before serves the baseline alone.
+        baseline_s
+            Begin and end of the stretch whose mean is subtracted, the end not counted; None for no baseline.
+        """
         margin = 1e-6
         baseline = np.zeros(len(times_s))
         if baseline_s is not None:
@@ -96,7 +106,7 @@ class Examples:
         return replace(firsts, samples=np.stack([self.samples[row].mean(axis=0) for row in rows]))
 
     def split_groups(self, n_folds: int) -> NDArray[Any]:
-        """Return the groups, or runs of neighbouring trials where there is only one group."""
+        """Return the groups ``[trials]``, or runs of neighbouring trials where there is only one group."""
         if len(np.unique(self.groups)) > 1 or len(self) < 2:
             return self.groups
         return np.arange(len(self)) * min(n_folds, len(self)) // len(self)
@@ -109,7 +119,17 @@ _LEAST_CLEAN = 0.25
 
 
 def make_examples(trials: Trials, targets: Targets, config: Config) -> Examples:
-    """Return trials with their targets and with the groups that cross-validation must not split."""
+    """Return trials with their targets and with the groups that cross-validation must not split.
+
+    Parameters
+    ----------
+    trials
+        Epochs of one stream; those that are flagged teach nothing unless most are.
+    targets
+        The embeddings of the pictures that were shown.
+    config
+        Which trials must stay in one fold: those of a picture, or of a recording.
+    """
     groups = trials.recordings if _grouping(config) == "recording" else trials.names
     flagged = np.array([bool(flags) for flags in trials.flags], dtype=np.bool_)
     teaches = ~flagged if len(flagged) else np.ones(len(trials), dtype=np.bool_)

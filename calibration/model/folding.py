@@ -107,7 +107,21 @@ class Chain:
 
 
 def subtract_baseline(samples: NDArray[Any], baseline: Array, start: int) -> NDArray[Any]:
-    """Return the window from `start` on of epochs ``[trials, times, channels]``, less each epoch's baseline."""
+    """Return the windows of epochs, less each epoch's baseline; a view where there is no baseline.
+
+    Parameters
+    ----------
+    samples
+        Epochs ``[trials, times, channels]``, µV.
+    baseline
+        ``[times]``: weights of the samples in the baseline's mean; all zero for no baseline.
+    start
+        Place in the epoch of the window's first sample.
+
+    Returns
+    -------
+    ``[trials, times - start, channels]``, µV.
+    """
     window = samples[:, start:]
     if not baseline.any():
         return window

@@ -16,6 +16,15 @@ def grouped_folds(groups: Sequence[Hashable] | NDArray[np.generic], n_folds: int
     Groups are shuffled by `seed`, then the largest are dealt first, each to the fold with the fewest trials.
     There are `n_folds` folds, or one a group where there are fewer groups.
 
+    Parameters
+    ----------
+    groups
+        ``[n]``: the group of each trial.
+    n_folds
+        Folds wanted; more leaves more trials to learn from and takes longer.
+    seed
+        Seed of the shuffle.
+
     Raises
     ------
     RidgeError

@@ -169,7 +169,16 @@ def cross_validate(
 ) -> HeldOut:
     """Return held-out predictions: each fold by a map fitted, alpha and all, on the other folds.
 
-    Parameters are those of `fit_map`; `progress` is told before each fold how many are done and of how many.
+    Parameters
+    ----------
+    examples
+        Trials with their targets and groups.
+    layout
+        Where window and baseline lie in an epoch.
+    settings
+        Alphas, number of folds, seed, and whether repeats are averaged before the fit.
+    progress
+        Called before each fold with how many are done and of how many.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from calibration.errors import RidgeError
+from calibration.model.moments import BLOCK, Moments
 from realtime.processes.blas_threads import one_thread
 
 Array = NDArray[np.float64]
@@ -29,7 +30,6 @@ Samples = NDArray[np.floating]
 
 LARGE_DUAL, LARGE_PRIMAL = 1500, 512
 """Trials (where features are more) and features (where they are fewer) from which on all cores are the faster."""
-_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -55,74 +55,6 @@ class RidgeFit:
     alphas: Array
     errors: Array
     held_out: Array
-
-
-@dataclass(frozen=True)
-class Moments:
-    """What ridge regression needs to know of a set of trials; sets add and subtract.
-
-    Scatter is kept about the set's own mean, so that merging and removing lose no digits to a common offset.
-
-    Attributes
-    ----------
-    n
-        Number of trials.
-    mean_x, mean_y
-        float64 ``[features]`` and ``[targets]``.
-    gram, cross, power
-        Centred ``xᵀx [features, features]``, ``xᵀy [features, targets]`` and the sums of ``y²`` ``[targets]``.
-    """
-
-    n: int
-    mean_x: Array
-    mean_y: Array
-    gram: Array
-    cross: Array
-    power: Array
-
-    @classmethod
-    def of(cls, x: Samples, y: Samples) -> Moments:
-        """Return the moments of trials `x` ``[n, features]`` with targets `y` ``[n, targets]``."""
-        mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
-        gram = np.zeros((x.shape[1], x.shape[1]))
-        cross = np.zeros((x.shape[1], y.shape[1]))
-        power = np.zeros(y.shape[1])
-        for start in range(0, len(x), _BLOCK):
-            rows, wanted = x[start : start + _BLOCK] - mean_x, y[start : start + _BLOCK] - mean_y
-            gram += rows.T @ rows
-            cross += rows.T @ wanted
-            power += np.einsum("nd,nd->d", wanted, wanted)
-        return cls(len(x), mean_x, mean_y, gram, cross, power)
-
-    def __add__(self, other: Moments) -> Moments:
-        n = self.n + other.n
-        share = other.n / n
-        mean_x = self.mean_x + share * (other.mean_x - self.mean_x)
-        mean_y = self.mean_y + share * (other.mean_y - self.mean_y)
-        return self._shifted(other, n, mean_x, mean_y, sign=1)
-
-    def __sub__(self, other: Moments) -> Moments:
-        n = self.n - other.n
-        if n < 1:
-            msg = f"cannot remove {other.n} of {self.n} trials: none is left to fit"
-            raise RidgeError(msg)
-        share = other.n / n
-        mean_x = self.mean_x + share * (self.mean_x - other.mean_x)
-        mean_y = self.mean_y + share * (self.mean_y - other.mean_y)
-        return self._shifted(other, n, mean_x, mean_y, sign=-1)
-
-    def _shifted(self, other: Moments, n: int, mean_x: Array, mean_y: Array, sign: int) -> Moments:
-        """Merge (`sign` 1) or remove (−1) `other`; both means are known, one rank-one term joins the scatters."""
-        dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
-        weight = self.n * other.n / n
-        return Moments(
-            n,
-            mean_x,
-            mean_y,
-            self.gram + sign * (other.gram + weight * np.outer(dx, dx)),
-            self.cross + sign * (other.cross + weight * np.outer(dx, dy)),
-            self.power + sign * (other.power + weight * dy * dy),
-        )
 
 
 class AlphaPath:
@@ -161,10 +93,15 @@ class AlphaPath:
         return deviations
 
     def errors(self, test: Moments, alphas: Array, scale: Array) -> Array:
-        """Return for each alpha the squared error on the trials of `test`, each target's weighted by ``scale²``.
+        """Return for each alpha ``[alphas]`` the squared error on trials that the solutions never saw.
 
-        With q = 1 / (values + alpha) the error is ``power − 2 lᵀq + qᵀ Q q``: once `l` and `Q` are known,
-        an alpha costs no more than its quadratic form.
+        With q = 1 / (values + alpha) the error is ``power − 2 lᵀq + qᵀ Q q``: once `l` and `Q` are known, an alpha
+        costs no more than its quadratic form.
+
+        Parameters
+        ----------
+        test, alphas, scale
+            Moments of those trials; ``[alphas]``; ``[targets]``, by whose square each target's error is weighted.
         """
         dx, dy = test.mean_x - self._train.mean_x, test.mean_y - self._train.mean_y
         power = np.sum((test.power + test.n * dy * dy) * scale**2)
@@ -198,6 +135,16 @@ def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence
     ------
     RidgeError
         If shapes disagree, values are not finite, an alpha is not positive, or there are fewer than two folds.
+
+    Examples
+    --------
+    >>> from calibration.model.folds import grouped_folds
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((200, 5))
+    >>> y = x @ rng.standard_normal((5, 2)) + 0.1 * rng.standard_normal((200, 2))
+    >>> found = fit_ridge(x, y, grouped_folds(np.arange(200), 5, seed=0), alphas=[0.1, 1e3, 1e5])
+    >>> float(found.alpha), found.weights.shape
+    (0.1, (5, 2))
     """
     path = np.asarray(alphas, dtype=np.float64)
     _check(x, y, folds, path)
@@ -245,7 +192,13 @@ def held_out_path(
 
 
 def solve_ridge(x: Samples, y: Samples, alpha: float) -> tuple[Array, Array]:
-    """Return weights ``[features, targets]`` and intercept ``[targets]`` of the ridge map at one alpha."""
+    """Return weights ``[features, targets]`` and intercept ``[targets]`` of the ridge map at one alpha.
+
+    Parameters
+    ----------
+    x, y, alpha
+        ``[trials, features]``, ``[trials, targets]``, and the penalty; larger shrinks the weights further.
+    """
     if len(x) >= x.shape[1]:
         return _solve(Moments.of(x, y), alpha)
     dual, _ = next(_dual_path(x, y, None, np.array([alpha])))
@@ -255,7 +208,13 @@ def solve_ridge(x: Samples, y: Samples, alpha: float) -> tuple[Array, Array]:
 def held_out_weights(
     x: Samples, y: Samples, folds: NDArray[np.int64], alpha: float
 ) -> Iterator[tuple[np.int64, Array]]:
-    """Yield each fold with the weights ``[features, targets]`` at `alpha` of the map fitted on all others."""
+    """Yield each fold with the weights ``[features, targets]`` at `alpha` of the map fitted on all others.
+
+    Parameters
+    ----------
+    x, y, folds, alpha
+        ``[trials, features]``, ``[trials, targets]``, ``[trials]``, and the penalty; larger shrinks weights further.
+    """
     if len(x) >= x.shape[1]:
         total = Moments.of(x, y)
         for fold in np.unique(folds):
@@ -346,8 +305,8 @@ def _dual_path(x: Samples, y: Samples, folds: NDArray[np.int64] | None, alphas: 
     n = len(x)
     mean_x, wanted = x.mean(axis=0, dtype=np.float64), y - y.mean(axis=0, dtype=np.float64)
     kernel = np.zeros((n, n))
-    for start in range(0, x.shape[1], _BLOCK):
-        columns = x[:, start : start + _BLOCK] - mean_x[start : start + _BLOCK]
+    for start in range(0, x.shape[1], BLOCK):
+        columns = x[:, start : start + BLOCK] - mean_x[start : start + BLOCK]
         kernel += columns @ columns.T
     # Samples are centred, so the unpenalised intercept only takes the constant direction out of the inverse;
     # given some weight there first, that direction does not drown the others' digits.
@@ -369,9 +328,9 @@ def _primal_of(x: Samples, y: Samples, dual: Array) -> tuple[Array, Array]:
     """Return weights and intercept of a dual solution."""
     mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
     weights = np.empty((x.shape[1], y.shape[1]))
-    for start in range(0, x.shape[1], _BLOCK):
-        columns = x[:, start : start + _BLOCK] - mean_x[start : start + _BLOCK]
-        weights[start : start + _BLOCK] = columns.T @ dual
+    for start in range(0, x.shape[1], BLOCK):
+        columns = x[:, start : start + BLOCK] - mean_x[start : start + BLOCK]
+        weights[start : start + BLOCK] = columns.T @ dual
     return weights, mean_y - mean_x @ weights
 
 

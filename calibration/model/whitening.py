@@ -46,7 +46,7 @@ def noise_covariance(samples: NDArray[np.floating]) -> Array:
 
 
 def whitening_matrix(covariance: Array) -> Array:
-    """Return the symmetric ``covariance^(-1/2)``; directions without variance are not blown up.
+    """Return the symmetric ``covariance^(-1/2)``, ``[channels, channels]``; what has no variance is not blown up.
 
     The symmetric root turns channels as little as possible, so a whitened channel is still that channel.
     """

@@ -79,7 +79,17 @@ def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, 
 
 
 def curve(parts: Sequence[PartialScore], label: str, mark_s: float | None = None) -> bytes:
-    """Draw scores along the window; each dot stands at the middle of its stretch."""
+    """Draw scores along the window; each dot stands at the middle of its stretch.
+
+    Parameters
+    ----------
+    parts
+        Scores with their intervals, each at its time in seconds.
+    label
+        What the score is, for the axis.
+    mark_s
+        Time to mark by a line, in seconds after onset.
+    """
     with _canvas() as canvas:
         axes = canvas.axes
         at = 1e3 * np.array([part.at for part in parts])
@@ -126,7 +136,17 @@ def _ranked(axes: Axes, ranked: Sequence[PartialScore], label: str) -> None:
 
 
 def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_fold: Sequence[float]) -> bytes:
-    """Draw the held-out error along alpha, the chosen one marked, and what each fold chose for itself."""
+    """Draw the held-out error along alpha, the chosen one marked, and what each fold chose for itself.
+
+    Parameters
+    ----------
+    values, errors
+        Alphas, and the held-out error of each as a share of the variance.
+    chosen
+        The alpha that was taken.
+    by_fold
+        What each fold chose for itself.
+    """
     with _canvas() as canvas:
         axes = canvas.axes
         axes.semilogx(values, errors, "o-", color=SIGNAL)
@@ -166,7 +186,17 @@ def reliability(points: Sequence[tuple[float, float, int]]) -> bytes:
 
 
 def evidence(values: NDArray[np.float64], positive: NDArray[np.bool_], names: Sequence[str]) -> bytes:
-    """Draw how the held-out evidence of two classes is spread."""
+    """Draw how the held-out evidence of two classes is spread.
+
+    Parameters
+    ----------
+    values
+        ``[trials]``: evidence for the second class over the first.
+    positive
+        ``[trials]``: whether the trial is of the second.
+    names
+        The two classes.
+    """
     with _canvas() as canvas:
         axes = canvas.axes
         low, high = np.quantile(values, [0.005, 0.995])

@@ -53,7 +53,19 @@ def write_report(
 
 
 def render(result: Fit, config: Config, images: Images | None = None, progress: Progress | None = None) -> str:
-    """Return the page as text; parameters are those of `write_report`."""
+    """Return the report's page as text.
+
+    Parameters
+    ----------
+    result
+        The fit, with its trials and held-out predictions.
+    config
+        The settings that it was made with.
+    images
+        Loads a picture by its name, for examples; left out, there are none.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
+    """
     bundle, found = result.bundle, result.bundle.scores
     kind = "auc" if "auc" in found else "two_way"
     label = _NAMES[kind]

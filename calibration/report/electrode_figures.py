@@ -21,7 +21,17 @@ _NAMES = {"two_way": "2-way identification", "auc": "AUC"}
 
 
 def electrode_figures(found: Preference, choice: Choice | None, about: str) -> list[Drawn]:
-    """Return all figures of the electrodes; `about` says whose EEG it is."""
+    """Return all figures of the electrodes.
+
+    Parameters
+    ----------
+    found
+        What each electrode tells.
+    choice
+        How few electrodes would do; None where that was not asked.
+    about
+        Whose EEG it is, for the captions.
+    """
     figures = []
     montage = Montage.of(found.channels)
     if montage.drawable:
@@ -43,7 +53,17 @@ def _n(found: Preference) -> str:
 
 
 def alone_on_the_head(found: Preference, montage: Montage, about: str) -> Drawn:
-    """Draw how well each electrode alone tells each attribute."""
+    """Draw how well each electrode alone tells each attribute.
+
+    Parameters
+    ----------
+    found
+        What each electrode tells alone, with its p-values.
+    montage
+        Where the electrodes are.
+    about
+        Whose EEG it is, for the caption.
+    """
     columns = min(4, len(found.attributes))
     rows = -(-len(found.attributes) // columns)
     caption = (

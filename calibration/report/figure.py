@@ -44,7 +44,7 @@ class Drawn:
     Attributes
     ----------
     name
-        Of the files, without suffix.
+        Name of the files, without suffix.
     title, caption
         What is seen; the caption tells n, what was averaged, and the statistic.
     png, svg
@@ -100,10 +100,19 @@ def png_of(figure: Figure) -> bytes:
 def drawing(
     name: str, title: str, caption: str, width: float, height: float, placed: bool = False
 ) -> Iterator[tuple[Figure, Drawn]]:
-    """Yield a figure of `width` × `height` inches and what it becomes; title and caption are written on it.
+    """Yield a figure and what it becomes once it is drawn; title and caption are written on it.
 
-    With `placed`, axes stay where they are put: half an inch at the top is the title's, and as much as
-    `caption_height` says at the foot is the caption's. Without, they are laid out around both.
+    Parameters
+    ----------
+    name
+        Name of the files; it also fixes the identifiers in the SVG, so that equal figures are equal files.
+    title, caption
+        What is written above and below.
+    width, height
+        Size in inches.
+    placed
+        Leave axes where they are put: half an inch at the top is the title's, and as much as `caption_height` says at
+        the foot is the caption's. Otherwise they are laid out around both.
     """
     with blank(width, height, placed, name) as figure:
         made = Drawn(name, title, caption)

@@ -62,7 +62,21 @@ def _moment(at: float, ends: tuple[float, float] | None) -> str:
 
 
 def decoding(courses: Sequence[Course], times_s: Array, what: Sequence[str], n: str, about: str) -> Drawn:
-    """Draw how well each space is read from all electrodes over time."""
+    """Draw how well each space is read from all electrodes over time.
+
+    Parameters
+    ----------
+    courses
+        The score of each space over time.
+    times_s
+        ``[times]``: middles of the stretches, seconds after onset.
+    what
+        What each space is, for the caption.
+    n
+        How many units of what, for the caption.
+    about
+        Whose EEG it is, for the caption.
+    """
     spaces = "; ".join(f"{course.name}: {text}" for course, text in zip(courses, what, strict=True))
     caption = (
         f"{about}; {n}. {spaces}. Correlation of held-out ridge predictions from stretches of 20 ms with the first "
@@ -75,7 +89,19 @@ def decoding(courses: Sequence[Course], times_s: Array, what: Sequence[str], n: 
 
 
 def similarity(found: dict[str, list[Course]], times_s: Array, n: str, about: str) -> Drawn:
-    """Draw how alike dissimilarities in the EEG and in each space are over time."""
+    """Draw how alike dissimilarities in the EEG and in each space are over time.
+
+    Parameters
+    ----------
+    found
+        Courses of each space, whole and unique.
+    times_s
+        ``[times]``: middles of the stretches, seconds after onset.
+    n
+        How many units of what, for the caption.
+    about
+        Whose EEG it is, for the caption.
+    """
     caption = (
         f"{about}; {n}. Spearman correlation of the distances between all pairs of pictures, in the EEG (1 − r of "
         "whitened patterns, stretches of 20 ms) and in each space. Unique: what the other spaces tell taken out of the "
@@ -124,7 +150,21 @@ def perturbed(found: Perturbations, about: str) -> Drawn:
 
 
 def salient(found: Saliency, times_s: Array, channels: Sequence[str], n: str, about: str) -> Drawn:
-    """Draw what each sample brought to the evidence for the right picture."""
+    """Draw what each sample brought to the evidence for the right picture.
+
+    Parameters
+    ----------
+    found
+        Mean contribution of each sample, and their sum.
+    times_s
+        ``[times]``, seconds after onset.
+    channels
+        Names of the electrodes.
+    n
+        How many units of what, for the caption.
+    about
+        Whose EEG it is, for the caption.
+    """
     from calibration.report.figure import DIVERGING
     from realtime.electrodes import electrode_position
 

@@ -145,7 +145,17 @@ def perturbed_numbers(found: Perturbations) -> dict[str, Any]:
 
 
 def saliency_numbers(found: Saliency, times_s: NDArray[np.float64], channels: Sequence[str]) -> dict[str, Any]:
-    """Return where the evidence came from: in all, its strongest moment, and the electrodes that brought most."""
+    """Return where the evidence came from: in all, its strongest moment, and the electrodes that brought most.
+
+    Parameters
+    ----------
+    found
+        Mean contribution of each sample, and their sum.
+    times_s
+        ``[times]``, seconds after onset.
+    channels
+        Names of the electrodes.
+    """
     over_time, over_channels = found.contribution.sum(axis=1), found.contribution.sum(axis=0)
     order = np.argsort(-over_channels, kind="stable")[:5]
     return {

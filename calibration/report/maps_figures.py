@@ -77,7 +77,19 @@ def differences(found: AttributeMap, patterns: Array) -> list[tuple[str, Array]]
 
 
 def caption(found: AttributeMap, maps: Maps, what: str, else_drawn: str = "Pale") -> str:
-    """Return n, what was averaged and the statistic, for the foot of every figure."""
+    """Return n, what was averaged and the statistic, for the foot of every figure.
+
+    Parameters
+    ----------
+    found
+        The attribute's map and its test.
+    maps
+        All maps: how many units of what stand behind them.
+    what
+        What is drawn.
+    else_drawn
+        How what is not significant is drawn.
+    """
     scale = {"categorical": "mean of a level less the mean of all", "circular": "cosine and sine regression"}
     how = scale.get(found.attribute.kind, "regression; the ends are one standard deviation from the mean")
     return (
@@ -90,7 +102,21 @@ def caption(found: AttributeMap, maps: Maps, what: str, else_drawn: str = "Pale"
 
 
 def heads(found: AttributeMap, maps: Maps, kind: str, patterns: Array, what: str) -> Drawn:
-    """Draw head maps every 20 ms, a row a level or difference."""
+    """Draw head maps every 20 ms, a row a level or difference.
+
+    Parameters
+    ----------
+    found
+        The attribute's map and its test.
+    maps
+        All maps: times and montage.
+    kind
+        Kind of pattern, for the name of the file.
+    patterns
+        ``[levels, times, channels]``, µV.
+    what
+        What is drawn, for title and caption.
+    """
     rows = differences(found, patterns)
     limit = _limit(row for _, row in rows)
     note = caption(found, maps, what)
@@ -197,7 +223,13 @@ def courses(found: AttributeMap, maps: Maps) -> Drawn:
 
 
 def explained(maps: Maps) -> Drawn:
-    """Draw how much of the EEG the embedding explains at every electrode and moment, beside the noise ceiling."""
+    """Draw how much of the EEG the embedding explains at every electrode and moment, beside the noise ceiling.
+
+    Raises
+    ------
+    ValueError
+        If the maps were made without embeddings.
+    """
     if maps.model is None:
         msg = "there is no forward model: give embeddings to make_maps"
         raise ValueError(msg)

@@ -50,7 +50,19 @@ def render_page(
     figures: Mapping[str, Mapping[str, Drawn]],
     overview: Drawn | None,
 ) -> str:
-    """Return the page as text: figures by attribute and kind, `overview` what the embedding explains."""
+    """Return the maps' page as text.
+
+    Parameters
+    ----------
+    maps
+        The maps.
+    numbers
+        What was found of each attribute, by its name.
+    figures
+        Figures by attribute and kind.
+    overview
+        What the embedding explains of the EEG; None where it was not mapped.
+    """
     return page(
         "maps.html",
         simulated=maps.simulated,

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _SCALE = 0.55
-"""Of a figure's pixels, so that text is as large in all of them."""
+"""Width in CSS pixels of one of a figure's, so that text is as large in all figures."""
 
 
 def page(template: str, **content: Any) -> str:

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 Centre = tuple[float, float]
 
 STEP_S = 0.02
-"""From one head of a sheet to the next."""
+"""Seconds from one head of a sheet to the next."""
 FAINT = 0.22
 """Opacity of what is not significant."""
 _FEW = 16
@@ -30,7 +30,7 @@ _FEW = 16
 _IN_A_LINE = 16
 _PIXELS = 64
 HEAD = 0.92
-"""Of a cell's side that a head takes."""
+"""Share of a cell's side that a head takes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,17 @@ class Scalp:
         return _scalp(tuple(montage.channels[place] for place in montage.placed))
 
     def place(self, points: Array, centre: Centre, side: float) -> Array:
-        """Return where points lie on a head drawn `side` wide around `centre`."""
+        """Return points ``[n, 2]`` moved from the montage's own plane onto a drawn head.
+
+        Parameters
+        ----------
+        points
+            ``[n, 2]`` in the montage's plane.
+        centre
+            x and y of the drawn head.
+        side
+            Its width, in the units of the axes.
+        """
         placed: Array = np.asarray(centre) + side / (self.extent[1] - self.extent[0]) * points
         return placed
 
@@ -99,7 +109,25 @@ def head(
     centre: Centre,
     side: float,
 ) -> None:
-    """Draw values ``[channels]`` from `-limit` to `limit` over a head, pale where not `sure`; see `inches`."""
+    """Draw values over a head, pale where they are not significant; see `inches`.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    values
+        ``[channels]``.
+    montage
+        Where the electrodes are.
+    limit
+        Value of the strongest colour, in both directions.
+    sure
+        ``[channels]``: whether the value is significant.
+    centre
+        x and y of the head, in the units of the axes.
+    side
+        Its width, in the units of the axes.
+    """
     from matplotlib import colormaps
 
     scalp, placed = Scalp.of(montage), montage.placed
@@ -118,7 +146,19 @@ def head(
 
 
 def outline(axes: Axes, montage: Montage, centre: Centre, side: float) -> None:
-    """Draw an empty head."""
+    """Draw an empty head.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    montage
+        Whose head it is.
+    centre
+        x and y of the head, in the units of the axes.
+    side
+        Its width, in the units of the axes.
+    """
     from matplotlib.collections import LineCollection
 
     scalp = Scalp.of(montage)
@@ -136,7 +176,21 @@ def inches(figure: Figure) -> Axes:
 
 
 def scores_on_the_head(axes: Axes, values: Array, montage: Montage, sure: Mask, limits: tuple[float, float]) -> Any:
-    """Draw scores ``[channels]`` over a head, a ring around each electrode that is `sure`, and return the image."""
+    """Draw scores over a head, a ring around each electrode whose score is significant, and return the image.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    values
+        ``[channels]``.
+    montage
+        Where the electrodes are.
+    sure
+        ``[channels]``: whether the score is significant.
+    limits
+        Values of the weakest and of the strongest colour.
+    """
     from mne.viz import plot_topomap
 
     placed = montage.placed
@@ -156,7 +210,19 @@ def scores_on_the_head(axes: Axes, values: Array, montage: Montage, sure: Mask, 
 
 
 def colour_bar(figure: Figure, place: tuple[float, float, float, float], limit: float, unit: str) -> None:
-    """Draw the scale of `head` at `place`: left, bottom, width and height as shares of the figure."""
+    """Draw the colour scale of `head`.
+
+    Parameters
+    ----------
+    figure
+        Where to draw.
+    place
+        Left, bottom, width and height as shares of the figure.
+    limit
+        Value of the strongest colour, in both directions.
+    unit
+        Unit of the values.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -173,7 +239,7 @@ class Sheet:
     Attributes
     ----------
     names
-        Of the rows, written at the left.
+        Names of the rows, written at the left.
     times_s
         ``[times]``.
     foot
@@ -226,7 +292,17 @@ class Sheet:
                 axes.text(self.LEFT - 0.1, top - (row + 0.5) * side, name, ha="right", va="center", fontsize=7.5)
 
     def scale(self, figure: Figure, limit: float, unit: str) -> None:
-        """Draw the colour scale at the right."""
+        """Draw the colour scale at the sheet's right.
+
+        Parameters
+        ----------
+        figure
+            The sheet's figure.
+        limit
+            Value of the strongest colour, in both directions.
+        unit
+            Unit of the values.
+        """
         width, height = self.width, self.height
         tall = min(1.6, 0.6 * (height - self.TOP - self.foot))
         middle = (self.foot + height - self.TOP) / 2

@@ -123,7 +123,7 @@ def interval(
     evidence, own, folds
         As for `auc`; trials of a fold in the order in which they were shown.
     seed, resamples
-        Of the bootstrap.
+        Seed and number of draws of the bootstrap.
     widen
         How many times the spread of resamples the true one is, where they cannot show all of it.
     """

@@ -148,7 +148,7 @@ def fit_logit(choices: list[Choices]) -> tuple[float, float]:
 
 
 def said_and_right(model: ConfidenceModel, choices: Choices) -> tuple[Array, NDArray[np.bool_]]:
-    """Return for each prediction the confidence in the nearest picture, and whether it was the one shown."""
+    """Return for each prediction ``[n]`` the confidence in the nearest picture, and whether it was the one shown."""
     said, right = [], []
     for reach, place in zip(choices.projections, choices.places, strict=True):
         said += [float(model.posterior(row, choices.repeats).max()) for row in reach]

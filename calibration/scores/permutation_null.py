@@ -24,7 +24,8 @@ from calibration.model.choosing import choose_each, pair_answers
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate
-from calibration.model.ridge import AlphaPath, Moments, threads_for
+from calibration.model.moments import Moments
+from calibration.model.ridge import AlphaPath, threads_for
 from calibration.model.scaling import candidates, scale
 from calibration.scores.class_scores import auc_of_each, pairs, relabellings, shares
 from configs.schema import FitSettings

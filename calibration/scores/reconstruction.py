@@ -179,7 +179,13 @@ def score_pictures(
 
 
 def to_tensor(pictures: Sequence[Images], size: int) -> Tensor:
-    """Return pictures ``[n, 3, size, size]`` in 0 … 1."""
+    """Return pictures ``[n, 3, size, size]`` in 0 … 1.
+
+    Raises
+    ------
+    ScoreError
+        If a picture is not RGB in bytes.
+    """
     import torch
     from torch.nn.functional import interpolate
 
@@ -205,7 +211,7 @@ def grey(images: Tensor) -> Array:
 
 
 def correlations(a: Array, b: Array) -> Array:
-    """Return Pearson's r of each row of `a` with that of `b`; 0 for a row that does not vary."""
+    """Return Pearson's r ``[rows]`` of each row of `a` with that of `b`; 0 for a row that does not vary."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     r: Array = np.divide(np.sum(a * b, axis=1), norm, out=np.zeros(len(a)), where=norm > 1e-12)

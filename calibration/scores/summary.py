@@ -44,7 +44,7 @@ def summarise(
     permutations
         Size of the null; 0 leaves the p-value out.
     seed
-        Of permutations, resampling and the choice of repeats.
+        Seed of permutations, resampling and the choice of repeats.
     null
         AUCs without any information, from `permutation_null` where `predicted` was cross-validated. When left
         out, labels are exchanged in `predicted`, as is right for a map that was fitted on other trials.

@@ -84,7 +84,7 @@ def begin(folder: CalibrationFolder, config: Config, size: Size, *, overwrite: b
     Parameters
     ----------
     folder
-        Of this calibration; missing or empty, or one whose calibration may be replaced.
+        Folder of this calibration; missing or empty, or one whose calibration may be replaced.
     config
         Settings of the session.
     size

@@ -41,9 +41,9 @@ logger = logging.getLogger(__name__)
 
 HEARING_S = 30.0
 MARGIN_S = 0.5
-"""How long the stream is still read when the last window of a block should be complete."""
+"""Seconds for which the stream is still read when the last window of a block should be complete."""
 PATIENCE_S = 5.0
-"""How long to wait for that where the stream has stopped."""
+"""Seconds to wait for the last window of a block where the stream has stopped."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,13 @@ def earlier_trials(folder: CalibrationFolder, config: Config) -> Trials | None:
 
 def calibrate(config: Config, folder: CalibrationFolder, planned: Plan, conduct: Conduct, view: View) -> Ending:
     """Show what is left of a plan, record it, and tell after each block how the map stands.
+
+    Parameters
+    ----------
+    config, folder, planned
+        The settings, where recordings and frame logs lie, and the whole plan; what the logs have shown is left out.
+    conduct, view
+        How it is run, and what the experimenter sees of it.
 
     Raises
     ------
@@ -313,6 +320,17 @@ def fit_folder(
 
     What could bias the score is written beside it: that the session ended because the score was high, and how the
     pictures' timing was.
+
+    Parameters
+    ----------
+    config, folder
+        The settings, and where the recordings lie and the bundle goes.
+    planned, ending, timing
+        The whole plan, how the session ended, and how light followed the markers where it was measured.
+    view
+        What the experimenter sees of it.
+    report
+        Whether to write the report as well.
 
     Raises
     ------

@@ -32,6 +32,15 @@ def check_recording(path: Path, config: Config, channel: str | None = None) -> T
 
     Every channel of an XDF file's EEG stream is looked at; of other formats the EEG channels, or the one that is named.
 
+    Parameters
+    ----------
+    path
+        The recording.
+    config
+        Which stream and markers to take.
+    channel
+        The channel that the photodiode is on; the one that follows the markers best when left out.
+
     Raises
     ------
     FitError

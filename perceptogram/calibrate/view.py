@@ -28,7 +28,7 @@ class BlockReport:
     standing
         The scores with all that came so far.
     quality
-        Of each electrode's signal in this block, 0 to 1; None where there is no limit to judge by.
+        Quality of each electrode's signal in this block, 0 to 1; None where there is no limit to judge by.
     refused, flagged
         Trials without a usable window, and doubtful ones, so far in this run.
     dropped, lost_samples
@@ -46,7 +46,17 @@ class BlockReport:
 
 
 def rows(report: BlockReport, goal: float, trials_a_minute: float) -> dict[str, str]:
-    """Return a block's report as names and values."""
+    """Return a block's report as names and values.
+
+    Parameters
+    ----------
+    report
+        What is known after the block.
+    goal
+        Score to reach.
+    trials_a_minute
+        Pace of the session.
+    """
     standing, found = report.standing, report.standing.scores
     name = "auc" if "auc" in found else "two_way"
     score, interval = found.get(name), found.get(f"{name}_interval")
@@ -64,7 +74,17 @@ def rows(report: BlockReport, goal: float, trials_a_minute: float) -> dict[str, 
 
 
 def outlook(standing: Standing, goal: float, trials_a_minute: float) -> str:
-    """Return about how many more minutes would reach `goal`, in words."""
+    """Return in words about how many more minutes would reach a score.
+
+    Parameters
+    ----------
+    standing
+        Scores so far and the learning curve.
+    goal
+        Score to reach.
+    trials_a_minute
+        Pace of the session.
+    """
     if standing.curve and standing.curve[-1].score >= goal:
         return "reached"
     minutes = standing.minutes_to(goal, trials_a_minute)
@@ -112,7 +132,15 @@ class View:
             self._progress = None
 
     def bar(self, stage: str, done: int, total: int) -> None:
-        """Show how far things are."""
+        """Show how far things are.
+
+        Parameters
+        ----------
+        stage
+            What is being done.
+        done, total
+            How many of its parts are done, and of how many.
+        """
         if self._progress is not None:
             self._progress.update(self._task, description=stage, completed=done, total=total)
 

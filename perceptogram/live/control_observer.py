@@ -37,7 +37,7 @@ class Steering:
     session
         What is told about and steered.
     config, bundle
-        Of the session.
+        Settings and map of the session.
     control
         The MQTT side; None where nobody listens.
     outlets

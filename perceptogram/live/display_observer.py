@@ -32,7 +32,7 @@ class Screen:
     Parameters
     ----------
     config, bundle
-        Of the session.
+        Settings and map of the session.
     pictures
         Whose names and labels are shown; the pictures themselves are looked up where the display is drawn.
     session

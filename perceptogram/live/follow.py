@@ -17,6 +17,10 @@ def follow(
 
     Parameters
     ----------
+    session
+        The session, not yet run.
+    result
+        Where counts, percepts and pictures are kept.
     observers
         Called with every event as it comes, by name: a display, a progress bar, something that ends the source. One
         that fails is told and called again with the next event.

@@ -49,7 +49,17 @@ class PictureWriter:
         self._started = False
 
     def save(self, name: str, image: NDArray[np.uint8], shown: str | None) -> None:
-        """Leave `image` to be saved as `name`, beside the picture `shown` where the set has it."""
+        """Leave a picture to be saved, without waiting for it.
+
+        Parameters
+        ----------
+        name
+            Name of the file in the folder.
+        image
+            uint8 ``[h, w, 3]``.
+        shown
+            The picture that was shown, put beside it where the set has it.
+        """
         if not self._started:
             self._companion.start()
             self._started = True
@@ -61,7 +71,17 @@ class PictureWriter:
 
 
 def write_pictures(inbox: Connection, folder: Path, settings: PictureSettings) -> None:
-    """Save what comes until `STOP`, or until the session is gone."""
+    """Save what comes until `STOP`, or until the session is gone.
+
+    Parameters
+    ----------
+    inbox
+        Names, images and what was shown, one by one; it carries reports back.
+    folder
+        Where to save them.
+    settings
+        The set that holds what was shown.
+    """
     leave_to_session()
     reports = Reports(inbox)  # a slow disk may take any time
     pictures = open_pictures(settings)

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 GENERATOR_PATIENCE_S = 120.0
 LOOK_S = 0.1
 SWITCH_S = 0.0005
-"""After which another Python thread of this process, such as a script's, makes way for the EEG; Python's own is ten
-times that."""
+"""Seconds after which another Python thread of this process, such as a script's, makes way for the EEG; Python's own is
+ten times that."""
 LINGER_S = 1.0
-"""How long a live stream is still read after its program has said that all is sent."""
+"""Seconds for which a live stream is still read after its program has said that all is sent."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,14 @@ def decode(
 
     Parameters
     ----------
+    source
+        The stream or recording.
+    config
+        Everything about filters, markers, rendering and display.
+    bundle
+        The map, checked against the stream.
+    out
+        Folder of the results, empty.
     render
         Whether to paint.
     live

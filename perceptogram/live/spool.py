@@ -40,7 +40,17 @@ class Spool:
         self.lost = 0
 
     def add(self, trial: int, name: str, vector: NDArray[np.float32]) -> None:
-        """Keep `vector` ``[dims]``; one that the disk has no room for is counted."""
+        """Keep `vector` ``[dims]``; one that the disk has no room for is counted.
+
+        Parameters
+        ----------
+        trial
+            Number of the trial.
+        name
+            Its picture.
+        vector
+            float32 ``[dims]``; one that the disk has no room for is counted.
+        """
         at = len(self._rows) // 2 * vector.nbytes
         try:
             self._file.seek(at)
@@ -58,7 +68,7 @@ class Spool:
         self._dropped.add(trial)
 
     def read(self) -> list[tuple[str, NDArray[np.float32]]]:
-        """Return name and vector of every trial that was not dropped, in order."""
+        """Return name and vector ``[dims]`` of every trial that was not dropped, in order."""
         if not self._rows:
             return []
         rows = np.array(self._rows).reshape(-1, 2)

@@ -22,7 +22,7 @@ from stimuli.pictures import open_pictures
 
 RECORDING = "recording.xdf"
 RECORDINGS = "recording*.xdf"
-"""Pattern of its name and of those that follow where a recorder had to be replaced."""
+"""Pattern of the names of a session's recordings: several where a recorder had to be replaced."""
 
 
 class LiveStreams:

@@ -21,6 +21,15 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
 
     Scores stand for single trials and for all repeats of a picture together; the baseline is the same map on the
     windows before the stimuli. A score that cannot be computed is None.
+
+    Parameters
+    ----------
+    result
+        What the session said.
+    bundle
+        The map, with its gallery and its scores.
+    seed
+        Seed of the intervals.
     """
     singles, earlier = result.singles.read(), result.pre_stimulus.read()
     delays = result.delays.summary()

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NICENESS = 5
-"""Pressing pictures into JPEG must not take the processor from the EEG."""
+"""Niceness of this process: pressing pictures into JPEG must not take the processor from the EEG."""
 STATUS_S = 0.2
 HUNG_S = 20.0
 """Longest that one turn may take before this process is replaced."""
 FLUSH_S = 2.0
-"""Time that what waits is given to reach the broker at the end."""
+"""Seconds that what waits is given to reach the broker at the end."""
 
 
 REPORTS = {"command": 1000, "status": 1}
@@ -105,7 +105,19 @@ def encode_event(told: Publication, space: EmbeddingSpace | None) -> bytes:
 
 
 def run_control(pipe: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
-    """Serve one session until it says `STOP` or is gone."""
+    """Serve one session until it says `STOP` or is gone.
+
+    Parameters
+    ----------
+    pipe
+        The session's end of it sends what to write, and hears what is asked.
+    address
+        Which broker to speak to.
+    topics
+        The topics of this session.
+    space
+        The space that a request's embedding must be of; None where nothing is painted.
+    """
     leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)

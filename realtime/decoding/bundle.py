@@ -86,6 +86,28 @@ class Bundle:
         Software version, commit, time, recordings.
     offline
         Why this bundle can decode no stream; None where it can.
+
+    Examples
+    --------
+    A bundle that knows nothing, written and read back:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> names, embeddings = ("cat", "house"), np.eye(2, dtype=np.float32)
+    >>> bundle = Bundle(
+    ...     StreamSpec("Amplifier", "EEG", "1", 250.0, ("Oz", "Pz")),
+    ...     filters={},
+    ...     rate_hz=125.0,
+    ...     first_s=0.0,
+    ...     weights=np.zeros((75, 2, 2), np.float32),
+    ...     bias=np.zeros(2, np.float32),
+    ...     mean_input=np.zeros((75, 2), np.float32),
+    ...     space=EmbeddingSpace("model", "weights", 2),
+    ...     gallery=Gallery(names, names, embeddings, embeddings.mean(axis=0), embeddings.std(axis=0)),
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     bundle.save(Path(folder) / "bundle")
+    ...     load_bundle(Path(folder) / "bundle").gallery.names
+    ('cat', 'house')
     """
 
     spec: StreamSpec
@@ -277,6 +299,13 @@ def load_bundle(folder: str | Path) -> Bundle:
     BundleError
         In one line, if there is none, if it is of another schema version, or if a part is missing, is not finite or
         does not fit the others.
+
+    Examples
+    --------
+    >>> load_bundle("nowhere")
+    Traceback (most recent call last):
+        ...
+    realtime.decoding.bundle.BundleError: no bundle in nowhere: bundle.json is missing; make one with ...
     """
     folder = Path(folder)
     if not (folder / RECORD_FILE).is_file():

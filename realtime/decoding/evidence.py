@@ -90,7 +90,7 @@ class Percept:
     two_way
         Share of the other candidates that are less like the embedding than what was shown; None where that is unknown.
     pre_stimulus_two_way
-        The same for the windows before the stimuli, all repeats together: it must be at chance, 0.5.
+        Share of the other candidates less like what the pre-stimulus windows decode to: it must be at chance, 0.5.
     low_level
         float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
     """

@@ -105,7 +105,7 @@ class Comparison:
     reach
         float64 ``[pictures]``: how far the embedding reaches towards each; see `project`.
     length
-        Of the embedding, in standard deviations of the gallery.
+        Length of the embedding, in standard deviations of the gallery.
     """
 
     gallery: Gallery
@@ -149,6 +149,16 @@ class Gallery:
         float32 ``[dims]``: of the pictures that the map was calibrated on.
     classes
         Whether each entry is a class of many pictures.
+
+    Examples
+    --------
+    >>> embeddings = np.eye(3, dtype=np.float32)
+    >>> names = ("cat-1", "cat-2", "house-1")
+    >>> mean, std = embeddings.mean(axis=0), embeddings.std(axis=0)
+    >>> gallery = Gallery(names, ("cat", "cat", "house"), embeddings, mean, std)
+    >>> [nearest] = gallery.rank(np.array([0.1, 0.0, 0.8]), count=1)
+    >>> nearest.label, round(nearest.similarity, 2)
+    ('house', 0.99)
     """
 
     names: tuple[str, ...]

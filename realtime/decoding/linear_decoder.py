@@ -29,6 +29,21 @@ class LinearDecoder:
     mean_input
         float32 ``[times, channels]``: the calibration mean of the window in microvolts. It stands in for what has not
         been recorded yet, which makes the partial sum an unbiased preview.
+
+    Examples
+    --------
+    The samples of a window come in two blocks:
+
+    >>> rng = np.random.default_rng(0)
+    >>> weights = rng.standard_normal((60, 8, 16)).astype(np.float32)
+    >>> bias, mean_input = np.zeros(16, np.float32), np.zeros((60, 8), np.float32)
+    >>> window = rng.standard_normal((60, 8)).astype(np.float32)
+    >>> decoder = LinearDecoder(weights, bias, mean_input)
+    >>> decoder.open(trial=0)
+    >>> decoder.add(0, 0, window[:25])
+    >>> decoder.add(0, 25, window[25:])
+    >>> np.allclose(decoder.close(0), np.einsum("tc,tcd->d", window, weights) + bias, atol=1e-4)
+    True
     """
 
     def __init__(
@@ -55,7 +70,13 @@ class LinearDecoder:
         return tuple(self._sums)
 
     def open(self, trial: int) -> None:
-        """Begin a window for `trial`."""
+        """Begin a window for `trial`.
+
+        Raises
+        ------
+        ValueError
+            If the trial's window is open already.
+        """
         if trial in self._sums:
             msg = f"trial {trial} is already open"
             raise ValueError(msg)

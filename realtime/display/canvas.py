@@ -55,7 +55,21 @@ class Canvas:
     def text(
         self, at: tuple[float, float], text: str, size: float = 14, colour: str = TEXT, align: Align = "left"
     ) -> None:
-        """Write one line whose baseline begins, is centred or ends `at`."""
+        """Write one line of text.
+
+        Parameters
+        ----------
+        at
+            x and y of its baseline's beginning, middle or end.
+        text
+            The line; nothing is drawn of an empty one.
+        size
+            Size of the type.
+        colour
+            Colour of the type.
+        align
+            Which point of the baseline lies at `at`.
+        """
         if not text:
             return
         mask, left, top = _text(text, size * self._scale)
@@ -69,7 +83,17 @@ class Canvas:
         return float(font.getlength(text)) / _OVERSAMPLING / self._scale
 
     def fitted(self, text: str, width: float, size: float = 14) -> str:
-        """Return `text`, shortened with an ellipsis where it would be wider than `width`."""
+        """Return a line of text, shortened with an ellipsis where it is too wide.
+
+        Parameters
+        ----------
+        text
+            The line.
+        width
+            The most that it may measure.
+        size
+            Size of the type.
+        """
         if self.width(text, size) <= width:
             return text
         while text and self.width(text + "…", size) > width:
@@ -77,7 +101,19 @@ class Canvas:
         return text.rstrip() + "…"
 
     def wrapped(self, text: str, width: float, size: float = 14, lines: int = 2) -> list[str]:
-        """Return `text` in at most `lines` lines that are not wider than `width`; the last is shortened to fit."""
+        """Return text in rows that are not too wide; the last is shortened to fit.
+
+        Parameters
+        ----------
+        text
+            Words with spaces between.
+        width
+            The most that a row may measure.
+        size
+            Size of the type.
+        lines
+            The most rows.
+        """
         rows: list[str] = []
         words = text.split()
         while words and len(rows) < lines - 1:
@@ -89,7 +125,19 @@ class Canvas:
         return rows + ([self.fitted(" ".join(words), width, size)] if words else [])
 
     def rectangle(self, box: Box, colour: str, radius: float = 0.0, opacity: float = 1.0) -> None:
-        """Fill a rectangle with round corners."""
+        """Fill a rectangle with round corners.
+
+        Parameters
+        ----------
+        box
+            Left, top, right and bottom.
+        colour
+            What it is filled with.
+        radius
+            Radius of the corners; 0 for sharp ones.
+        opacity
+            0 shows nothing of it, 1 nothing of what lies under it.
+        """
         left, top, right, bottom = self._pixels(box)
         mask = _rounded(right - left, bottom - top, round(radius * self._scale))
         if opacity < 1.0:
@@ -97,7 +145,17 @@ class Canvas:
         self.image.paste(colour, (left, top), mask)
 
     def pill(self, corner: tuple[float, float], text: str, colour: str) -> float:
-        """Write `text` on a tinted label whose upper left corner is given, and return the label's width."""
+        """Write a line on a tinted label, and return the label's width.
+
+        Parameters
+        ----------
+        corner
+            x and y of its upper left corner.
+        text
+            The line.
+        colour
+            Colour of the type, and paler of the label.
+        """
         left, top = corner
         width = self.width(text, 12) + 20
         self.rectangle((left, top, left + width, top + 22), colour, 11, opacity=0.16)
@@ -105,14 +163,36 @@ class Canvas:
         return width
 
     def circle(self, centre: tuple[float, float], radius: float, colour: str, width: float | None = None) -> None:
-        """Fill a circle or, where `width` is given, draw its outline."""
+        """Fill a circle, or draw its outline.
+
+        Parameters
+        ----------
+        centre
+            x and y.
+        radius
+            Its radius; one pixel at least.
+        colour
+            What it is drawn with.
+        width
+            Width of the outline; filled when left out.
+        """
         x, y = self._pixel(centre)
         pixels = max(1.0, radius * self._scale)
         mask = _disc(pixels, None if width is None else max(1.0, width * self._scale))
         self.image.paste(colour, (round(x - mask.width / 2), round(y - mask.height / 2)), mask)
 
     def lines(self, points: list[tuple[float, float]], colour: str, width: float = 1.0) -> None:
-        """Draw a smooth line through `points`."""
+        """Draw a smooth line through some points.
+
+        Parameters
+        ----------
+        points
+            x and y of each.
+        colour
+            What it is drawn with.
+        width
+            Its width.
+        """
         pixels = [self._pixel(point) for point in points]
         left, top = (int(min(values)) - 4 for values in zip(*pixels, strict=True))
         right, bottom = (int(max(values)) + 5 for values in zip(*pixels, strict=True))
@@ -123,7 +203,19 @@ class Canvas:
         self.image.paste(colour, (left, top), mask.resize((right - left, bottom - top), Image.Resampling.BOX))
 
     def picture(self, box: Box, image: NDArray[np.uint8], radius: float = 0.0, opacity: float = 1.0) -> None:
-        """Show `image`, uint8 ``[h, w, 3]``, scaled to fill `box`."""
+        """Show a picture, scaled to fill a box.
+
+        Parameters
+        ----------
+        box
+            Left, top, right and bottom.
+        image
+            uint8 ``[h, w, 3]``.
+        radius
+            Radius of the corners; 0 for sharp ones.
+        opacity
+            0 shows nothing of it, 1 nothing of what lies under it.
+        """
         left, top, right, bottom = self._pixels(box)
         height, width = image.shape[:2]
         scaled = _scaled(image.tobytes(), (width, height), (right - left, bottom - top))

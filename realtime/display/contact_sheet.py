@@ -120,7 +120,15 @@ def _entry(canvas: Canvas, entry: SheetEntry, at: tuple[float, float], tile: flo
 
 
 def side_by_side(shown: NDArray[np.uint8], reconstructed: NDArray[np.uint8], tile: int = 256) -> Image.Image:
-    """Return what was shown beside what was reconstructed, uint8 ``[h, w, 3]``, each in a square of `tile` pixels."""
+    """Return what was shown beside what was reconstructed.
+
+    Parameters
+    ----------
+    shown, reconstructed
+        uint8 ``[h, w, 3]``, each drawn in a square.
+    tile
+        Side of each square in pixels.
+    """
     gap = max(4, tile // 32)
     caption = max(14, tile // 10)
     canvas = Canvas((2 * tile + 3 * gap, tile + 2 * gap + caption))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REDRAW_S = 0.2
-"""How often the window is drawn again when nothing is new, so that the age of the data stays true."""
+"""Seconds after which the window is drawn again when nothing is new, so that the age of the data stays true."""
 NICENESS = 5
 SMALLEST = (480, 270)
 ASKS = "press Esc again to end the session"

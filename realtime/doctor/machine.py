@@ -144,7 +144,15 @@ def check_disk(folder: Path) -> Check:
 
 
 def check_broker(host: str = "localhost", port: int = 1883, timeout_s: float = 2.0) -> Check:
-    """Whether an MQTT broker answers at `host` and `port`."""
+    """Check whether an MQTT broker answers.
+
+    Parameters
+    ----------
+    host, port
+        Where it should listen.
+    timeout_s
+        How long to wait for an answer, in seconds.
+    """
     name = f"MQTT broker at {host}:{port}"
     advice = "start one (mosquitto) or run without scripts in the loop: nothing else needs it"
     try:
@@ -181,7 +189,19 @@ def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> li
 def guarded(
     name: str, look: Callable[[], Check], advice: str, otherwise: Literal["warning", "broken"] = "broken"
 ) -> Check:
-    """Return what `look` finds; whatever it raises is what was found."""
+    """Return what a check finds; whatever it raises is what was found.
+
+    Parameters
+    ----------
+    name
+        What is checked.
+    look
+        The check.
+    advice
+        What to do where it raises.
+    otherwise
+        How bad it is where it raises.
+    """
     try:
         return look()
     except Exception as error:  # a check reports every failure, of whatever kind, as its result

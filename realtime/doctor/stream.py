@@ -20,10 +20,10 @@ NAME = "EEG stream"
 CLOCK = "clock of the EEG stream"
 LATE_MS = 100.0
 FAST_PPM = 200.0
-"""Drift beyond which two computers' clocks are not merely two quartzes."""
+"""Drift, in parts per million, beyond which two computers' clocks are not merely two quartzes."""
 FIND_S = 5.0
 LEAST_DRIFT_S = 5.0
-"""A shorter look tells no drift: the offset itself is known to a fraction of a millisecond."""
+"""Seconds of looking from which a drift is given: the offset itself is known to a fraction of a millisecond."""
 
 
 def check_stream(settings: StreamSettings, seconds: float = 10.0) -> list[Check]:

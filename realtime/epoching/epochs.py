@@ -37,9 +37,9 @@ RefusalKind = Literal[
 MEMORY_S = 10.0
 """How far back a late marker may point, and a late hole may retract."""
 TOLERANCE_S = 0.004
-"""A sample may lie this far, or one sample if that is more, from where its window puts it, but for"""
+"""Seconds, or one sample if that is more, that a sample may lie from where its window puts it; more refuses less."""
 MARGIN = 0.25
-"""the share of it that is left to the time axis' own error."""
+"""Share of that tolerance which is left to the time axis' own error; more refuses epochs sooner."""
 
 
 @dataclass(frozen=True)
@@ -365,7 +365,17 @@ class EpochBuilder:
 def artefact_flags(
     samples: NDArray[np.float32], artefacts: ArtefactSettings, channels: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return what makes `samples` ``[times, channels]`` doubtful: each channel that swings too far or not at all."""
+    """Return what makes an epoch doubtful: each channel that swings too far or not at all.
+
+    Parameters
+    ----------
+    samples
+        ``[times, channels]``, µV after the filters.
+    artefacts
+        The limits, peak to peak in µV; a higher upper one lets more pass.
+    channels
+        Names for the flags; numbers where left out.
+    """
     span = np.ptp(samples, axis=0)
     names = channels or [str(number) for number in range(len(span))]
     high, low = artefacts.peak_to_peak_uv, artefacts.flat_uv

@@ -36,7 +36,7 @@ class PreStimulus:
 MARKER_LATE_S = 0.5
 """Delay behind its samples with which a marker may come before it is worth a report; its window is cut all the same."""
 UNMATCHED_S = 10.0
-"""How long markers may come of which none is a stimulus before that is said."""
+"""Seconds for which markers may come of which none is a stimulus before that is reported."""
 MOST_MISSING = 1000
 """Missing markers that are still waited for: they may have been overtaken."""
 
@@ -76,6 +76,23 @@ class Pipeline:
     ------
     InputError
         If a channel is missing, or the filters or window do not fit the stream's rate.
+
+    Examples
+    --------
+    Two pictures, shown to a simulated participant:
+
+    >>> from configs.schema import load_config
+    >>> from realtime.epoching.epochs import Epoch
+    >>> from realtime.sources.simulation.offline import OfflineParticipant
+    >>> from realtime.sources.simulation.participant import SimulationSettings
+    >>> from stimuli.pictures import open_pictures
+    >>> config = load_config("demo")
+    >>> pictures = open_pictures(config.pictures)
+    >>> source = OfflineParticipant(pictures, pictures.names[:2], every_s=1.5, settings=SimulationSettings())
+    >>> pipeline = Pipeline(config, source.spec)
+    >>> events = [event for item in source.events() for event in pipeline.push(item)]
+    >>> [event.samples.shape == (pipeline.n_times, 64) for event in events if isinstance(event, Epoch)]
+    [True, True]
     """
 
     def __init__(self, config: Config, spec: StreamSpec, pre_stimulus: bool = False, first_trial: int = 0) -> None:

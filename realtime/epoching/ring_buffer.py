@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 BACK_S = 0.02
-"""Step back in time from which what was before belongs to another clock; less is the time axis learning."""
+"""Seconds back in time from which what was before is of another clock; less is the time axis learning."""
 
 
 class History:
@@ -51,7 +51,19 @@ class History:
     def append(
         self, index: NDArray[np.int64], times: NDArray[np.float64], samples: NDArray[np.float32], arrived: float | None
     ) -> None:
-        """Add consecutive samples; where the clock stepped back, forget what was before."""
+        """Add consecutive samples; where the clock stepped back, forget what was before.
+
+        Parameters
+        ----------
+        index
+            int64 ``[n]``: grid positions, rising.
+        times
+            float64 ``[n]``, seconds on the stream's clock.
+        samples
+            float32 ``[n, channels]``.
+        arrived
+            When the last of them arrived, in seconds on this machine's clock.
+        """
         if len(self) and times[0] < self.last_time - BACK_S:
             self._start = self._stop
         if self._stop + len(index) > len(self._index):
@@ -65,7 +77,17 @@ class History:
         self._start = max(self._start, self._stop - self._memory)
 
     def shift(self, index: int, places: int, seconds: float) -> None:
-        """Move the samples from position `index` on by `places` on the grid and `seconds` in time."""
+        """Move the newest samples on the grid, because samples before them were lost.
+
+        Parameters
+        ----------
+        index
+            Grid position of the first that moves; all after it move too.
+        places
+            By how many positions they move.
+        seconds
+            By how much their times move.
+        """
         row = self._row(index)
         self._index[row : self._stop] += places
         self._times[row : self._stop] += seconds

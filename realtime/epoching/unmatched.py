@@ -26,7 +26,17 @@ class Unmatched:
         self._done = False
 
     def add(self, kind: str, now: float, *, is_stimulus: bool) -> None:
-        """Take note of a marker that came at `now`; its own stamp may be of another clock."""
+        """Take note of a marker.
+
+        Parameters
+        ----------
+        kind
+            Its label.
+        now
+            When it came, in seconds on this machine's clock; its own timestamp may be of another.
+        is_stimulus
+            Whether the settings take it for one; the first that is ends the counting.
+        """
         if not self._kinds:
             self._first = now
         self._kinds[kind] += 1

@@ -40,6 +40,15 @@ def check_broker(host: str) -> None:
 def run_broker(host: str, port: int, listening: Callable[[], None], stop: Callable[[], None]) -> None:
     """Serve until `stop` returns; it is called in a thread of its own, after `listening`.
 
+    Parameters
+    ----------
+    host, port
+        Where to listen; loopback only.
+    listening
+        Called once the port is open.
+    stop
+        Blocks until the broker shall end.
+
     Raises
     ------
     BrokerError

@@ -26,7 +26,7 @@ LANES = {"urgent": 4096, "event": 2000, "frame": 8}
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
 ANSWER_S = 5.0
-"""Silence of the broker after which the connection is given up."""
+"""Seconds of silence of the broker after which the connection is given up."""
 KEEPALIVE_S = 10
 
 _REFUSED = 0x80

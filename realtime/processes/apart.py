@@ -19,7 +19,17 @@ def run_program(command: Sequence[str]) -> None:
 
 
 def output_of(command: Sequence[str], folder: Path, timeout_s: float = 5.0) -> str | None:
-    """Return what a program prints when it is run in `folder`; None where it is missing, fails or takes longer."""
+    """Return what a program prints when it is run in a folder; None where it is missing, fails or takes longer.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    folder
+        Where it is run.
+    timeout_s
+        The longest that it may take, in seconds.
+    """
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -28,14 +28,14 @@ __all__ = ["Beat", "Connection", "Reports", "Supervised"]
 logger = logging.getLogger(__name__)
 
 STARTING_S = 20.0
-"""Longest silence of a process that starts: importing takes long on a busy machine."""
+"""Longest silence, in seconds, of a process that starts: importing takes long on a busy machine."""
 HUNG_S = 5.0
-"""The same once it has spoken, and the longest pause in the middle of a word."""
+"""Longest silence, in seconds, of a process that has spoken, and longest pause in the middle of a word."""
 LOOK_S = 0.1
 HELD_S = 1.0
-"""Time between two looks beyond which it was the session itself that was held up."""
+"""Seconds between two looks beyond which it was the session itself that was held up."""
 KILLED_S = 1.0
-"""How long a process may take to end once it is killed; one that waits for a broken disk takes longer."""
+"""Seconds that a process may take to end once it is killed; one that waits for a broken disk takes longer."""
 KEPT = 1000
 
 
@@ -50,7 +50,7 @@ class Supervised:
     Parameters
     ----------
     name
-        Of the process.
+        Name of the process.
     target, arguments
         It runs ``target(pipe, *arguments)``. It must end when the pipe does, which means that the session is gone.
     starting_s, hung_s

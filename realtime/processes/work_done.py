@@ -8,7 +8,7 @@ from pathlib import Path
 BUSY = 0.02
 """Share of one core, over the time between two looks, that counts as computing."""
 BYTES = 1 << 16
-"""Bytes read or written, over the same time, that count as well."""
+"""Bytes read or written, between two looks, that count as work."""
 
 
 class WorkDone:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from realtime.spaces import EmbeddingSpace
 
 PERCEPTS_TYPE = "Percepts"
-"""Not ``Markers``: a session that looks for the stimulus program's markers must not find its own percepts."""
+"""Type of the stream of percepts; not ``Markers``, or a session that looks for those would find its own percepts."""
 EMBEDDINGS_TYPE = "Embeddings"
 
 

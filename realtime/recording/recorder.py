@@ -28,12 +28,12 @@ __all__ = ["Recorded", "Recorder", "RecorderError", "Wanted"]
 logger = logging.getLogger(__name__)
 
 STARTING_S = 20.0
-"""How long a process may take to start."""
+"""Seconds that a process may take to start."""
 HUNG_S = 3.0
-"""Silence after which one that has spoken is replaced."""
+"""Seconds of silence after which a process that has spoken is replaced."""
 FINISHING_S = 20.0
 SPARE_S = 2.0
-"""Shortest time from one spare process to the next."""
+"""Shortest time, in seconds, from one spare process to the next."""
 
 
 class RecorderError(InputError):

@@ -30,7 +30,7 @@ OPEN_S = 5.0
 CHUNK = 4096
 WAIT_S = 0.2
 KEPT_S = 30.0
-"""How much is kept while nothing can be written: a process that takes over goes on where the one before ended."""
+"""Seconds kept while nothing can be written: a process that takes over goes on where the one before ended."""
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 TURN_S = 0.1
 RETRY_S = 1.0
-"""How often it is tried again to write where that failed."""
+"""Seconds after which it is tried again to write where that failed."""
 HUNG_S = 2.0
-"""Longest that one turn may take before another recorder takes over."""
+"""Seconds that one turn may take before another recorder takes over."""
 RESUMING_S = 60.0
-"""The same where a long file is gone on in."""
+"""Seconds that the first turn may take, where a long file is gone on in, before another recorder takes over."""
 FAREWELL_S = 10.0
 
 

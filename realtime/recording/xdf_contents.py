@@ -37,7 +37,15 @@ class Held:
     offsets: list[tuple[float, float]] = field(default_factory=list)
 
     def note(self, first: float, last: float, count: int) -> None:
-        """Count samples that have been written."""
+        """Count samples that have been written.
+
+        Parameters
+        ----------
+        first, last
+            Timestamps of the first and last of them in seconds.
+        count
+            How many.
+        """
         self.first = self.first if self.count else first
         self.last = last
         self.count += count

@@ -71,7 +71,17 @@ class XdfWriter:
         self._chunk(STREAM_HEADER, struct.pack("<I", stream) + xml.encode())
 
     def numbers(self, stream: int, stamps: Sequence[float] | NDArray[np.float64], samples: NDArray[Any]) -> None:
-        """Write samples ``[n, channels]`` of a stream of numbers, in its own type, and their stamps in seconds."""
+        """Write samples of a stream of numbers, in their own type.
+
+        Parameters
+        ----------
+        stream
+            Number of the stream, as in its header.
+        stamps
+            Timestamps ``[n]`` in seconds on the stream's clock.
+        samples
+            ``[n, channels]``.
+        """
         row = np.dtype([("bytes", "u1"), ("stamp", "<f8"), ("values", samples.dtype, (samples.shape[1],))])
         rows = np.empty(len(stamps), row)
         rows["bytes"], rows["stamp"], rows["values"] = 8, stamps, samples
@@ -80,7 +90,17 @@ class XdfWriter:
     def texts(
         self, stream: int, stamps: Sequence[float] | NDArray[np.float64], samples: Sequence[Sequence[str]]
     ) -> None:
-        """Write samples of a stream of text with a stamp for each, in seconds."""
+        """Write samples of a stream of text.
+
+        Parameters
+        ----------
+        stream
+            Number of the stream, as in its header.
+        stamps
+            Timestamps ``[n]`` in seconds on the stream's clock.
+        samples
+            ``[n][channels]``.
+        """
         parts = []
         for stamp, values in zip(stamps, samples, strict=True):
             parts.append(struct.pack("<Bd", 8, stamp))
@@ -88,7 +108,17 @@ class XdfWriter:
         self._samples(stream, len(stamps), b"".join(parts))
 
     def clock_offset(self, stream: int, measured_at: float, offset_s: float) -> None:
-        """Write what to add to the stream's stamps to bring them to this clock, which showed `measured_at`."""
+        """Write a measurement of how far a stream's clock is from this one.
+
+        Parameters
+        ----------
+        stream
+            Number of the stream, as in its header.
+        measured_at
+            When it was measured, in seconds on this clock.
+        offset_s
+            What to add to the stream's timestamps to bring them to this clock, in seconds.
+        """
         self._chunk(CLOCK_OFFSET, struct.pack("<Idd", stream, measured_at - offset_s, offset_s))
 
     def boundary(self) -> None:
@@ -98,7 +128,19 @@ class XdfWriter:
     def stream_footer(
         self, stream: int, first: float, last: float, count: int, offsets: Sequence[tuple[float, float]]
     ) -> None:
-        """End a stream with its summary; `offsets` are pairs of (measured at, offset) in seconds."""
+        """End a stream with its summary.
+
+        Parameters
+        ----------
+        stream
+            Number of the stream, as in its header.
+        first, last
+            Timestamps of its first and last sample in seconds.
+        count
+            Samples written.
+        offsets
+            Pairs of (measured at, offset) in seconds, as `clock_offset` wrote them.
+        """
         listed = "".join(f"<offset><time>{at - off!r}</time><value>{off!r}</value></offset>" for at, off in offsets)
         summary = {"first_timestamp": first, "last_timestamp": last, "sample_count": count}
         told = "".join(f"<{name}>{escape(repr(value))}</{name}>" for name, value in summary.items())

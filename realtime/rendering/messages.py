@@ -135,7 +135,19 @@ class Frame:
 
 
 def note_picture(ledger: dict[str, float], step: int, of: int, time: float) -> None:
-    """Note when a step's picture was there, under its number and, where it is one, as the first and the final one."""
+    """Note when a step's picture was painted, under its number and, where it is one, as the first and the final one.
+
+    Parameters
+    ----------
+    ledger
+        Latency log of the percept, stage to time in seconds; changed in place.
+    step
+        Number of the step, from 1.
+    of
+        How many steps the picture takes.
+    time
+        When it was painted, in seconds on this machine's clock.
+    """
     ledger.setdefault("first_picture", time)
     ledger[f"picture_{step}"] = time
     if step == of:

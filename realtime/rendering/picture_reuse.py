@@ -27,7 +27,17 @@ class WarmStarting(Protocol):
     """A generator that can start from the last picture it painted."""
 
     def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pictures after the steps that are left when painting starts from the last picture."""
+        """Yield the pictures, uint8 ``[h, w, 3]``, after the steps that are left when the last picture is the start.
+
+        Parameters
+        ----------
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of the noise that is added to the last picture.
+        steps
+            Steps of the whole schedule.
+        """
         ...
 
 
@@ -38,7 +48,19 @@ class Starting(Protocol):
     def stream_from(
         self, start: NDArray[np.float16], embedding: NDArray[np.float32], seed: int, steps: int
     ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pictures after the steps that are left when painting starts from the latent `start`."""
+        """Yield the pictures, uint8 ``[h, w, 3]``, after the steps that are left when painting starts from a latent.
+
+        Parameters
+        ----------
+        start
+            float16 ``[4, h, w]`` of unit variance.
+        embedding
+            float32 ``[dims]``.
+        seed
+            Seed of the noise that is added to it.
+        steps
+            Steps of the whole schedule.
+        """
         ...
 
     def first_step(self, steps: int) -> int:
@@ -72,7 +94,7 @@ class Economy:
         self._warm = False
 
     def paint(self, request: RenderRequest) -> Iterator[tuple[int, NDArray[np.uint8], Origin]]:
-        """Yield step, picture and origin; the step of the last one is the request's number of steps.
+        """Yield step, picture uint8 ``[h, w, 3]`` and origin; the last step is the request's number of steps.
 
         Embeddings are compared with the one that the last picture was painted from, never with one whose picture was
         spared, so that small moves cannot add up unseen.

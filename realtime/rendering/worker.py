@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 CAPACITY = 1 << 18
 """Bytes of the largest request."""
 SILENT_S = 1.0
-"""Silence after which the state says so."""
+"""Seconds of silence of a working renderer after which the state says so."""
 IDLE_S = 120.0
-"""How long a renderer that starts may neither compute, read nor write before it is started anew."""
+"""Seconds that a renderer that starts may neither compute, read nor write before it is started anew."""
 QUIET_S = 5.0
-"""The same before the state says so."""
+"""Seconds that a renderer that starts may neither compute, read nor write before the state says so."""
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_OF_A_REQUEST = 2
 
@@ -86,7 +86,13 @@ class RenderWorker(FrameQueue):
         self._prepare_s: float | None = None
 
     def start(self) -> RenderWorker:
-        """Start the renderer's process and return at once; `wait_ready` waits until it can paint."""
+        """Start the renderer's process and return at once; `wait_ready` waits until it can paint.
+
+        Raises
+        ------
+        GeneratorError
+            If it was started before.
+        """
         if self._supervisor is not None:
             msg = "this renderer was already started; make a new one"
             raise GeneratorError(msg)

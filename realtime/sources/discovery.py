@@ -49,7 +49,18 @@ class Finder:
     def first(
         self, timeout_s: float, what: str, key: str, wanted: Wanted, beat: Callable[[], None]
     ) -> pylsl.StreamInfo:
-        """Return the one stream that agrees with `wanted`, waiting up to `timeout_s` for it and calling `beat` often.
+        """Return the one stream that is as wanted, as soon as it is there.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to look for it, in seconds.
+        what, key
+            How to call the stream ("EEG") and its section of the settings ("stream") in errors.
+        wanted
+            What the stream must agree with.
+        beat
+            Called every 20 ms while looking, to show that this process lives.
 
         Raises
         ------

@@ -90,7 +90,7 @@ class FaultSpec:
     for_s: float = math.inf
 
     def holds(self, age_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which of the samples taken `age_s` after the first one are concerned."""
+        """Return which of the samples taken `age_s` ``[n]`` after the first one are concerned, ``[n]``."""
         return np.asarray((age_s >= self.at_s - 1e-9) & (age_s < self.at_s + self.for_s - 1e-9))
 
 
@@ -101,6 +101,12 @@ def parse_fault(text: str) -> FaultSpec:
     ------
     ValueError
         If the kind is unknown or its value cannot be read.
+
+    Examples
+    --------
+    >>> fault = parse_fault("drop:25@10s")
+    >>> fault.kind, fault.value, fault.at_s
+    ('drop', 25.0, 10.0)
     """
     if "=" in text:
         text = _shortened(text.strip())
@@ -168,7 +174,18 @@ def faulty_spec(spec: StreamSpec, faults: tuple[FaultSpec, ...]) -> StreamSpec:
 
 
 def inject(events: Events, faults: tuple[FaultSpec, ...], spec: StreamSpec, seed: int = 0) -> Events:
-    """Return `events` of the stream `spec` with `faults` in them, the same ones for the same seed.
+    """Return a stream's events with faults in them, the same ones for the same seed.
+
+    Parameters
+    ----------
+    events
+        Chunks and markers of the stream.
+    faults
+        What goes wrong; a later fault acts on what the ones before it left.
+    spec
+        The stream's description, by which channels and times are found.
+    seed
+        Seed of what is random in a fault.
 
     Raises
     ------

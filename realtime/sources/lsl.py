@@ -103,6 +103,11 @@ class LslSource:
         """Yield chunks, markers and notices as they come, until the source is closed.
 
         What was sent before the first call is dropped: it would be stale.
+
+        Raises
+        ------
+        SourceError
+            If the reading process cannot go on with what the network offers; one line says why.
         """
         self._reader.tell(Begin())
         last_data = last_watch = time.monotonic()

@@ -28,7 +28,7 @@ class ReadOutlet:
     Attributes
     ----------
     uid, host
-        Of the outlet; the machine it is on.
+        Identifier of the outlet, and the machine it is on.
     ahead_s
         How far this machine's LSL clock is ahead of that one's, in seconds.
     last

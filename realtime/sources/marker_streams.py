@@ -10,11 +10,11 @@ from realtime.sources.metadata import SourceError, StreamDescription
 from stimuli.markers import read_marker
 
 AHEAD_S = 0.2
-"""A sender may announce the next flip of a screen; a marker further ahead of its arrival is of another clock."""
+"""Seconds that a marker may be ahead of its arrival, as of a screen's next flip; further ahead is another clock."""
 BEHIND_S = 60.0
-"""A marker may come late; one that is further behind is of another clock, as for the EEG."""
+"""Seconds that a marker may be behind its arrival, as the EEG may; further behind is another clock."""
 AGAIN_S = 30.0
-"""How long it is not said again."""
+"""Seconds for which a marker of another clock is not reported again."""
 
 
 class MarkerReader:

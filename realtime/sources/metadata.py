@@ -43,7 +43,7 @@ FORMATS = ("undefined", "float32", "double64", "string", "int32", "int16", "int8
 SETTLING = {"stream": ("name", "type", "source_id", "host"), "markers": ("name", "type", "source_id")}
 """Settings that can choose one of several streams."""
 MOST_CHANNELS = 100_000
-"""A stream that claims more is a mistake, and its description alone would fill the memory."""
+"""Channels that a stream may claim; more is a mistake, and its description alone would fill the memory."""
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile("&#(x[0-9a-fA-F]+|[0-9]+);")
 
@@ -357,8 +357,12 @@ def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Want
 
     Parameters
     ----------
+    found
+        The streams in sight.
     what, key
         How to call the stream ("EEG") and its section of the settings ("stream") in errors.
+    wanted
+        What the stream must agree with.
 
     Raises
     ------

@@ -54,8 +54,8 @@ class Publisher:
     speed
         1 for real time, 2 for twice as fast, ...
     name, source_id
-        Of the EEG stream; the recording's own name, and one made from the file's name, when left out. Those of the
-        marker stream end in ``markers``.
+        Name and source id of the EEG stream; the recording's own name, and one made from the file's name, when left
+        out. Those of the marker stream end in ``markers``.
     """
 
     def __init__(
@@ -166,7 +166,17 @@ def _publish(
 
 
 def stream_info(spec: StreamSpec, name: str, source_id: str) -> pylsl.StreamInfo:
-    """Return the LSL metadata of an EEG stream in microvolts, with everything that a reader may ask for."""
+    """Return the LSL metadata of an EEG stream in microvolts, with everything that a reader may ask for.
+
+    Parameters
+    ----------
+    spec
+        Channels, rate and reference of the stream.
+    name
+        Its name on the network.
+    source_id
+        By which a reader finds it again when it was restarted.
+    """
     import pylsl
 
     info = pylsl.StreamInfo(name, spec.type or "EEG", len(spec.channels), spec.rate_hz, "float32", source_id)

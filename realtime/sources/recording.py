@@ -107,6 +107,8 @@ def open_recording(path: str | Path, config: Config | None = None, speed: float 
 
     Parameters
     ----------
+    path
+        The file; its suffix says the format.
     config
         Which streams and channels to take; the only EEG stream and its EEG channels when left out.
     speed

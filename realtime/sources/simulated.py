@@ -49,7 +49,7 @@ class SimulatedStream:
     markers
         Which marker stream to listen to; streams may come, go and come back.
     name, source_id
-        Of the EEG stream.
+        Name and source id of the EEG stream.
     chunk_size
         Samples sent at a time.
     faults

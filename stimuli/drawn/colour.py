@@ -36,7 +36,17 @@ HUE_NAMES = {
 
 
 def rgb(lightness: float, chroma: float, hue_deg: float) -> tuple[int, int, int]:
-    """Return the sRGB colour (0 to 255) of an OKLCh colour, with chroma reduced where sRGB cannot show it."""
+    """Return the sRGB colour (0 to 255) of an OKLCh colour, with chroma reduced where sRGB cannot show it.
+
+    Parameters
+    ----------
+    lightness
+        Perceived lightness, 0 to 1.
+    chroma
+        Distance from grey; 0.4 is more than sRGB can show.
+    hue_deg
+        Hue in degrees.
+    """
     for reduced in np.linspace(chroma, 0.0, 24):
         linear = _linear_rgb(lightness, float(reduced), hue_deg)
         if linear.min() >= -1e-3 and linear.max() <= 1 + 1e-3:
@@ -68,7 +78,7 @@ def object_hue(image: NDArray[np.uint8]) -> float:
 
 
 def hue_distance(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
-    """Return the angle between hues in degrees, 0 to 180."""
+    """Return the angle between hues in degrees, 0 to 180, of the shape that the two broadcast to."""
     difference: NDArray[np.float64] = np.abs(
         (np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64) + 180) % 360 - 180
     )

@@ -82,11 +82,31 @@ class Pen:
         self._matrix = self._matrix @ np.array([[cosine, -sine], [sine, cosine]])
 
     def polygon(self, points: Points, paint: Paint = Paint.BODY, outline: float = 0.035) -> None:
-        """Fill the straight-edged shape through `points`; `outline` is the width of its ink line (0: none)."""
+        """Fill the straight-edged shape through some points.
+
+        Parameters
+        ----------
+        points
+            ``[n, 2]``, picture coordinates.
+        paint
+            What it is filled with.
+        outline
+            Width of its ink line in picture units; 0 for none.
+        """
         self._fill(np.asarray(points, dtype=np.float64), paint, outline)
 
     def blob(self, points: Points, paint: Paint = Paint.BODY, outline: float = 0.035) -> None:
-        """Fill the smooth closed shape through `points` (a closed Catmull-Rom spline)."""
+        """Fill the smooth closed shape through some points (a closed Catmull-Rom spline).
+
+        Parameters
+        ----------
+        points
+            ``[n, 2]``, picture coordinates.
+        paint
+            What it is filled with.
+        outline
+            Width of its ink line in picture units; 0 for none.
+        """
         self._fill(_spline(np.asarray(points, dtype=np.float64), closed=True), paint, outline)
 
     def ellipse(
@@ -98,7 +118,21 @@ class Pen:
         outline: float = 0.035,
         turn_rad: float = 0.0,
     ) -> None:
-        """Fill an ellipse (a circle when `radius_y` is left out), turned clockwise by `turn_rad`."""
+        """Fill an ellipse or a circle.
+
+        Parameters
+        ----------
+        centre
+            x and y in picture coordinates.
+        radius_x, radius_y
+            Half of width and height; a circle where `radius_y` is left out.
+        paint
+            What it is filled with.
+        outline
+            Width of its ink line in picture units; 0 for none.
+        turn_rad
+            Angle in radians by which it is turned clockwise.
+        """
         points = _arc(centre, radius_x, radius_x if radius_y is None else radius_y, 0.0, 2 * np.pi, turn_rad)
         self._fill(points, paint, outline)
 
@@ -112,7 +146,21 @@ class Pen:
         paint: Paint = Paint.BODY,
         outline: float = 0.035,
     ) -> None:
-        """Fill the part of an ellipse between two angles (0 points right, angles grow clockwise), closed by a chord."""
+        """Fill the part of an ellipse between two angles, closed by a chord.
+
+        Parameters
+        ----------
+        centre
+            x and y in picture coordinates.
+        radius_x, radius_y
+            Half of the ellipse's width and height.
+        start_rad, stop_rad
+            Angles in radians; 0 points right, and they grow clockwise.
+        paint
+            What it is filled with.
+        outline
+            Width of its ink line in picture units; 0 for none.
+        """
         self._fill(_arc(centre, radius_x, radius_y, start_rad, stop_rad, 0.0), paint, outline)
 
     def box(
@@ -125,7 +173,19 @@ class Pen:
         outline: float = 0.035,
         corner: float = 0.0,
     ) -> None:
-        """Fill an upright rectangle with corners rounded by radius `corner`."""
+        """Fill an upright rectangle.
+
+        Parameters
+        ----------
+        left, top, right, bottom
+            Its edges in picture coordinates.
+        paint
+            What it is filled with.
+        outline
+            Width of its ink line in picture units; 0 for none.
+        corner
+            Radius of the corners in picture units; 0 for sharp ones.
+        """
         if corner <= 0:
             points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
         else:
@@ -144,7 +204,19 @@ class Pen:
         self._fill(points, paint, outline)
 
     def line(self, points: Points, width: float = 0.05, paint: Paint = Paint.INK, smooth: bool = True) -> None:
-        """Draw a line with round ends through `points`; `smooth` bends it into a spline."""
+        """Draw a line with round ends through some points.
+
+        Parameters
+        ----------
+        points
+            ``[n, 2]``, picture coordinates.
+        width
+            Its width in picture units.
+        paint
+            What it is drawn with.
+        smooth
+            Whether to bend it into a spline, where there are three points or more.
+        """
         path = np.asarray(points, dtype=np.float64)
         self._stroke(_spline(path, closed=False) if smooth and len(path) > 2 else path, width, paint)
 
@@ -158,7 +230,21 @@ class Pen:
         width: float = 0.05,
         paint: Paint = Paint.INK,
     ) -> None:
-        """Draw part of an ellipse's edge as a line (0 points right, angles grow clockwise)."""
+        """Draw part of an ellipse's edge as a line.
+
+        Parameters
+        ----------
+        centre
+            x and y in picture coordinates.
+        radius_x, radius_y
+            Half of the ellipse's width and height.
+        start_rad, stop_rad
+            Angles in radians; 0 points right, and they grow clockwise.
+        width
+            Width of the line in picture units.
+        paint
+            What it is drawn with.
+        """
         self._stroke(_arc(centre, radius_x, radius_y, start_rad, stop_rad, 0.0), width, paint)
 
     def finish(self) -> Image.Image:

@@ -174,7 +174,17 @@ def _has_light_marks(rng: np.random.Generator) -> bool:
 
 
 def random_picture(rng: np.random.Generator, concept: str | None = None, seeds: range = TRAINING_SEEDS) -> DrawnPicture:
-    """Return a picture of `concept` (of any when left out) with independent, evenly spread attributes and a seed."""
+    """Return a picture with independent, evenly spread attributes and a seed of its own.
+
+    Parameters
+    ----------
+    rng
+        Where the attributes are drawn from.
+    concept
+        What it shows; drawn as well when left out.
+    seeds
+        Range that the picture's own seed is drawn from: training and test pictures have ranges of their own.
+    """
     names = list(CONCEPTS)
     return DrawnPicture(
         concept=concept if concept is not None else names[int(rng.integers(len(names)))],

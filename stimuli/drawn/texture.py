@@ -13,6 +13,17 @@ Colour = tuple[int, int, int]
 def paint_texture(name: str, size: int, main: Colour, mark: Colour, rng: np.random.Generator) -> Image.Image:
     """Return a ``size × size`` image: `main` as the ground and `mark` as the pattern on it.
 
+    Parameters
+    ----------
+    name
+        One of `TEXTURES`.
+    size
+        Side in pixels.
+    main, mark
+        Colours of the ground and of the pattern on it.
+    rng
+        Where the pattern's scale, phase and turn are drawn from.
+
     Raises
     ------
     ValueError

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNET = "model.diffusion_model."
 AUTOENCODER = "first_stage_model."
 _FIRST_LAYER = "input_blocks.0.0.weight"
-"""Of an original UNet; diffusers' is ``conv_in.weight``."""
+"""First tensor of an original UNet; diffusers' is ``conv_in.weight``."""
 
 
 def unet_of(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionModel:

@@ -23,7 +23,7 @@ _START, _END = 49406, 49407
 _CLIP_L = ("conditioner.embedders.0.transformer.", "cond_stage_model.transformer.")
 """Where SDXL and SD 1.5 have OpenAI's text encoder in a single file."""
 _OPEN_CLIP = ("conditioner.embedders.1.model.", "cond_stage_model.model.")
-"""Where SDXL and SD 2.1 have OpenCLIP's."""
+"""Where SDXL and SD 2.1 have OpenCLIP's text encoder in a single file."""
 _HEAD_WIDTH = 64
 
 Encoded = Any
@@ -116,10 +116,7 @@ def embed_with_folder(folder: Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def embed_with_file(path: Path) -> dict[str, Tensor]:
-    """Return the same with the text encoders in a single file of a whole model.
-
-    It holds no tokenizer, but the empty prompt's tokens are known: the start, the end, and what fills the rest.
-    """
+    """Return the empty prompt as the text encoders in a single file of a whole model embed it."""
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
     tensors = read_tensors(path, (*_CLIP_L, *_OPEN_CLIP))

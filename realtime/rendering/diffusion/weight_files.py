@@ -35,7 +35,7 @@ class Weights:
     where
         Local folder or file, hub id ``owner/name``, or a file on the hub, ``owner/name/path/to/file``.
     size_gb, licence
-        Of the default; told before it is downloaded.
+        Size and licence of the default; told before it is downloaded.
     needs
         Patterns of which a folder must hold at least one file each.
     files
@@ -78,10 +78,12 @@ class Weights:
 
 
 def locate(wanted: Sequence[Weights], download: bool = False) -> list[Path]:
-    """Return the folder or file of each of `wanted`.
+    """Return the folder or file of each of some weights.
 
     Parameters
     ----------
+    wanted
+        What is needed.
     download
         Whether to download what is absent; what and under which licence is logged before.
 

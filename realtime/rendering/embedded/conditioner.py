@@ -154,7 +154,7 @@ class EmbeddingConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self.vector(torch.cat(reading, dim=1)), torch.cat([shape, surface, waves.permute(0, 3, 1, 2)], dim=1)
 
     def forward(self, standardised: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the vectors and layouts of standardised embeddings."""
+        """Return vectors ``[n, features]`` and layouts ``[n, planes, side, side]`` of embeddings ``[n, dims]``."""
         return self.lay_out(self.commit(self.read(standardised)))
 
     def _own_coordinates(self, reading: Reading) -> Tensor:

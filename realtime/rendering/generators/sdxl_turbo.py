@@ -45,7 +45,13 @@ class SdxlTurbo(ImagePromptGenerator):
         return self._settings.sampler or ("euler-ancestral" if self.lora is None else "tcd")
 
     def added(self, parts: Parts, batch: int) -> dict[str, Tensor]:
-        """Return the pooled prompt, and the size and crop that SDXL was told in training: whole, of this size."""
+        """Return the pooled prompt ``[batch, channels]``, and size and crop ``[batch, 6]`` as SDXL was trained with.
+
+        Raises
+        ------
+        GeneratorError
+            If the file of the empty prompt is of another family.
+        """
         size = self._settings.pixels
         pooled = parts.prompt.get("pooled")
         if pooled is None:

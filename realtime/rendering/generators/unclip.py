@@ -31,7 +31,7 @@ class EmbeddingLabel:
     Parameters
     ----------
     dims
-        Of the embedding.
+        Length of the embedding.
     pictures
         Pictures of each embedding; each has its own noise.
     level

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from realtime.rendering.remote.wire import Picture, WorkerState
 
 SILENT_S = 2.0
-"""Silence after which a worker, or a request that no worker says it has, counts as lost."""
+"""Seconds of silence after which a worker, or a request that no worker says it has, counts as lost."""
 FORGET_S = 30.0
-"""Silence after which a worker's name is forgotten."""
+"""Seconds of silence after which a worker's name is forgotten."""
 MAX_TRIES = 3
 """Workers that may die over one request."""
 MAX_WORKERS = 256
@@ -144,7 +144,17 @@ class Dispatch:
                 task.owner, task.heard = state.id, now
 
     def stranger(self, worker: str, why: str, now: float) -> None:
-        """Take in that a worker cannot be used, and why; say so once for each reason."""
+        """Take in that a worker cannot be used, and why; say so once for each reason.
+
+        Parameters
+        ----------
+        worker
+            The worker's name.
+        why
+            The reason, for people; said again only when it changes.
+        now
+            Time in seconds.
+        """
         self.gone(worker, keep=True)
         known = self._strangers.get(worker)
         if known is None and len(self._strangers) >= MAX_STRANGERS:
@@ -185,6 +195,15 @@ class Dispatch:
         """Take in a picture that is `wanted`; return whether to deliver it, and what was abandoned for it.
 
         A preview is held back while the picture before it is still on its way to its end.
+
+        Parameters
+        ----------
+        number
+            The request that was painted.
+        step
+            Step of the picture, from 1; the request's last one is the final picture.
+        now
+            Time in seconds.
         """
         task = self._tasks.get(number)
         if task is None:
@@ -203,7 +222,19 @@ class Dispatch:
         return True, [self._abandon(one) for one in list(self._tasks.values()) if one.number < number]
 
     def failed(self, number: int, worker: str, shown: str, text: str) -> list[GivenUp]:
-        """Take in that the worker which has a request could not paint it; another could not either."""
+        """Take in that the worker which has a request could not paint it; another could not either.
+
+        Parameters
+        ----------
+        number
+            The request.
+        worker
+            The worker that reports it.
+        shown
+            Its proof, which must be that of the worker that was asked.
+        text
+            What went wrong, for people.
+        """
         task = self._tasks.get(number)
         if task is None or task.owner != worker or shown != proof(task.key, worker, "failed"):
             return []

@@ -31,7 +31,7 @@ MAX_NAME = 100
 MAX_STATE_BYTES = 1 << 15
 MAX_REQUEST_BYTES = 1 << 19
 MAX_LABEL_BYTES = 1 << 14
-"""Of what a picture, or a failure, says of itself."""
+"""Bytes of what a picture, or a failure, says of itself."""
 
 
 class WireError(ValueError):
@@ -42,6 +42,15 @@ def proof(key: str, worker: str, what: str) -> str:
     """Return what only those can say who know a request's key: its session, and the worker that was asked.
 
     The key itself travels once, to that worker; whoever hears a picture's proof can make none for the next.
+
+    Parameters
+    ----------
+    key
+        The request's key, known to the session and to the worker that was asked.
+    worker
+        The worker's name.
+    what
+        What is proven: the step that was painted, ``"has"`` or ``"failed"``.
     """
     return hmac.new(key.encode(), f"{worker}/{what}".encode(), hashlib.sha256).hexdigest()[:32]
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from configs.schema import StreamSettings
 
 CODE_BITS = 0xFFFF
-"""A BioSemi status channel carries trigger codes here and its own flags above."""
+"""Bits of a BioSemi status channel that carry trigger codes; its own flags are above."""
 NEW_EPOCH_BIT = 0x10000
 """The flag that BioSemi sets in the first sample after recording was paused."""
 GAP_S = 0.002
-"""A record that begins this much after the end of the one before, or half a sample if that is more, follows a pause."""
+"""Seconds, or half a sample if that is more, between the end of a record and the next one that make a pause."""
 
 
 def read_edf(path: Path, settings: StreamSettings) -> Loaded:

@@ -22,7 +22,17 @@ WHOLE = re.compile(r"[+-]?\d+\.0+")
 
 
 def as_marker(text: str, onset: float, duration_s: float = 0.0) -> Marker:
-    """Return the marker that an annotation stands for; what is marked as bad keeps its duration."""
+    """Return the marker that an annotation stands for; what is marked as bad keeps its duration.
+
+    Parameters
+    ----------
+    text
+        The annotation's text.
+    onset
+        When it begins, in seconds of the recording.
+    duration_s
+        How long it lasts; kept of what is marked as bad alone.
+    """
     marker = read_marker(text.partition(".")[0] if WHOLE.fullmatch(text) else text, onset)
     if duration_s > 0 and marker.kind.casefold().startswith("bad"):
         return Marker(onset, marker.kind, extra={"duration_s": duration_s})
@@ -30,7 +40,17 @@ def as_marker(text: str, onset: float, duration_s: float = 0.0) -> Marker:
 
 
 def merged(annotations: Iterable[Marker], triggers: Sequence[Marker], apart_s: float) -> tuple[Marker, ...]:
-    """Return both in order; an annotation that repeats a trigger, up to `apart_s` from it, counts once."""
+    """Return annotations and triggers together in order; an annotation that repeats a trigger counts once.
+
+    Parameters
+    ----------
+    annotations
+        Markers that somebody or a program wrote.
+    triggers
+        Markers of the trigger channel, which are the more exact ones.
+    apart_s
+        How far the two may lie from each other, in seconds, and still be one event.
+    """
     known = {(trigger.kind, round(trigger.stamp / apart_s)) for trigger in triggers}
     own = [
         note
@@ -41,7 +61,19 @@ def merged(annotations: Iterable[Marker], triggers: Sequence[Marker], apart_s: f
 
 
 def left_out(others: Sequence[Channel], odd: Sequence[str], rate_hz: float, settings: StreamSettings) -> list[str]:
-    """Return what to tell of channels that were not read: `others` are no EEG, `odd` have another rate."""
+    """Return lines that report channels which were not read; none where the settings name channels.
+
+    Parameters
+    ----------
+    others
+        Channels that hold no EEG.
+    odd
+        Labels of channels of another sampling rate.
+    rate_hz
+        Sampling rate of the EEG.
+    settings
+        Which channels were asked for.
+    """
     if settings.channels is not None:
         return []
     lines = []
@@ -53,7 +85,17 @@ def left_out(others: Sequence[Channel], odd: Sequence[str], rate_hz: float, sett
 
 
 def unknown_pauses(stamps: NDArray[np.float64], pauses: Iterable[int], rate_hz: float) -> list[str]:
-    """Return what to tell of `pauses`, rows of `stamps`, whose length the file does not tell."""
+    """Return lines that report pauses whose length the file does not give.
+
+    Parameters
+    ----------
+    stamps
+        float64 ``[n]``: times of the samples in seconds.
+    pauses
+        Rows before which a pause is marked.
+    rate_hz
+        Sampling rate.
+    """
     rows = [row for row in pauses if 0 < row < len(stamps) and stamps[row] - stamps[row - 1] < 1.5 / rate_hz]
     if not rows:
         return []

@@ -19,7 +19,7 @@ CELL, STRUCT, OBJECT, CHAR, SPARSE = range(1, 6)
 NUMERIC = range(6, 16)
 COMPLEX = 0x800
 MOST_BYTES = 1 << 31
-"""A variable may not be larger in this format."""
+"""Bytes of the largest variable that this format allows."""
 DEEPEST = 64
 Element = tuple[int, int, int, int]
 """Type, first byte and end of the content, and first byte of what follows."""

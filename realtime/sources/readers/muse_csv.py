@@ -33,6 +33,15 @@ def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings)
     their end: muse-lsl begins with the marker's where the first marker comes. The auxiliary input is not EEG and is
     read only where ``settings.channels`` names it.
 
+    Parameters
+    ----------
+    path
+        The CSV file.
+    settings
+        Which channels to take.
+    markers
+        Which column holds the markers, where several could.
+
     Raises
     ------
     SourceError

@@ -90,7 +90,17 @@ class TimeAxis:
 
     @classmethod
     def of(cls, n: int, rate_hz: float, pauses: Iterable[Pause]) -> TimeAxis:
-        """Return the axis of `n` samples with `pauses` between them."""
+        """Return the axis of samples with pauses between them.
+
+        Parameters
+        ----------
+        n
+            Samples in the file.
+        rate_hz
+            Sampling rate.
+        pauses
+            Pauses by the row that follows them; their samples that stand for no data are left out.
+        """
         kept = np.ones(n, np.bool_)
         stamps = np.arange(n) / rate_hz
         gaps = []

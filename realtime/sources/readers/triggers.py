@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHORT = 0.5
-"""Pulses are at most this share of the time between them."""
+"""Share of the time between pulses that a pulse may last; held codes last longer."""
 
 
 def read_triggers(values: NDArray[np.int64]) -> list[tuple[int, int]]:

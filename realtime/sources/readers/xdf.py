@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 SAME = 0.95
 """Share of the samples of a copy that must be found in the stream that it is a copy of."""
 APART_S = 0.05
-"""How far the clock offsets of a stream and its copy may lie apart."""
+"""Seconds that the clock offsets of a stream and its copy may lie apart."""
 FAR_S = 60.0
-"""Markers that lie further from the EEG are of another clock."""
+"""Seconds from the EEG beyond which markers are of another clock."""
 LATEST_S = 1e16
-"""No clock shows more, in seconds, milliseconds or microseconds since any date."""
+"""The most that a clock may show, in seconds, milliseconds or microseconds since any date."""
 PYXDF_TELLS = {
     "truncating extra samples": "samples that came after their stream's clock had gone wrong are left out",
     "cannot be used for synchronization": "a stream's clock offsets cannot be used: its stamps are of its own clock",
@@ -47,6 +47,15 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
 
     Markers come from the streams that agree with `markers`. Where the settings name none and no stream has the usual
     type, every stream of text is read.
+
+    Parameters
+    ----------
+    path
+        The XDF file, packed or not.
+    settings
+        Which stream and channels to take.
+    markers
+        Which streams hold the markers.
 
     Raises
     ------

@@ -23,7 +23,17 @@ def directions(channels: tuple[str, ...]) -> NDArray[np.float64]:
 
 
 def topography(channels: tuple[str, ...], poles: Sequence[tuple[str, float]], width_rad: float) -> NDArray[np.float64]:
-    """Return a sum of signed Gaussians around electrodes, ``[channels]``, scaled to a peak of one on the full cap."""
+    """Return a sum of signed Gaussians around electrodes, ``[channels]``, scaled to a peak of one on the full cap.
+
+    Parameters
+    ----------
+    channels
+        Electrodes to compute it at.
+    poles
+        Electrode and sign or weight of each Gaussian.
+    width_rad
+        Standard deviation of the Gaussians, as an angle seen from the head's middle.
+    """
     centres = directions(tuple(name for name, _ in poles))
     signs = np.array([sign for _, sign in poles])
     # Scaled on the full cap, so that a few electrodes see what they would see as part of it.
@@ -33,7 +43,15 @@ def topography(channels: tuple[str, ...], poles: Sequence[tuple[str, float]], wi
 
 
 def spread(to: NDArray[np.float64], of: NDArray[np.float64], width_rad: float) -> NDArray[np.float64]:
-    """Return ``exp(-angle² / (2 width²))`` between two sets of unit vectors, ``[to, of]``."""
+    """Return ``exp(-angle² / (2 width²))`` between two sets of unit vectors, ``[to, of]``.
+
+    Parameters
+    ----------
+    to, of
+        Unit vectors ``[n, 3]`` and ``[m, 3]``.
+    width_rad
+        Standard deviation, as an angle; wider reaches further.
+    """
     angle = np.arccos(np.clip(to @ of.T, -1.0, 1.0))
     field: NDArray[np.float64] = np.exp(-(angle**2) / (2 * width_rad**2))
     return field

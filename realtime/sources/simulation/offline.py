@@ -9,7 +9,7 @@ from realtime.sources.simulation.participant import SimulationSettings, simulate
 from stimuli.picture_set import PictureSet
 
 LEAD_IN_S = 4.0
-"""EEG before the first picture: enough for any filter to settle."""
+"""Seconds of EEG before the first picture: enough for any filter to settle."""
 _CHUNK = 25
 
 
@@ -27,7 +27,7 @@ class OfflineParticipant:
     settings
         Who is simulated.
     name, source_id
-        Of the stream.
+        Name and source id of the stream.
     """
 
     def __init__(

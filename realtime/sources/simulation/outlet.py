@@ -22,7 +22,7 @@ class Outlet:
     info
         Makes the stream's metadata for a source id.
     source_id
-        Of the stream; none is told where it is to come back without.
+        Source id of the stream; none is told where it is to come back without.
     faults
         Restarts and twins, with their times after the first sample; a twin at time 0 is there from the start.
     chunk_size

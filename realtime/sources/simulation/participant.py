@@ -35,7 +35,7 @@ class SimulationSettings:
     snr
         Size of the evoked response: 0 for none at all, 1 for the default.
     rate_hz, channels
-        Of the stream.
+        Sampling rate and channels of the stream.
     gain_spread, jitter_s
         Trial-to-trial variation: standard deviation of the logarithm of the size, and of the latency.
     silent
@@ -69,7 +69,17 @@ class SimulationSettings:
 
 
 def stand_in(config: Config, seed: int, snr: float) -> SimulationSettings:
-    """Return a participant whose stream `config` can read: with its channels, at a rate that its own rate divides."""
+    """Return a participant whose stream can be read: with the channels wanted, at a rate that the wanted one divides.
+
+    Parameters
+    ----------
+    config
+        The channels, and the rate after decimation.
+    seed
+        The person; equal seeds are the same one.
+    snr
+        Size of the evoked response: 0 for none at all, 1 for the default.
+    """
     usual_hz = SimulationSettings.rate_hz
     wanted_hz = config.filters.rate_hz
     rate_hz = usual_hz if wanted_hz is None else wanted_hz * math.ceil(usual_hz / wanted_hz)

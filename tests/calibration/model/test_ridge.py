@@ -6,7 +6,8 @@ from sklearn.linear_model import Ridge
 
 from calibration.errors import RidgeError
 from calibration.model.folds import grouped_folds
-from calibration.model.ridge import AlphaPath, Moments, fit_ridge, held_out_weights
+from calibration.model.moments import Moments
+from calibration.model.ridge import AlphaPath, fit_ridge, held_out_weights
 
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0]
 SHAPES = [(40, 5, 3), (60, 60, 4), (61, 60, 1), (59, 60, 2), (30, 200, 7), (8, 500, 2), (300, 40, 64)]
