@@ -82,7 +82,7 @@ class Pipeline:
     Two pictures, shown to a simulated participant:
 
     >>> from configs.schema import load_config
-    >>> from realtime.epoching.epochs import Epoch
+    >>> from realtime.epoching.epochs import Closed
     >>> from realtime.sources.simulation.offline import OfflineParticipant
     >>> from realtime.sources.simulation.participant import SimulationSettings
     >>> from stimuli.pictures import open_pictures
@@ -91,7 +91,7 @@ class Pipeline:
     >>> source = OfflineParticipant(pictures, pictures.names[:2], every_s=1.5, settings=SimulationSettings())
     >>> pipeline = Pipeline(config, source.spec)
     >>> events = [event for item in source.events() for event in pipeline.push(item)]
-    >>> [event.samples.shape == (pipeline.n_times, 64) for event in events if isinstance(event, Epoch)]
+    >>> [event.epoch.samples.shape == (pipeline.n_times, 64) for event in events if isinstance(event, Closed)]
     [True, True]
     """
 
