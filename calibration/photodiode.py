@@ -39,7 +39,7 @@ class Timing:
     n_markers, n_matched
         Markers in the recording, and those with an edge at their place.
     offset_s
-        Median time from a marker's stamp to the light: the ``markers.offset_s`` to set.
+        Median time from a marker's timestamp to the light: the ``markers.offset_s`` to set.
     sd_s, p5_s, p95_s
         Standard deviation, and 5th and 95th percentile, of the same.
     rate_hz
@@ -107,7 +107,7 @@ def measure_timing(
     times, samples
         ``[n]`` seconds and ``[n, channels]``, unfiltered.
     onsets
-        Stamps of the markers, on the same clock.
+        Timestamps of the markers, on the same clock.
     channels
         Names of the columns.
     rate_hz

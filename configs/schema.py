@@ -57,7 +57,7 @@ class MarkerSettings(Settings):
     classes: dict[str, str] = Field(default_factory=dict)
     """Plain labels that stand for a set of pictures, for example ``{"1": "house", "2": "face"}``."""
     offset_s: float = 0.0
-    """Seconds from a marker's stamp to the light on the screen, as measured; added to every stamp."""
+    """Seconds from a marker's timestamp to the light on the screen, as measured; added to every timestamp."""
 
 
 class FilterSettings(Settings):

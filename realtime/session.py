@@ -332,7 +332,7 @@ class Session:
         end_ns = time.perf_counter_ns()
         single = self._corrected(whole)
         epoch = event.epoch
-        # A recording's stamps are of another day: only this run's own delays can be told.
+        # A recording's timestamps are of another day: only this run's own delays can be told.
         ledger = {"arrived": received}
         if epoch.arrived is not None:
             ledger = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}

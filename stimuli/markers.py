@@ -1,7 +1,8 @@
 """The marker vocabulary: what a stimulus program says on the marker stream, and how it is read back.
 
-Our own markers are JSON objects, one a sample of a string stream, stamped with the time at which the picture appeared.
-Foreign markers (``"2"``, ``"square"``, the integer 7) are read as plain labels, so any stimulus program can be used.
+Our own markers are JSON objects, one a sample of a string stream, timestamped with the time at which the picture
+appeared. Foreign markers (``"2"``, ``"square"``, the integer 7) are read as plain labels, so any stimulus program can
+be used.
 """
 
 from __future__ import annotations

@@ -325,7 +325,7 @@ class Collector:
     pipeline
         For its settings and counts.
     newest
-        Stamp of the newest sample.
+        Timestamp of the newest sample.
     settled
         Whether a stimulus that is shown now has its windows.
     notices

@@ -86,7 +86,7 @@ def decode(
     render
         Whether to paint.
     live
-        Whether the stream's stamps are of now.
+        Whether the stream's timestamps are of now.
     begin
         Called with the session when everything is ready for the first sample.
     ended

@@ -28,7 +28,7 @@ def waterfall(records: Sequence[Mapping[str, float]], title: str = "From the las
     """Return a picture of `records`, each a trial's times by stage as `latency_log.trial_times` gives them.
 
     A bar runs from the median end of the stage before to the median end of its own, a thin line on to the 95th
-    percentile. The columns give how long after the last sample's stamp the stage ended: p50, p95 and p99.
+    percentile. The columns give how long after the last sample's timestamp the stage ended: p50, p95 and p99.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 ``<session> percepts`` carries one JSON object a percept, as in the events on MQTT but without the embedding, and notes;
 ``<session> embeddings`` carries the embedding, one channel a dimension, and names the space in its metadata.
-Both samples of one percept bear the same stamp.
+Both samples of one percept bear the same timestamp.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Held:
     number
         The stream's number in the file.
     first, last
-        Stamps of the first and last sample in seconds, NaN while there is none.
+        Timestamps of the first and last sample in seconds, NaN while there is none.
     offsets
         Pairs of (measured at, offset) in seconds.
     """

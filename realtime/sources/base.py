@@ -105,8 +105,8 @@ class Chunk:
     arrived
         LSL clock time at which this machine had the chunk; None where nobody knows, as of a recording.
     after_pause
-        Whether the recording itself marks a pause before the first sample. Its length is the gap in the stamps; where
-        there is none, nobody knows how long it was.
+        Whether the recording itself marks a pause before the first sample. Its length is the gap in the timestamps;
+        where there is none, nobody knows how long it was.
     """
 
     stamps: NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 It finds the streams, pulls samples as they come (block for one, then drain: the fastest and cheapest way to read an
 inlet), brings them to microvolts and hands them over a pipe. A pipe that is full makes it wait, and liblsl's own
-buffer holds what comes meanwhile, so a slow session loses nothing. Stamps carry the clock offset and nothing else:
+buffer holds what comes meanwhile, so a slow session loses nothing. Timestamps carry the clock offset and nothing else:
 LSL's own dejitter hides lost samples.
 """
 

@@ -44,7 +44,7 @@ class Played:
 class Publisher:
     """Plays a recording as a live EEG stream and a live marker stream on this machine's LSL clock.
 
-    Stamps keep their recorded spacing, so holes and jitter are as they were. At a speed other than 1 the stamps
+    Timestamps keep their recorded spacing, so holes and jitter are as they were. At a speed other than 1 the timestamps
     therefore run ahead of the clock, or behind it.
 
     Parameters

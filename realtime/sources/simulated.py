@@ -1,6 +1,6 @@
 """The simulated participant as a process of its own: an LSL EEG stream that answers the pictures' markers.
 
-Each sample is stamped with the time at which it is due and sent in small chunks when the last of them is due, as an
+Each sample is timestamped with the time at which it is due and sent in small chunks when the last of them is due, as an
 amplifier would. A picture's response begins `FIRST_S` after its onset, so a marker has that long, less one chunk, to
 arrive. The stream says of itself that it is simulated.
 """

@@ -34,7 +34,7 @@ GAP_S = 0.002
 
 
 def read_edf(path: Path, settings: StreamSettings) -> Loaded:
-    """Return the recording in `path`; stamps are seconds after the start that the header tells.
+    """Return the recording in `path`; timestamps are seconds after the start that the header tells.
 
     Of signals with several rates, those with the rate of most electrodes are read.
 

@@ -26,11 +26,11 @@ class Loaded:
     read
         ``read(start, stop)`` returns those samples as float32 ``[stop - start, channels]`` in microvolts.
     markers
-        In order of their stamps.
+        In order of their timestamps.
     notices
         What people should know of how the file was read, one line each: channels left out, gaps of unknown length.
     pauses
-        Rows before which the file itself marks a pause. The stamps jump by its length; where the file does not tell
+        Rows before which the file itself marks a pause. The timestamps jump by its length; where the file does not tell
         that, they go on, and only this says that the samples on both sides do not belong together.
     """
 

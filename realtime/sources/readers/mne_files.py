@@ -41,7 +41,7 @@ SPARSEST = 16
 
 
 def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
-    """Return the recording in `path`; stamps run from 0, annotations and trigger channels are the markers.
+    """Return the recording in `path`; timestamps run from 0, annotations and trigger channels are the markers.
 
     Raises
     ------

@@ -156,12 +156,12 @@ def _number(cell: str) -> float:
 
 
 def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> tuple[float, float, tuple[str, ...]]:
-    """Return the rate in Hz from the median time of 2048 samples, and what a stamp is in seconds.
+    """Return the rate in Hz from the median time of 2048 samples, and what a timestamp is in seconds.
 
-    The rate is whole where it is within 1 % of that. Stamps are milliseconds where the rate would be below 1 Hz, and a
-    line says so: no headset is so slow.
+    The rate is whole where it is within 1 % of that. Timestamps are milliseconds where the rate would be below 1 Hz,
+    and a line says so: no headset is so slow.
     """
-    span = min(2048, len(stamps) - 1)  # long, since stamps of Bluetooth packets come in steps
+    span = min(2048, len(stamps) - 1)  # long, since timestamps of Bluetooth packets come in steps
     taken_s = float(np.median(stamps[span:] - stamps[:-span]))
     if not taken_s > 0:
         msg = f"{path}: the stamps do not advance (median of {taken_s:g} s for {span} samples)"

@@ -124,7 +124,7 @@ class RecordedStream:
         count = len(other.stamps)
         if self.description != other.description or not 0 < count <= len(self.stamps):
             return False
-        # the clock offset of a copy was measured anew: its stamps may differ by some milliseconds
+        # the clock offset of a copy was measured anew: its timestamps may differ by some milliseconds
         first, last = np.searchsorted(self.stamps, other.stamps[0] + np.array([-APART_S, APART_S]))
         return any(
             _share_same(self.values[start : start + count], other.values) > SAME for start in range(first, last + 1)

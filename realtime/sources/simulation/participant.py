@@ -102,7 +102,7 @@ class Participant:
     settings
         Who, when and how loud.
     start
-        Time of the first sample, on the clock of the markers' stamps.
+        Time of the first sample, on the clock of the markers' timestamps.
     """
 
     def __init__(self, pictures: PictureSet, settings: SimulationSettings, start: float) -> None:
