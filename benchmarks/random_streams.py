@@ -74,7 +74,9 @@ class RandomStream:
 
     def events(self) -> Iterator[Chunk | Marker]:
         """Yield its chunks and markers in order of arrival."""
-        samples = np.random.default_rng(0).normal(0, 10, (len(self.timestamps), len(CHANNELS))).astype(np.float32)
+        taken = np.random.default_rng(0).normal(0, 10, (len(self.true_time), len(CHANNELS))).astype(np.float32)
+        # A packet that comes twice carries the same samples.
+        samples = taken[self.sample_number]
         samples[:, 0] = self.sample_number
         samples[self.no_value, 1] = np.nan
         stops = np.cumsum(self.chunk_lengths)

@@ -68,6 +68,15 @@ def test_events_carry_the_sample_numbers_in_the_first_channel(stream):
     assert onsets == stream.marker_onset.tolist()
 
 
+def test_a_packet_that_comes_twice_carries_the_same_samples():
+    stream = random_stream("nan-repeats", 0)
+    samples = np.concatenate([event.samples for event in stream.events() if isinstance(event, Chunk)])
+    first = {}
+    for number, value in zip(samples[:, 0].tolist(), samples[:, 1].tolist(), strict=True):
+        assert np.isnan(value) or np.isnan(first.setdefault(number, value)) or first[number] == value
+    assert len(first) < len(samples)
+
+
 @settings(max_examples=10)
 @given(st.sampled_from(sorted(FAMILIES)), st.integers(0, 100_000))
 def test_a_seed_gives_the_same_stream_and_another_seed_another(family, seed):

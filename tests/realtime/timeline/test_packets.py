@@ -32,7 +32,7 @@ def test_epochs_begin_with_the_sample_of_their_onset(rate, size, live):
     for start in range(0, len(number), size if live else 60):
         part = slice(start, start + (size if live else 60))
         items.append(Chunk(stamps[part], values[part], float(stamps[part][-1]) + 3e-4 if live else None))
-    items.sort(key=lambda item: item.stamp if isinstance(item, Marker) else item.arrived)
+    items.sort(key=lambda item: item.stamp if isinstance(item, Marker) else item.arrived or item.stamps[-1])
     out = [event for item in items for event in pipeline.push(item)]
     assert not [event for event in out if isinstance(event, (Refused, Retracted, Hole, Fault))]
     epochs = [event.epoch for event in out if isinstance(event, Closed)]
