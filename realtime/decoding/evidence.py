@@ -93,6 +93,13 @@ class Percept:
         Share of the other candidates less like what the pre-stimulus windows decode to: it must be at chance, 0.5.
     low_level
         float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
+
+    Examples
+    --------
+    >>> nearest = Neighbour("cat-1", "cat", similarity=0.6)
+    >>> percept = Percept(0, "cat-1", np.zeros(4, np.float32), repeats=2, confidence=0.8, neighbours=(nearest,))
+    >>> percept.neighbours[0].label, percept.decided
+    ('cat', False)
     """
 
     trial: int
