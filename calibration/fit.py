@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, check_channels, read_windows, why_none
@@ -23,11 +24,13 @@ from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, _groupin
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
-from calibration.scores.permutation_null import null_of_cross_validation
+from calibration.scores.permutation_null import Null, null_of_cross_validation
+from calibration.scores.picture_null import null_of_pictures
 from calibration.scores.summary import headline, summarise
 from calibration.statistics import rounded
-from configs.schema import Config
+from configs.schema import Config, FitSettings
 from realtime.decoding.bundle import Bundle
+from realtime.decoding.gallery import Gallery
 from realtime.processes.apart import output_of
 
 logger = logging.getLogger(__name__)
@@ -147,10 +150,8 @@ def fit_trials(
     held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"))
     mapping = fit_map(examples, layout, config.fit)
     gallery, settings = targets.gallery, config.fit
-    chance = None
     own = np.array([gallery.names.index(str(name)) for name in trials.names])
-    if gallery.told_apart and settings.permutations:
-        chance = null_of_cross_validation(examples, own, gallery, layout, settings)
+    chance = _null(examples, own, gallery, layout, settings, held_out) if settings.permutations else None
     found = summarise(
         held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed, chance
     )
@@ -227,10 +228,10 @@ def baseline_scores(
     examples = make_examples(null, targets, config)
     try:
         held_out = cross_validate(examples, layout, settings, progress)
-        if gallery.told_apart and settings.permutations:
+        if settings.permutations:
             own = np.array([gallery.names.index(str(name)) for name in null.names])
             few = settings.model_copy(update={"permutations": min(settings.permutations, _BASELINE_PERMUTATIONS)})
-            chance = null_of_cross_validation(examples, own, gallery, layout, few)
+            chance = _null(examples, own, gallery, layout, few, held_out)
     except RidgeError:
         return {"baseline_n_trials": len(null)}
     found = summarise(held_out.predicted, null.names, held_out.folds, gallery, 0, settings.seed, chance)
@@ -241,6 +242,20 @@ def baseline_scores(
         "baseline_window_s": [float(null.times_s[0]), 0.0],
         "baseline_n_trials": len(null),
     }
+
+
+def _null(
+    examples: Examples,
+    own: NDArray[np.int64],
+    gallery: Gallery,
+    layout: Layout,
+    settings: FitSettings,
+    held_out: HeldOut,
+) -> Null:
+    """Return what the same cross-validation gives without information: between classes, or among many pictures."""
+    if gallery.told_apart:
+        return null_of_cross_validation(examples, own, gallery, layout, settings)
+    return null_of_pictures(examples, own, gallery, layout, settings, held_out)
 
 
 def _check(trials: Trials, config: Config) -> None:

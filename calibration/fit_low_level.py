@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from calibration.errors import FitError
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import cross_validate, fit_map
+from calibration.scores.picture_null import null_of_pictures
 from calibration.scores.summary import summarise
 from calibration.statistics import rounded
 from configs.schema import Config
@@ -101,7 +102,12 @@ def fit_low_level(
     # compared as layouts are: the large components count for what they are
     rank = components.coordinates.shape[1]
     gallery = Gallery(names, names, components.coordinates, np.zeros(rank, np.float32), np.ones(rank, np.float32))
-    found = summarise(held_out.predicted, examples.names, held_out.folds, gallery, config.fit.permutations)
+    permutations, chance = config.fit.permutations, None
+    if permutations:
+        chance = null_of_pictures(taught, own, gallery, layout, by_error, held_out)
+    found = summarise(
+        held_out.predicted, examples.names, held_out.folds, gallery, permutations, config.fit.seed, chance
+    )
     kept = ("two_way", "two_way_interval", "chance", "p", "correlation", "n_pictures")
     scores = {key: found[key] for key in kept if key in found}
     scores |= {"rank": rank, "latent_variance_explained": components.explained}

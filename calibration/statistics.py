@@ -19,19 +19,19 @@ def permutation_p(observed: float, null: Array) -> float:
     return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
 
 
-def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000) -> tuple[float, float]:
-    """Return the bootstrap interval of a mean; whole units (pictures with all their trials) are drawn.
+def mean_interval(
+    values: Array, units: Index, seed: int, widen: float = 1.0, resamples: int = 1000
+) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean of scores, whose units (pictures with all their trials) are drawn whole.
 
     Parameters
     ----------
-    values
-        ``[n]``.
-    units
-        ``[n]``: the unit of each value; a unit is drawn with all its values or not at all.
-    seed
-        Seed of the draws.
-    resamples
-        How many draws; more make the interval's ends steadier.
+    values, units
+        ``[trials]``: scores from 0 to 1, and the unit of each.
+    seed, resamples
+        Of the bootstrap; more resamples make the interval's ends steadier.
+    widen
+        How many times the spread of resamples the true one is, where they cannot show all of it.
 
     Returns
     -------
@@ -41,12 +41,9 @@ def mean_interval(values: Array, units: Index, seed: int, resamples: int = 1000)
     _, place = np.unique(units, return_inverse=True)
     sums, sizes = np.bincount(place, weights=values), np.bincount(place)
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
-    return _interval(drawn @ sums / (drawn @ sizes))
-
-
-def _interval(draws: Array) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    mean = sums.sum() / sizes.sum()
+    low, high = mean + widen * (np.quantile(drawn @ sums / (drawn @ sizes), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - mean)
+    return float(max(low, 0.0)), float(min(high, 1.0))
 
 
 def rounded(value: Any) -> Any:

@@ -88,7 +88,7 @@ def _share_below(alike: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> 
     for start, count in zip(starts, counts, strict=True):
         same = order[start : start + count]
         # One's own tie counts half above and is taken out here.
-        below[:, same] -= _count_below(alike[:, same])
+        below[:, same] -= _count_below(alike[:, same]) if count > 1 else 0.5
         others[same] -= count
     share: Array = np.divide(below, others, out=np.full_like(below, np.nan), where=others > 0)
     return share

@@ -16,6 +16,12 @@ from realtime.decoding.gallery import Gallery
 
 _FEWEST = 10
 _CHANCE = 0.5
+TWICE = 2.0**0.5
+"""Spread of a cross-validated score without information, in spreads of one whose maps do not depend on one another.
+
+The score is a sum over pairs of trials in different folds: how alike their EEG is, times how alike what they show is.
+Each pair comes twice, once with either trial among those learned from, which doubles the sum's variance.
+"""
 
 
 def summarise(
@@ -46,13 +52,14 @@ def summarise(
     seed
         Seed of permutations, resampling and the choice of repeats.
     null
-        AUCs without any information, from `permutation_null` where `predicted` was cross-validated. When left
-        out, labels are exchanged in `predicted`, as is right for a map that was fitted on other trials.
+        Scores without any information, from `permutation_null` or `picture_null` where `predicted` was
+        cross-validated. When left out, labels are exchanged in `predicted`, as is right for one map that was fitted on
+        other trials; where there are several folds, what that gives is taken to spread `TWICE` as much.
     """
     places = {name: place for place, name in enumerate(gallery.names)}
     own = np.array([places[str(name)] for name in names], dtype=np.int64)
     arguments = (predicted, own, folds, gallery, permutations, seed)
-    found: dict[str, Any] = _classes(*arguments, null) if gallery.told_apart else _many(*arguments)
+    found: dict[str, Any] = (_classes if gallery.told_apart else _many)(*arguments, null)
     record: dict[str, Any] = rounded(found)
     return record
 
@@ -78,7 +85,7 @@ def _classes(
     exchanged = class_scores.null_of_one_map(evidence, own, folds, size, seed) if size else None
     found: dict[str, Any] = {
         "auc": observed,
-        "auc_interval": class_scores.interval(evidence, own, folds, seed, _spread_by_fitting(null, exchanged)),
+        "auc_interval": class_scores.interval(evidence, own, folds, seed, _spread_by_fitting(null, exchanged, folds)),
         "auc_by_fold": [
             class_scores.auc(evidence[:, folds == fold], own[folds == fold], folds[folds == fold])
             for fold in np.unique(folds)
@@ -88,8 +95,7 @@ def _classes(
         "n_by_class": [int(np.count_nonzero(own == entry)) for entry in range(len(gallery.names))],
     }
     if permutations and np.isfinite(observed) and exchanged is not None:
-        where = (observed, exchanged) if null is None else (null.observed, null.draws)
-        found["auc_p"] = permutation_p(*where)
+        found["auc_p"] = _p(observed, exchanged, null, folds)
     found["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
@@ -100,20 +106,34 @@ def _classes(
     return found
 
 
-def _spread_by_fitting(null: Null | None, exchanged: Array | None) -> float:
-    """Return how many times more a cross-validated AUC varies than one of maps that are left as they are.
+def _spread_by_fitting(null: Null | None, exchanged: Array | None, folds: Index) -> float:
+    """Return how many times more a cross-validated score varies than one of maps that are left as they are.
 
     Maps of different folds share training trials, and each two trials of different folds count twice, once from either
     side; resampling their predictions does not see that.
     """
     if null is None or exchanged is None:
-        return 1.0
+        return TWICE if len(np.unique(folds)) > 1 else 1.0
     fixed = float(np.nanstd(exchanged))
     return max(1.0, float(np.nanstd(null.draws)) / fixed) if fixed > 0 else 1.0
 
 
+def _p(observed: float, exchanged: Array, null: Null | None, folds: Index) -> float:
+    """Return the p-value of a score; where no null is given, it is `exchanged`, as wide as the folds make it."""
+    if null is not None:
+        return permutation_p(null.observed, null.draws)
+    middle = float(exchanged.mean())
+    return permutation_p(observed, middle + _spread_by_fitting(None, exchanged, folds) * (exchanged - middle))
+
+
 def _many(
-    predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery, permutations: int, seed: int
+    predicted: NDArray[np.floating[Any]],
+    own: Index,
+    folds: Index,
+    gallery: Gallery,
+    permutations: int,
+    seed: int,
+    null: Null | None,
 ) -> dict[str, Any]:
     found = retrieval.retrieve(predicted, own, folds, gallery)
     valid = np.isfinite(found.two_way)
@@ -122,15 +142,18 @@ def _many(
     two_way = float(found.two_way[valid].mean())
     top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
     reliability = retrieval.reliability(predicted, own, folds, seed)
+    size = permutations if null is None else len(null.draws)
+    exchanged = retrieval.null_by_pictures(found, size, seed) if size else None
+    widen = _spread_by_fitting(null, exchanged, folds)
     result: dict[str, Any] = {
         "two_way": two_way,
-        "two_way_interval": mean_interval(found.two_way[valid], own[valid], seed),
+        "two_way_interval": mean_interval(found.two_way[valid], own[valid], seed, widen),
         "chance": _CHANCE,
         "top1": float(top1.mean()),
-        "top1_interval": mean_interval(top1, own, seed),
+        "top1_interval": mean_interval(top1, own, seed, widen),
         "chance_top1": retrieval.chance(found, 1),
         "top5": float(top5.mean()),
-        "top5_interval": mean_interval(top5, own, seed),
+        "top5_interval": mean_interval(top5, own, seed, widen),
         "chance_top5": retrieval.chance(found, 5),
         "n_way": float(found.n_way.mean()),
         "n_pictures": len(np.unique(own)),
@@ -138,8 +161,8 @@ def _many(
         "reliability": reliability,
         "noise_ceiling": retrieval.noise_ceiling(reliability),
     }
-    if permutations:
-        result["p"] = permutation_p(two_way, retrieval.null_by_pictures(found, permutations, seed))
+    if permutations and exchanged is not None:
+        result["p"] = _p(two_way, exchanged, null, folds)
     result["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)

@@ -1,0 +1,88 @@
+"""Without information the null is as wide as cross-validation makes it; with some, it does not hide it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibration.model.examples import Examples, Layout
+from calibration.model.linear_model import cross_validate
+from calibration.scores import picture_null
+from calibration.scores.picture_null import null_of_pictures
+from calibration.scores.retrieval import null_by_pictures, retrieve
+from calibration.scores.summary import summarise
+from configs.schema import FitSettings
+from realtime.decoding.gallery import Gallery
+
+PICTURES, REPEATS, TIMES, CHANNELS, DIMS = 40, 4, 4, 3, 12
+NAMES = tuple(f"p{k}" for k in range(PICTURES))
+LAYOUT = Layout.of(np.arange(TIMES) / 50, 0.0, None)
+ONE_ALPHA = FitSettings(choose="error", alphas=(100.0,), permutations=24)
+
+
+def world(seed, signal=0.0):
+    """Trials ``[160, times, channels]`` in random order that hold `signal` of their picture's embedding."""
+    rng = np.random.default_rng(seed)
+    embeddings = rng.standard_normal((PICTURES, DIMS)).astype(np.float32)
+    own = rng.permutation(np.repeat(np.arange(PICTURES), REPEATS))
+    mixing = rng.standard_normal((DIMS, TIMES * CHANNELS)) / np.sqrt(DIMS)
+    samples = rng.standard_normal((len(own), TIMES * CHANNELS)) + signal * embeddings[own] @ mixing
+    names = np.array(NAMES)[own]
+    samples = samples.reshape(-1, TIMES, CHANNELS).astype(np.float32)
+    examples = Examples(samples, embeddings[own].astype(float), names, names, np.ones(len(own), bool))
+    return examples, own, Gallery(NAMES, NAMES, embeddings, embeddings.mean(axis=0), embeddings.std(axis=0))
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_a_draw_is_what_cross_validation_gives_on_exchanged_pictures(average):
+    examples, own, gallery = world(0, signal=0.5)
+    settings = ONE_ALPHA.model_copy(update={"average_repeats": average})
+    held_out = cross_validate(examples, LAYOUT, settings)
+    null = null_of_pictures(examples, own, gallery, LAYOUT, settings, held_out)
+    rng = np.random.default_rng(settings.seed)
+    fitted = []
+    for order in [np.arange(PICTURES), *(rng.permutation(PICTURES) for _ in range(settings.permutations))]:
+        exchanged = replace(examples, targets=gallery.embeddings[order[own]].astype(float))
+        predicted = cross_validate(exchanged, LAYOUT, settings).predicted
+        fitted.append(np.nanmean(retrieve(predicted, order[own], held_out.folds, gallery).two_way))
+    # Re-standardisation is by the predictions of a fold themselves, not by those of twenty more maps.
+    assert np.abs(np.array([null.observed, *null.draws]) - fitted).mean() < 0.03
+    assert np.corrcoef(null.draws, fitted[1:])[0, 1] > 0.95
+
+
+def test_without_information_p_values_are_even_and_intervals_hold_chance():
+    sets, low_p, covered, wider = 48, 0, 0, []
+    for seed in range(sets):
+        examples, own, gallery = world(seed)
+        held_out = cross_validate(examples, LAYOUT, ONE_ALPHA)
+        null = null_of_pictures(examples, own, gallery, LAYOUT, ONE_ALPHA, held_out)
+        alone = null_by_pictures(retrieve(held_out.predicted, own, held_out.folds, gallery), 200, seed)
+        wider.append(null.draws.std() / alone.std())
+        found = summarise(held_out.predicted, examples.names, held_out.folds, gallery, 99, seed, null)
+        low_p += found["p"] <= 0.05
+        covered += found["two_way_interval"][0] <= 0.5 <= found["two_way_interval"][1]
+    # Each two trials of different folds count twice: the variance doubles.
+    assert np.mean(wider) == pytest.approx(np.sqrt(2), abs=0.15)
+    assert low_p <= 0.05 * sets + 3 * np.sqrt(0.05 * 0.95 * sets)
+    assert covered >= 0.95 * sets - 3 * np.sqrt(0.05 * 0.95 * sets)
+
+
+def test_information_is_found_and_large_calibrations_take_no_longer_than_they_must(monkeypatch):
+    examples, own, gallery = world(1, signal=1.0)
+    monkeypatch.setattr(picture_null, "MOST_PERMUTATIONS", 20)
+    null = null_of_pictures(examples, own, gallery, LAYOUT, ONE_ALPHA, cross_validate(examples, LAYOUT, ONE_ALPHA))
+    assert len(null.draws) == 20
+    assert null.observed > null.draws.max()
+
+
+def test_epochs_with_artefacts_are_predicted_and_not_learned_from():
+    examples, own, gallery = world(2)
+    examples = replace(examples, teaches=np.arange(len(own)) % 5 > 0)
+    settings = ONE_ALPHA.model_copy(update={"permutations": 3})
+    held_out = cross_validate(examples, LAYOUT, settings)
+    null = null_of_pictures(examples, own, gallery, LAYOUT, settings, held_out)
+    wild = examples.samples.copy()
+    wild[~examples.teaches] *= 1e3
+    again = null_of_pictures(replace(examples, samples=wild), own, gallery, LAYOUT, settings, held_out)
+    assert np.isfinite(again.draws).all()
+    assert not np.array_equal(null.draws, again.draws), "their predictions count"
