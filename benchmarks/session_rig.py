@@ -140,7 +140,9 @@ class RunningSession:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=os.environ
-                | {"SDL_VIDEODRIVER": "dummy", "TMPDIR": str(self.scratch), "PYTHONPATH": os.pathsep.join(sys.path)},
+                | {"SDL_VIDEODRIVER": "dummy", "TMPDIR": str(self.scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
+                # torch keeps a folder there for all programs of a user, which is none of the session's
+                | {"TORCHINDUCTOR_CACHE_DIR": str(self.folder / "torch")},
             )
         self.pid = self._process.pid
         self.children: set[int] = set()

@@ -12,8 +12,7 @@ coordinates is the sample covariance plus that share of the Kronecker product. W
 classes is the linear discriminant of the Kronecker covariance.
 
 The covariance is that of trials about the mean over all of them: no label enters, so nothing here needs to be fitted
-anew where labels are shuffled. What differs between pictures is so little of a single trial that taking it out first
-changes nothing that can be measured.
+anew where labels are shuffled.
 """
 
 from __future__ import annotations

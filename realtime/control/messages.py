@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from realtime.spaces import EmbeddingSpace
 
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
 MAX_COMMAND_BYTES = 4096
 FLOAT16_MAX = 65504.0
 
@@ -145,7 +145,7 @@ _COMMANDS: TypeAdapter[_PlainCommand | _MarkCommand | _ShowCommand | _ThresholdC
 
 
 class _Stamped(_Message):
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: Literal[2] = Field(alias="schema")
     t_lsl: float
     """Seconds on the session's LSL clock."""
     t_unix: float

@@ -166,7 +166,7 @@ def test_what_is_published_changes_with_its_number_alone():
         "event": f"{head} seq kind data",
         "percept": f"{head} seq kind trial picture neighbours {score} flags embedding ledger",
     }
-    assert SCHEMA == 1
+    assert SCHEMA == 2
     for name, wanted in fields.items():
         found = schema()[name]
         assert set(found["properties"]) == set(found["required"]) == set(wanted.split())
