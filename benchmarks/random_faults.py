@@ -94,7 +94,8 @@ def _sign(rng: np.random.Generator) -> float:
 
 
 def _when(rng: np.random.Generator, seconds: float) -> float:
-    return float(rng.uniform(min(SETTLED_S, seconds / 3), seconds - END_S))
+    begin_s = min(SETTLED_S, seconds / 3)
+    return float(rng.uniform(begin_s, max(begin_s, seconds - END_S)))
 
 
 def _clean(*_: Any) -> list[RandomFault]:

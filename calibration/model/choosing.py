@@ -3,9 +3,9 @@
 Squared error is no such question. On weak EEG the map with the least error predicts next to nothing, and all alike;
 identification does not care how large a prediction is, only which way it points.
 
-Options are compared on the same held-out trials, and the simplest that is within one standard error of the best is
-taken: the standard error of the difference, trial by trial, which is far smaller than that of either score. First each
-candidate's alpha, the largest being the simplest, then the candidate.
+Options are compared on the same held-out trials. Of a candidate's alphas the largest that is within one standard error
+of the best is taken: the standard error of the difference, trial by trial, which is far smaller than that of either
+score. Of the candidates, of which none is simpler than another, the one with the best score is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MOST_CLASSES = 20
-"""With more names than this, each trial is compared with the pictures of its fold; with fewer, names in pairs (AUC)."""
+"""Names that are told apart in pairs (AUC), where they recur from fold to fold; with more, or where each picture is in
+one fold alone, each trial is compared with the pictures of its fold."""
 _MOST_PICTURES = 400
 """Pictures of a fold that are compared: enough for a choice, and few enough for 16,540."""
 
@@ -124,9 +125,8 @@ def choose_each(answers: Array, strata: Index, n_candidates: int) -> tuple[Array
         scores, chosen = simplest_within_one_error(answers[first : first + n_alphas], strata)
         values.append(scores)
         places.append(first + chosen)
-    own = np.stack(places)
-    _, candidate = simplest_within_one_error(answers[own, every], strata)
-    return np.concatenate(values), own[candidate, every]
+    own, scores = np.stack(places), np.concatenate(values)
+    return scores, own[scores[own, every].argmax(axis=0), every]
 
 
 def simplest_within_one_error(answers: Array, strata: Index) -> tuple[Array, Index]:
@@ -247,7 +247,7 @@ def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictur
     ideal = targets[first]
     spread = ideal.std(axis=0)
     weight = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=spread > 1e-9 * max(spread.max(), 1e-30))
-    if len(names) <= MOST_CLASSES:
+    if len(names) <= MOST_CLASSES and _recur(place, folds):
         pairs = tuple((a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
         lines = np.stack([(ideal[b] - ideal[a]) * weight for a, b in pairs], axis=1)
         strata = [
@@ -266,6 +266,11 @@ def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictur
     length = np.linalg.norm(towards, axis=1, keepdims=True)
     directions = np.divide(towards, length, out=np.zeros_like(towards), where=length > 0) * np.sqrt(weight)
     return _Pictures(rows, np.zeros(len(pictures), np.int64), unit, folds[rows], level[rows], directions)
+
+
+def _recur(place: Index, folds: Index) -> bool:
+    """Return whether any name is in more than one fold."""
+    return len(np.unique(np.stack([place, folds]), axis=1).T) > len(np.unique(place))
 
 
 def said(choices: Sequence[MapChoice]) -> dict[str, int]:

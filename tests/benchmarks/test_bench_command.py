@@ -69,14 +69,14 @@ def test_a_benchmark_without_a_table_has_its_figures_printed(one, monkeypatch):
 
 
 def test_several_run_apart_and_one_that_fails_is_named(one, monkeypatch):
-    def run(command, check):
+    def run(command):
         name = command[4]
         assert "--quick" in command
         if name == "fit":
             file = next(Path(part.removeprefix("--json=")) for part in command if part.startswith("--json="))
             file.write_text('{"seconds": 1}')
 
-    monkeypatch.setattr(bench.subprocess, "run", run)
+    monkeypatch.setattr(bench, "run_program", run)
     done = _bench("fit", "decode", "--quick", "--json", one / "both.json")
     assert done.exit_code == 1
     assert "failed: decode" in done.output

@@ -40,6 +40,8 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1",
             "persistence false",
             "set_tcp_nodelay true",
+            # Started by root it would become a user who may not read what lies in the tests' folders.
+            *(("user root",) if os.geteuid() == 0 else ()),
             *(extra or ("allow_anonymous true",)),
         )
         self._config.write_text("\n".join(lines) + "\n")
