@@ -42,7 +42,7 @@ def mean_interval(
     sums, sizes = np.bincount(place, weights=values), np.bincount(place)
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
     mean = sums.sum() / sizes.sum()
-    low, high = mean + widen * (np.quantile(drawn @ sums / (drawn @ sizes), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - mean)
+    low, high = (mean + widen * (end - mean) for end in interval(drawn @ sums / (drawn @ sizes)))
     return float(max(low, 0.0)), float(min(high, 1.0))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import queue
 import signal
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ from stimuli.presentation import Aborted, FrameLog, Presentation, Shown, read_sh
 from stimuli.screen import Screen
 from stimuli.sequence import PlanError, load_plan, resume
 
-logger = logging.getLogger(__name__)
 MODULE = "stimuli.presenter"
 BEGIN = "begin"
 

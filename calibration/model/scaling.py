@@ -85,9 +85,9 @@ def scale(
 
 
 def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
-    """Return what there is to choose from, the one that leaves the data the least freedom first.
+    """Return what there is to choose from; the first of those with one score is taken.
 
-    A shorter window comes after all of the window, which the settings ask for. It is given where at least two steps of
+    A shorter window comes after all of the window, which the settings ask for, and is given where at least two steps of
     the window lie in it and one outside.
     """
     times_s = layout.times_s

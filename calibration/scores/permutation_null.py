@@ -45,10 +45,11 @@ class Null:
     Attributes
     ----------
     observed
-        AUC with the true labels, found as the null is. With two classes it is that of the map itself; where alpha is
-        chosen by squared error and there are more, each class's membership has an alpha of its own here.
+        Score (AUC, or two-way identification of pictures) with the true labels, found as the null is. With two classes
+        it is that of the map itself; where alpha is chosen by squared error and there are more, each class's
+        membership has an alpha of its own here.
     draws
-        ``[permutations]``: AUCs with labels exchanged before the fit.
+        ``[permutations]``: scores with labels exchanged before the fit.
     """
 
     observed: float

@@ -83,9 +83,10 @@ def _classes(
     observed = class_scores.auc(evidence, own, folds)
     size = permutations if null is None else len(null.draws)
     exchanged = class_scores.null_of_one_map(evidence, own, folds, size, seed) if size else None
+    widen = _spread_by_fitting(null, exchanged, folds)
     found: dict[str, Any] = {
         "auc": observed,
-        "auc_interval": class_scores.interval(evidence, own, folds, seed, _spread_by_fitting(null, exchanged, folds)),
+        "auc_interval": class_scores.interval(evidence, own, folds, seed, widen),
         "auc_by_fold": [
             class_scores.auc(evidence[:, folds == fold], own[folds == fold], folds[folds == fold])
             for fold in np.unique(folds)
@@ -95,7 +96,7 @@ def _classes(
         "n_by_class": [int(np.count_nonzero(own == entry)) for entry in range(len(gallery.names))],
     }
     if permutations and np.isfinite(observed) and exchanged is not None:
-        found["auc_p"] = _p(observed, exchanged, null, folds)
+        found["auc_p"] = _p(observed, exchanged, null, widen)
     found["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
@@ -118,12 +119,12 @@ def _spread_by_fitting(null: Null | None, exchanged: Array | None, folds: Index)
     return max(1.0, float(np.nanstd(null.draws)) / fixed) if fixed > 0 else 1.0
 
 
-def _p(observed: float, exchanged: Array, null: Null | None, folds: Index) -> float:
-    """Return the p-value of a score; where no null is given, it is `exchanged`, as wide as the folds make it."""
+def _p(observed: float, exchanged: Array, null: Null | None, widen: float) -> float:
+    """Return the p-value of a score; where no null is given, it is `exchanged`, `widen` times as wide."""
     if null is not None:
         return permutation_p(null.observed, null.draws)
     middle = float(exchanged.mean())
-    return permutation_p(observed, middle + _spread_by_fitting(None, exchanged, folds) * (exchanged - middle))
+    return permutation_p(observed, middle + widen * (exchanged - middle))
 
 
 def _many(
@@ -162,7 +163,7 @@ def _many(
         "noise_ceiling": retrieval.noise_ceiling(reliability),
     }
     if permutations and exchanged is not None:
-        result["p"] = _p(two_way, exchanged, null, folds)
+        result["p"] = _p(two_way, exchanged, null, widen)
     result["by_repeats"] = {}
     for repeats in REPEATS:
         mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)

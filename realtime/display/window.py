@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +20,6 @@ from stimuli.window import Place, Twice, display_place, open_at, stimulus_place
 if TYPE_CHECKING:
     from configs.schema import DisplaySettings, PictureSettings, StimulusSettings
 
-logger = logging.getLogger(__name__)
 
 REDRAW_S = 0.2
 """Seconds after which the window is drawn again when nothing is new, so that the age of the data stays true."""
