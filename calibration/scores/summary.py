@@ -123,7 +123,7 @@ def _p(observed: float, exchanged: Array, null: Null | None, widen: float) -> fl
     """Return the p-value of a score; where no null is given, it is `exchanged`, `widen` times as wide."""
     if null is not None:
         return permutation_p(null.observed, null.draws)
-    middle = float(exchanged.mean())
+    middle = float(np.nanmean(exchanged))
     return permutation_p(observed, middle + widen * (exchanged - middle))
 
 

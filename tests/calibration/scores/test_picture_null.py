@@ -7,10 +7,11 @@ import pytest
 
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import cross_validate
-from calibration.scores import picture_null
+from calibration.scores import picture_null, summary
 from calibration.scores.picture_null import null_of_pictures
 from calibration.scores.retrieval import null_by_pictures, retrieve
 from calibration.scores.summary import summarise
+from calibration.statistics import permutation_p
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 
@@ -86,3 +87,9 @@ def test_epochs_with_artefacts_are_predicted_and_not_learned_from():
     again = null_of_pictures(replace(examples, samples=wild), own, gallery, LAYOUT, settings, held_out)
     assert np.isfinite(again.draws).all()
     assert not np.array_equal(null.draws, again.draws), "their predictions count"
+
+
+def test_a_labelling_without_a_score_makes_no_p_value_small():
+    """Where a fold happens to hold one class alone, a draw of the null is not a number."""
+    null = np.array([np.nan, 0.45, 0.7, 0.65])
+    assert summary._p(0.6, null, None, 1.0) == permutation_p(0.6, null) == 3 / 5
