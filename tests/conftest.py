@@ -13,6 +13,7 @@ from realtime.processes.blas_threads import wait_passively
 from realtime.sources import lsl_config
 
 wait_passively()  # before anything loads OpenMP
+os.environ["COLUMNS"] = "200"  # whatever the terminal of who runs the tests; a console keeps what it finds on import
 
 pytest_plugins = ["tests.support.mosquitto", "tests.support.tiers", "tests.support.virtual_screen"]
 

@@ -7,6 +7,7 @@ listen never holds it up. However a process is, the session waits for it no long
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -234,6 +235,8 @@ class Reports:
         self._outbox: Outbox[Any] = Outbox(lanes or {"word": KEPT}, in_order=True)
         self._first = next(iter(lanes or ("word",)))
         self.turn()
+        with contextlib.suppress(OSError):  # a session that is gone is noticed by the sender
+            pipe.send(Beat())  # before any work is done: a pause within that is noticed as soon as any later one
         self._sender = threading.Thread(target=self._outbox.pour, args=(pipe, self._beat), name="reports", daemon=True)
         self._sender.start()
 

@@ -81,7 +81,7 @@ def with_arguments():
 def environment():
     """The user's shell: the installed command is on the path, and windows open where nobody sees them."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "SDL_VIDEODRIVER": "dummy", "COLUMNS": "200"}
+    return os.environ | {"PATH": path, "SDL_VIDEODRIVER": "dummy"}
 
 
 def start(line, folder):

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -26,11 +25,10 @@ def perceptogram(*arguments, cwd="."):
     """Run ``perceptogram`` with `arguments` in the folder `cwd` to its end."""
     out, err = io.StringIO(), io.StringIO()
     typed = mock.patch.object(sys, "argv", ["perceptogram", *map(str, arguments)])
-    wide = mock.patch.dict(os.environ, COLUMNS="200")  # whatever the terminal of whoever runs the tests
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     code = 0
     try:
-        with typed, wide, contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with typed, contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main()
     except SystemExit as ended:
         code = ended.code or 0

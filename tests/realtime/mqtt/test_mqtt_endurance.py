@@ -80,7 +80,7 @@ def steer(broker, ears, ended):
 @pytest.mark.timeout(240)
 def test_half_an_hour_of_percepts_while_the_broker_dies_three_times(make_mosquitto, tmp_path_factory):
     log = tmp_path_factory.mktemp("endurance") / "mosquitto.log"
-    broker = make_mosquitto("allow_anonymous true", "user root", f"log_dest file {log}", "log_type all")
+    broker = make_mosquitto("allow_anonymous true", f"log_dest file {log}", "log_type all")
     faults, ended = [], threading.Event()
     ears = Ears(broker)
     with Control(ControlSettings(url=broker.url), "P01", SPACE) as control:
