@@ -137,9 +137,9 @@ class ArtefactSettings(Settings):
 class PictureSettings(Settings):
     """Which pictures are shown and searched."""
 
-    set: Literal["drawn", "folder", "things"] = "drawn"
+    set: Literal["drawn", "folder", "things", "labels"] = "drawn"
     """``drawn`` comes along; ``folder`` is a folder of your own pictures; ``things`` a tree of THINGS or
-    THINGS-EEG2."""
+    THINGS-EEG2; ``labels`` has no pictures: the classes of `markers.classes` are told apart, and nothing is painted."""
     folder: Path | None = None
     """Where the pictures lie, for ``folder`` and ``things``."""
     seed: int = 0
@@ -147,7 +147,7 @@ class PictureSettings(Settings):
 
     @model_validator(mode="after")
     def _folder_given(self) -> PictureSettings:
-        if self.set != "drawn" and self.folder is None:
+        if self.set in ("folder", "things") and self.folder is None:
             msg = f"set {self.set!r} needs a folder"
             raise ValueError(msg)
         return self

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LABELS = "labels"
+
 
 @dataclass(frozen=True)
 class EmbeddingSpace:
@@ -14,6 +16,11 @@ class EmbeddingSpace:
     pretrained: str
     dims: int
     normalised: bool = False
+
+    @property
+    def is_labels(self) -> bool:
+        """Whether a dimension is a label and no picture can be painted."""
+        return self.model == LABELS
 
     def __str__(self) -> str:
         return f"{self.model}/{self.pretrained} ({self.dims}-d, {'' if self.normalised else 'un-'}normalised)"

@@ -1,4 +1,4 @@
-"""Picture sets: the drawn set, any folder of pictures, and the THINGS trees, all seen through one interface."""
+"""Picture sets: the drawn set, any folder of pictures, the THINGS trees, and none, all seen through one interface."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
     Raises
     ------
     PictureError
-        If the folder or the manifest cannot be used, or the split is empty.
+        If the folder or the manifest cannot be used, or the split is empty; of ``labels`` only ``"all"`` can be opened,
+        and is empty.
 
     Examples
     --------
@@ -100,6 +101,11 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
         raise PictureError(msg)
     if settings.set == "drawn":
         return _drawn(split)
+    if settings.set == "labels":
+        if split != "all":
+            msg = "pictures.set labels has no pictures to show; choose drawn, folder or things"
+            raise PictureError(msg)
+        return DrawnSet({})
     from stimuli.picture_files import open_folder, open_things
 
     if settings.folder is None:

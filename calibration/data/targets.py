@@ -1,4 +1,4 @@
-"""What each trial should decode to: the embedding of its picture, or the mean embedding of its class."""
+"""What each trial should decode to: the embedding of its picture, the mean embedding of its class, or its label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calibration.errors import FitError
 from configs.schema import Config
 from realtime.decoding.gallery import Gallery
-from realtime.spaces import EmbeddingSpace
+from realtime.spaces import LABELS, EmbeddingSpace
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
     """Return the targets that the settings ask for.
 
     Without classes there is one entry a picture: those shown, and the set's test pictures. With classes there
-    is one a class: the mean over the pictures whose concept is the class's name, on the scale of the whole set.
+    is one a class: the mean over the pictures whose concept is the class's name, on the scale of the whole set; where
+    the set is ``labels``, contrasts between the classes.
 
     Parameters
     ----------
@@ -81,6 +82,9 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
     from calibration.data.embeddings import DRAWN_MODEL, load_encoder
     from stimuli.pictures import choose_pictures, open_pictures
 
+    classes = tuple(dict.fromkeys(config.markers.classes.values()))
+    if config.pictures.set == LABELS:
+        return label_targets(classes)
     pictures = open_pictures(config.pictures, "all")
     labels = {name: pictures.label(name) for name in pictures.names}
     wanted_encoder = (config.fit.model, config.fit.pretrained, config.fit.encoder_weights)
@@ -94,7 +98,6 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
     def embed(names: Sequence[str]) -> NDArray[np.float32]:
         return encoder.embed_images_cached([pictures.image(name) for name in names], cache_folder())
 
-    classes = tuple(dict.fromkeys(config.markers.classes.values()))
     if classes:
         _refuse_unknown(classes, tuple(dict.fromkeys(labels.values())), "class", "markers.classes: use its concepts")
         centres = [embed([name for name in pictures.names if labels[name] == label]).mean(axis=0) for label in classes]
@@ -106,6 +109,32 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
     wanted = seen | set(open_pictures(config.pictures, "test").names)
     names = tuple(name for name in pictures.names if name in wanted)
     return given_targets(names, [labels[name] for name in names], embed(names), encoder.space)
+
+
+def label_targets(labels: Sequence[str]) -> Targets:
+    """Return targets of labels that stand for no pictures: deviation contrasts, one dimension a label.
+
+    A trial's own label has 1 − 1/n, each of the n − 1 others −1/n, so that what is decoded says of every label how much
+    more than usual speaks for it.
+
+    Raises
+    ------
+    FitError
+        If there are fewer than two.
+
+    Examples
+    --------
+    >>> label_targets(["low", "high"]).gallery.embeddings.tolist()
+    [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    if len(labels) < 2:
+        msg = f"pictures.set labels tells apart the labels in markers.classes: name at least two, not {len(labels)}"
+        raise FitError(msg)
+    contrasts = (np.eye(len(labels)) - 1 / len(labels)).astype(np.float32)
+    mean, std = _scale(contrasts)
+    names = tuple(labels)
+    space = EmbeddingSpace(LABELS, "contrasts", len(names))
+    return Targets(Gallery(names, names, contrasts, mean, std, classes=True), space)
 
 
 def _refuse_unknown(wanted: Sequence[str], known: Sequence[str], what: str, advice: str) -> None:

@@ -106,6 +106,8 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         alphas=figures.alphas(fit["alphas"], fit["errors"], fit["alpha"], fit["alpha_by_fold"]),
         asked=_asked(result),
         classes=_classes(result) if kind == "auc" else [],
+        told_apart=bundle.gallery.names,
+        labels=bundle.space.is_labels,
         examples={} if kind == "auc" else _examples(result, images),
         trials=_trials(result),
         facts=_facts(result),

@@ -41,6 +41,9 @@ def register(app: typer.Typer) -> None:
         from stimuli.child import ChildError
 
         settings = load_config(config)
+        if settings.pictures.set == "labels":
+            msg = "pictures.set labels: a simulated participant looks at pictures; choose drawn, folder or things"
+            raise InputError(msg)
         participant = stand_in(settings, seed, snr)
         job = SimulatedStream(
             participant=participant if rate_hz is None else replace(participant, rate_hz=rate_hz),

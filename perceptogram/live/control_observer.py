@@ -114,7 +114,7 @@ class Steering:
                 control.publish(Event("hole", {"lost": event.lost, "stamp": event.stamp}))
             case Fault():
                 control.publish(Event("fault", {"fault": event.kind, "stamp": event.stamp, "text": event.text}))
-            case Notice(kind, _, text):
+            case Notice(_, kind, text):
                 control.publish(Event("notice", {"notice": kind, "text": text}))
             case Tick(stamp) if stamp >= self._next_status:
                 self._next_status = stamp + STATUS_EVERY_S

@@ -73,6 +73,7 @@ class Screen:
             stall_s=config.stream.stall_s,
             patterns=() if config.display.patterns else None,
             electrodes=bundle.spec.channels,
+            labels=bundle.space.is_labels,
         )
 
     def __call__(self, event: SessionEvent) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Config, ConfigError, StimulusSettings
+from configs.schema import Config, ConfigError, PictureSettings, StimulusSettings
 from perceptogram.console import as_json
 from perceptogram.live.control_observer import Shower, Steering
 from perceptogram.live.display_observer import Screen
@@ -84,7 +84,7 @@ def decode(
     out
         Folder of the results, empty.
     render
-        Whether to paint.
+        Whether to paint; where the bundle tells labels apart nothing is, and a notice says so.
     live
         Whether the stream's timestamps are of now.
     begin
@@ -126,13 +126,16 @@ def decode(
             opened.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(SWITCH_S)
             opened.enter_context(one_thread())
+        labels = bundle.space.is_labels
+        if labels:
+            config = config.model_copy(update={"pictures": PictureSettings(set="labels")})
         control = None
         if config.control.url is not None:
             control = opened.enter_context(Control(config.control, config.name, bundle.space))
             control.set_state("starting")
             opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
-        painter: RenderWorker | RemoteRenderer | None = renderer
-        if render and painter is None:
+        painter: RenderWorker | RemoteRenderer | None = None if labels else renderer
+        if render and painter is None and not labels:
             painter = _open_renderer(config, bundle)
             opened.enter_context(painter)
         if painter is not None:
@@ -140,6 +143,9 @@ def decode(
         if candidates is not None:
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock)
+        if render and labels:
+            names = ", ".join(bundle.gallery.names)
+            session.tell("unpainted", f"nothing is painted: the bundle tells labels apart ({names}), not pictures")
         if control is not None:
             control.tell_deaths(partial(session.tell, "lost"))
         pictures = open_pictures(config.pictures)

@@ -70,6 +70,9 @@ class LiveStreams:
         show_pictures: bool = False,
         headless: bool = False,
     ) -> None:
+        if show_pictures and bundle.space.is_labels:
+            msg = "--show-pictures: the bundle tells labels apart, which have no pictures; another program shows them"
+            raise InputError(msg)
         markers = config.markers.model_copy(update={"classes": bundle.classes})
         self.config = config.model_copy(update={"markers": markers})
         self._bundle = bundle

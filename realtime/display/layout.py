@@ -100,6 +100,8 @@ class DisplayState:
         place of the delays; None where they are not asked for, empty where there are none.
     electrodes
         Names of the electrodes that the patterns are of.
+    labels
+        Whether what is told apart has no pictures: the nearest label stands in the picture's place.
     """
 
     title: str = "Perceptogram Live"
@@ -126,6 +128,7 @@ class DisplayState:
     paused: bool = False
     patterns: tuple[HeadPattern, ...] | None = None
     electrodes: tuple[str, ...] = ()
+    labels: bool = False
 
     @property
     def abstains(self) -> bool:
@@ -202,17 +205,20 @@ def _reconstruction(canvas: Canvas, state: DisplayState) -> None:
     middle = left + side / 2, top + side / 2
     dead = state.renderer is not None and state.renderer.kind in ("dead", "loading")
     canvas.rectangle(box, PANEL, 14)
+    what = "label" if state.labels else "picture"
     if state.abstains:
         canvas.text((middle[0], middle[1] - 4), "not enough evidence", 26, TEXT, "centre")
         canvas.text(
             (middle[0], middle[1] + 26),
-            f"confidence {state.confidence:.0%}, a picture is shown from {state.abstain_below:.0%}",
+            f"confidence {state.confidence:.0%}, a {what} is shown from {state.abstain_below:.0%}",
             14, MUTED, "centre",
         )  # fmt: skip
     elif state.picture is not None:
         canvas.picture(box, state.picture, 14, opacity=0.35 if dead else 1.0)
+    elif state.labels and state.nearest:
+        canvas.text(middle, canvas.fitted(state.nearest[0].label, side - 48, 64), 64, TEXT, "centre")
     else:
-        canvas.text((middle[0], middle[1] + 4), "waiting for the first picture", 20, MUTED, "centre")
+        canvas.text((middle[0], middle[1] + 4), f"waiting for the first {what}", 20, MUTED, "centre")
     corner = left + 12, left + side - 12, top + side - 12
     if state.notice:
         _warning(canvas, *corner, state.notice, BAD)
@@ -252,7 +258,7 @@ def _shown(canvas: Canvas, state: DisplayState, hidden: bool) -> None:
         canvas.picture(box, state.shown, 12)
         caption = state.shown_label
     else:
-        text = "hidden" if hidden else "not known"
+        text = "hidden" if hidden else state.shown_label or "not known"
         canvas.text((left + side / 2, top + side / 2 + 5), text, 14, FAINT, "centre")
         caption = ""
     _label(canvas, left, top + side + 22, "Shown")
@@ -299,7 +305,7 @@ def _confidence(canvas: Canvas, state: DisplayState) -> None:
 
 def _nearest(canvas: Canvas, state: DisplayState) -> None:
     left, right, top, gap = 632.0, 1248.0, 330.0, 14.0
-    _label(canvas, left, top + 12, "Nearest pictures")
+    _label(canvas, left, top + 12, "Nearest labels" if state.labels else "Nearest pictures")
     side = (right - left - 4 * gap) / 5
     for k in range(5):
         x = left + k * (side + gap)

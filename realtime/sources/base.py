@@ -36,6 +36,7 @@ NoticeKind = Literal[
     "failed",
     "folder",
     "ending",
+    "unpainted",
     "woken",
 ]
 """What a notice is about: programs go by it, never by the line, which is for people."""
