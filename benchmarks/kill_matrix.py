@@ -1,7 +1,8 @@
 """What is lost, told and left behind when each process of a whole session is killed or stopped, and however it ends.
 
-Each of six processes is killed (``kill -9``), then stopped for eight seconds (``kill -STOP``), one after another in one
-session; then sessions end by each signal, on a disk that was full for a while, and with their folder deleted.
+Each of six processes is killed (``kill -9``), one after another in one session, and stopped for eight seconds
+(``kill -STOP``) in another; then sessions end by each signal, on a disk that was full for a while, and with their
+folder deleted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,18 +46,18 @@ def run(quick: bool = False) -> dict[str, Any]:
     """Fill the matrix; `quick` kills each process in one session, shorter, and ends it by SIGTERM."""
     with tempfile.TemporaryDirectory() as folder, Rig(Path(folder)) as rig:
         harms = ("kill",) if quick else ("kill", "stop")
-        processes = _processes(rig, harms, 4.0 if quick else WATCHED_S)
+        processes = [row for harm in harms for row in _processes(rig, harm, 4.0 if quick else WATCHED_S)]
         endings = [] if quick else [_ending(rig, what) for what in ENDINGS]
     result = {"processes": processes, "endings": endings, "machine": machine()}
     _print(result)
     return result
 
 
-def _processes(rig: Rig, harms: Sequence[str], watched_s: float) -> list[dict[str, Any]]:
-    """Harm each process in turn in one session."""
-    session = rig.session("processes")
+def _processes(rig: Rig, harm: str, watched_s: float) -> list[dict[str, Any]]:
+    """Harm each process in turn in one session; a display that is gone stays so, and only another session has one."""
+    session = rig.session(f"processes-{harm}")
     session.wait_until_it_paints()
-    harmed = [("nothing", "")] + [(name, harm) for harm in harms for name in PARTS]
+    harmed = [("nothing", "")] + [(name, harm) for name in PARTS]
     done = [_harm(session, name, harm, watched_s) for name, harm in harmed]
     session.signal(signal.SIGTERM)
     code, _ = session.end(ENDING_S)
