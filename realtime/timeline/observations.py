@@ -119,7 +119,9 @@ class Repeats:
         stamps = np.concatenate([self._stamps, chunk.stamps])
         # Uneven weights: samples of a coarse converter often share their plain sum.
         weights = np.sqrt(np.arange(2.0, 2.0 + chunk.samples.shape[1]))
-        values = np.concatenate([self._values, (chunk.samples * weights).sum(axis=1)])
+        # What has no value is as equal as any other: NaN itself equals nothing.
+        samples = np.where(np.isfinite(chunk.samples), chunk.samples, 0)
+        values = np.concatenate([self._values, (samples * weights).sum(axis=1)])
         known = len(self._stamps)
         newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.stamps]))
         again = [

@@ -7,7 +7,7 @@ from configs.schema import Config
 from realtime.epoching.epochs import Closed, Refused, Retracted
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, StreamSpec
-from realtime.timeline.observations import Runs
+from realtime.timeline.observations import Repeats, Runs
 from realtime.timeline.sample_grid import Fault, Hole
 
 START = 1000.0
@@ -63,3 +63,15 @@ def test_samples_that_come_alone_or_in_stamped_chunks_wait_for_none(size):
     rows = runs.observations(stamps)
     assert runs.together == 1
     assert len(rows) > 0.9 * len(last)
+
+
+@pytest.mark.parametrize("missing", [slice(0, 0), slice(3, 7), slice(0, 10)])
+def test_a_packet_that_comes_twice_is_left_out_though_values_are_missing(missing):
+    samples = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    samples[20:30][missing, 1] = np.nan
+    stamps = START + np.arange(60) / 250
+    repeats = Repeats()
+    assert repeats.remove(Chunk(stamps[:30], samples[:30]))[1] == 0
+    again, count = repeats.remove(Chunk(stamps[20:], samples[20:]))
+    assert count == 10
+    np.testing.assert_array_equal(again.stamps, stamps[30:])
