@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from configs.base import Settings
 from configs.errors import ConfigError as ConfigError
+from configs.markers import MarkerSettings as MarkerSettings
 from configs.reading import fault_lines, read_yaml
 from configs.render import MAX_STEPS as MAX_STEPS
 from configs.render import RenderSettings as RenderSettings
@@ -39,25 +40,6 @@ class StreamSettings(Settings):
     """Seconds for which the stream is looked for at the start, before it is reported as missing."""
     stall_s: Positive = 0.5
     """Seconds of silence after which the amplifier is reported as stalled."""
-
-
-class MarkerSettings(Settings):
-    """Which marker stream to read and what its labels mean."""
-
-    name: str | None = None
-    """Name of the marker stream; the one of its type when left out."""
-    type: str = "Markers"
-    """Type of the marker stream."""
-    source_id: str | None = None
-    """Source id of the marker stream."""
-    channel: str | None = None
-    """Channel of the marker stream, or column of a CSV, that holds the labels; needed where several do."""
-    required: bool = True
-    """Refuse to start without a marker stream; without it no picture has an onset."""
-    classes: dict[str, str] = Field(default_factory=dict)
-    """Plain labels that stand for a set of pictures, for example ``{"1": "house", "2": "face"}``."""
-    offset_s: float = 0.0
-    """Seconds from a marker's timestamp to the light on the screen, as measured; added to every timestamp."""
 
 
 class FilterSettings(Settings):

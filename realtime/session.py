@@ -27,6 +27,7 @@ from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, RendererNotice
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, Source
 from realtime.timeline.sample_grid import Fault, Hole
+from stimuli.markers import class_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -261,7 +262,7 @@ class Session:
 
     def shown(self, marker: Marker) -> str | None:
         """Return what was shown: the picture's name, or the class that the marker's label stands for."""
-        return marker.picture if marker.picture is not None else self._config.markers.classes.get(marker.kind)
+        return marker.picture if marker.picture is not None else class_of(marker, self._config.markers.classes)
 
     def _push(self, item: Chunk | Marker | Notice, received: float, start_ns: int) -> Iterator[SessionEvent]:
         if isinstance(item, Marker):

@@ -60,6 +60,29 @@ class Marker:
         return json.dumps(record | dict(self.extra), separators=(",", ":"))
 
 
+def class_of(marker: Marker, classes: Mapping[str, str]) -> str | None:
+    """Return the class that a marker stands for, by its label or by one of its fields; None where it is of none.
+
+    Parameters
+    ----------
+    marker
+        What came.
+    classes
+        Class of each label, and of each field's value; the first that fits counts.
+
+    Examples
+    --------
+    >>> class_of(Marker(0.0, "1", extra={"orientation": 45}), {"orientation=45": "oblique", "1": "low"})
+    'oblique'
+    """
+    fits = {marker.kind, *(f"{name}={_text(value)}" for name, value in marker.extra.items())}
+    return next((name for label, name in classes.items() if label in fits), None)
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
 def read_marker(value: str | int | float, stamp: float) -> Marker:
     """Return the marker that `value`, one sample of a marker stream, stands for.
 

@@ -19,6 +19,7 @@ from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Set
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.recording import open_recording
 from realtime.timeline.sample_grid import Fault, Hole
+from stimuli.markers import class_of
 
 
 @dataclass(frozen=True)
@@ -375,7 +376,7 @@ class Collector:
                 self._windows.add(event, self._recording, self._name)
 
     def _name(self, marker: Marker) -> str:
-        return self._config.markers.classes.get(marker.kind, marker.picture or marker.kind)
+        return class_of(marker, self._config.markers.classes) or marker.picture or marker.kind
 
     def _trials(self, closed: _Closed, times_s: NDArray[np.float64]) -> Trials:
         epochs = [closed.epochs.pop(trial) for trial in sorted(closed.epochs)]

@@ -172,7 +172,7 @@ def _replay_lsl(
         )
         markers = config.markers.model_copy(
             update={"name": streams.markers_name, "source_id": streams.markers_source_id, "type": "Markers"}
-            | {"channel": None}
+            | {"channel": None, "fields": {}}
         )
         live = config.model_copy(update={"stream": stream, "markers": markers})
         source = LslSource(stream, markers)

@@ -16,7 +16,7 @@ from realtime.epoching.unmatched import Unmatched
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
 from realtime.timeline.timeline import WARM_UP_S, Timeline
-from stimuli.markers import PICTURE
+from stimuli.markers import PICTURE, class_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Pipeline:
         self._config, self._spec = config, spec
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
-        self._classes = config.markers.classes
+        self._classes, self._ignored = config.markers.classes, frozenset(config.markers.ignore)
         self._unmatched = Unmatched(config.markers)
         self._marker_offset_s = config.markers.offset_s
         self._last_trial: int | None = None
@@ -139,6 +139,8 @@ class Pipeline:
         if isinstance(item, Notice):
             yield item
         elif isinstance(item, Marker):
+            if item.kind in self._ignored:
+                return
             yield from self._check_marker(item)
             is_stimulus = not item.is_bad and self.is_stimulus(item)
             now = self._newest if math.isfinite(self._newest) else item.stamp
@@ -240,7 +242,7 @@ class Pipeline:
 
     def is_stimulus(self, marker: Marker) -> bool:
         """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
-        return marker.kind in self._classes if self._classes else marker.kind == PICTURE
+        return class_of(marker, self._classes) is not None if self._classes else marker.kind == PICTURE
 
 
 def pick_channels(

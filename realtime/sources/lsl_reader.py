@@ -320,7 +320,7 @@ def _read_markers(
                     text = f"marker stream {description.name!r} was found again"
                     send(Notice(pylsl.local_clock(), "reconnected", text))
                     lost = False
-                _pull_markers(send, inlet, description, settings.channel, go)
+                _pull_markers(send, inlet, description, settings, go)
             except SourceError as error:
                 unfit.add(info.uid())
                 send(Notice(pylsl.local_clock(), "unreadable", f"markers are not read: {error}"))
@@ -341,13 +341,13 @@ def _pull_markers(
     send: Callable[[Message], None],
     inlet: pylsl.StreamInlet,
     description: StreamDescription,
-    channel: str | None,
+    settings: MarkerSettings,
     go: threading.Event,
 ) -> None:
     """Hand on markers until pylsl's error says that the stream is lost."""
     import pylsl
 
-    reader, clock = MarkerReader(description, channel), MarkerClock(description.name)
+    reader, clock = MarkerReader(description, settings.channel, settings.fields), MarkerClock(description.name)
     for text in reader.left_out:
         send(Notice(pylsl.local_clock(), "markers", text))
     offset_s = inlet.time_correction(timeout=5.0)

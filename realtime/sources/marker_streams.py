@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from realtime.sources.base import Marker
 from realtime.sources.metadata import SourceError, StreamDescription
@@ -30,6 +32,9 @@ class MarkerReader:
         The marker stream.
     channel
         Label of the channel that holds the markers; None for the rule above.
+    fields
+        Labels of channels whose value each marker bears, and under which name; the first of them holds the markers
+        where no channel is named.
 
     Raises
     ------
@@ -42,26 +47,44 @@ class MarkerReader:
         A line where a channel is named and the others are not read.
     """
 
-    def __init__(self, stream: StreamDescription, channel: str | None = None) -> None:
+    def __init__(
+        self, stream: StreamDescription, channel: str | None = None, fields: Mapping[str, str] | None = None
+    ) -> None:
         labels = [one.label for one in stream.channels]
-        if channel is not None and channel not in labels:
-            msg = f"marker stream {stream.name!r} has no channel {channel!r}, it has {', '.join(labels)}"
-            raise SourceError(f"{msg}; correct markers.channel")
-        others = ", ".join(label for label in labels if channel is not None and label != channel)
+        fields = fields or {}
+        channel = next(iter(fields), None) if channel is None else channel
+        for wanted, setting in ((channel, "channel"), *((field, "fields") for field in fields)):
+            if wanted is not None and wanted not in labels:
+                msg = f"marker stream {stream.name!r} has no channel {wanted!r}, it has {', '.join(labels)}"
+                raise SourceError(f"{msg}; correct markers.{setting}")
+        read = {channel, *fields}
+        others = ", ".join(label for label in labels if channel is not None and label not in read)
         self.left_out = (f"of marker stream {stream.name!r} only channel {channel} is read, not {others}",) * bool(
             others
         )
         self._labels = labels
         self._position = None if channel is None else labels.index(channel)
+        self._fields = {name: labels.index(label) for label, name in fields.items()}
         self._is_text = stream.format == "string"
 
     def read(self, values: Sequence[str | float], stamp: float) -> list[Marker]:
         """Return the markers that one sample stands for."""
         if self._position is not None or len(values) == 1:
-            return [read_marker(values[self._position or 0], stamp)]
+            told = {name: plain(values[position]) for name, position in self._fields.items()}
+            return [with_fields(read_marker(values[self._position or 0], stamp), told)]
         if self._is_text:
             return [read_marker(value, stamp) for value in values if value]
         return [Marker(stamp, label) for label, value in zip(self._labels, values, strict=True) if value != 0]
+
+
+def with_fields(marker: Marker, told: Mapping[str, Any]) -> Marker:
+    """Return `marker` with what was told beside it."""
+    return replace(marker, extra={**marker.extra, **told}) if told else marker
+
+
+def plain(value: str | float) -> str | float:
+    """Return a field's value as people write it: whole numbers without a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class MarkerClock:

@@ -90,6 +90,23 @@ def test_one_label_is_nothing_to_tell_apart(folder, tmp_path):
     assert "name at least two, not 1" in done.stderr
 
 
+def test_a_contrast_goes_by_a_field_of_the_markers_and_leaves_out_offsets(tmp_path, shared_data):
+    gratings = """
+markers: {column: Marker0, fields: {Marker2: orientation}, classes: {orientation=0: flat, orientation=90: upright},
+  ignore: ["3", "4"]}
+pictures: {set: labels}
+fit: {permutations: 0, folds: 2, choose: error}
+"""
+    (tmp_path / "lab.yaml").write_text(gratings)
+    files = (shared_data / "muse_spatial_freq" / "run1.csv", "--config", tmp_path / "lab.yaml")
+    done = perceptogram("fit", *files, "--out", tmp_path / "bundle", "--no-report")
+    assert done.returncode == 0, done.stderr
+    assert "of the marker columns only Marker0, Marker2 are read, not Marker1" in done.stderr
+    scores = json.loads((tmp_path / "bundle" / "scores.json").read_text())
+    assert scores["classes"] == ["flat", "upright"]
+    assert scores["n_by_class"] == [20, 20]  # 40 onsets in all, of 80; as many offsets bear the same angles
+
+
 def test_live_percepts_are_told_with_label_and_confidence(folder, tmp_path, make_mosquitto):
     recording = bumps(tmp_path / "live.csv", [1, 2, 3], seed=5)
     broker, config = make_mosquitto(), load_config(folder / "lab.yaml")

@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.files import read_text
 from realtime.sources.base import Marker
+from realtime.sources.marker_streams import plain, with_fields
 from realtime.sources.metadata import Channel, SourceError, StreamDescription, select
 from realtime.sources.readers.loaded import Loaded
 from stimuli.markers import read_marker
@@ -29,9 +30,9 @@ def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings)
     """Return the recording in `path`.
 
     The last columns, named ``Marker...``, hold 0 for no marker; a value that stays for several rows is one marker, at
-    its first row. Of several that hold values, `markers` must name one. Rows that are too short lack the columns at
-    their end: muse-lsl begins with the marker's where the first marker comes. The auxiliary input is not EEG and is
-    read only where ``settings.channels`` names it.
+    its first row. Of several that hold values, `markers` must name one, or all as fields. Rows that are too short lack
+    the columns at their end: muse-lsl begins with the marker's where the first marker comes. The auxiliary input is
+    not EEG and is read only where ``settings.channels`` names it.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
         samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
     column, left_out = _marker_column(path, names, table, is_marker, markers)
-    found = () if column is None else tuple(_held_markers(stamps, table[:, column]))
+    fields = {name: table[:, names.index(title)] for title, name in markers.fields.items()}
+    found = () if column is None else tuple(_held_markers(stamps, table[:, column], fields))
     return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found, (*notices, *told, *left_out))
 
 
@@ -136,19 +138,23 @@ def _marker_column(
 ) -> tuple[int | None, tuple[str, ...]]:
     """Return which column holds the markers, and a line for those that are not read."""
     titles = [name for name, marks in zip(names, is_marker, strict=True) if marks]
-    filled = [position for position, marks in enumerate(is_marker) if marks and np.nan_to_num(table[:, position]).any()]
+    for wanted, setting in ((settings.channel, "column"), *((title, "fields") for title in settings.fields)):
+        if wanted is not None and wanted not in titles:
+            msg = f"{path} has no marker column {wanted!r}; it has {', '.join(titles) or 'none'}"
+            raise SourceError(f"{msg}; correct markers.{setting}")
+    marks = [position for position, marks in enumerate(is_marker) if marks]
+    filled = [names[position] for position in marks if np.nan_to_num(table[:, position]).any()]
+    others = [name for name in filled if name not in settings.fields and name != settings.channel]
     if settings.channel is not None:
-        if settings.channel not in titles:
-            msg = f"{path} has no marker column {settings.channel!r}; it has {', '.join(titles) or 'none'}"
-            raise SourceError(f"{msg}; correct markers.channel")
-        others = [names[position] for position in filled if names[position] != settings.channel]
-        told = f"of the marker columns only {settings.channel} is read, not {', '.join(others)}"
-        return names.index(settings.channel), (told,) * bool(others)
-    if len(filled) > 1:
-        listed = ", ".join(names[position] for position in filled)
-        msg = f"{path} has markers in {listed}, whose values may mean different things; name one in markers.channel"
-        raise SourceError(msg)
-    return (filled[0] if filled else None), ()
+        read = (settings.channel, *settings.fields)
+        told = f"of the marker columns only {', '.join(read)} {'are' if len(read) > 1 else 'is'} read, not "
+        return names.index(settings.channel), (told + ", ".join(others),) * bool(others)
+    if len(others) > 1:
+        listed = ", ".join(filled)
+        msg = f"{path} has markers in {listed}, whose values may mean different things; name one in markers.column"
+        raise SourceError(f"{msg}, or all in markers.fields")
+    column = next(iter([*others, *settings.fields]), None)
+    return (None if column is None else names.index(column)), ()
 
 
 def _number(cell: str) -> float:
@@ -174,10 +180,16 @@ def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> tuple[float, float
     return float(round(rate)) if abs(rate - round(rate)) <= 0.01 * rate else rate, unit_s, told
 
 
-def _held_markers(stamps: NDArray[np.float64], column: NDArray[np.float64]) -> list[Marker]:
+def _held_markers(
+    stamps: NDArray[np.float64], column: NDArray[np.float64], fields: dict[str, NDArray[np.float64]]
+) -> list[Marker]:
     values = np.concatenate(([0.0], np.nan_to_num(column)))
+    told = {name: np.nan_to_num(values) for name, values in fields.items()}
     return [
-        read_marker(float(value), float(stamps[row]))
+        with_fields(
+            read_marker(float(value), float(stamps[row])),
+            {name: plain(float(each[row])) for name, each in told.items()},
+        )
         for row, (before, value) in enumerate(pairwise(values))
         if value != 0 and value != before
     ]

@@ -225,7 +225,7 @@ def _markers(
     markers: list[Marker] = []
     notices: list[str] = []
     for stream in agreeing:
-        reader = MarkerReader(stream.description, settings.channel)
+        reader = MarkerReader(stream.description, settings.channel, settings.fields)
         notices += reader.left_out
         for stamp, values in zip(stream.stamps.tolist(), stream.values, strict=True):
             markers += reader.read(values if isinstance(values, list) else values.tolist(), stamp)

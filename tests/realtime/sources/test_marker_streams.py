@@ -35,6 +35,17 @@ def test_a_channel_that_is_named_says_what_is_left_out_and_must_be_there():
         MarkerReader(stream("block", "label"), "word")
 
 
+def test_channels_may_be_fields_of_each_marker():
+    grating = stream("code", "contrast", "angle", format_="double64")
+    (marker,) = MarkerReader(grating, "code", {"angle": "orientation"}).read([2.0, 1.0, 45.0], 1.0)
+    assert (marker.kind, marker.extra) == ("2", {"orientation": 45})
+    assert MarkerReader(grating, "code", {"angle": "orientation"}).left_out[0].endswith("not contrast")
+    (marker,) = MarkerReader(stream("word", "tone"), None, {"word": "word", "tone": "pitch"}).read(["cat", "high"], 1.0)
+    assert (marker.kind, marker.extra) == ("cat", {"word": "cat", "pitch": "high"})
+    with pytest.raises(SourceError, match=r"no channel 'x'.*correct markers\.fields"):
+        MarkerReader(grating, "code", {"x": "y"})
+
+
 @pytest.mark.parametrize(
     ("ahead_s", "told"),
     [(1.7e9, "1700000000 s ahead of the LSL clock"), (0.8, "0.8 s ahead of"), (-100.0, "100 s behind"), (0.1, None)],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from configs.schema import Config, MarkerSettings
+from configs.schema import Config, MarkerSettings, parse_config
 from realtime.sources.recording import SourceError, open_recording
 
 HEAD = "timestamps,TP9,AF7,AF8,TP10"
@@ -78,13 +78,32 @@ def test_of_several_marker_columns_one_must_be_named(write):
     marks = [[0, 0, 0]] * 40
     marks[10], marks[20] = [1, 1, 45], [2, 1, 90]
     file = write(several(marks))
-    with pytest.raises(SourceError, match=r"markers in Marker0, Marker1, Marker2.*name one in markers\.channel"):
+    with pytest.raises(SourceError, match=r"markers in Marker0, Marker1, Marker2.*one in markers\.column, or all in"):
         open_recording(file)
-    named = open_recording(file, Config(markers=MarkerSettings(channel="Marker2")))
+    named = open_recording(file, parse_config({"markers": {"column": "Marker2"}}, "here"))
     assert [marker.kind for marker in named.markers] == ["45", "90"]
     assert named.notices == ("of the marker columns only Marker2 is read, not Marker0, Marker1",)
     with pytest.raises(SourceError, match=r"no marker column 'x'; it has Marker0, Marker1, Marker2; correct"):
         open_recording(file, Config(markers=MarkerSettings(channel="x")))
+
+
+def test_columns_may_be_fields_of_each_marker_and_the_first_marks_events_where_none_else_does(write):
+    marks = [[0, 0, 0]] * 40
+    marks[10], marks[20], marks[30] = [1, 1, 45], [2, 1, 0], [2, 1, 22.5]
+    file = write(several(marks))
+    named = {"Marker1": "contrast", "Marker2": "orientation"}
+    recording = open_recording(file, Config(markers=MarkerSettings(fields=named)))
+    told = [{"contrast": 1, "orientation": angle} for angle in (45, 0, 22.5)]
+    assert [(marker.kind, marker.extra) for marker in recording.markers] == list(zip("122", told, strict=True))
+    assert recording.notices == ()
+    every = MarkerSettings(fields={"Marker0": "frequency", **named})
+    first = open_recording(file, Config(markers=every)).markers[0]
+    assert (first.kind, first.extra) == ("1", {"frequency": 1, **told[0]})
+    one = {"column": "Marker0", "fields": {"Marker2": "orientation"}}
+    recording = open_recording(file, parse_config({"markers": one}, "here"))
+    assert recording.notices == ("of the marker columns only Marker0, Marker2 are read, not Marker1",)
+    with pytest.raises(SourceError, match=r"no marker column 'x'; it has .*; correct markers\.fields"):
+        open_recording(file, Config(markers=MarkerSettings(fields={"x": "y"})))
 
 
 def test_a_number_that_is_too_large_is_no_warning(write):
@@ -100,7 +119,7 @@ def test_empty_marker_columns_are_no_question(write):
 
 def test_real_recordings_with_three_marker_columns(shared_data):
     file = shared_data / "muse_spatial_freq" / "run1.csv"
-    with pytest.raises(SourceError, match=r"name one in markers\.channel"):
+    with pytest.raises(SourceError, match=r"name one in markers\.column"):
         open_recording(file)
     recording = open_recording(file, Config(markers=MarkerSettings(channel="Marker0")))
     assert {marker.kind for marker in recording.markers} == {"1", "2", "3", "4"}
