@@ -1,4 +1,4 @@
-"""A fit on epochs that were made elsewhere."""
+"""A fit on ready-made epochs: those of our own making run live, those made elsewhere never can."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.data.epochs_files import read_embeddings, read_epochs
+from calibration.data.epochs_files import ReadyMade, read_cut, read_embeddings, read_epochs
+from calibration.data.mne_epochs import CutEpochs
+from calibration.data.targets import make_targets
 from calibration.data.trials import Trials
 from calibration.errors import FitError
 from calibration.fit import Fit, fit_trials
@@ -18,6 +20,68 @@ _OFFLINE = (
     "this bundle was fitted on ready-made epochs ({}), and how they were filtered is not known: it holds a map and its "
     "scores, and decodes no stream or recording; fit the recordings themselves for that"
 )
+
+
+_CHANGED = (
+    "this bundle was fitted on epochs ({}) that were changed after they had been cut: it holds a map and its scores, "
+    "and decodes no stream or recording; {}"
+)
+_CUTTING = ("stream", "markers", "filters", "window", "artefacts")
+"""Sections of the settings that decide what an epoch is."""
+
+
+def fit_epochs(
+    epochs: str | Path, embeddings: str | Path | None, config: Config | None, progress: Progress | None = None
+) -> tuple[Fit, Config]:
+    """Return what was fitted on epochs from a file, and the settings that it was fitted with.
+
+    Epochs that `perceptogram.read_epochs` made give the bundle that their recordings give, but for the score of
+    pre-stimulus windows, which are not in them; it decodes streams. Others give what `fit_ready_made` does.
+
+    Parameters
+    ----------
+    epochs
+        ``-epo.fif`` or ``.npz``.
+    embeddings
+        File with an embedding of each picture; left out, those of the settings' picture set, for epochs of our own.
+    config
+        Settings; those that the epochs were cut with when left out.
+    progress
+        Called with the stage, how many of its parts are done and of how many.
+
+    Raises
+    ------
+    FitError
+        If a file cannot be used, or the settings are not those that the epochs were cut with.
+    """
+    cut = read_cut(epochs)
+    if cut is None:
+        if embeddings is None:
+            msg = f"{epochs} was not made by perceptogram.read_epochs: give --embeddings of the pictures as well"
+            raise FitError(msg)
+        settings = Config() if config is None else config
+        return fit_ready_made(epochs, embeddings, settings, progress), settings
+    return _fit_cut(cut, Path(epochs).name, embeddings, config, progress)
+
+
+def _fit_cut(
+    cut: CutEpochs, name: str, embeddings: str | Path | None, config: Config | None, progress: Progress | None
+) -> tuple[Fit, Config]:
+    settings, trials = cut.config if config is None else config, cut.trials
+    differ = [part for part in _CUTTING if getattr(settings, part) != getattr(cut.config, part)]
+    if differ:
+        parts = ", ".join(differ)
+        msg = f"{name} was cut with other settings than --config has ({parts}): leave --config out, or cut it again"
+        raise FitError(msg)
+    if embeddings is None:
+        targets = make_targets(settings, trials.names)
+    else:
+        targets = read_embeddings(embeddings, ReadyMade(trials, {str(shown): str(shown) for shown in trials.names}))
+    result = fit_trials(trials, targets, settings, progress=progress)
+    result.bundle.provenance["recordings"] = [*cut.recordings, name]
+    if cut.changed is not None:
+        result = replace(result, bundle=replace(result.bundle, offline=_CHANGED.format(name, cut.changed)))
+    return result, settings
 
 
 def fit_ready_made(epochs: str | Path, embeddings: str | Path, config: Config, progress: Progress | None = None) -> Fit:

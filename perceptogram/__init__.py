@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perceptogram.epochs import read_epochs
+    from perceptogram.raw import read_raw
     from perceptogram.session import Session, choose_pictures, load_bundle, load_config, open_pictures
 
 try:
@@ -34,7 +36,16 @@ def _refuse_hidden_packages() -> None:
 
 _refuse_hidden_packages()
 
-__all__ = ["Session", "__version__", "choose_pictures", "load_bundle", "load_config", "open_pictures"]
+__all__ = [
+    "Session",
+    "__version__",
+    "choose_pictures",
+    "load_bundle",
+    "load_config",
+    "open_pictures",
+    "read_epochs",
+    "read_raw",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,34 +12,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from configs.errors import InputError
 from configs.files import file_name, read_json, whole_folder
 from configs.schema import Config
-from realtime.sources.base import Chunk, Marker
-from realtime.sources.recording import open_recording
-from realtime.timeline.sample_grid import Hole, TimedChunk
-from realtime.timeline.timeline import Timeline
+from perceptogram.raw import COLUMNS, lay_out
+from realtime.sources.base import Marker
 from stimuli.picture_set import PictureError, PictureSet
 from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
-    import mne
     from mne_bids import BIDSPath
-    from numpy.typing import NDArray
 
 PIPELINE = "perceptogram"
-LOST = "BAD_acq_skip"
-"""MNE's name for stretches without samples; zeros stand there."""
-NOT_A_NUMBER = "BAD_not_a_number"
-BOUNDARY = "BAD boundary"
 EVENT = re.compile(r"(Mk\d+)=Stimulus,S\s*(\d+),(\d+),")
-COLUMNS = {
-    "stim_file": "Picture that appeared, in the folder stimuli",
-    "picture": "Name of the picture in its set",
-    "sent": "Everything else that the marker said, in JSON",
-}
 README = """EEG of a person who looks at pictures, exported by Perceptogram Live.
 
 Samples are laid on the even grid of the nominal sampling rate; where samples were lost, zeros stand under an event
@@ -74,27 +59,6 @@ class Exported:
     stimuli: int
     reconstructions: int
     notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A recording on its sample grid: float64 ``[channels, samples]`` in volts, zeros where nothing came."""
-
-    volts: NDArray[np.float64]
-    times: NDArray[np.float64]
-    index: NDArray[np.int64]
-    bad: list[tuple[int, int, str]]
-    lost: int
-
-    def place(self, stamp: float, rate_hz: float) -> int:
-        """Return the place of a time on the grid, be there a sample or not; in a pause longer than its gap, an end."""
-        order = np.argsort(self.times, kind="stable")
-        right = min(int(np.searchsorted(self.times[order], stamp)), len(order) - 1)
-        left = max(right - 1, 0)
-        near = min((left, right), key=lambda row: abs(self.times[order[row]] - stamp))
-        ends = sorted((int(self.index[order[left]]), int(self.index[order[right]])))
-        place = int(self.index[order[near]]) + round(float(stamp - self.times[order[near]]) * rate_hz)
-        return min(max(place, ends[0]), ends[1])
 
 
 def export_bids(
@@ -139,19 +103,13 @@ def export_bids(
 
 
 def _export_run(path: Path, root: Path, config: Config, who: Who, run: int, line_hz: float | None) -> Exported:
-    import mne
     from mne_bids import BIDSPath, update_sidecar_json, write_raw_bids
 
-    recording = open_recording(path, config)
-    grid = _even(recording.events(), recording.spec.rate_hz)
-    pictures = _pictures(config)
-    raw = mne.io.RawArray(
-        grid.volts, mne.create_info(list(recording.spec.channels), recording.spec.rate_hz, "eeg"), verbose="error"
-    )
+    even = lay_out(path, config)
+    grid, inside, recording = even.grid, even.markers, even.recording
+    shown = _write_stimuli(root / "stimuli", inside, _pictures(config))
+    raw = even.raw(shown)
     raw.info["line_freq"] = line_hz
-    inside = [m for m in recording.markers if grid.times[0] <= m.stamp <= grid.times[-1]]
-    shown = _write_stimuli(root / "stimuli", inside, pictures)
-    raw.set_annotations(_annotations(inside, grid, shown, recording.spec.rate_hz))
     target = BIDSPath(
         subject=who.subject, session=who.session, task=who.task, run=f"{run:02d}", datatype="eeg", root=root
     )
@@ -171,66 +129,6 @@ def _export_run(path: Path, root: Path, config: Config, who: Who, run: int, line
         painted,
         recording.notices,
     )
-
-
-def _even(events: Any, rate_hz: float) -> _Grid:
-    """Lay a recording's samples on their grid."""
-    timeline = Timeline(rate_hz)
-    pieces: list[TimedChunk] = []
-    index: list[NDArray[np.int64]] = []
-    holes: list[Hole] = []
-    for event in events:
-        if not isinstance(event, Chunk):
-            continue
-        for item in timeline.push(event):
-            if isinstance(item, TimedChunk):
-                pieces.append(item)
-                index.append(item.index)
-            elif isinstance(item, Hole):
-                holes.append(item)
-                if item.retroactive:
-                    index = [np.where(i >= item.index, i + item.lost, i) for i in index]
-    places = np.concatenate(index)
-    places = places - places[0]
-    samples = np.concatenate([piece.samples for piece in pieces])
-    volts = np.zeros((samples.shape[1], int(places[-1]) + 1))
-    volts[:, places] = 1e-6 * np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0).T
-    bad = [(start, stop, LOST) for start, stop in _gaps(places)]
-    wrong = places[~np.isfinite(samples).all(axis=1)]
-    bad += [(int(run[0]), int(run[-1]) + 1, NOT_A_NUMBER) for run in _runs(wrong)]
-    first = int(index[0][0])
-    bad += [(max(0, hole.index - first), max(0, hole.index - first), BOUNDARY) for hole in holes if not hole.lost]
-    times = np.concatenate([piece.times for piece in pieces])
-    return _Grid(volts, times, places, bad, timeline.lost)
-
-
-def _gaps(places: NDArray[np.int64]) -> list[tuple[int, int]]:
-    before = np.flatnonzero(np.diff(places) > 1)
-    return [(int(places[row]) + 1, int(places[row + 1])) for row in before]
-
-
-def _runs(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
-
-
-def _annotations(markers: Sequence[Marker], grid: _Grid, shown: dict[str, str], rate_hz: float) -> mne.Annotations:
-    """Return markers and bad stretches, at the samples that stand for them."""
-    import mne
-
-    onsets, durations, kinds, extras = [], [], [], []
-    for marker in markers:
-        onsets.append(grid.place(marker.stamp, rate_hz) / rate_hz)
-        durations.append(marker.duration_s if marker.is_bad else 0.0)
-        kinds.append(marker.kind)
-        name = marker.picture or ""
-        sent = json.dumps(dict(marker.extra), sort_keys=True) if marker.extra else "n/a"
-        extras.append({"stim_file": shown.get(name, "n/a"), "picture": name or "n/a", "sent": sent})
-    for start, stop, what in grid.bad:
-        onsets.append(start / rate_hz)
-        durations.append((stop - start) / rate_hz)
-        kinds.append(what)
-        extras.append(dict.fromkeys(COLUMNS, "n/a"))
-    return mne.Annotations(onsets, durations, kinds, extras=extras)
 
 
 def _name_stretches(path: Path, target: BIDSPath, rate_hz: float) -> None:

@@ -21,23 +21,29 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from calibration.data.mne_epochs import as_epochs
 from configs.output_folder import claim
 from configs.schema import Config, load_config, with_broker
+from perceptogram.epochs import KeptEpochs, read_epochs
 from perceptogram.live.folder import FILES
 from perceptogram.live.listening import Listeners
 from perceptogram.live.run import decode
 from perceptogram.live.streams import RECORDINGS, LiveStreams
+from perceptogram.raw import read_raw
 from realtime import session as live
 from realtime.decoding.bundle import Bundle, load_bundle
 from realtime.decoding.evidence import Percept
-from realtime.epoching.epochs import Refused
+from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.pipeline import Settled
 from realtime.rendering.messages import Frame
 from stimuli.pictures import choose_pictures, open_pictures
 
-__all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures"]
+if TYPE_CHECKING:
+    import mne
+
+__all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures", "read_epochs", "read_raw"]
 
 WAITING: dict[type, int] = {Percept: 1000, Frame: 64}
 """How many percepts and pictures wait for a script that does not keep up; older ones are dropped."""
@@ -74,6 +80,8 @@ class Session:
         Let the session have the process to itself, as `perceptogram run` does, until it ends: linear algebra of the
         whole process on one thread, quicker changes between Python threads, a frozen garbage collector, and real-time
         priority for the session's thread. For scripts that compute beside a session on few cores; see docs/sessions.md.
+    keep_epochs
+        Keep every decoded window on the disk for `epochs`: 25 kB each for 64 channels and 100 samples.
 
     Attributes
     ----------
@@ -116,6 +124,7 @@ class Session:
         candidates: Collection[str] | None = None,
         mqtt: str | None = None,
         exclusive: bool = False,
+        keep_epochs: bool = False,
     ) -> None:
         loaded = config if isinstance(config, Config) else load_config(config)
         self.config = loaded if mqtt is None else with_broker(loaded, mqtt)
@@ -129,6 +138,7 @@ class Session:
         self._candidates = None if candidates is None else set(candidates)
         self._show_pictures, self._headless = show_pictures, headless
         self._exclusive = exclusive
+        self._kept = KeptEpochs() if keep_epochs else None
         self._streams = LiveStreams(self.config, self.bundle, self._out, show_pictures=show_pictures, headless=headless)
         self._lock = threading.Lock()
         self._listeners = Listeners(WAITING)
@@ -240,6 +250,25 @@ class Session:
         """
         return float(self.bundle.gallery.only({picture}).similarities(percept.embedding)[0])
 
+    def epochs(self) -> mne.EpochsArray:
+        """Return the windows decoded so far as `perceptogram.read_epochs` returns those of recordings.
+
+        Also after the session. Windows that turned out wrong are not among them.
+
+        Raises
+        ------
+        ValueError
+            If the session was not told to keep them.
+        configs.errors.InputError
+            If there is none yet.
+        """
+        if self._kept is None:
+            msg = "this session keeps no epochs: start it with keep_epochs=True"
+            raise ValueError(msg)
+        stream = self.config.stream.model_copy(update={"channels": self.bundle.spec.channels})
+        config = self.bundle.completed(self._streams.config).model_copy(update={"stream": stream})
+        return as_epochs(self._kept.trials(self.bundle, config.simulated), config)
+
     async def settled(self) -> None:
         """Wait until the filters have settled; a picture that another program shows before gets no window."""
         await asyncio.to_thread(self._settled.wait)
@@ -263,9 +292,14 @@ class Session:
                 self._settled.set()
             case live.Decoded(percept):
                 self._listeners.tell(percept)
+                if self._kept is not None:
+                    self._kept.add(event.epoch, percept.picture or event.epoch.marker.kind)
                 self._answer(event.epoch.marker.extra.get("demand"), percept)
             case Refused(_, marker):
                 self._answer(marker.extra.get("demand"), None)
+            case Retracted(trial):
+                if self._kept is not None:
+                    self._kept.drop(trial)
             case Frame():
                 self._listeners.tell(event)
 

@@ -30,8 +30,9 @@ FLOORS = (
     ("calibration.maps",),
     ("calibration",),
     ("calibration.report",),
-    ("perceptogram.console",),
+    ("perceptogram.console", "perceptogram.raw"),
     ("perceptogram.live", "perceptogram.calibrate", "perceptogram.bids"),
+    ("perceptogram.epochs",),
     ("perceptogram.session", "perceptogram.demo"),
     ("perceptogram.commands", "perceptogram.__main__"),
 )

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.mne_epochs import CutEpochs, as_trials, records
 from calibration.data.targets import Targets, given_targets
 from calibration.data.trials import Trials
 from calibration.errors import FitError
@@ -97,6 +98,26 @@ def _texts(values: Any) -> list[str]:
     return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
 
 
+def read_cut(path: str | Path) -> CutEpochs | None:
+    """Return the epochs in a file that `perceptogram.read_epochs` made; None where they were made elsewhere.
+
+    Raises
+    ------
+    FitError
+        If the file cannot be read, or was written by another version.
+    """
+    import mne
+
+    path = Path(path)
+    if not path.is_file() or not path.name.endswith((".fif", ".fif.gz")):
+        return None
+    try:
+        return as_trials(mne.read_epochs(path, preload=True, verbose="error"))
+    except (OSError, ValueError) as error:
+        msg = f"cannot read {path}: {' '.join(str(error).split())}"
+        raise FitError(msg) from error
+
+
 def _read_mne(path: Path) -> ReadyMade:
     import mne
 
@@ -107,7 +128,7 @@ def _read_mne(path: Path) -> ReadyMade:
     except (OSError, ValueError) as error:
         msg = f"cannot read {path}: {' '.join(str(error).split())}"
         raise FitError(msg) from error
-    rows = _records(epochs.metadata)
+    rows = records(epochs.metadata)
     if rows is None:
         called = {code: name for name, code in epochs.event_id.items()}
         pictures = np.array([called[code] for code in epochs.events[:, 2]], dtype=np.str_)
@@ -123,13 +144,6 @@ def _read_mne(path: Path) -> ReadyMade:
     made = _make(path, samples, epochs.info["sfreq"], epochs.tmin, epochs.ch_names, pictures, concepts)
     told = (f"{path.name}: marked as bad and left out: {names(bads)}",) if bads else ()
     return replace(made, trials=replace(made.trials, notices=told))
-
-
-def _records(metadata: Any) -> list[dict[str, Any]] | None:
-    """Return MNE's metadata as one dictionary a trial: a data frame, or already a list where pandas is missing."""
-    if metadata is None or not len(metadata):
-        return None
-    return metadata if isinstance(metadata, list) else list(metadata.to_dict("records"))
 
 
 def _make(

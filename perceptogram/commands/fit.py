@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
         config: str | None = typer.Option(None, help="YAML file or preset that says what was shown."),
         out: Path = typer.Option(..., help="Folder of the bundle."),
         epochs: Path | None = typer.Option(None, help="Ready-made epochs, -epo.fif or .npz, instead of recordings."),
-        embeddings: Path | None = typer.Option(None, help="Their targets: .npy, .npz, .pt or .safetensors."),
+        embeddings: Path | None = typer.Option(
+            None, help="Their targets: .npy, .npz, .pt or .safetensors; not needed for epochs of our read_epochs."
+        ),
         report: bool = typer.Option(True, help="Write report.html into the bundle."),
     ) -> None:
         """Fit the linear map from EEG to image embeddings and write it with its cross-validated scores.
@@ -32,25 +34,25 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram fit run1.csv run2.csv run3.csv --config muse_n170 --out bundle
         """
         from calibration.fit import fit_recordings
-        from configs.schema import Config, load_config
+        from configs.schema import load_config
         from realtime.decoding.bundle import check_place
 
         check_place(out)
-        settings = Config() if config is None else load_config(config)
+        given = None if config is None else load_config(config)
         with progress_bar() as progress:
             tell = teller(progress)
-            if epochs is not None or embeddings is not None:
-                if epochs is None or embeddings is None or recordings:
-                    msg = "give either recordings, or --epochs and --embeddings together"
+            if epochs is not None:
+                if recordings:
+                    msg = "give either recordings, or --epochs"
                     raise InputError(msg)
-                from calibration.fit_epochs import fit_ready_made
+                from calibration.fit_epochs import fit_epochs
 
-                result = fit_ready_made(epochs, embeddings, settings, progress=tell)
+                result, settings = fit_epochs(epochs, embeddings, given, progress=tell)
+            elif embeddings is not None or not recordings or given is None:
+                msg = "give recordings and --config, or --epochs and --embeddings"
+                raise InputError(msg)
             else:
-                if not recordings or config is None:
-                    msg = "give recordings and --config, or --epochs and --embeddings"
-                    raise InputError(msg)
-                result = fit_recordings(recordings, settings, progress=tell)
+                result, settings = fit_recordings(recordings, given, progress=tell), given
             bundle = result.bundle
             bundle.save(out)
             if report:

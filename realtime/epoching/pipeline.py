@@ -16,7 +16,7 @@ from realtime.epoching.unmatched import Unmatched
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
 from realtime.timeline.timeline import WARM_UP_S, Timeline
-from stimuli.markers import PICTURE, class_of
+from stimuli.markers import is_stimulus
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ class Pipeline:
 
     def is_stimulus(self, marker: Marker) -> bool:
         """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
-        return class_of(marker, self._classes) is not None if self._classes else marker.kind == PICTURE
+        return is_stimulus(marker, self._classes)
 
 
 def pick_channels(

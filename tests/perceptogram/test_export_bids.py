@@ -10,7 +10,8 @@ from bids_validator import BIDSValidator
 
 from configs.errors import InputError
 from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, load_config
-from perceptogram.bids import LOST, Who, export_bids
+from perceptogram.bids import Who, export_bids
+from perceptogram.raw import LOST
 from realtime.epoching.epochs import Closed, Refused
 from realtime.epoching.pipeline import Pipeline
 from realtime.recording.xdf_writer import XdfWriter
