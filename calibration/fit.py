@@ -20,7 +20,7 @@ from calibration.fit_low_level import fit_low_level
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.filtered_patterns import make_patterns
 from calibration.model.choosing import said
-from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, _grouping, counts, make_examples
+from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, grouping, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
@@ -186,7 +186,7 @@ def fit_trials(
                 "identification": [] if mapping.choice is None else mapping.choice.scores.tolist(),
                 "alpha_by_fold": list(held_out.alphas),
                 "folds": len(held_out.alphas),
-                "group_by": _grouping(config),
+                "group_by": grouping(config),
                 "marker_offset_s": config.markers.offset_s,
                 "window": config.window.model_dump(mode="json"),
                 "whiten": settings.whiten,

@@ -5,20 +5,16 @@ Importing it changes nothing in your process.
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from perceptogram.epochs import read_epochs
     from perceptogram.raw import read_raw
     from perceptogram.session import Session, choose_pictures, load_bundle, load_config, open_pictures
-
-try:
-    __version__ = version("perceptogram-live")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
 
 _HOUSE = Path(__file__).resolve().parent.parent
 
@@ -36,6 +32,16 @@ def _refuse_hidden_packages() -> None:
 
 _refuse_hidden_packages()
 
+_FOUND_IN = {
+    "Session": "session",
+    "choose_pictures": "session",
+    "load_bundle": "session",
+    "load_config": "session",
+    "open_pictures": "session",
+    "read_epochs": "epochs",
+    "read_raw": "raw",
+}
+
 __all__ = [
     "Session",
     "__version__",
@@ -48,11 +54,20 @@ __all__ = [
 ]
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("perceptogram-live")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
 def __getattr__(name: str) -> Any:
     """Import what scripts use when it is first asked for, so that ``perceptogram --help`` answers at once."""
-    if name in __all__:
-        from perceptogram import session
-
-        return getattr(session, name)
+    if name == "__version__":
+        return _version()
+    if name in _FOUND_IN:
+        return getattr(import_module(f"perceptogram.{_FOUND_IN[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

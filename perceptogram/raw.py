@@ -157,6 +157,7 @@ def lay_out(path: Path, config: Config) -> EvenRecording:
     markers = [
         replace(marker, stamp=marker.stamp + settings.offset_s) if is_stimulus(marker, settings.classes) else marker
         for marker in recording.markers
+        if marker.kind not in settings.ignore
     ]
     inside = tuple(marker for marker in markers if grid.times[0] <= marker.stamp <= grid.times[-1])
     return EvenRecording(recording, grid, inside)

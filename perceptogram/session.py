@@ -26,12 +26,11 @@ from typing import TYPE_CHECKING, Any
 from calibration.data.mne_epochs import as_epochs
 from configs.output_folder import claim
 from configs.schema import Config, load_config, with_broker
-from perceptogram.epochs import KeptEpochs, read_epochs
+from perceptogram.epochs import KeptEpochs
 from perceptogram.live.folder import FILES
 from perceptogram.live.listening import Listeners
 from perceptogram.live.run import decode
 from perceptogram.live.streams import RECORDINGS, LiveStreams
-from perceptogram.raw import read_raw
 from realtime import session as live
 from realtime.decoding.bundle import Bundle, load_bundle
 from realtime.decoding.evidence import Percept
@@ -43,7 +42,7 @@ from stimuli.pictures import choose_pictures, open_pictures
 if TYPE_CHECKING:
     import mne
 
-__all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures", "read_epochs", "read_raw"]
+__all__ = ["Session", "choose_pictures", "load_bundle", "load_config", "open_pictures"]
 
 WAITING: dict[type, int] = {Percept: 1000, Frame: 64}
 """How many percepts and pictures wait for a script that does not keep up; older ones are dropped."""

@@ -60,7 +60,6 @@ class Marker:
         return json.dumps(record | dict(self.extra), separators=(",", ":"))
 
 
-<<<<<<< HEAD
 def class_of(marker: Marker, classes: Mapping[str, str]) -> str | None:
     """Return the class that a marker stands for, by its label or by one of its fields; None where it is of none.
 
@@ -82,11 +81,11 @@ def class_of(marker: Marker, classes: Mapping[str, str]) -> str | None:
 
 def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-=======
+
+
 def is_stimulus(marker: Marker, classes: Mapping[str, str]) -> bool:
     """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
     return class_of(marker, classes) is not None if classes else marker.kind == PICTURE
->>>>>>> 0460e0d (Recordings and sessions as MNE's raw and epochs; a fit on epochs of our own runs live)
 
 
 def read_marker(value: str | int | float, stamp: float) -> Marker:

@@ -32,7 +32,7 @@ FLOORS = (
     ("calibration.report",),
     ("perceptogram.console", "perceptogram.raw"),
     ("perceptogram.live", "perceptogram.calibrate", "perceptogram.bids"),
-    ("perceptogram.epochs",),
+    ("perceptogram.epochs", "perceptogram.estimators"),
     ("perceptogram.session", "perceptogram.demo"),
     ("perceptogram.commands", "perceptogram.__main__"),
 )

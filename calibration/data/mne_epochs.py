@@ -148,7 +148,7 @@ def as_trials(epochs: mne.BaseEpochs) -> CutEpochs | None:
     spec = StreamSpec(**(told["spec"] | {"channels": tuple(told["spec"]["channels"])}))
     volts = epochs.get_data(copy=False)
     trials = Trials(
-        samples=(volts.swapaxes(1, 2) * _MICROVOLTS).astype(np.float32),
+        samples=np.ascontiguousarray(volts.swapaxes(1, 2) * _MICROVOLTS, dtype=np.float32),
         names=np.array([row["picture"] for row in rows], dtype=np.str_),
         onsets=np.array([row["onset_s"] for row in rows], dtype=np.float64),
         recordings=np.array([row["recording"] for row in rows], dtype=np.int64),

@@ -130,7 +130,12 @@ def make_examples(trials: Trials, targets: Targets, config: Config) -> Examples:
     config
         Which trials must stay in one fold: those of a picture, or of a recording.
     """
-    groups = trials.recordings if _grouping(config) == "recording" else trials.names
+    groups = trials.recordings if grouping(config) == "recording" else trials.names
+    return Examples(trials.samples, targets.of(trials.names), groups, trials.names, teaching(trials))
+
+
+def teaching(trials: Trials) -> NDArray[np.bool_]:
+    """Return which trials ``[trials]`` may be learned from: those that are not flagged, or all where most are."""
     flagged = np.array([bool(flags) for flags in trials.flags], dtype=np.bool_)
     teaches = ~flagged if len(flagged) else np.ones(len(trials), dtype=np.bool_)
     if teaches.sum() < max(FEWEST_TRIALS, _LEAST_CLEAN * len(trials)):
@@ -141,7 +146,7 @@ def make_examples(trials: Trials, targets: Targets, config: Config) -> Examples:
             len(trials),
         )
         teaches = np.ones(len(trials), dtype=np.bool_)
-    return Examples(trials.samples, targets.of(trials.names), groups, trials.names, teaches)
+    return teaches
 
 
 def counts(trials: Trials) -> dict[str, Any]:
@@ -158,7 +163,7 @@ def counts(trials: Trials) -> dict[str, Any]:
     }
 
 
-def _grouping(config: Config) -> str:
+def grouping(config: Config) -> str:
     """Return what cross-validation keeps together; trials of one class share a target, so classes go by recording."""
     if not config.markers.classes and config.fit.group_by == "picture":
         return "picture"

@@ -49,7 +49,7 @@ def write_recording(path, config, names):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    few = {"permutations": 20, "folds": 3, "windows": [], "smooth_s": [0.0]}
+    few = {"permutations": 20, "folds": 2, "windows": [], "smooth_s": [0.0], "alphas": [1e3, 1e5]}
     channels = ["P7", "P3", "Pz", "P4", "P8", "PO7", "POz", "PO8", "O1", "Oz", "O2"]
     config = session_config("epochs", fit=few, stream={"name": "epochs EEG", "channels": channels})
     names = list(choose_pictures(open_pictures(config.pictures, "calibration"), 60, seed=0))
