@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.sources import EarlierBundle, memory_for
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, check_channels, read_windows, why_none
 from calibration.errors import FitError, RidgeError
@@ -20,8 +21,10 @@ from calibration.fit_low_level import fit_low_level
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.filtered_patterns import make_patterns
 from calibration.model.choosing import said
+from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, grouping, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
+from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
 from calibration.scores.permutation_null import Null, null_of_cross_validation
@@ -83,7 +86,12 @@ def fit(recordings: Sequence[str | Path], config: Config, progress: Progress | N
     return fit_recordings(recordings, config, progress).bundle
 
 
-def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: Progress | None = None) -> Fit:
+def fit_recordings(
+    recordings: Sequence[str | Path],
+    config: Config,
+    progress: Progress | None = None,
+    sources: Sequence[EarlierBundle] = (),
+) -> Fit:
     """Fit a map on recordings and score it by cross-validation.
 
     Parameters
@@ -94,6 +102,8 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
         The session's settings.
     progress
         Told what is being done, how many parts of it are done, and of how many.
+    sources
+        Earlier bundles to start from, as `calibration.data.sources.load_sources` returns them.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
         null = earlier.take(np.isin(earlier.names, targets.gallery.names))
     else:
         logger.warning("no baseline score: %s", why_none(earlier, config))
-    result = fit_trials(trials, targets, config, null, progress)
+    result = fit_trials(trials, targets, config, null, progress, sources)
     result.bundle.provenance["recordings"] = [Path(path).name for path in recordings]
     if not config.display.patterns:
         return result
@@ -119,7 +129,12 @@ def fit_recordings(recordings: Sequence[str | Path], config: Config, progress: P
 
 
 def fit_trials(
-    trials: Trials, targets: Targets, config: Config, null: Trials | None = None, progress: Progress | None = None
+    trials: Trials,
+    targets: Targets,
+    config: Config,
+    null: Trials | None = None,
+    progress: Progress | None = None,
+    sources: Sequence[EarlierBundle] = (),
 ) -> Fit:
     """Fit a map on trials and score it by cross-validation.
 
@@ -133,7 +148,7 @@ def fit_trials(
         The session's settings.
     null
         The pre-stimulus windows of the same stimuli, where they were cut.
-    progress
+    progress, sources
         As for `fit_recordings`.
 
     Raises
@@ -147,11 +162,15 @@ def fit_trials(
     examples = make_examples(trials, targets, config)
     window = config.window
     layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
-    held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"))
-    mapping = fit_map(examples, layout, config.fit)
+    earlier, told = earlier_of(sources, trials, config, targets)
+    held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"), earlier)
+    mapping = fit_map(examples, layout, config.fit, earlier)
     gallery, settings = targets.gallery, config.fit
     own = np.array([gallery.names.index(str(name)) for name in trials.names])
-    chance = _null(examples, own, gallery, layout, settings, held_out) if settings.permutations else None
+    # Labels exchanged in the new trials alone say nothing of a map that also learned from others: then the predictions'
+    # own null is taken, as wide as that of a cross-validation can be.
+    fitted_anew = settings.permutations > 0 and not earlier
+    chance = _null(examples, own, gallery, layout, settings, held_out) if fitted_anew else None
     found = summarise(
         held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed, chance
     )
@@ -194,14 +213,39 @@ def fit_trials(
                 "seed": settings.seed,
                 "n_trials": len(trials),
                 "n_taught": int(examples.teaches.sum()),
+                "prior": None if mapping.prior is None else mapping.prior.record() | {"notices": list(told)},
             }
         ),
         scores=found,
         provenance=_provenance(config),
         simulated=trials.simulated,
         low_level=low_level,
+        participant=config.participant,
+        memory=remember(examples, trials.recordings, layout, mapping, config) if settings.memory else None,
     )
     return Fit(bundle, trials, examples, layout, mapping, held_out)
+
+
+def earlier_of(
+    sources: Sequence[EarlierBundle], trials: Trials, config: Config, targets: Targets
+) -> tuple[tuple[Earlier, ...], tuple[str, ...]]:
+    """Return what earlier bundles remember, fit for these trials, and what people should know of it, one line each.
+
+    Parameters
+    ----------
+    sources
+        The bundles.
+    trials, config, targets
+        The new trials, their settings, and what they should decode to.
+
+    Raises
+    ------
+    FitError
+        If one cannot be a source, with what differs.
+    """
+    found = [(each.name, *memory_for(each, trials, config, targets.space)) for each in sources]
+    lines = tuple(line for _, _, line in found if line is not None)
+    return tuple(Earlier(name, memory) for name, memory, _ in found), lines
 
 
 def baseline_scores(

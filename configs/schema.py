@@ -202,6 +202,8 @@ class FitSettings(Settings):
     """Learn from the mean of the trials of each picture, in place of single trials."""
     low_level_rank: Annotated[int, Field(ge=0, le=1000)] = 0
     """Size of the second map, from EEG to the layout that `render.low_level` starts from; 0 fits none."""
+    memory: bool = True
+    """Keep in the bundle what a later fit needs of the trials, so that it can start from this one."""
     permutations: Annotated[int, Field(ge=0)] = 1000
     """Shuffles of the labels behind p; 0 leaves p out."""
     seed: int = 0
@@ -286,6 +288,8 @@ class Config(Settings):
 
     name: str = "session"
     """Name of the session: in its streams, in the topics of MQTT and on the display."""
+    participant: str | None = None
+    """Pseudonym of whose EEG it is, written into the bundle; never a name."""
     simulated: bool = False
     """Whether the EEG is simulated; everything that is written then says so."""
     stream: StreamSettings = StreamSettings()

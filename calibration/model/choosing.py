@@ -79,7 +79,7 @@ def choose(
     folds
         ``[trials]``: which trials are held out together.
     """
-    question = _question(examples, folds, settings.seed)
+    question = question_of(examples, folds, settings.seed)
     alphas = np.array(sorted(settings.alphas, reverse=True))
     answers, errors = [], []
     options = candidates(layout, settings)
@@ -187,7 +187,7 @@ def pair_answers(evidence: Array, labels: Index, pair: tuple[int, int], folds: I
 
 
 @dataclass(frozen=True)
-class _Classes:
+class ClassQuestion:
     """Trials of a few classes, told apart in pairs."""
 
     rows: Index
@@ -199,6 +199,7 @@ class _Classes:
     level: Array
 
     def answer(self, predicted: Array) -> Array:
+        """Return ``[1, units]``: what each trial of a class, pair after pair, adds to the score."""
         evidence = (predicted - self.level) @ self.lines
         parts = [
             pair_answers(evidence[None, :, place], self.labels[None], pair, self.folds)
@@ -208,7 +209,7 @@ class _Classes:
 
 
 @dataclass(frozen=True)
-class _Pictures:
+class PictureQuestion:
     """Trials of many pictures, each compared with the pictures of its fold."""
 
     rows: Index
@@ -219,6 +220,7 @@ class _Pictures:
     directions: Array
 
     def answer(self, predicted: Array) -> Array:
+        """Return ``[1, units]``: what each picture adds to the score."""
         better = np.empty(len(self.rows))
         along = predicted - self.level
         for fold in np.unique(self.folds):
@@ -233,11 +235,20 @@ class _Pictures:
         return mean[None]
 
 
-def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictures:
+def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | PictureQuestion:
     """Return what held-out predictions of these examples are asked.
 
     Predictions are taken about the mean target of the trials that the map of the fold learned from: about any other
     point that mean itself, which is no prediction, would point to some pictures.
+
+    Parameters
+    ----------
+    examples
+        The training trials.
+    folds
+        ``[trials]``: which trials are held out together.
+    seed
+        Seed of which pictures are compared, where there are very many.
     """
     targets = examples.targets.astype(np.float64)
     level = np.empty_like(targets)
@@ -254,7 +265,7 @@ def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictur
             np.where(place == a, 2 * number, np.where(place == b, 2 * number + 1, -1))
             for number, (a, b) in enumerate(pairs)
         ]
-        return _Classes(np.arange(len(place)), np.concatenate(strata), place, folds, lines, pairs, level)
+        return ClassQuestion(np.arange(len(place)), np.concatenate(strata), place, folds, lines, pairs, level)
     rng = np.random.default_rng(seed)
     kept = np.zeros(len(place), dtype=np.bool_)
     for fold in np.unique(folds):
@@ -265,7 +276,7 @@ def _question(examples: Examples, folds: Index, seed: int) -> _Classes | _Pictur
     towards = (ideal[pictures] - ideal.mean(axis=0)) * np.sqrt(weight)
     length = np.linalg.norm(towards, axis=1, keepdims=True)
     directions = np.divide(towards, length, out=np.zeros_like(towards), where=length > 0) * np.sqrt(weight)
-    return _Pictures(rows, np.zeros(len(pictures), np.int64), unit, folds[rows], level[rows], directions)
+    return PictureQuestion(rows, np.zeros(len(pictures), np.int64), unit, folds[rows], level[rows], directions)
 
 
 def _recur(place: Index, folds: Index) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.model.choosing import MapChoice, choose
+from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
+from calibration.model.prior import Prior, PriorRidge, weigh
 from calibration.model.ridge import fit_ridge, held_out_weights, solve_ridge, threads_for
 from calibration.model.scaling import scale
 from configs.schema import FitSettings
@@ -36,6 +38,8 @@ class Mapping:
         The penalties tried, and for each the held-out squared error as a fraction of the targets' variance.
     choice
         How the rest was chosen; None where alpha alone was, by squared error.
+    prior
+        What was taken over from earlier calibrations; None where none was given.
     """
 
     map: LinearMap
@@ -44,6 +48,7 @@ class Mapping:
     alphas: Array
     errors: Array
     choice: MapChoice | None
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class HeldOut:
     choices: tuple[MapChoice, ...] = ()
 
 
-def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mapping:
+def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: Sequence[Earlier] = ()) -> Mapping:
     """Return the map from epochs to targets, everything in it estimated from these trials.
 
     Parameters
@@ -79,6 +84,8 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
         Where window and baseline lie.
     settings
         What there is to choose from and by what, number of folds, whether to average repeats, seed.
+    earlier
+        Earlier calibrations to start from, where the choice is by identification; what they are worth is chosen.
 
     Raises
     ------
@@ -93,8 +100,15 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
     targets = examples.targets
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     choice: MapChoice | None = None
+    prior: Prior | None = None
     if settings.choose == "identification":
         choice, scaling, features = choose(examples, layout, settings, folds)
+        if earlier:
+            prior, choice, joined = weigh(examples, layout, settings, folds, choice, earlier)
+            if joined is not None:
+                folds = _spread_folds(examples, settings.seed)
+                chain = _chain_with_prior(joined, choice.alpha, single, folds, folds[members])
+                return Mapping(chain.fold(), chain, choice.alpha, choice.alphas, choice.errors, choice, prior)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
         with threads_for(*features.shape):
             weights, intercept = solve_ridge(features, targets, alpha)
@@ -121,7 +135,28 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings) -> Mappin
         target_mean=targets.mean(axis=0, dtype=np.float64),
         target_std=targets.std(axis=0, dtype=np.float64),
     )
-    return Mapping(chain.fold(), chain, alpha, alphas, errors, choice)
+    return Mapping(chain.fold(), chain, alpha, alphas, errors, choice, prior)
+
+
+def _chain_with_prior(
+    ridge: PriorRidge, alpha: float, single: Examples, folds: NDArray[np.int64], of_fold: NDArray[np.int64]
+) -> Chain:
+    """Return the chain of a ridge with sources: its features are about the pooled mean, where the mean target lies."""
+    scaling, (target_mean, target_std) = ridge.scaling, ridge.target_statistics()
+    return Chain(
+        baseline=scaling.layout.baseline,
+        start=scaling.layout.start,
+        temporal=scaling.temporal,
+        whitening=scaling.whitening,
+        mean=scaling.mean,
+        std=scaling.std,
+        weights=ridge.weights(alpha),
+        intercept=target_mean,
+        predicted_mean=target_mean,
+        predicted_std=ridge.spread(folds, alpha, scaling.apply(single.samples), of_fold),
+        target_mean=target_mean,
+        target_std=target_std,
+    )
 
 
 def _spread_folds(examples: Examples, seed: int) -> NDArray[np.int64]:
@@ -166,6 +201,7 @@ def cross_validate(
     layout: Layout,
     settings: FitSettings,
     progress: Callable[[int, int], None] | None = None,
+    earlier: Sequence[Earlier] = (),
 ) -> HeldOut:
     """Return held-out predictions: each fold by a map fitted, alpha and all, on the other folds.
 
@@ -179,6 +215,8 @@ def cross_validate(
         Alphas, number of folds, seed, and whether repeats are averaged before the fit.
     progress
         Called before each fold with how many are done and of how many.
+    earlier
+        Earlier calibrations to start from; their worths are chosen in each fold, on its training trials alone.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)
@@ -188,7 +226,7 @@ def cross_validate(
         if progress is not None:
             progress(done, len(numbers))
         test = folds == fold
-        mapping = fit_map(examples.take(~test), layout, settings)
+        mapping = fit_map(examples.take(~test), layout, settings, earlier)
         predicted[test] = mapping.map.predict(examples.samples[test])
         alphas.append(mapping.alpha)
         choices += [] if mapping.choice is None else [mapping.choice]

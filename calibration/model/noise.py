@@ -17,12 +17,14 @@ anew where labels are shuffled.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.model.earlier import Earlier, pooled
 from calibration.model.whitening import noise_covariance, whitening_matrix
 
 Array = NDArray[np.float64]
@@ -99,10 +101,29 @@ def time_covariance(samples: NDArray[np.floating[Any]]) -> Array:
     for start in range(0, n, _BLOCK):
         noise = (samples[start : start + _BLOCK] - evoked).transpose(1, 0, 2).reshape(times, -1)
         covariance += noise @ noise.T / (n * channels)
-    level = float(np.trace(covariance)) / times
-    covariance *= 1 - TIME_SHRINKAGE
-    covariance.flat[:: times + 1] += TIME_SHRINKAGE * level
+    return _shrunk(covariance)
+
+
+def covariance_of_rows(rows: NDArray[np.floating[Any]], n_trials: int) -> Array:
+    """Return the covariance ``[channels, channels]`` of what is remembered of `n_trials` trials.
+
+    Parameters
+    ----------
+    rows
+        ``[rows, times, channels]``, about their mean, as `Memory.window` holds them.
+    n_trials
+        How many trials the rows stand for.
+    """
+    flat = rows.reshape(-1, rows.shape[2]).astype(np.float64)
+    covariance: Array = flat.T @ flat / (n_trials * rows.shape[1])
     return covariance
+
+
+def _shrunk(covariance: Array) -> Array:
+    """Return the covariance over time shrunk towards white noise."""
+    white = float(np.trace(covariance)) / len(covariance) * np.eye(len(covariance))
+    shrunk: Array = (1 - TIME_SHRINKAGE) * covariance + TIME_SHRINKAGE * white
+    return shrunk
 
 
 def smooth_root(times_s: Array, scale_s: float) -> Array:
@@ -114,7 +135,7 @@ def smooth_root(times_s: Array, scale_s: float) -> Array:
 
 
 def whitening_in_space_and_time(
-    window: NDArray[np.floating[Any]], times_s: Array, candidate: Candidate
+    window: NDArray[np.floating[Any]], times_s: Array, candidate: Candidate, earlier: Sequence[Earlier] = ()
 ) -> tuple[Array, Array]:
     """Return what turns windows into features: over time ``[times, steps]`` and over channels ``[channels, channels]``.
 
@@ -128,12 +149,19 @@ def whitening_in_space_and_time(
         ``[times]`` in seconds after onset.
     candidate
         Steps, window and smoothness.
+    earlier
+        Sources whose noise is pooled with that of the trials, by their worths.
     """
     mean, middles = steps(times_s, candidate.step_s, candidate.window_s)
     averaged = mix(window, mean)
-    channels = whitening_matrix(noise_covariance(averaged))
-    white = averaged @ channels
-    covariance = time_covariance(white)
+    rows = [(each, mix(each.memory.window, mean)) for each in earlier]
+    covariances = [(each, covariance_of_rows(part, each.memory.n_trials)) for each, part in rows]
+    channels = whitening_matrix(pooled(noise_covariance(averaged), len(window), covariances))
+    over_times = [
+        (each, _shrunk(covariance_of_rows((part @ channels).swapaxes(1, 2), each.memory.n_trials)))
+        for each, part in rows
+    ]
+    covariance = pooled(time_covariance(averaged @ channels), len(window), over_times)
     over_time = whitening_matrix(covariance)
     if candidate.smooth_s:
         over_time = over_time @ over_time @ smooth_root(middles, candidate.smooth_s)

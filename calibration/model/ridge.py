@@ -92,6 +92,32 @@ class AlphaPath:
         deviations: Array = along @ (self._cross / (self._values[:, None] + alpha))
         return deviations
 
+    def held_out(
+        self, along: Array, y: Samples, folds: NDArray[np.int64], alpha: float
+    ) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
+        """Yield each fold's trials, their residuals without them, and the rotated weights of the map without them.
+
+        The map is fitted once: a fold's trials are taken out of it by the block of the hat matrix that is theirs.
+
+        Parameters
+        ----------
+        along, y
+            All training trials, `rotated`, and their targets ``[n, targets]``.
+        folds
+            ``[n]``: which are left out together.
+        alpha
+            The penalty.
+        """
+        gain = 1.0 / (self._values + alpha)
+        weights = self._cross * gain[:, None]
+        residuals = y - self._train.mean_y - along @ weights
+        for fold in np.unique(folds):
+            rows = np.flatnonzero(folds == fold)
+            block = -(along[rows] * gain) @ along[rows].T - 1.0 / len(along)
+            block.flat[:: len(rows) + 1] += 1.0
+            without = linalg.solve(block, residuals[rows], assume_a="sym", check_finite=False)
+            yield rows, without, weights - gain[:, None] * (along[rows].T @ without)
+
     def errors(self, test: Moments, alphas: Array, scale: Array) -> Array:
         """Return for each alpha ``[alphas]`` the squared error on trials that the solutions never saw.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.model.earlier import Earlier, pooled
 from calibration.model.examples import Layout
 from calibration.model.folding import subtract_baseline
-from calibration.model.noise import Candidate, mix, whitening_in_space_and_time
+from calibration.model.noise import Candidate, covariance_of_rows, mix, whitening_in_space_and_time
 from calibration.model.whitening import noise_covariance, whitening_matrix
 from configs.schema import FitSettings
 
@@ -43,9 +45,17 @@ class Scaling:
     def apply(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the features ``[trials, steps × channels]`` of epochs ``[trials, times, channels]``."""
         window = subtract_baseline(samples, self.layout.baseline, self.layout.start)
-        if self.temporal is not None:
-            window = mix(window, self.temporal)
-        return self.standardise(window @ self.whitening.astype(np.float32))
+        return self.standardise(self.mixed(window))
+
+    def rows_of(self, earlier: Earlier) -> Array:
+        """Return the features ``[rows, steps × channels]`` of what a source remembers, about its own mean."""
+        window = self.mixed(earlier.memory.window) / self.std
+        return window.reshape(len(window), -1).astype(np.float64)
+
+    def mixed(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return windows ``[n, times, channels]`` averaged and whitened, ``[n, steps, channels]``."""
+        mixed = window if self.temporal is None else mix(window, self.temporal)
+        return mixed @ self.whitening.astype(np.float32)
 
     def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the features of whitened windows."""
@@ -53,7 +63,11 @@ class Scaling:
 
 
 def scale(
-    samples: NDArray[np.float32], layout: Layout, whiten: bool, candidate: Candidate = AS_THEY_ARE
+    samples: NDArray[np.float32],
+    layout: Layout,
+    whiten: bool,
+    candidate: Candidate = AS_THEY_ARE,
+    earlier: Sequence[Earlier] = (),
 ) -> tuple[Scaling, NDArray[np.float32]]:
     """Return the scaling estimated from training epochs, and their features.
 
@@ -67,16 +81,27 @@ def scale(
         Whether channels are whitened where `candidate` uses samples as they are.
     candidate
         What is done over time, and with it over channels.
+    earlier
+        Sources whose noise and mean are pooled with those of the epochs, by their worths.
     """
     window = subtract_baseline(samples, layout.baseline, layout.start)
     temporal: Array | None = None
     if candidate.step_s and layout.times_s is not None:
-        temporal, whitening = whitening_in_space_and_time(window, layout.times_s, candidate)
-        window = mix(window, temporal)
+        temporal, whitening = whitening_in_space_and_time(window, layout.times_s, candidate, earlier)
+    elif whiten:
+        covariances = [(each, covariance_of_rows(each.memory.window, each.memory.n_trials)) for each in earlier]
+        whitening = whitening_matrix(pooled(noise_covariance(window), len(window), covariances))
     else:
-        whitening = whitening_matrix(noise_covariance(window)) if whiten else np.eye(window.shape[2])
-    window = window @ whitening.astype(np.float32)
-    mean, std = window.mean(axis=0, dtype=np.float64), window.std(axis=0, dtype=np.float64)
+        whitening = np.eye(window.shape[2])
+    plain = Scaling(layout, temporal, whitening, np.zeros(1), np.ones(1))
+    rows = [(each, plain.mixed(each.memory.window)) for each in earlier]
+    means = [(each, plain.mixed(each.memory.mean_window[None])[0].astype(np.float64)) for each in earlier]
+    window = plain.mixed(window)
+    variances = [(each, np.einsum("rtc,rtc->tc", part, part) / each.memory.n_trials) for each, part in rows]
+    mean = pooled(window.mean(axis=0, dtype=np.float64), len(window), means)
+    std = window.std(axis=0, dtype=np.float64)
+    if earlier:
+        std = np.sqrt(pooled(std**2, len(window), variances))
     varies = std > 1e-9 * max(float(std.max()), 1e-30)
     # Steps keep their size: what the prior makes small must stay small.
     std = np.where(varies, std, 1.0) if temporal is None else np.ones_like(std)

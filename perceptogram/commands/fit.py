@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from configs.errors import InputError
 from perceptogram.console import console, number, print_notices, print_rows, progress_bar
 
 if TYPE_CHECKING:
+    from calibration.fit import Fit
     from calibration.progress import Progress as Tell
 
 
@@ -28,22 +30,31 @@ def register(app: typer.Typer) -> None:
             None, help="Their targets: .npy, .npz, .pt or .safetensors; not needed for epochs of our read_epochs."
         ),
         report: bool = typer.Option(True, help="Write report.html into the bundle."),
+        sources: list[Path] | None = typer.Option(
+            None, "--from", help="Earlier bundle to start from, of another day or person; may be given several times."
+        ),
+        memory: bool = typer.Option(True, help="Keep in the bundle what a later --from needs of the trials."),
+        participant: str | None = typer.Option(None, help="Pseudonym of whose EEG it is, written into the bundle."),
     ) -> None:
         """Fit the linear map from EEG to image embeddings and write it with its cross-validated scores.
 
         Example: perceptogram fit run1.csv run2.csv run3.csv --config muse_n170 --out bundle
+
+        Example: perceptogram fit today.xdf --config lab.yaml --out tuesday --from monday --participant p07
         """
+        from calibration.data.sources import load_sources
         from calibration.fit import fit_recordings
         from configs.schema import load_config
         from realtime.decoding.bundle import check_place
 
         check_place(out)
         given = None if config is None else load_config(config)
+        earlier = load_sources(sources or (), given) if given is not None else ()
         with progress_bar() as progress:
             tell = teller(progress)
             if epochs is not None:
-                if recordings:
-                    msg = "give either recordings, or --epochs"
+                if recordings or sources:
+                    msg = "give either recordings, with --from where there are earlier bundles, or --epochs"
                     raise InputError(msg)
                 from calibration.fit_epochs import fit_epochs
 
@@ -52,7 +63,8 @@ def register(app: typer.Typer) -> None:
                 msg = "give recordings and --config, or --epochs and --embeddings"
                 raise InputError(msg)
             else:
-                result, settings = fit_recordings(recordings, given, progress=tell), given
+                result, settings = fit_recordings(recordings, given, tell, earlier), given
+            result = as_told(result, memory=memory, whose=participant)
             bundle = result.bundle
             bundle.save(out)
             if report:
@@ -66,9 +78,41 @@ def register(app: typer.Typer) -> None:
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
         if bundle.fit.get("chosen"):
             console.print(f"chosen: {bundle.fit['chosen']}")
+        tell_memory(result)
         console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report else ""))
         if bundle.offline is not None:
             console.print(bundle.offline)
+
+
+def as_told(result: Fit, *, memory: bool, whose: str | None) -> Fit:
+    """Return what was fitted with what the command line says of its bundle.
+
+    Parameters
+    ----------
+    result
+        The fit.
+    memory
+        Whether the bundle may remember its trials.
+    whose
+        Pseudonym of whose EEG it is; None for what the settings say.
+    """
+    bundle = result.bundle
+    kept = bundle.memory if memory else None
+    return replace(result, bundle=replace(bundle, memory=kept, participant=whose or bundle.participant))
+
+
+def tell_memory(result: Fit) -> None:
+    """Print what earlier bundles contributed, and what this one remembers."""
+    prior, memory = result.mapping.prior, result.bundle.memory
+    if prior is not None:
+        for line in (*result.bundle.fit["prior"]["notices"], *prior.lines):
+            console.print(f"from {line}")
+        console.print(f"held-out score with them {number(prior.score, 3)}, without {number(prior.alone, 3)}")
+    if memory is not None:
+        console.print(
+            f"the bundle remembers {memory.n_trials} trials in {memory.megabytes:.1f} MB, none of them as it was"
+            " (--no-memory leaves that out)"
+        )
 
 
 def teller(progress: Progress) -> Tell:

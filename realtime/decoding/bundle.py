@@ -21,6 +21,7 @@ from realtime.decoding.evidence import ConfidenceModel
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.low_level_map import LowLevelMap
+from realtime.decoding.memory import MEMORY_FILE, Memory, read_memory
 from realtime.sources.base import StreamSpec, same_rate
 from realtime.spaces import EmbeddingSpace
 
@@ -42,7 +43,10 @@ PATTERN_ARRAYS = ("mean", "scale", "readout", "maps")
 RECORD_FILE, MAP_FILE, SCORES_FILE = "bundle.json", "decoder.safetensors", "scores.json"
 GALLERY_FILE, NAMES_FILE = "gallery.safetensors", "gallery.json"
 REPORT_FILE = "report.html"
-FILES = (RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE, LOW_LEVEL_FILE, PATTERN_FILE, REPORT_FILE)
+FILES = (
+    *(RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE),
+    *(LOW_LEVEL_FILE, PATTERN_FILE, MEMORY_FILE, REPORT_FILE),
+)
 """All that a fit writes, and so all that the next one may replace."""
 
 
@@ -86,6 +90,10 @@ class Bundle:
         Software version, commit, time, recordings.
     offline
         Why this bundle can decode no stream; None where it can.
+    participant
+        Pseudonym of whose EEG it is; None where that was not told.
+    memory
+        What a later fit needs of the trials; None where nothing was to be remembered.
 
     Examples
     --------
@@ -128,6 +136,8 @@ class Bundle:
     low_level: LowLevelMap | None = None
     patterns: Patterns | None = None
     offline: str | None = None
+    participant: str | None = None
+    memory: Memory | None = None
 
     def check_runs(self) -> None:
         """Refuse a bundle that can decode no stream; asked before anything is opened.
@@ -242,6 +252,8 @@ class Bundle:
         ):
             if part_of_it is not None:
                 save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, folder / file)
+        if self.memory is not None:
+            self.memory.write(folder)
         gallery = self.gallery
         save_file({"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, folder / GALLERY_FILE)
         _write_json(folder / NAMES_FILE, {"names": gallery.names, "labels": gallery.labels})
@@ -257,6 +269,8 @@ class Bundle:
             "low_level": None if low_level is None else {"space": low_level.space},
             "patterns": None if patterns is None else [asdict(attribute) for attribute in patterns.attributes],
             "offline": self.offline,
+            "participant": self.participant,
+            "memory": None if self.memory is None else self.memory.record(),
             "fit": self.fit,
             "scores": self.scores,
             "provenance": self.provenance,
@@ -362,6 +376,8 @@ def _read(folder: Path) -> Bundle:
         low_level=low_level,
         patterns=patterns,
         offline=told.offline,
+        participant=told.participant,
+        memory=None if told.memory is None else read_memory(folder, told.memory, channels, dims),
     )
 
 

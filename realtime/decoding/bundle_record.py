@@ -93,6 +93,21 @@ class LowLevel(_Part):
     space: Literal["sd", "sdxl"]
 
 
+class MemoryRecord(_Part):
+    """See `realtime.decoding.memory.Memory`."""
+
+    n_trials: _Count
+    by_recording: tuple[Annotated[int, Field(ge=0)], ...]
+    alpha: _Positive
+    window_s: tuple[_Finite, _Finite] | None
+    step_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    smooth_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    baseline_s: tuple[_Finite, _Finite] | None
+    rows: _Count
+    n_times: _Count
+    megabytes: _Finite
+
+
 class Fitted(_Part):
     """How the map was fitted: what a session needs of it, and whatever else is told."""
 
@@ -120,6 +135,8 @@ class Record(_Part):
     low_level: LowLevel | None = None
     patterns: list[Attribute] | None = None
     offline: str | None = None
+    participant: str | None = None
+    memory: MemoryRecord | None = None
     fit: Fitted
     scores: dict[str, Any]
     provenance: dict[str, Any]

@@ -9,6 +9,7 @@ from realtime.decoding.evidence import ConfidenceModel
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.low_level_map import LowLevelMap
+from realtime.decoding.memory import Memory
 from realtime.sources.base import StreamSpec
 from realtime.spaces import EmbeddingSpace
 
@@ -155,3 +156,66 @@ def test_a_bundle_of_before_there_were_patterns_is_read(bundle, tmp_path):
     del record["patterns"]
     path.write_text(json.dumps(record))
     assert load_bundle(tmp_path / "b").patterns is None
+
+
+def remembered(bundle):
+    rng = np.random.default_rng(1)
+    memory = Memory(
+        window=rng.standard_normal((6, 8, 3)).astype(np.float32),
+        targets=rng.standard_normal((6, 4)).astype(np.float32),
+        mean_window=rng.standard_normal((8, 3)).astype(np.float32),
+        mean_target=rng.standard_normal(4).astype(np.float32),
+        n_trials=30,
+        by_recording=(12, 18),
+        alpha=100.0,
+        window_s=(0.04, 0.5),
+        step_s=0.016,
+        smooth_s=0.02,
+        baseline_s=(-0.2, 0.0),
+    )
+    return replace(bundle, memory=memory, participant="p07")
+
+
+def test_a_bundle_remembers_and_says_in_its_record_what_and_of_whom(bundle, tmp_path):
+    remembered(bundle).save(tmp_path / "bundle")
+    told = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    assert (told["participant"], told["memory"]["n_trials"], told["memory"]["by_recording"]) == ("p07", 30, [12, 18])
+    again, memory = load_bundle(tmp_path / "bundle").memory, remembered(bundle).memory
+    for name, value in vars(memory).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+
+
+def test_a_bundle_without_memory_decodes_the_same_and_a_new_one_leaves_none_of_the_old(bundle, tmp_path):
+    remembered(bundle).save(tmp_path / "bundle")
+    bundle.save(tmp_path / "bundle")
+    again = load_bundle(tmp_path / "bundle")
+    assert again.memory is None
+    assert not (tmp_path / "bundle" / "memory.safetensors").exists()
+    np.testing.assert_array_equal(again.weights, bundle.weights)
+
+
+def test_a_bundle_of_a_version_that_remembered_nothing_is_read(bundle, tmp_path):
+    bundle.save(tmp_path / "bundle")
+    record = tmp_path / "bundle" / "bundle.json"
+    told = json.loads(record.read_text())
+    del told["memory"], told["participant"]
+    record.write_text(json.dumps(told))
+    again = load_bundle(tmp_path / "bundle")
+    assert (again.memory, again.participant) == (None, None)
+    np.testing.assert_array_equal(again.weights, bundle.weights)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "another"])
+def test_a_damaged_memory_is_refused_in_one_line(bundle, tmp_path, damage):
+    remembered(bundle).save(tmp_path / "bundle")
+    file = tmp_path / "bundle" / "memory.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-40])
+    elif damage == "gone":
+        file.unlink()
+    else:
+        record = tmp_path / "bundle" / "bundle.json"
+        record.write_text(record.read_text().replace('"rows": 6', '"rows": 7'))
+    with pytest.raises(BundleError, match=r"memory\.safetensors") as error:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,148 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibration.model.earlier import Earlier
+from calibration.model.examples import Examples, Layout
+from calibration.model.folds import grouped_folds
+from calibration.model.linear_model import cross_validate, fit_map
+from calibration.model.moments import Moments
+from calibration.model.noise import Candidate
+from calibration.model.prior import PriorRidge
+from calibration.model.remembering import remember, turned
+from calibration.model.ridge import AlphaPath, solve_ridge
+from calibration.model.scaling import scale
+from calibration.scores.class_scores import auc
+from configs.schema import Config, FitSettings, WindowSettings
+
+RATE_HZ = 125.0
+SETTINGS = FitSettings(permutations=0)
+CANDIDATE = Candidate(None, 0.016, 0.02)
+LAYOUT = Layout.of(np.arange(50) / RATE_HZ, 0.0, None)
+
+
+def a_day(seed, n=120, signal=0.6, person=0):
+    """Two classes with an answer that depends on the person, in noise that depends on the day."""
+    rng = np.random.default_rng((person, seed, 7))
+    pattern = np.random.default_rng(person).standard_normal((1, 12, 4))
+    labels = rng.permutation(np.arange(n) % 3 == 0).astype(int)
+    mixing = np.eye(4) + 0.3 * rng.standard_normal((4, 4))
+    samples = 5 * rng.standard_normal((n, 50, 4)).cumsum(axis=1) / 4 @ mixing + rng.standard_normal((50, 4))
+    samples[:, 20:32] += signal * pattern * labels[:, None, None]
+    targets = np.eye(2, dtype=np.float32)[labels]
+    names = np.array(["a", "b"])[labels]
+    return Examples(samples.astype(np.float32), targets, np.arange(n) * 4 // n, names, np.ones(n, dtype=bool))
+
+
+def memory_of(examples, settings=SETTINGS):
+    config = Config(window=WindowSettings(stop_s=0.4), fit=settings)
+    return remember(examples, examples.groups, LAYOUT, fit_map(examples, LAYOUT, settings), config)
+
+
+def both(first, second):
+    fields = ("samples", "targets", "groups", "names", "teaches")
+    return Examples(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in fields))
+
+
+def test_turned_trials_have_the_same_sums_of_products_and_no_more_rows_than_features():
+    rng = np.random.default_rng(0)
+    for n, features in ((300, 40), (30, 200)):
+        x, y = rng.standard_normal((n, features)) + 3, rng.standard_normal((n, 5)) - 2
+        rows, wanted = turned(x, y)
+        assert len(rows) <= min(n, features)
+        moments = Moments.of(x, y)
+        np.testing.assert_allclose(rows.T @ rows, moments.gram, atol=1e-9 * len(x))
+        np.testing.assert_allclose(rows.T @ wanted, moments.cross, atol=1e-9 * len(x))
+
+
+@pytest.mark.parametrize("n", [120, 40])  # more rows than features, and fewer
+def test_a_bundle_of_the_same_recordings_equals_pooling_them(n):
+    day = a_day(0, n)
+    memory = memory_of(day)
+    once = Earlier("again", memory).worth_of(np.inf)
+    scaling, features = scale(day.samples, LAYOUT, True, CANDIDATE)
+    found = PriorRidge(scaling, features, day.targets, (once,)).weights(100.0)
+    twice = np.concatenate([features, features]), np.concatenate([day.targets, day.targets])
+    expected = solve_ridge(*twice, 100.0)[0]
+    assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max() + 1e-9
+
+
+def test_noise_and_means_of_two_days_are_pooled_as_if_their_trials_were():
+    first, second = a_day(0, 400), a_day(1, 400)
+    earlier = Earlier("first", memory_of(first)).worth_of(np.inf)
+    scaling, _ = scale(second.samples, LAYOUT, True, CANDIDATE, (earlier,))
+    level = [day.samples - day.samples.mean(axis=0) for day in (first, second)]
+    together, _ = scale(np.concatenate(level), LAYOUT, True, CANDIDATE)
+    # Shrinkage of the channels' covariance, which a memory does not know, is all that differs.
+    np.testing.assert_allclose(scaling.whitening, together.whitening, rtol=0.02, atol=4e-3)
+    mean = np.concatenate([first.samples, second.samples]).mean(axis=0)
+    expected = scaling.mixed(mean[None].astype(np.float32))[0]
+    np.testing.assert_allclose(scaling.mean, expected, atol=1e-3)
+
+
+def test_trials_left_out_by_the_hat_matrix_are_those_of_maps_fitted_without_them():
+    day, other = a_day(0, 60), a_day(1, 60)
+    earlier = (Earlier("other", memory_of(other)).worth_of(30),)
+    scaling, features = scale(day.samples, LAYOUT, True, CANDIDATE, earlier)
+    ridge = PriorRidge(scaling, features, day.targets, earlier)
+    folds = grouped_folds(day.groups, 4, 0)
+    found = ridge.held_out(folds, 10.0)
+    rows = scaling.rows_of(earlier[0])
+    for fold in range(4):
+        train, test = folds != fold, folds == fold
+        own = Moments.of(features[train], day.targets[train])
+        gram = own.gram + earlier[0].weight * rows.T @ rows
+        cross = own.cross + earlier[0].weight * rows.T @ earlier[0].memory.targets
+        path = AlphaPath(replace(own, gram=gram, cross=cross))
+        np.testing.assert_allclose(found[test], path.predict(path.rotated(features[test]), 10.0), atol=1e-6)
+
+
+def test_a_source_that_is_worth_nothing_changes_no_bit():
+    day = a_day(0, 90, signal=1.0)
+    against = replace(memory_of(day), targets=-memory_of(day).targets)  # the very opposite of what is so
+    plain = fit_map(day, LAYOUT, SETTINGS)
+    found = fit_map(day, LAYOUT, SETTINGS, (Earlier("against", against),))
+    assert found.prior is not None
+    assert [each.worth for each in found.prior.earlier] == [0.0]
+    np.testing.assert_array_equal(found.map.weights, plain.map.weights)
+    np.testing.assert_array_equal(found.map.bias, plain.map.bias)
+    assert "counts as nothing" in found.prior.lines[0]
+
+
+def test_few_trials_with_an_earlier_day_tell_more_than_alone_and_a_stranger_does_no_harm():
+    """Forty new trials; a hundred more of the day are told apart."""
+    gains, harms = [], []
+    for seed in range(6):
+        old, new, test = a_day(seed, 400), a_day(100 + seed, 40), a_day(200 + seed, 150)
+        stranger = a_day(seed, 400, person=9)
+        scores = []
+        for sources in ((), (Earlier("old", memory_of(old)),), (Earlier("stranger", memory_of(stranger)),)):
+            found = fit_map(new, LAYOUT, SETTINGS, sources).map.predict(test.samples) @ np.array([-1.0, 1.0])
+            labels = test.targets[:, 1].astype(int)
+            scores.append(auc(found[None], labels, np.zeros_like(labels)))
+        gains.append(scores[1] - scores[0])
+        harms.append(scores[2] - scores[0])
+    assert np.mean(gains) > 0.03
+    assert np.mean(harms) > -0.03
+
+
+def test_the_worth_is_chosen_without_a_look_at_the_fold_that_is_told_apart():
+    """Labels of a fold that are turned round change nothing of that fold's predictions."""
+    day, old = a_day(1, 80), a_day(0, 200)
+    earlier = (Earlier("old", memory_of(old)),)
+    folds = cross_validate(day, LAYOUT, SETTINGS, earlier=earlier)
+    first = folds.folds == folds.folds[0]
+    turned_round = replace(day, targets=np.where(first[:, None], 1 - day.targets, day.targets))
+    again = cross_validate(turned_round, LAYOUT, SETTINGS, earlier=earlier)
+    np.testing.assert_array_equal(again.predicted[first], folds.predicted[first])
+
+
+def test_channels_that_are_gone_leave_what_would_have_been_remembered_without_them():
+    day = a_day(0)
+    found = memory_of(day).of_channels([2, 0])
+    expected = memory_of(replace(day, samples=day.samples[:, :, [2, 0]]))
+    cross = [
+        memory.window.reshape(len(memory.window), -1).T.astype(float) @ memory.targets for memory in (found, expected)
+    ]
+    np.testing.assert_allclose(cross[0], cross[1], atol=1e-4 * np.abs(cross[1]).max())
