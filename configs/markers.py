@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from configs.base import Settings
 
@@ -34,6 +34,17 @@ class MarkerSettings(Settings):
     by a field. The first that fits counts."""
     offset_s: float = 0.0
     """Seconds from a marker's timestamp to the light on the screen, as measured; added to every timestamp."""
+
+    from_photodiode: bool | str = False
+    """Take onsets of a recording from the light on a photodiode's channel, and names alone from the markers: ``true``
+    finds the channel that follows the markers, text names it."""
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> MarkerSettings:
+        if self.from_photodiode and self.offset_s:
+            msg = f"offset_s ({self.offset_s:g}) moves markers, but from_photodiode has onsets from the light: set one"
+            raise ValueError(msg)
+        return self
 
     @field_validator("fields")
     @classmethod

@@ -35,7 +35,7 @@ class StreamSettings(Settings):
     unit: Literal["microvolts", "millivolts", "volts", "nanovolts"] | None = None
     """Unit of the samples, where the stream's metadata do not tell it."""
     channels: tuple[str, ...] | None = None
-    """Channels to use, in this order; all EEG channels when left out."""
+    """Channels to use, in this order; all EEG channels when left out, all of any type where it is ``["*"]``."""
     timeout_s: Positive = 10.0
     """Seconds for which the stream is looked for at the start, before it is reported as missing."""
     stall_s: Positive = 0.5

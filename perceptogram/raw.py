@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from configs.schema import Config, load_config
+from realtime.epoching.light import open_by_light
 from realtime.sources.base import Chunk, Marker, Notice
-from realtime.sources.recording import Recording, open_recording
+from realtime.sources.recording import Recording
 from realtime.timeline.sample_grid import Hole, TimedChunk
 from realtime.timeline.timeline import Timeline
 from stimuli.markers import is_stimulus
@@ -151,7 +152,7 @@ def read_raw(recording: str | Path, config: Config | str | Path | None = None) -
 
 def lay_out(path: Path, config: Config) -> EvenRecording:
     """Return the recording in `path` on its grid."""
-    recording = open_recording(path, config)
+    recording = open_by_light(path, config)
     grid = _even(recording.events(), recording.spec.rate_hz)
     settings = config.markers
     markers = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,13 +79,25 @@ def class_of(marker: Marker, classes: Mapping[str, str]) -> str | None:
     return next((name for label, name in classes.items() if label in fits), None)
 
 
+def is_stimulus(marker: Marker, classes: Mapping[str, str], ignore: Collection[str] = ()) -> bool:
+    """Return whether a marker is the onset of a stimulus: of one of the classes or, where there are none, of a picture.
+
+    Parameters
+    ----------
+    marker
+        What came.
+    classes
+        As for `class_of`.
+    ignore
+        Labels that are no event.
+    """
+    if marker.kind in ignore:
+        return False
+    return class_of(marker, classes) is not None if classes else marker.kind == PICTURE
+
+
 def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-
-
-def is_stimulus(marker: Marker, classes: Mapping[str, str]) -> bool:
-    """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
-    return class_of(marker, classes) is not None if classes else marker.kind == PICTURE
 
 
 def read_marker(value: str | int | float, stamp: float) -> Marker:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from calibration.errors import FitError
 from configs.schema import Config
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, RefusalKind, Refused, Retracted
+from realtime.epoching.light import open_by_light
 from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.sources.recording import open_recording
 from realtime.timeline.sample_grid import Fault, Hole
 from stimuli.markers import class_of
 
@@ -204,7 +204,7 @@ def _read(
     for number, path in enumerate(paths):
         if progress is not None:
             progress(number, len(paths))
-        recording = open_recording(path, config)
+        recording = open_by_light(path, config)
         rated = like or first
         spec = recording.spec if rated is None else recording.spec.at_rate_of(rated)
         try:

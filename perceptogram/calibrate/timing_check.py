@@ -6,13 +6,14 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from calibration.photodiode import Timing, measure_timing, raw_samples
+from calibration.photodiode import Timing, timing_of
 from configs.errors import InputError
 from configs.output_folder import claim
 from configs.schema import Config
 from perceptogram.calibrate.view import View
+from realtime.epoching.light import find_light, raw_samples
 from realtime.recording.recorder import Recorder, Wanted
-from realtime.sources.readers.xdf import choose_stream, read_streams
+from realtime.sources.metadata import EVERY
 from realtime.sources.recording import open_recording
 from stimuli.child import ChildError
 from stimuli.marker_outlet import NAME
@@ -30,7 +31,7 @@ EDGE_S = 1.0
 def check_recording(path: Path, config: Config, channel: str | None = None) -> Timing:
     """Return how light follows the pictures' markers in a recording.
 
-    Every channel of an XDF file's EEG stream is looked at; of other formats the EEG channels, or the one that is named.
+    Every channel is looked at, or the one that is named.
 
     Parameters
     ----------
@@ -43,25 +44,16 @@ def check_recording(path: Path, config: Config, channel: str | None = None) -> T
 
     Raises
     ------
-    FitError
+    LightError
         If no channel follows the markers.
     SourceError
         If the recording cannot be read.
     """
-    channels: tuple[str, ...] | None = None if channel is None else (channel,)
-    if channel is None and path.suffix.lower() == ".xdf" and path.is_file():
-        channels = _channels_of(path, config)
-    stream = config.stream.model_copy(update={"channels": channels})
+    stream = config.stream.model_copy(update={"channels": EVERY if channel is None else (channel,)})
     recording = open_recording(path, config.model_copy(update={"stream": stream}))
     rate_hz = recording.spec.rate_hz
-    times, samples, onsets = raw_samples(recording.events(), rate_hz)
-    return measure_timing(times, samples, onsets, recording.spec.channels, rate_hz, channel)
-
-
-def _channels_of(path: Path, config: Config) -> tuple[str, ...]:
-    """Return the names of all channels of the EEG stream, whatever their type."""
-    stream, _ = choose_stream(read_streams(path)[0], config.stream)
-    return tuple(channel.label for channel in stream.description.channels)
+    samples = raw_samples(recording.events(), rate_hz, config.markers)
+    return timing_of(find_light(*samples, recording.spec.channels, channel), rate_hz)
 
 
 def record_short_run(config: Config, folder: Path, headless: bool, view: View, *, overwrite: bool = False) -> Path:

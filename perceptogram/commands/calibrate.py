@@ -126,6 +126,11 @@ def _check_timing(
     out.mkdir(parents=True, exist_ok=True)
     write_timing(found, out / "timing.json")
     print_rows(f"light against markers in {recording.name}", _timing_rows(found))
+    if not found.usable:
+        scatter = f"{1e3 * found.sd_s:.0f} ms"
+        console.print(f"the markers cannot be used: they scatter by {scatter} about the light, which no offset mends;")
+        console.print("markers.from_photodiode: true takes onsets from the light and names alone from the markers")
+        raise typer.Exit(1)
     console.print(f"to apply it, set markers.offset_s: {found.offset_s:.4f} in the config,")
     console.print(f"or give --timing {out / 'timing.json'} to 'perceptogram calibrate'")
 

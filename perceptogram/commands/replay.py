@@ -64,9 +64,9 @@ def register(app: typer.Typer) -> None:
         elif lsl:
             summary = _replay_lsl(recording, settings, calibration, factor or 1.0, out, render)
         else:
-            from realtime.sources.recording import open_recording
+            from realtime.epoching.light import open_by_light
 
-            source = open_recording(recording, settings, factor)
+            source = open_by_light(recording, settings, factor)
             print_notices(source.notices)
             summary = _decode(source, settings, calibration, out, render, live=False)
             print_notices(summary["notices"])
@@ -120,15 +120,15 @@ def _speed(speed: str, lsl: bool) -> float | None:
 def _count(recording: Path, config: Config, speed: float | None) -> dict[str, Any]:
     """Return what is in a recording: events by kind, and what is wrong with its time axis."""
     from realtime.epoching.epochs import Refused
+    from realtime.epoching.light import open_by_light
     from realtime.epoching.pipeline import Pipeline
     from realtime.sources.base import Marker, Notice
-    from realtime.sources.recording import open_recording
     from realtime.timeline.sample_grid import Hole
 
     def tells(notice: Notice) -> bool:
         return notice.kind != "markers" or bool(config.markers.classes)  # the kinds of event are listed anyway
 
-    source = open_recording(recording, config, speed)
+    source = open_by_light(recording, config, speed)
     print_notices(source.notices)
     pipeline = Pipeline(config, source.spec)
     kinds: Counter[str] = Counter()

@@ -242,7 +242,7 @@ class Pipeline:
 
     def is_stimulus(self, marker: Marker) -> bool:
         """Return whether `marker` is the onset of a stimulus: one of the configured classes, else a picture."""
-        return is_stimulus(marker, self._classes)
+        return is_stimulus(marker, self._classes, self._ignored)
 
 
 def pick_channels(

@@ -46,7 +46,8 @@ class LslSource:
     Raises
     ------
     SourceError
-        If no stream agrees, several do, or the metadata leave the unit open; one line with the candidates.
+        If no stream agrees, several do, or the metadata leave the unit open; one line with the candidates. If onsets
+        are to come from a photodiode.
 
     Attributes
     ----------
@@ -58,6 +59,9 @@ class LslSource:
     """
 
     def __init__(self, stream: StreamSettings, markers: MarkerSettings | None = None) -> None:
+        if markers is not None and markers.from_photodiode:
+            msg = "markers.from_photodiode is for recordings: a live stream goes by its markers; leave it out"
+            raise SourceError(msg)
         self._stream = stream
         self._markers = markers
         self.watch: Callable[[], Sequence[Notice]] = tuple

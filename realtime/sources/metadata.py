@@ -52,6 +52,10 @@ class SourceError(InputError):
     """A stream or recording that cannot be used; one line says what is wrong and what to do."""
 
 
+EVERY = ("*",)
+"""In the place of channels' names: every channel, of whatever type."""
+
+
 @dataclass(frozen=True)
 class Channel:
     """One channel as the metadata describe it; `type` and `unit` are empty where they do not say."""
@@ -279,7 +283,8 @@ def microvolts_per(unit: str) -> float:
 def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
     """Return which channels of `stream` to read and how to bring them to microvolts.
 
-    Without ``settings.channels`` every channel of type EEG is read, or every channel where no types are given.
+    Without ``settings.channels`` every channel of type EEG is read, or every channel where no types are given; with
+    `EVERY` all are.
     Channels of other types keep their own values where their unit is not a voltage (triggers, photodiodes).
 
     Raises
@@ -330,6 +335,8 @@ def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
 
 def _positions(stream: StreamDescription, settings: StreamSettings) -> list[int]:
     labels = [channel.label for channel in stream.channels]
+    if settings.channels == EVERY:
+        return [*range(len(labels))]
     if settings.channels is not None:
         missing = [label for label in settings.channels if label not in labels]
         if missing:

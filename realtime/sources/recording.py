@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +63,11 @@ class Recording:
     def notices(self) -> tuple[str, ...]:
         """What people should know of how the file was read, one line each."""
         return self._loaded.notices
+
+    def with_markers(self, markers: Sequence[Marker], notice: str) -> Recording:
+        """Return the recording with other markers, in order of their timestamps, and a line that tells why."""
+        notices = (*self._loaded.notices, notice)
+        return Recording(replace(self._loaded, markers=tuple(markers), notices=notices), self._speed)
 
     @property
     def duration_s(self) -> float:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.errors import FitError
-from calibration.photodiode import measure_timing, raw_samples, read_timing, write_timing
+from calibration.photodiode import read_timing, timing_of, write_timing
+from realtime.epoching.light import LightError, find_light, raw_samples
 from realtime.sources.base import Chunk, Marker
 
 RATE_HZ = 500.0
@@ -41,7 +42,7 @@ def made(offset_s, jitter_s=0.0, seed=0, inverted=False, missing=0, on_s=0.1, st
 )
 def test_finds_the_channel_with_its_offset_and_jitter(offset_s, jitter_s, inverted, seed):
     times, samples, onsets = made(offset_s, jitter_s, seed, inverted)
-    found = measure_timing(times, samples, onsets, CHANNELS, RATE_HZ)
+    found = timing_of(find_light(times, samples, onsets, CHANNELS), RATE_HZ)
     assert found.channel == "Photo"
     # Light that goes off as near to the marker as it comes on cannot be told apart; otherwise the onset is meant.
     if abs(offset_s) < 0.04:
@@ -56,13 +57,13 @@ def test_finds_the_channel_with_its_offset_and_jitter(offset_s, jitter_s, invert
 @pytest.mark.parametrize("offset_s", [0.12, 0.16])
 def test_a_delay_longer_than_half_a_step_is_not_taken_for_the_neighbours(offset_s):
     times, samples, onsets = made(offset_s, on_s=0.05)
-    found = measure_timing(times, samples, onsets, CHANNELS, RATE_HZ)
+    found = timing_of(find_light(times, samples, onsets, CHANNELS), RATE_HZ)
     assert found.offset_s == pytest.approx(offset_s + 0.5 / RATE_HZ, abs=0.001)
 
 
 def test_markers_without_light_are_counted_and_do_not_bend_the_offset():
     times, samples, onsets = made(0.02, missing=12)
-    found = measure_timing(times, samples, onsets, CHANNELS, RATE_HZ)
+    found = timing_of(find_light(times, samples, onsets, CHANNELS), RATE_HZ)
     assert (found.n_markers, found.n_matched) == (160, 148)
     assert found.offset_s == pytest.approx(0.021, abs=0.001)
     assert found.sd_s < 0.001
@@ -70,7 +71,7 @@ def test_markers_without_light_are_counted_and_do_not_bend_the_offset():
 
 def test_slow_presentation_with_little_light():
     times, samples, onsets = made(0.03, 0.002, on_s=0.1, step_s=2.0, n_sequences=3)
-    found = measure_timing(times, samples, onsets, CHANNELS, RATE_HZ)
+    found = timing_of(find_light(times, samples, onsets, CHANNELS), RATE_HZ)
     assert found.edge == "rise"
     assert found.offset_s == pytest.approx(0.031, abs=0.0015)
 
@@ -81,22 +82,22 @@ def test_slow_presentation_with_little_light():
 )
 def test_eeg_is_not_taken_for_light(channel, says):
     times, samples, onsets = made(0.02)
-    with pytest.raises(FitError, match=says):
-        measure_timing(times, samples[:, :2], onsets, CHANNELS[:2], RATE_HZ, channel)
+    with pytest.raises(LightError, match=says):
+        find_light(times, samples[:, :2], onsets, CHANNELS[:2], channel)
 
 
 def test_a_square_wave_of_its_own_and_a_flat_channel_are_refused():
     times, _, onsets = made(0.02)
     other = ((times * 3.7) % 1 < 0.5).astype(np.float32)
     for signal in (other, np.zeros(len(times), np.float32)):
-        with pytest.raises(FitError, match="none of the 1 channels"):
-            measure_timing(times, signal[:, None], onsets, ("Aux",), RATE_HZ)
+        with pytest.raises(LightError, match="none of the 1 channels"):
+            find_light(times, signal[:, None], onsets, ("Aux",))
 
 
 def test_too_few_markers_are_refused():
     times, samples, onsets = made(0.02)
-    with pytest.raises(FitError, match="5 pictures' markers"):
-        measure_timing(times, samples, onsets[:5], CHANNELS, RATE_HZ)
+    with pytest.raises(LightError, match="5 pictures' markers"):
+        find_light(times, samples, onsets[:5], CHANNELS)
 
 
 def test_chunks_and_markers_become_one_time_axis():
@@ -107,12 +108,29 @@ def test_chunks_and_markers_become_one_time_axis():
     assert samples.shape == (len(times), 2)
     assert np.allclose(np.diff(times), 1 / RATE_HZ)
     assert onsets.tolist() == [10.5]
-    with pytest.raises(FitError, match="no samples came"):
+    with pytest.raises(LightError, match="no samples came"):
         raw_samples(items[:2], RATE_HZ)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_markers_that_scatter_have_their_own_light_and_cannot_be_used(seed, tmp_path):
+    times, samples, lit = made(0.0, step_s=0.9, n_sequences=4, seed=seed)
+    markers = np.sort(lit - np.random.default_rng(seed).uniform(0.02, 0.5, len(lit)))
+    light = find_light(times, samples, markers, CHANNELS)
+    assert (light.channel, light.edge) == ("Photo", "rise")
+    own = light.onsets - lit
+    assert np.nanmax(np.abs(own)) < 0.004, "each marker has its own light and no other's"
+    assert np.isfinite(own).mean() > 0.95
+    found = timing_of(light, RATE_HZ)
+    assert found.sd_s == pytest.approx(0.139, abs=0.02)
+    assert not found.usable
+    write_timing(found, tmp_path / "timing.json")
+    with pytest.raises(FitError, match="no offset mends that"):
+        read_timing(tmp_path / "timing.json")
+
+
 def test_timing_survives_its_file(tmp_path):
-    found = measure_timing(*made(0.02), CHANNELS, RATE_HZ)
+    found = timing_of(find_light(*made(0.02), CHANNELS), RATE_HZ)
     write_timing(found, tmp_path / "timing.json")
     assert read_timing(tmp_path / "timing.json") == found
     (tmp_path / "other.json").write_text("{}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realtime.sources.base import Marker
-from realtime.sources.metadata import Channel, SourceError, StreamDescription, select
+from realtime.sources.metadata import EVERY, Channel, SourceError, StreamDescription, select
 from realtime.sources.readers.edf_annotations import read_annotations
 from realtime.sources.readers.edf_header import Header, Signal, read_header
 from realtime.sources.readers.edf_labels import TRIGGERS, Label, read_labels
@@ -78,7 +78,7 @@ class _Edf:
         most = max(count for count, n in samples if n == samples[0][1])
         read = [i for i in wanted if signals[i].samples == most]
         rate_hz = header.rate_hz(signals[read[0]])
-        if settings.channels is not None and len(read) < len(wanted):
+        if settings.channels not in (None, EVERY) and len(read) < len(wanted):
             odd = ", ".join(channels[i].label for i in wanted if i not in read)
             msg = f"{self._path}: {odd} is not sampled at {rate_hz:g} Hz as the others are; change stream.channels"
             raise SourceError(msg)
@@ -138,7 +138,9 @@ class _Edf:
 
     @staticmethod
     def _is_wanted(channel: Channel, settings: StreamSettings) -> bool:
-        return channel.type in ("", "eeg") if settings.channels is None else channel.label in settings.channels
+        if settings.channels is None:
+            return channel.type in ("", "eeg")
+        return settings.channels == EVERY or channel.label in settings.channels
 
     def _check_scale(self, signal: Signal, name: str) -> None:
         span = [high - low for low, high in (signal.physical, signal.digital)]

@@ -1,0 +1,64 @@
+"""Recordings with a photodiode, as their authors saved them (``.npy``), made into XDF as a recorder would have."""
+
+import csv
+
+import numpy as np
+
+from realtime.recording.xdf_writer import XdfWriter
+
+RATE_HZ = 250.0
+ELECTRODES = ("O1", "O2", "T5", "P3", "Pz", "P4", "T6", "REF")
+AUXILIARY = ("A1", "A2", "A3")
+"""Auxiliary inputs of the amplifier; the photodiode is on the second."""
+
+
+def faces(folder, run, file):
+    """Write a run of faces: 1 or 2 (a target) where the software put the marker."""
+    eeg, aux, codes = (np.load(folder / f"person1_run{run}_{part}.npy") for part in ("eeg", "aux", "markers"))
+    at = np.flatnonzero(codes)
+    return write(file, eeg, aux, at / RATE_HZ, [f"{codes[place]:g}" for place in at])
+
+
+def flicker(folder, file, delays_s):
+    """Write ten runs of flicker, a minute apart, each trial's class marked `delays_s` before its light comes on.
+
+    The light is the recorded one; nobody recorded markers.
+    """
+    with (folder / "labels.csv").open() as labels:
+        names = [row["hz"] for row in csv.DictReader(labels)]
+    stamps, eeg, aux, lit = [], [], [], []
+    for run in range(1, 11):
+        parts = [np.load(folder / f"run{run}_{part}.npy") for part in ("eeg", "aux")]
+        begun = 60.0 * run
+        bright = parts[1][1] > np.ptp(parts[1][1]) / 2
+        lit += (begun + np.flatnonzero(np.diff(bright.astype(int)) == 1) / RATE_HZ).tolist()
+        stamps.append(begun + np.arange(parts[0].shape[1]) / RATE_HZ)
+        eeg.append(parts[0])
+        aux.append(parts[1])
+    onsets = np.array(lit) - delays_s
+    return write(file, np.hstack(eeg), np.hstack(aux), onsets, names, np.concatenate(stamps))
+
+
+def write(file, eeg, aux, onsets, names, stamps=None):
+    """Write an EEG stream with its auxiliary inputs, and a stream of markers, on one clock."""
+    writer = XdfWriter(file)
+    labels = [*((name, "EEG", "microvolts") for name in ELECTRODES), *((name, "AUX", "none") for name in AUXILIARY)]
+    channels = "".join(
+        f"<channel><label>{name}</label><type>{type_}</type><unit>{unit}</unit></channel>"
+        for name, type_, unit in labels
+    )
+    writer.stream_header(
+        1,
+        f"<info><name>Cyton</name><type>EEG</type><channel_count>{len(labels)}</channel_count><nominal_srate>250"
+        f"</nominal_srate><channel_format>float32</channel_format><desc><channels>{channels}</channels></desc></info>",
+    )
+    writer.stream_header(
+        2,
+        "<info><name>Stimuli</name><type>Markers</type><channel_count>1</channel_count><nominal_srate>0</nominal_srate>"
+        "<channel_format>string</channel_format></info>",
+    )
+    samples = np.vstack([eeg, aux]).T.astype(np.float32)
+    writer.numbers(1, np.arange(len(samples)) / RATE_HZ if stamps is None else stamps, samples)
+    writer.texts(2, onsets, [[name] for name in names])
+    writer.close()
+    return file
