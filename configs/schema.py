@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from configs.base import Settings
 from configs.errors import ConfigError as ConfigError
 from configs.markers import MarkerSettings as MarkerSettings
+from configs.outputs import WebSettings as WebSettings
 from configs.reading import fault_lines, read_yaml
 from configs.render import MAX_STEPS as MAX_STEPS
 from configs.render import RenderSettings as RenderSettings
@@ -304,6 +305,7 @@ class Config(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     display: DisplaySettings = DisplaySettings()
     control: ControlSettings = ControlSettings()
+    web: WebSettings = WebSettings()
 
 
 def load_config(path: str | Path) -> Config:
@@ -335,6 +337,11 @@ def with_broker(config: Config, url: str) -> Config:
     content = config.model_dump(exclude_unset=True)
     content["control"] = content.get("control", {}) | {"url": url}
     return parse_config(content, "and --mqtt")
+
+
+def with_page(config: Config) -> Config:
+    """Return `config` with the page for browsers."""
+    return config.model_copy(update={"web": config.web.model_copy(update={"enabled": True})})
 
 
 def parse_config(content: Any, origin: str) -> Config:

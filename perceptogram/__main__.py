@@ -27,6 +27,7 @@ COMMANDS = (
     "maps",
     "score_pictures",
     "run",
+    "monitor",
     "replay",
     "ledger",
     "broker",

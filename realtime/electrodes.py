@@ -61,6 +61,14 @@ def electrode_position(name: str) -> tuple[float, float] | None:
 
 
 @cache
+def electrode_positions() -> dict[str, tuple[float, float]]:
+    """Return where every electrode sits that `electrode_position` knows, by its name in capitals."""
+    columns = ("Z", *map(str, range(1, 11)))
+    names = [*(row + column for row in _ROWS_DEG for column in columns), *_OLD_NAMES]
+    return {name: place for name in names if (place := electrode_position(name)) is not None}
+
+
+@cache
 def standard_montage() -> Any:
     """Return the 10-05 system as an ``mne.channels.DigMontage``."""
     from mne.channels import get_builtin_montages, make_standard_montage

@@ -15,7 +15,12 @@ from realtime.sources import lsl_config
 wait_passively()  # before anything loads OpenMP
 os.environ["COLUMNS"] = "200"  # whatever the terminal of who runs the tests; a console keeps what it finds on import
 
-pytest_plugins = ["tests.support.mosquitto", "tests.support.tiers", "tests.support.virtual_screen"]
+pytest_plugins = [
+    "tests.support.browser",
+    "tests.support.mosquitto",
+    "tests.support.tiers",
+    "tests.support.virtual_screen",
+]
 
 # A busy machine may take any time over one example; what holds for all inputs is no matter of time.
 settings.register_profile("tests", deadline=None)

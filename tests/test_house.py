@@ -14,6 +14,7 @@ FLOORS = (
     ("realtime.processes", "realtime.spaces", "realtime.electrodes"),
     ("realtime.sources", "realtime.mqtt"),
     ("realtime.timeline", "realtime.decoding", "realtime.rendering"),
+    ("realtime.web",),
     (
         "realtime.epoching",
         "realtime.control",

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
         render: bool = typer.Option(True, help="Paint pictures."),
         record: bool = typer.Option(True, help="Record the streams to recording.xdf."),
         mqtt: str | None = typer.Option(None, help="Broker through which other programs listen and steer."),
+        web: bool = typer.Option(False, "--web", help="Serve a page on which browsers watch and steer."),
         show_pictures: bool = typer.Option(
             False, "--show-pictures", help="Open a stimulus window that shows what other programs ask for."
         ),
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
         import time
 
         from configs.output_folder import check, claim
-        from configs.schema import load_config, with_broker
+        from configs.schema import load_config, with_broker, with_page
         from perceptogram.live.folder import FILES
         from perceptogram.live.run import decode
         from perceptogram.live.streams import RECORDINGS, LiveStreams
@@ -51,6 +52,8 @@ def register(app: typer.Typer) -> None:
         calibration.check_runs()
         if mqtt is not None:
             settings = with_broker(settings, mqtt)
+        if web:
+            settings = with_page(settings)
         claim(out, "run", (*FILES, RECORDINGS), overwrite=overwrite)
         stop_at = None if seconds is None else time.monotonic() + seconds
         with LiveStreams(

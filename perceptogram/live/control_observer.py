@@ -61,6 +61,12 @@ class Steering:
         self._session = session
         self._limits = config.artefacts
         self._channels = bundle.spec.channels
+        self._facts = {
+            "name": config.name,
+            "simulated": bundle.simulated,
+            "candidates": len(bundle.gallery.names),
+            "stall_s": config.stream.stall_s,
+        }
         self._control = control
         self._outlets = outlets
         self._close = close
@@ -91,7 +97,7 @@ class Steering:
         """Say that the session is over."""
         if self._control is not None:
             told = ("n_trials", "refused", "retracted", "lost_samples", "two_way", "baseline_two_way", "auc")
-            self._control.set_state("stopped", **{key: summary[key] for key in told if key in summary})
+            self._control.set_state("stopped", **self._facts, **{key: summary[key] for key in told if key in summary})
 
     def _tell(self, control: Control, event: SessionEvent) -> None:
         match event:
@@ -118,6 +124,7 @@ class Steering:
                 control.publish(Event("notice", {"notice": kind, "text": text}))
             case Tick(stamp) if stamp >= self._next_status:
                 self._next_status = stamp + STATUS_EVERY_S
+                control.publish(Event("data", {"stamp": stamp}))
                 status = control.status
                 if (status.dropped, status.restarts) != self._seen:
                     self._seen = (status.dropped, status.restarts)
@@ -155,7 +162,7 @@ class Steering:
         if self._control is not None and state != self._told:
             self._told = state
             name: StateName = "paused" if session.paused else "running"
-            self._control.set_state(name, abstain_below=painter.abstain_below, steps=painter.steps)
+            self._control.set_state(name, **self._facts, abstain_below=painter.abstain_below, steps=painter.steps)
 
     def _ask_for(self, control: Control, picture: str) -> str | None:
         if self._show is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config, ConfigError, PictureSettings, StimulusSettings
-from perceptogram.console import as_json
+from perceptogram.console import as_json, errors
 from perceptogram.live.control_observer import Shower, Steering
 from perceptogram.live.display_observer import Screen
 from perceptogram.live.folder import SessionFolder, written
@@ -30,6 +30,7 @@ from realtime.rendering.remote.renderer import RemoteRenderer
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent
 from realtime.sources.base import Source
+from realtime.web.door import open_door
 from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
@@ -130,10 +131,13 @@ def decode(
         if labels:
             config = config.model_copy(update={"pictures": PictureSettings(set="labels")})
         control = None
-        if config.control.url is not None:
-            control = opened.enter_context(Control(config.control, config.name, bundle.space))
+        door = opened.enter_context(open_door(config.web)) if config.web.enabled else None
+        if config.control.url is not None or door is not None:
+            control = opened.enter_context(Control(config.control, config.name, bundle.space, door))
             control.set_state("starting")
             opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
+        if door is not None:
+            errors.print(f"page at {door.invitation}")
         painter: RenderWorker | RemoteRenderer | None = None if labels else renderer
         if render and painter is None and not labels:
             painter = _open_renderer(config, bundle)

@@ -1,4 +1,4 @@
-"""Scripts in the loop: a session tells what it sees and does what it is asked, over MQTT.
+"""Scripts and people in the loop: a session tells what it sees and does what it is asked, over MQTT and in browsers.
 
 Topics are ``<root>/v1/<session>/<component>/<what>``:
 
@@ -40,6 +40,7 @@ from realtime.rendering.messages import Frame
 if TYPE_CHECKING:
     from configs.schema import ControlSettings
     from realtime.spaces import EmbeddingSpace
+    from realtime.web.door import Door
 
 __all__ = ["Command", "Control", "ControlStatus", "Event"]
 
@@ -59,7 +60,7 @@ class ControlStatus:
     Attributes
     ----------
     connected, text
-        Whether the broker is there, and one line about it.
+        Whether the broker is there, and one line about it; without a broker, whether the page is served.
     published, dropped
         Messages that reached the broker; events, pictures and answers that were dropped because they could not.
     refused
@@ -82,11 +83,13 @@ class Control:
     Parameters
     ----------
     settings
-        The broker.
+        The broker; where it has no `url` there is none.
     session
         The session's name, as it stands in the topics.
     space
         What the embeddings are; told with each percept.
+    door
+        Where browsers find the page, for as long as it is open; None for no page.
 
     Raises
     ------
@@ -94,8 +97,14 @@ class Control:
         If the broker cannot be used as configured.
     """
 
-    def __init__(self, settings: ControlSettings, session: str, space: EmbeddingSpace | None = None) -> None:
-        self._frames = settings.frames
+    def __init__(
+        self,
+        settings: ControlSettings,
+        session: str,
+        space: EmbeddingSpace | None = None,
+        door: Door | None = None,
+    ) -> None:
+        self._frames = settings.frames or door is not None
         self.topics = Topics(settings.root, topic_name(session))
         self._lock = threading.Lock()
         self._seq = 0
@@ -110,14 +119,14 @@ class Control:
         self._companion = Companion(
             "control",
             run_control,
-            (broker_address(settings), self.topics, space),
+            (broker_address(settings) if settings.url is not None or door is None else None, self.topics, space, door),
             LANES,
             self._take,
             self._greet,
         )
 
     def tell_deaths(self, tell: Callable[[str], None]) -> None:
-        """Have `tell` called, from another thread, with a line when the process that talks to the broker died.
+        """Have `tell` called, from another thread, with a line when the process that talks to them died.
 
         And when the broker is lost, or found again.
         """

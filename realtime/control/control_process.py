@@ -1,4 +1,7 @@
-"""The process beside `realtime.control.control`: writes what the session says, and reads and checks what is asked."""
+"""The process beside `realtime.control.control`: writes what the session says, and reads and checks what is asked.
+
+It speaks to a broker, to browsers, or to both.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,13 @@ from realtime.processes.supervised import Connection, Reports
 from realtime.rendering.contract import software_version
 from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import frame_jpeg
+from realtime.web.server import Web
 
 if TYPE_CHECKING:
     from realtime.control.messages import Event
     from realtime.mqtt.address import Address
     from realtime.spaces import EmbeddingSpace
+    from realtime.web.door import Door
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +70,7 @@ class Publication:
 class LinkStatus:
     """How the connection is: letters sent, dropped for lack of room, commands refused, how often it connected.
 
-    `away` says that the last try to reach the broker failed.
+    `away` says that the last try to reach the broker failed. Without a broker it is the page that is connected.
     """
 
     connected: bool = False
@@ -104,7 +109,9 @@ def encode_event(told: Publication, space: EmbeddingSpace | None) -> bytes:
     return to_json(record)
 
 
-def run_control(pipe: Connection, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
+def run_control(
+    pipe: Connection, address: Address | None, topics: Topics, space: EmbeddingSpace | None, door: Door | None = None
+) -> None:
     """Serve one session until it says `STOP` or is gone.
 
     Parameters
@@ -112,32 +119,46 @@ def run_control(pipe: Connection, address: Address, topics: Topics, space: Embed
     pipe
         The session's end of it sends what to write, and hears what is asked.
     address
-        Which broker to speak to.
+        Which broker to speak to; None for none.
     topics
         The topics of this session.
     space
         The space that a request's embedding must be of; None where nothing is painted.
+    door
+        Where to serve the page; None for no page.
     """
     leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     reports = Reports(pipe, REPORTS, HUNG_S)
-    _Control(reports, address, topics, space).serve(pipe)
+    _Control(reports, address, topics, space, door).serve(pipe)
     reports.close(FLUSH_S)
 
 
 class _Control:
-    def __init__(self, reports: Reports, address: Address, topics: Topics, space: EmbeddingSpace | None) -> None:
+    def __init__(
+        self,
+        reports: Reports,
+        address: Address | None,
+        topics: Topics,
+        space: EmbeddingSpace | None,
+        door: Door | None,
+    ) -> None:
         self._reports = reports
         self._topics = topics
         self._space = space
-        self._refused = 0
+        self._refused = self._unsaid = 0
         self._status = LinkStatus()
-        wanted = [topics.of("session", "cmd")]
-        self._link = Link(address, topics.of("session", "state"), offline(), wanted, self._take, self._changed)
+        wanted, state = [topics.of("session", "cmd")], topics.of("session", "state")
+        self._broker = None if address is None else Link(address, state, offline(), wanted, self._take, self._changed)
+        self._web = None if door is None else Web(door, self._hear, offline())
+        self._links = tuple(link for link in (self._broker, self._web) if link is not None)
 
     def serve(self, inbox: Connection) -> None:
-        self._link.start()
+        for link in self._links:
+            link.start()
+        if self._web is not None:
+            self._web.send("urgent", Letter("schema", to_json(schema())))
         due = time.monotonic()
         try:
             while True:
@@ -153,22 +174,27 @@ class _Control:
                 self._say(item)
         except (EOFError, OSError):
             logger.info("the session is gone; the control process says so and ends")
-        if not self._link.stop(FLUSH_S):
-            logger.warning("not everything could be told: %s", self._link.text)
+        if self._web is not None:
+            self._web.stop(FLUSH_S)
+        if self._broker is not None and not self._broker.stop(FLUSH_S):
+            logger.warning("not everything could be told: %s", self._broker.text)
         self._tell_status()
 
     def _tell_status(self) -> None:
-        link = self._link
-        how = link.connected, link.away, link.text
-        status = LinkStatus(*how, link.sent, link.dropped, self._refused, link.connections)
+        link = self._broker
+        if link is not None:
+            how = link.connected, link.away, link.text
+            status = LinkStatus(*how, link.sent, link.dropped + self._unsaid, self._refused, link.connections)
+        else:
+            status = LinkStatus(connected=True, text="", dropped=self._unsaid, refused=self._refused)
         if status != self._status:
             self._status = status
             self._reports.say(status, "status")
 
     def _changed(self, connected: bool) -> None:
-        if connected:
+        if connected and self._broker is not None:
             letter = Letter(self._topics.of("session", "schema"), to_json(schema()), qos=1, retain=True)
-            self._link.send("urgent", letter)
+            self._broker.send("urgent", letter)
         self._tell_status()
 
     def _take(self, letter: Letter) -> None:
@@ -183,25 +209,48 @@ class _Control:
             self._refused += 1
             self._answer(AckMessage.to(error.command_id, str(error)))
 
+    def _hear(self, payload: bytes) -> bytes | None:
+        """Take what a page asks, and return the answer where it cannot be read, which is the page's alone."""
+        try:
+            self._reports.say(parse_command(payload))
+        except CommandError as error:
+            self._refused += 1
+            return AckMessage.to(error.command_id, str(error)).json_bytes()
+        return None
+
     def _answer(self, answer: AckMessage) -> None:
-        self._link.send("urgent", Letter(self._topics.of("session", "ack"), answer.json_bytes(), qos=1))
+        self._send("urgent", "session", "ack", answer.json_bytes())
+
+    def _send(self, lane: str, component: str, what: str, payload: bytes) -> None:
+        letter = Letter(self._topics.of(component, what), payload, qos=0 if lane == "frame" else 1)
+        for link in self._links:
+            link.send(lane, letter)
 
     def _say(self, item: Publication | AckMessage | StateMessage) -> None:
         if isinstance(item, AckMessage):
             self._answer(item)
         elif isinstance(item, Publication) and isinstance(item.what, Frame):
-            if self._link.connected:
-                payload = frame_jpeg(item.what)
-                self._link.send("frame", Letter(self._topics.of("renderer", "frame"), payload))
-            else:
-                self._link.count_dropped()  # old pictures are of no use to anybody who comes back
+            self._show(item.what)
         else:
             try:
                 if isinstance(item, StateMessage):
-                    self._link.set_state(item.json_bytes())
+                    for link in self._links:
+                        link.set_state(item.json_bytes())
                 else:
-                    payload = encode_event(item, self._space)
-                    self._link.send("event", Letter(self._topics.of("session", "event"), payload, qos=1))
+                    self._send("event", "session", "event", encode_event(item, self._space))
             except (ValueError, TypeError) as error:
-                self._link.count_dropped()
+                self._unsaid += 1
                 logger.error("what cannot be put in JSON cannot be published: %s", " ".join(str(error).split()))
+
+    def _show(self, frame: Frame) -> None:
+        """Press a picture into JPEG, once for everybody; old ones are of no use to a broker that comes back."""
+        away = self._broker is not None and not self._broker.connected
+        if away:
+            self._unsaid += 1
+        if away and self._web is None:
+            return
+        letter = Letter(self._topics.of("renderer", "frame"), frame_jpeg(frame))
+        if self._web is not None:
+            self._web.send("frame", letter)
+        if self._broker is not None and not away:
+            self._broker.send("frame", letter)

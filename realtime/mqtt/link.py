@@ -57,14 +57,15 @@ class Letter:
 class Link:
     """One client of a broker, in a thread of its own.
 
-    The state is retained on its topic while connected and replaced by the farewell when this ends or is cut off.
+    The state is retained on its topic while connected and replaced by the farewell when this ends or is cut off; a
+    client that only listens has neither.
 
     Parameters
     ----------
     address
         The broker.
     state_topic, farewell
-        Where the state is retained, and the last will.
+        Where the state is retained, and the last will; None for none.
     subscriptions
         Topic filters.
     take
@@ -76,7 +77,7 @@ class Link:
     def __init__(
         self,
         address: Address,
-        state_topic: str,
+        state_topic: str | None,
         farewell: bytes,
         subscriptions: Sequence[str],
         take: Callable[[Letter], None],
@@ -126,10 +127,6 @@ class Link:
         """Leave `letter` to be sent, without waiting; what waits outlives a lost connection."""
         self._outbox.put(lane, letter)
         self._rouse()
-
-    def count_dropped(self) -> None:
-        """Count a letter that was not even written because nobody could read it."""
-        self._outbox.count_dropped()
 
     def set_state(self, payload: bytes) -> None:
         """Retain `payload` on the state topic, now and after every reconnection."""
@@ -182,7 +179,7 @@ class Link:
             username=self._address.user,
             password=self._address.password,
             protocol=ProtocolVersion.V5 if self._protocol == "5" else ProtocolVersion.V311,
-            will=Will(self._state_topic, self._farewell, qos=1, retain=True),
+            will=None if self._state_topic is None else Will(self._state_topic, self._farewell, qos=1, retain=True),
             tls_context=self._address.tls_context(),
             keepalive=KEEPALIVE_S,
             timeout=ANSWER_S,
@@ -250,7 +247,7 @@ class Link:
         while True:
             self._wake.clear()
             state = self._state
-            if state is not None and state is not self._state_said:
+            if self._state_topic is not None and state is not None and state is not self._state_said:
                 await client.publish(self._state_topic, state, qos=1, retain=True)
                 self._state_said = state
             if self._held is None:
@@ -261,7 +258,8 @@ class Link:
                 self._held = None
                 self.sent += 1
             elif self._stopping:
-                await client.publish(self._state_topic, self._farewell, qos=1, retain=True)
+                if self._state_topic is not None:
+                    await client.publish(self._state_topic, self._farewell, qos=1, retain=True)
                 return
             else:
                 await self._wake.wait()

@@ -37,6 +37,7 @@ NOT_RUN = {
     "perceptogram maps bundle run1.xdf": "takes half a minute; tests/perceptogram/test_maps_command.py runs it",
     "perceptogram worker --broker mqtts://lab-server:8883": "takes another machine's broker and a model's weights",
     "perceptogram worker --config lab.yaml": "takes a broker that lab.yaml names",
+    "perceptogram run --config lab.yaml --bundle bundle --out session1 --web": "see test_web_page.py",
 }
 HEADBAND = (
     "perceptogram fit run1.csv run2.csv run3.csv --config muse_n170 --out bundle",
@@ -57,6 +58,7 @@ LAB = (
 )
 AIR = ("perceptogram streams --wait 5", "perceptogram doctor --config lab.yaml")
 UNTIL_CTRL_C = {
+    "perceptogram monitor --broker mqtt://127.0.0.1:1883 --session session": "page at http://127.0.0.1:8420/",
     "perceptogram record session1.xdf --seconds 600": "recording to session1.xdf",
     "perceptogram simulate --seed 3 --snr 0.5 --fault drop:n=50,at=5 --fault jitter:sd=0.002": "Ctrl-C stops",
 }

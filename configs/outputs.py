@@ -1,0 +1,26 @@
+"""Settings of what a session shows and sends beside its own window."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from configs.base import Settings
+
+
+class WebSettings(Settings):
+    """The page on which browsers watch and steer a session.
+
+    The token that lets browsers in comes from the environment (``PERCEPTOGRAM_WEB_TOKEN``), never from here. Without
+    one no token is asked for on this machine; a page that other machines can reach makes up its own and prints it.
+    """
+
+    enabled: bool = False
+    """Serve the page, as `--web` does."""
+    host: str = "127.0.0.1"
+    """Address to listen on; ``0.0.0.0`` lets other machines in, with the token."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8420
+    """Port to listen on; 0 takes any that is free."""
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$")], ...] = ()
+    """Other sites whose pages may listen and steer as well, such as ``http://127.0.0.1:5500``."""

@@ -1,0 +1,1 @@
+"""The page on which browsers watch and steer a session."""
