@@ -14,14 +14,16 @@ MAX_STEPS = 50
 """Steps of one picture; the consistency samplers' own grid has no more."""
 TRAINING_STEPS = 1000
 """Noise levels that the published diffusion models were trained on."""
-OWN_SIZES = {"embedded": 128, "sdxl-turbo": 512, "sd15-few-step": 512, "unclip": 768}
+OWN_SIZES = {"embedded": 128, "sdxl-turbo": 512, "sd15-few-step": 512, "unclip": 768, "kandinsky22": 512}
 """Width and height in pixels of the pictures that each generator was trained on."""
+OWN_GUIDANCE = {"unclip": 7.5, "kandinsky22": 4.0}
+"""Weight of the condition that the generators with guidance were published with."""
 
 
 class RenderSettings(Settings):
     """How an embedding becomes a picture; from `adapter` to `download` for the generators other than `embedded`."""
 
-    generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip"] = "embedded"
+    generator: Literal["embedded", "sdxl-turbo", "sd15-few-step", "unclip", "kandinsky22"] = "embedded"
     """What paints; docs/rendering.md compares them."""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 4
     """Denoising steps of a picture: fewer are faster, and each one is shown."""
@@ -36,9 +38,11 @@ class RenderSettings(Settings):
     lora: str | None = None
     """Distilled low-rank weights: a file, ``owner/name/file`` on the hub, or ``none``."""
     prompt: Path | None = None
-    """File with the embeddings of the empty prompt; by default it is made and kept beside the weights."""
+    """File with the embeddings of the empty prompt; by default it is made and kept beside the weights. `kandinsky22`:
+    with the embedding of the empty picture, or the folder of an image encoder that makes it."""
     decoder: Literal["tiny", "full"] = "tiny"
-    """``tiny`` is TAESD; ``full`` is the model's own autoencoder, eighteen times the work."""
+    """``tiny`` is TAESD; ``full`` is the model's own autoencoder, eighteen times the work. `kandinsky22` has its own
+    alone, whatever stands here."""
     decoder_weights: str | None = None
     """Hub id, local folder or file of the decoder's weights."""
     sampler: Literal["euler", "euler-ancestral", "lcm", "tcd", "dpm++", "unipc"] | None = None
@@ -48,8 +52,9 @@ class RenderSettings(Settings):
     then how many there are."""
     eta: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Fresh noise in each step of ``tcd``."""
-    guidance: Annotated[float, Field(ge=0, le=20)] = 7.5
-    """`unclip`: weight of the condition; 1 and less means no guidance and half the work."""
+    guidance: Annotated[float, Field(ge=0, le=20)] | None = None
+    """`unclip`, `kandinsky22`: weight of the condition; 1 and less means no guidance and half the work. When left out
+    7.5 and 4, as they were published."""
     noise_level: Annotated[int, Field(ge=0, lt=1000)] = 0
     """`unclip`: noise on the embedding, of which the network is told."""
     size: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] | None = None
@@ -79,6 +84,16 @@ class RenderSettings(Settings):
     def pixels(self) -> int:
         """Width and height of a picture: `size`, or the generator's own."""
         return OWN_SIZES[self.generator] if self.size is None else self.size
+
+    @property
+    def weight(self) -> float:
+        """Weight of the condition: `guidance`, or the generator's own; 1 for those that know none."""
+        return OWN_GUIDANCE.get(self.generator, 1.0) if self.guidance is None else self.guidance
+
+    @property
+    def autoencoder(self) -> Literal["tiny", "full"]:
+        """What decodes: `decoder`, or the generator's own where there is no tiny one."""
+        return "full" if self.generator == "kandinsky22" else self.decoder
 
     @model_validator(mode="after")
     def _painted(self) -> RenderSettings:

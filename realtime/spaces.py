@@ -26,10 +26,15 @@ class EmbeddingSpace:
         return f"{self.model}/{self.pretrained} ({self.dims}-d, {'' if self.normalised else 'un-'}normalised)"
 
 
-LatentSpace = Literal["sd", "sdxl"]
+LatentSpace = Literal["sd", "sdxl", "movq"]
 
 
-LATENT_SPACES: dict[str, LatentSpace] = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd", "unclip": "sd"}
+LATENT_SPACES: dict[str, LatentSpace] = {
+    "sdxl-turbo": "sdxl",
+    "sd15-few-step": "sd",
+    "unclip": "sd",
+    "kandinsky22": "movq",
+}
 """Whose autoencoder a generator uses; latents of one are noise to the other."""
 
 

@@ -54,7 +54,14 @@ def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, l
         "output_type": output,
     }
     given = torch.from_numpy(condition)[None]
-    if family == "unclip":
+    if family == "kandinsky22":
+        scheduler = diffusers.DPMSolverMultistepScheduler(
+            timestep_spacing="trailing", **BETAS | {"beta_schedule": "linear"}
+        )
+        pipe = diffusers.KandinskyV22Pipeline(unet, scheduler, vae)
+        call |= {"image_embeds": given, "guidance_scale": settings.weight}
+        call["negative_image_embeds"] = call.pop("prompt_embeds")
+    elif family == "unclip":
         kind = "UniPCMultistep" if settings.sampler == "unipc" else "DPMSolverMultistep"
         scheduler = getattr(diffusers, f"{kind}Scheduler")(
             prediction_type="v_prediction", timestep_spacing="trailing", **BETAS
@@ -67,7 +74,7 @@ def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, l
             scheduler=scheduler,
             **shared,
         )
-        call |= {"image_embeds": given, "guidance_scale": settings.guidance, "noise_level": settings.noise_level}
+        call |= {"image_embeds": given, "guidance_scale": settings.weight, "noise_level": settings.noise_level}
         call["negative_prompt_embeds"] = prompt["embeddings"]
     else:
         kind = settings.sampler or ("euler-ancestral" if family == "sdxl" else "tcd")

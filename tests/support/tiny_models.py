@@ -36,8 +36,18 @@ TINY = {
         "attention_head_dim": (2, 4, 4, 4),
         "cross_attention_dim": WIDTH,
     },
+    "kandinsky22": UNETS["kandinsky22"]
+    | {
+        "block_out_channels": (32, 64, 64, 64),
+        "layers_per_block": 1,
+        "attention_head_dim": 16,
+        "cross_attention_dim": WIDTH,
+    },
 }
 TINY_FULL = {family: config | {"block_out_channels": (32, 32, 32, 32)} for family, config in FULL_DECODERS.items()}
+TINY_FULL["kandinsky22"] |= {"num_vq_embeddings": 16, "layers_per_block": 1}
+SPACES = {"kandinsky22": 1280}
+"""Length of the embeddings of the families that do not take `DIMS`."""
 assert all(TINY[family].keys() == UNETS[family].keys() for family in UNETS)
 
 
@@ -45,15 +55,18 @@ def make_unet(family):
     torch.manual_seed(1)
     unet = diffusers.UNet2DConditionModel(**TINY[family]).eval()
     for name, weight in unet.named_parameters():
-        if ".attn2." in name and weight.ndim == 2:
+        if (".attn2." in name or ".add_" in name) and weight.ndim == 2:
             weight.data *= 3  # so that a picture tells whether the embedding was seen
     return unet
 
 
 def make_model_folder(folder, family):
-    """Write a UNet and the empty prompt's embeddings as a diffusers folder."""
+    """Write a UNet and the empty prompt's embeddings, or the empty picture's, as a diffusers folder."""
     make_unet(family).save_pretrained(folder / "unet")
     torch.manual_seed(2)
+    if family == "kandinsky22":
+        save_file({"embeddings": torch.randn(1, SPACES[family])}, folder / "empty_picture.safetensors")
+        return folder
     prompt = {"embeddings": torch.randn(1, TOKENS, TINY[family]["cross_attention_dim"])}
     if family == "sdxl":
         prompt["pooled"] = torch.randn(1, POOLED)
@@ -113,11 +126,16 @@ def make_tiny_decoder(folder):
 
 def full_decoder(family):
     torch.manual_seed(6)
-    autoencoder = diffusers.AutoencoderKL(**TINY_FULL[family])
-    autoencoder.decoder.conv_out.weight.data *= 4
+    kind = diffusers.VQModel if family == "kandinsky22" else diffusers.AutoencoderKL
+    autoencoder = kind(**TINY_FULL[family])
+    autoencoder.decoder.conv_out.weight.data *= 0.2 if family == "kandinsky22" else 4
+    for name, weight in autoencoder.named_parameters():
+        if ".conv_y." in name or ".conv_b." in name:  # each layer multiplies by the latent, which must not explode
+            weight.data *= 0.02
+            weight.data += name.endswith("conv_y.bias")
     return autoencoder.eval()
 
 
 def make_full_decoder(folder, family):
-    full_decoder(family).save_pretrained(folder / "vae")
+    full_decoder(family).save_pretrained(folder / ("movq" if family == "kandinsky22" else "vae"))
     return folder

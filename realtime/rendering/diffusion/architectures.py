@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-Family = Literal["sdxl", "sd15", "unclip"]
+Family = Literal["sdxl", "sd15", "unclip", "kandinsky22"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 _FOUR_DOWN = ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
@@ -47,6 +47,21 @@ UNETS: dict[Family, dict[str, Any]] = {
         "class_embed_type": "projection",
         "projection_class_embeddings_input_dim": 2048,
     },
+    "kandinsky22": {
+        "sample_size": 64,
+        "out_channels": 8,
+        "down_block_types": ("ResnetDownsampleBlock2D", *("SimpleCrossAttnDownBlock2D",) * 3),
+        "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+        "up_block_types": (*("SimpleCrossAttnUpBlock2D",) * 3, "ResnetUpsampleBlock2D"),
+        "block_out_channels": (384, 768, 1152, 1536),
+        "layers_per_block": 3,
+        "attention_head_dim": 64,
+        "cross_attention_dim": 768,
+        "encoder_hid_dim": 1280,
+        "encoder_hid_dim_type": "image_proj",
+        "addition_embed_type": "image",
+        "resnet_time_scale_shift": "scale_shift",
+    },
 }
 
 _KL = {
@@ -61,7 +76,18 @@ FULL_DECODERS: dict[Family, dict[str, Any]] = {
     "sdxl": _KL | {"scaling_factor": 0.13025, "force_upcast": True},
     "sd15": _KL | {"scaling_factor": 0.18215},
     "unclip": _KL | {"scaling_factor": 0.18215},
+    "kandinsky22": {
+        "down_block_types": (*("DownEncoderBlock2D",) * 3, "AttnDownEncoderBlock2D"),
+        "up_block_types": ("AttnUpDecoderBlock2D", *("UpDecoderBlock2D",) * 3),
+        "block_out_channels": (128, 256, 256, 512),
+        "layers_per_block": 2,
+        "latent_channels": 4,
+        "num_vq_embeddings": 16384,
+        "vq_embed_dim": 4,
+        "norm_type": "spatial",
+    },
 }
+"""Kandinsky's is of another kind than the others: diffusers' ``VQModel``, theirs are ``AutoencoderKL``."""
 
 ADAPTER_TOKENS = 4
 PROMPT_TOKENS = 77

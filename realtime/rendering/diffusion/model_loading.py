@@ -11,14 +11,22 @@ import torch
 from torch import Tensor
 
 from realtime.rendering.diffusion.architectures import FULL_DECODERS, Family
-from realtime.rendering.diffusion.original_layout import full_autoencoder_of, tiny_autoencoder_of, unet_of
+from realtime.rendering.diffusion.original_layout import (
+    full_autoencoder_of,
+    full_kind,
+    tiny_autoencoder_of,
+    unet_of,
+)
 from realtime.rendering.diffusion.tensor_files import check_folder, read_tensors, told_of, variant_of
 from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
     import numpy as np
-    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, VQModel
     from numpy.typing import NDArray
+
+
+    Autoencoder = AutoencoderTiny | AutoencoderKL | VQModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +38,14 @@ class Parts:
     unet, autoencoder
         Networks; of the autoencoder only the decoder is used.
     prompt
-        The empty prompt: `embeddings` ``[1, 77, channels]`` and, for SDXL, `pooled` ``[1, 1280]``.
+        The empty prompt: `embeddings` ``[1, 77, channels]`` and, for SDXL, `pooled` ``[1, 1280]``. Of Kandinsky, which
+        is told nothing in words: the empty picture's `embeddings` ``[1, 1280]``.
     extra
         What the condition needs: an IP-Adapter's tensors as in its file, or unCLIP's `mean` and `std` of embeddings.
     """
 
     unet: UNet2DConditionModel
-    autoencoder: AutoencoderTiny | AutoencoderKL
+    autoencoder: Autoencoder
     prompt: Mapping[str, Tensor]
     extra: Mapping[str, Tensor]
 
@@ -73,7 +82,7 @@ def load_unet(path: Path, family: Family, dtype: torch.dtype) -> UNet2DCondition
 
 def load_autoencoder(
     path: Path, kind: str, family: Family, dtype: torch.dtype, *, encoder: bool = False
-) -> AutoencoderTiny | AutoencoderKL:
+) -> Autoencoder:
     """Return the autoencoder in a folder or file: ``"tiny"`` is TAESD, ``"full"`` the one of a pipeline.
 
     Painting needs no encoder: it is dropped unless asked for.
@@ -117,8 +126,8 @@ def _tiny(path: Path, dtype: torch.dtype, *, encoder: bool) -> AutoencoderTiny:
     return tiny
 
 
-def _full(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL:
-    from diffusers import AutoencoderKL
+def _full(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL | VQModel:
+    kind = full_kind(family)
 
     def safe(upcast: bool) -> torch.dtype:
         # its activations leave the range of float16, which paints black
@@ -126,32 +135,42 @@ def _full(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL:
 
     if not path.is_dir():
         return full_autoencoder_of(path, family, safe(FULL_DECODERS[family].get("force_upcast", False)))
-    folder = path / "vae" if (path / "vae").is_dir() else path
+    inner = path / ("movq" if family == "kandinsky22" else "vae")
+    folder = inner if inner.is_dir() else path
     check_folder(folder)
     with told_of(folder, "a full autoencoder"):
-        wanted = safe(bool(AutoencoderKL.load_config(folder, local_files_only=True).get("force_upcast")))
+        wanted = safe(bool(kind.load_config(folder, local_files_only=True).get("force_upcast")))
         variant = variant_of(folder, half=wanted != torch.float32)
-        full: AutoencoderKL = AutoencoderKL.from_pretrained(
+        full: AutoencoderKL | VQModel = kind.from_pretrained(
             folder, variant=variant, torch_dtype=wanted, local_files_only=True
         )
     return full
 
 
-def decoder_of(autoencoder: AutoencoderTiny | AutoencoderKL) -> Callable[[Tensor], Tensor]:
+def decoder_of(autoencoder: Autoencoder) -> Callable[[Tensor], Tensor]:
     """Return what turns latents of unit variance ``[n, 4, h, w]`` into images ``[n, 3, 8h, 8w]`` in −1 … 1."""
-    scale, dtype = float(autoencoder.config.scaling_factor), autoencoder.dtype
+    scale, dtype = _scale(autoencoder), autoencoder.dtype
 
     def decode(latents: Tensor) -> Tensor:
         inputs = (latents / scale).to(dtype, memory_format=torch.channels_last)
-        image: Tensor = autoencoder.decode(inputs, return_dict=False)[0]
+        if hasattr(autoencoder, "quantize"):
+            # what its `decode` does too, less a tensor in host memory that no CUDA graph can record
+            image: Tensor = autoencoder.decoder(autoencoder.post_quant_conv(inputs), inputs)
+        else:
+            image = autoencoder.decode(inputs, return_dict=False)[0]
         return image
 
     return decode
 
 
-def encoder_of(autoencoder: AutoencoderTiny | AutoencoderKL) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def _scale(autoencoder: Autoencoder) -> float:
+    """Return what latents are multiplied with to have unit variance; MoVQ's are used as they are."""
+    return 1.0 if hasattr(autoencoder, "quantize") else float(autoencoder.config.scaling_factor)
+
+
+def encoder_of(autoencoder: Autoencoder) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Return what turns images ``[n, h, w, 3]`` into their likeliest latents of unit variance ``[n, 4, h/8, w/8]``."""
-    scale, device = float(autoencoder.config.scaling_factor), autoencoder.device
+    scale, device = _scale(autoencoder), autoencoder.device
 
     @torch.inference_mode()
     def encode(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from realtime.rendering.diffusion.tensor_files import read_tensors, tensor_names
 from realtime.rendering.errors import GeneratorError
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, VQModel
 
 UNET = "model.diffusion_model."
 AUTOENCODER = "first_stage_model."
@@ -61,7 +61,14 @@ def unet_of(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionMo
     return unet.eval()
 
 
-def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL:
+def full_kind(family: Family) -> type[AutoencoderKL] | type[VQModel]:
+    """Return the class of a family's full autoencoder."""
+    from diffusers import AutoencoderKL, VQModel
+
+    return VQModel if family == "kandinsky22" else AutoencoderKL
+
+
+def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> AutoencoderKL | VQModel:
     """Return the full autoencoder in a file of a whole model, or in a file of nothing else.
 
     Parameters
@@ -78,7 +85,6 @@ def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> Autoe
     GeneratorError
         If the file holds none.
     """
-    from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     first = "decoder.conv_in.weight"
@@ -88,7 +94,7 @@ def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> Autoe
         raise GeneratorError(msg)
     with told_of(path, "a full autoencoder"):
         with torch.device("meta"):
-            autoencoder: AutoencoderKL = AutoencoderKL(**FULL_DECODERS[family])
+            autoencoder = full_kind(family)(**FULL_DECODERS[family])
         tensors = read_tensors(
             path, [AUTOENCODER] if AUTOENCODER + first in names else ["encoder", "decoder", "quant", "post"]
         )

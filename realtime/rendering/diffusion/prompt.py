@@ -67,21 +67,30 @@ def load_prompt(given: Path | None, beside: Path) -> dict[str, Tensor]:
         raise GeneratorError(msg)
     with told_of(beside, "a text encoder"):
         prompt = embed(beside)
-    _keep(prompt, own)
+    keep(prompt, own, "the empty prompt's embeddings")
     return prompt
 
 
-def _keep(prompt: Mapping[str, Tensor], file: Path) -> None:
+def keep(made: Mapping[str, Tensor], file: Path, what: str) -> None:
+    """Keep what was made once for the next start.
+
+    Parameters
+    ----------
+    made
+        Tensors.
+    file
+        Where; that it may not be written to is told and is no fault.
+    what
+        Name for people.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
         with whole_file(file) as part:
-            save_file(dict(prompt), part)
+            save_file(dict(made), part)
     except (OSError, SafetensorError) as error:  # a folder that only others may write to is no fault
-        logger.warning(
-            "cannot keep the empty prompt's embeddings in %s (%s); they are made at every start", file, error
-        )
+        logger.warning("cannot keep %s in %s (%s); made again at every start", what, file, error)
 
 
 def _way_to_embed(beside: Path) -> Callable[[Path], dict[str, Tensor]] | None:

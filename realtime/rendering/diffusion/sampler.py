@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from realtime.rendering.diffusion.cuda_graphs import GraphCapture
-from realtime.rendering.diffusion.schedules import signal_fractions
 from realtime.spaces import PIXELS_PER_LATENT
 
 if TYPE_CHECKING:
@@ -187,7 +186,7 @@ class LatentSampler:
         if start is not None:
             self._picture.copy_(torch.from_numpy(start))
         if first or start is not None:
-            kept = float(signal_fractions()[program.schedule.steps[first].timestep])
+            kept = program.schedule.steps[first].kept
             unit = noise / program.schedule.start
             self._latent.copy_(math.sqrt(kept) * self._picture + math.sqrt(1 - kept) * unit)
             self._before.copy_(self._picture)
@@ -296,10 +295,12 @@ class LatentSampler:
 
     def _run(self, latent: Tensor, time: Tensor, rows: slice) -> Tensor:
         inputs = self.condition.inputs(rows)
-        # every layer knows its text, hence no encoder_hidden_states
+        # where every layer knows its text there are no encoder_hidden_states
+        inputs.setdefault("encoder_hidden_states", None)
         latent = latent.to(self._dtype, memory_format=torch.channels_last)
-        output: Tensor = self._network(latent, time, None, return_dict=False, **inputs)[0]
-        return output.float()
+        output: Tensor = self._network(latent, time, return_dict=False, **inputs)[0]
+        # a variance that the network may say too is of no use to these samplers
+        return output[:, :LATENT_CHANNELS].float()
 
     def _paint(self) -> None:
         """Decode the picture's latent to 8 bits, pictures side by side."""

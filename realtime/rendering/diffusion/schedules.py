@@ -26,15 +26,30 @@ _SIGMA_DATA = 0.5
 _TIMESTEP_SCALING = 10.0
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a network was trained on: to say what, and the variance left of the picture after each time, ``[1000]``."""
+
+    prediction: Prediction
+    kept: NDArray[np.float64]
+
+    def picture(self, kept: float) -> tuple[float, float]:
+        """Return what the clean picture is in the latent and in the network's output, where `kept` is left of it."""
+        signal, noise = math.sqrt(kept), math.sqrt(1 - kept)
+        return (1 / signal, -noise / signal) if self.prediction == "epsilon" else (signal, -noise)
+
+
 @dataclass(frozen=True)
 class Step:
     """One denoising step.
 
     The picture is ``picture_latent * latent + picture_output * output``, the next latent is ``next_latent * latent +
     next_picture * picture + next_previous * previous picture + next_before * the one before + next_noise * noise``.
+    Of the picture's variance `kept` is left in the latent that the step starts from.
     """
 
     timestep: int
+    kept: float
     picture_latent: float
     picture_output: float
     next_latent: float = 0.0
@@ -68,6 +83,7 @@ def make_schedule(
     prediction: Prediction,
     eta: float = 1.0,
     timesteps: Sequence[int] | None = None,
+    fractions: NDArray[np.float64] | None = None,
 ) -> Schedule:
     """Return the constants of `sampler` for `steps` steps.
 
@@ -84,6 +100,8 @@ def make_schedule(
     timesteps
         Training times of the steps, from noise to picture, where the weights were distilled for others than the
         sampler's own.
+    fractions
+        Variance left of the picture after each training time, ``[1000]``; Stable Diffusion's when left out.
 
     Raises
     ------
@@ -102,22 +120,23 @@ def make_schedule(
         times = np.array(timesteps, np.int64)
     else:
         times = distilled_timesteps(steps) if sampler in ("lcm", "tcd") else trailing_timesteps(steps)
+    trained = Training(prediction, signal_fractions() if fractions is None else fractions)
     match sampler:
         case "euler":
-            return euler(times, prediction, ancestral=False)
+            return euler(times, trained, ancestral=False)
         case "euler-ancestral":
-            return euler(times, prediction, ancestral=True)
+            return euler(times, trained, ancestral=True)
         case "lcm":
-            return lcm(times, prediction)
+            return lcm(times, trained)
         case "tcd":
-            return tcd(times, prediction, eta)
+            return tcd(times, trained, eta)
         case "dpm++":
-            return dpm_solver(times, prediction)
+            return dpm_solver(times, trained)
         case "unipc":
-            return uni_pc(times, prediction)
+            return uni_pc(times, trained)
 
 
-def euler(times: NDArray[np.int64], prediction: Prediction, *, ancestral: bool) -> Schedule:
+def euler(times: NDArray[np.int64], trained: Training, *, ancestral: bool) -> Schedule:
     """Return Euler steps (Karras et al., "Elucidating the Design Space", 2022), which SDXL-Lightning was distilled for.
 
     Ancestral ones, which SDXL-Turbo was distilled for, go further down and come back up with fresh noise.
@@ -126,12 +145,12 @@ def euler(times: NDArray[np.int64], prediction: Prediction, *, ancestral: bool) 
     ----------
     times
         Training times of the steps ``[steps]``, falling.
-    prediction
-        What the network says: the noise, or the velocity.
+    trained
+        What the network was trained on.
     ancestral
         Whether each step but the last adds fresh noise.
     """
-    kept = signal_fractions()[times]
+    kept = trained.kept[times]
     sigmas = [*np.sqrt((1 - kept) / kept), 0.0]
     made = []
     for index, time in enumerate(times):
@@ -142,7 +161,8 @@ def euler(times: NDArray[np.int64], prediction: Prediction, *, ancestral: bool) 
         made.append(
             Step(
                 int(time),
-                *_picture(float(kept[index]), prediction),
+                float(kept[index]),
+                *trained.picture(float(kept[index])),
                 next_latent=next_unit * unit * down,
                 next_picture=next_unit * (1 - down),
                 next_noise=next_unit * up,
@@ -152,21 +172,21 @@ def euler(times: NDArray[np.int64], prediction: Prediction, *, ancestral: bool) 
     return Schedule(largest / math.sqrt(1 + largest**2), tuple(made))
 
 
-def lcm(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
+def lcm(times: NDArray[np.int64], trained: Training) -> Schedule:
     """Consistency steps (Luo et al., "Latent Consistency Models", 2023): to a clean picture, noise again, and so on."""
-    steps = len(times)
-    kept = signal_fractions()
+    steps, kept = len(times), trained.kept
     made = []
     for index, time in enumerate(times):
         scaled = _TIMESTEP_SCALING * time
         skip = _SIGMA_DATA**2 / (scaled**2 + _SIGMA_DATA**2)
         out = scaled / math.hypot(scaled, _SIGMA_DATA)
-        latent, output = _picture(float(kept[time]), prediction)
+        latent, output = trained.picture(float(kept[time]))
         last = index == steps - 1
         after = 1.0 if last else float(kept[times[index + 1]])
         made.append(
             Step(
                 int(time),
+                float(kept[time]),
                 skip + out * latent,
                 out * output,
                 next_picture=math.sqrt(after),
@@ -176,7 +196,7 @@ def lcm(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
     return Schedule(1.0, tuple(made))
 
 
-def tcd(times: NDArray[np.int64], prediction: Prediction, eta: float) -> Schedule:
+def tcd(times: NDArray[np.int64], trained: Training, eta: float) -> Schedule:
     """Return trajectory consistency steps (Zheng et al., "Trajectory Consistency Distillation", 2024).
 
     The network jumps to a time between, from which fresh noise leads to the next; the last jump ends at the first
@@ -186,29 +206,29 @@ def tcd(times: NDArray[np.int64], prediction: Prediction, eta: float) -> Schedul
     ----------
     times
         Training times of the steps ``[steps]``, falling.
-    prediction
-        What the network says: the noise, or the velocity.
+    trained
+        What the network was trained on.
     eta
         Share of each step's noise that is fresh, 0 to 1; 0 is deterministic.
     """
-    steps = len(times)
-    kept = signal_fractions()
+    steps, kept = len(times), trained.kept
     made = []
     for index, time in enumerate(times):
         now = float(kept[time])
-        latent, output = _picture(now, prediction)
+        latent, output = trained.picture(now)
         after = int(times[index + 1]) if index < steps - 1 else 0
         reached = float(kept[math.floor((1 - eta) * after)])
         # noise = (latent - sqrt(now) * picture) / sqrt(1 - now), kept at the variance of the time that is reached
         ratio = math.sqrt((1 - reached) / (1 - now))
         to_latent, to_picture = ratio, math.sqrt(reached) - ratio * math.sqrt(now)
         if index == steps - 1:
-            made.append(Step(int(time), to_latent + to_picture * latent, to_picture * output))
+            made.append(Step(int(time), now, to_latent + to_picture * latent, to_picture * output))
             continue
         shrink = math.sqrt(float(kept[after]) / reached) if eta > 0 else 1.0
         made.append(
             Step(
                 int(time),
+                now,
                 latent,
                 output,
                 next_latent=shrink * to_latent,
@@ -219,16 +239,16 @@ def tcd(times: NDArray[np.int64], prediction: Prediction, eta: float) -> Schedul
     return Schedule(1.0, tuple(made))
 
 
-def dpm_solver(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
+def dpm_solver(times: NDArray[np.int64], trained: Training) -> Schedule:
     """DPM-Solver++(2M) (Lu et al., 2022): two-step, deterministic; the first and last steps are of first order."""
     steps = len(times)
-    kept = [*(float(fraction) for fraction in signal_fractions()[times]), 1.0]
+    kept = [*(float(fraction) for fraction in trained.kept[times]), 1.0]
     made = []
     for index, time in enumerate(times):
         now, after = kept[index], kept[index + 1]
-        picture = _picture(now, prediction)
+        picture = trained.picture(now)
         if index == steps - 1:
-            made.append(Step(int(time), *picture))
+            made.append(Step(int(time), now, *picture))
             continue
         width = _log_ratio(after) - _log_ratio(now)
         gain = -math.sqrt(after) * math.expm1(-width)
@@ -236,6 +256,7 @@ def dpm_solver(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
         made.append(
             Step(
                 int(time),
+                now,
                 *picture,
                 next_latent=math.sqrt((1 - after) / (1 - now)),
                 next_picture=gain + extrapolation,
@@ -245,21 +266,21 @@ def dpm_solver(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
     return Schedule(1.0, tuple(made))
 
 
-def uni_pc(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
+def uni_pc(times: NDArray[np.int64], trained: Training) -> Schedule:
     """UniPC-2 with the B2 kernel (Zhao et al., 2023): each step first corrects the latent it starts from.
 
     The correction is a sum of the pictures of this step and the two before, so it is folded into the way onward and
     costs no call of the network. The first and the last steps are of first order.
     """
     steps = len(times)
-    kept = [*(float(fraction) for fraction in signal_fractions()[times]), 1.0]
+    kept = [*(float(fraction) for fraction in trained.kept[times]), 1.0]
     ratios = [_log_ratio(fraction) for fraction in kept[:-1]]
     made = []
     for index, time in enumerate(times):
         now, after = kept[index], kept[index + 1]
-        picture = _picture(now, prediction)
+        picture = trained.picture(now)
         if index == steps - 1:
-            made.append(Step(int(time), *picture))
+            made.append(Step(int(time), now, *picture))
             continue
         shrink = math.sqrt((1 - after) / (1 - now))
         width = ratios[index + 1] - ratios[index]
@@ -270,6 +291,7 @@ def uni_pc(times: NDArray[np.int64], prediction: Prediction) -> Schedule:
         made.append(
             Step(
                 int(time),
+                now,
                 *picture,
                 next_latent=shrink,
                 next_picture=gain + second + shrink * own,
@@ -307,6 +329,12 @@ def signal_fractions() -> NDArray[np.float64]:
     return fractions
 
 
+def linear_signal_fractions() -> NDArray[np.float64]:
+    """Return the same for Kandinsky 2, ``[1000]``: the same ends, but variances that grow evenly."""
+    fractions: NDArray[np.float64] = np.cumprod(1 - np.linspace(0.00085, 0.012, TRAINING_STEPS), dtype=np.float64)
+    return fractions
+
+
 def cosine_signal_fractions() -> NDArray[np.float64]:
     """Return the same for the noise put on image embeddings by unCLIP, ``[1000]`` (Nichol and Dhariwal, 2021)."""
     times = np.arange(TRAINING_STEPS + 1) / TRAINING_STEPS
@@ -340,12 +368,6 @@ def _check_timesteps(timesteps: Sequence[int], steps: int) -> None:
     if not all(0 <= time < TRAINING_STEPS for time in timesteps) or sorted(set(timesteps))[::-1] != list(timesteps):
         msg = f"render.timesteps must fall, within {TRAINING_STEPS - 1} and 0 (given: {list(timesteps)})"
         raise ValueError(msg)
-
-
-def _picture(kept: float, prediction: Prediction) -> tuple[float, float]:
-    """Return what the clean picture is in the latent and in the network's output."""
-    signal, noise = math.sqrt(kept), math.sqrt(1 - kept)
-    return (1 / signal, -noise / signal) if prediction == "epsilon" else (signal, -noise)
 
 
 def _log_ratio(kept: float) -> float:

@@ -51,7 +51,7 @@ def smaller(settings: RenderSettings) -> tuple[RenderSettings, str] | None:
     """
     if settings.pictures > 1:
         return settings.model_copy(update={"pictures": 1}), "render.pictures 1"
-    if settings.decoder == "full":
+    if settings.decoder == "full" and settings.generator != "kandinsky22":
         update = {"decoder": "tiny", "decoder_weights": None}
         return settings.model_copy(update=update), "render.decoder 'tiny'"
     half = settings.pixels // 128 * 64

@@ -16,7 +16,7 @@ from configs.torchvision_shim import load_torchvision
 from realtime.rendering.diffusion.model_loading import Parts, decoder_of, encoder_of, load_autoencoder, load_unet
 from realtime.rendering.diffusion.prompt import load_prompt
 from realtime.rendering.diffusion.sampler import LATENT_CHANNELS, Condition, LatentSampler
-from realtime.rendering.diffusion.schedules import Prediction, SamplerName, make_schedule
+from realtime.rendering.diffusion.schedules import Prediction, SamplerName, make_schedule, signal_fractions
 from realtime.rendering.diffusion.weight_files import Weights, locate
 from realtime.rendering.errors import GeneratorError
 from realtime.spaces import PIXELS_PER_LATENT, EmbeddingSpace
@@ -53,6 +53,8 @@ class LatentGenerator(ABC):
     space = SPACE
     family: Family
     prediction: Prediction = "epsilon"
+    fractions = signal_fractions()
+    """Variance left of the picture after each training time, ``[1000]``."""
     tiny_decoder = "madebyollin/taesd"
 
     def __init__(self, settings: RenderSettings) -> None:
@@ -153,7 +155,7 @@ class LatentGenerator(ABC):
         load_torchvision()
         device, _ = device_and_dtype(self._settings)
         (path,) = locate([self.decoder], self._settings.download)
-        autoencoder = load_autoencoder(path, self._settings.decoder, self.family, torch.float32, encoder=True)
+        autoencoder = load_autoencoder(path, self._settings.autoencoder, self.family, torch.float32, encoder=True)
         return encoder_of(autoencoder.to(device).eval())
 
     def _paint(
@@ -188,9 +190,13 @@ class LatentGenerator(ABC):
         model, decoder, *others = locate([self.model, self.decoder, *self.extra], self._settings.download)
         unet = load_unet(model, self.family, dtype)
         extra = self.load_extra(unet, model, others)
-        prompt = load_prompt(self._settings.prompt, model)
-        autoencoder = load_autoencoder(decoder, self._settings.decoder, self.family, dtype)
+        prompt = self.load_prompt(model)
+        autoencoder = load_autoencoder(decoder, self._settings.autoencoder, self.family, dtype)
         return place(Parts(unet, autoencoder, prompt, extra), device, dtype)
+
+    def load_prompt(self, model: Path) -> dict[str, Tensor]:
+        """Return the embeddings of the empty prompt, beside or made by what is in the model's folder or file."""
+        return load_prompt(self._settings.prompt, model)
 
     @property
     def extra(self) -> list[Weights]:
@@ -261,7 +267,9 @@ class LatentGenerator(ABC):
             network,
             condition,
             decoder_of(parts.autoencoder),
-            lambda steps: make_schedule(self.sampler_name, steps, self.prediction, settings.eta, settings.timesteps),
+            lambda steps: make_schedule(
+                self.sampler_name, steps, self.prediction, settings.eta, settings.timesteps, self.fractions
+            ),
             dims=self.space.dims,
             size=settings.pixels,
             pictures=settings.pictures,
@@ -336,7 +344,7 @@ def out_of_memory(settings: RenderSettings) -> str:
         smaller = "render.generator to 'embedded'"
     if settings.pixels > 512:
         smaller = "render.size to 512"
-    if settings.decoder == "full":
+    if settings.decoder == "full" and settings.generator != "kandinsky22":
         smaller = "render.decoder to 'tiny'"
     if settings.pictures > 1:
         smaller = "render.pictures to 1"

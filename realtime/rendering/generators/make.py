@@ -25,6 +25,10 @@ def make_generator(settings: RenderSettings) -> Generator:
         from realtime.rendering.generators.sd15_few_step import Sd15FewStep
 
         return Sd15FewStep(settings)
+    if settings.generator == "kandinsky22":
+        from realtime.rendering.generators.kandinsky22 import Kandinsky22
+
+        return Kandinsky22(settings)
     from realtime.rendering.generators.unclip import Unclip
 
     return Unclip(settings)

@@ -93,7 +93,7 @@ class Unclip(LatentGenerator):
     @property
     def guidance(self) -> float | None:
         """Guidance of the settings; 1 and less is none."""
-        return self._settings.guidance if self._settings.guidance > 1 else None
+        return self._settings.weight if self._settings.weight > 1 else None
 
     def condition(self, parts: Parts) -> EmbeddingLabel:
         """Shorten the network's attention; a guided step is a batch of both predictions."""

@@ -23,10 +23,13 @@ pytestmark = [
 ]
 import diffusers  # noqa: E402
 
-FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip"}
+FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip", "kandinsky22": "kandinsky22"}
 NAMES = tuple(FAMILY)
+WITH_ADAPTER = ("sdxl", "sd15")
+WITH_TEXT = NAMES[:3]
 CHANNELS = ("encoder_block_out_channels", "decoder_block_out_channels")
 ROUNDING = 0.5 / 255
+OTHER_BETAS = {"kandinsky22": {"beta_schedule": "linear"}}
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +37,10 @@ def house(tmp_path_factory):
     """Tiny weights of all families in the places where the settings of `at` look for them."""
     home = tmp_path_factory.mktemp("weights")
     tiny_models.make_tiny_decoder(home / "taesd")
-    for family in ("sdxl", "sd15", "unclip"):
+    for family in FAMILY.values():
         folder = tiny_models.make_model_folder(home / family, family)
         tiny_models.make_full_decoder(folder, family)
-        if family != "unclip":
+        if family in WITH_ADAPTER:
             tiny_models.make_adapter_file(home / f"{family}-adapter.safetensors", family)
             tiny_models.make_lora_file(home / f"{family}-lora.safetensors", family)
     return home
@@ -47,7 +50,9 @@ def at(home, name, **more):
     family = FAMILY[name]
     given = {"weights": str(home / family), "decoder_weights": str(home / "taesd"), "size": 64, "lora": "none"}
     given["device"] = "cpu"
-    if family != "unclip":
+    if family == "kandinsky22":
+        given["decoder_weights"] = None
+    if family in WITH_ADAPTER:
         given["adapter"] = str(home / f"{family}-adapter.safetensors")
     return RenderSettings(generator=name, **(given | more))
 
@@ -58,15 +63,18 @@ def prepared(settings):
     return generator
 
 
-def embedding(seed=0):
-    return 1.5 * np.random.default_rng(seed).standard_normal(1024).astype(np.float32)
+def embedding(seed=0, name=""):
+    dims = tiny_models.SPACES.get(FAMILY.get(name), tiny_models.DIMS)
+    return 1.5 * np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
 
 
 def oracle(home, settings, steps, condition, latents=None):
     """Return what the stock pipeline paints, float ``[h, w, 3]`` in 0 … 1."""
     family = FAMILY[settings.generator]
-    prompt = load_file(home / family / "empty_prompt.safetensors")
-    if settings.decoder == "tiny":
+    (prompt,) = (load_file(file) for file in (home / family).glob("empty_*.safetensors"))
+    if family == "kandinsky22":
+        vae = diffusers.VQModel.from_pretrained(home / family / "movq")
+    elif settings.decoder == "tiny":
         vae = diffusers.AutoencoderTiny.from_pretrained(home / "taesd")
     else:
         vae = diffusers.AutoencoderKL.from_pretrained(home / family / "vae")
@@ -84,9 +92,9 @@ def assert_same(ours, expected):
 @pytest.mark.parametrize("name", NAMES)
 def test_same_picture_as_the_pipeline(house, name, steps):
     settings = at(house, name)
-    pictures = list(prepared(settings).stream(embedding(), SEED, steps))
+    pictures = list(prepared(settings).stream(embedding(0, name), SEED, steps))
     assert len(pictures) == steps
-    assert_same(pictures[-1], oracle(house, settings, steps, embedding()))
+    assert_same(pictures[-1], oracle(house, settings, steps, embedding(0, name)))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +108,7 @@ def test_same_picture_as_the_pipeline(house, name, steps):
         ("sd15-few-step", {"sampler": "lcm"}, 4),
         ("sd15-few-step", {"adapter_scale": 0.0}, 1),
         ("sd15-few-step", {"decoder": "full", "decoder_weights": None}, 1),
+        ("kandinsky22", {"guidance": 1.0, "prompt": "nowhere"}, 3),  # without guidance nothing leads away from anything
         ("unclip", {"guidance": 1.0}, 3),
         ("unclip", {"noise_level": 300}, 2),
         ("unclip", {"sampler": "unipc", "guidance": 3.0}, 6),
@@ -109,8 +118,8 @@ def test_same_picture_as_the_pipeline(house, name, steps):
 )
 def test_same_picture_with_other_settings(house, name, more, steps):
     settings = at(house, name, **more)
-    *_, last = prepared(settings).stream(embedding(), SEED, steps)
-    assert_same(last, oracle(house, settings, steps, embedding()))
+    *_, last = prepared(settings).stream(embedding(0, name), SEED, steps)
+    assert_same(last, oracle(house, settings, steps, embedding(0, name)))
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -124,19 +133,22 @@ def last_of(generator, condition, seed=SEED, steps=2):
 
 
 def test_pictures_depend_on_nothing_but_embedding_seed_and_steps(generator):
-    first = {(e, s, n): last_of(generator, embedding(e), s, n) for e in (0, 1) for s in (3, 4) for n in (1, 2, 3)}
+    name = generator._settings.generator
+    asked = [(e, s, n) for e in (0, 1) for s in (3, 4) for n in (1, 2, 3)]
+    first = {(e, s, n): last_of(generator, embedding(e, name), s, n) for e, s, n in asked}
     assert len({picture.tobytes() for picture in first.values()}) == len(first)
     for (e, s, n), picture in reversed(first.items()):
-        np.testing.assert_array_equal(last_of(generator, embedding(e), s, n), picture)
+        np.testing.assert_array_equal(last_of(generator, embedding(e, name), s, n), picture)
 
 
 def test_abandoned_pictures_leave_no_trace(generator):
-    expected = list(generator.stream(embedding(0), SEED, 4))
-    stale = generator.stream(embedding(1), SEED + 1, 4)
+    one, other = (embedding(k, generator._settings.generator) for k in (0, 1))
+    expected = list(generator.stream(one, SEED, 4))
+    stale = generator.stream(other, SEED + 1, 4)
     kept = [next(stale), next(stale)]
     copies = [picture.copy() for picture in kept]
     stale.close()
-    np.testing.assert_array_equal(list(generator.stream(embedding(0), SEED, 4)), expected)
+    np.testing.assert_array_equal(list(generator.stream(one, SEED, 4)), expected)
     np.testing.assert_array_equal(kept, copies)  # pictures that are held are not painted over
 
 
@@ -145,18 +157,22 @@ def paint(economy, trial, condition, steps=4):
     return [step for step, *_ in frames], frames[-1][1], {origin for *_, origin in frames}
 
 
+def signal_left(name):
+    return diffusers.DDPMScheduler(**BETAS | OTHER_BETAS.get(name, {})).alphas_cumprod
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_warm_start_takes_the_second_half_of_the_steps_from_the_last_picture(house, name):
     generator = prepared(at(house, name))
     economy = Economy(RenderSettings(generator=name, steps=4, warm_above=0.9), generator)
-    paint(economy, 1, embedding(0))
+    paint(economy, 1, embedding(0, name))
     last = generator._sampler._picture.clone()
     seen = []
     generator._sampler._network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    steps, picture, origins = paint(economy, 2, embedding(0) + 0.3 * embedding(1))
+    steps, picture, origins = paint(economy, 2, embedding(0, name) + 0.3 * embedding(1, name))
     assert (steps, origins) == ([3, 4], {Origin("warm", 1)})
     latent, time = seen[0][:2]
-    kept = diffusers.DDPMScheduler(**BETAS).alphas_cumprod[int(time)]
+    kept = signal_left(name)[int(time)]
     unit = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(SEED))
     expected = kept.sqrt() * last + (1 - kept).sqrt() * unit
     torch.testing.assert_close(latent[:1], expected, rtol=1e-4, atol=1e-4)
@@ -172,13 +188,13 @@ def layout(seed=5):
 def test_a_layout_stands_for_the_steps_that_are_left_out(house, name, strength, first):
     generator = prepared(at(house, name, low_level=True, low_level_strength=strength))
     economy = Economy(RenderSettings(generator=name, steps=4), generator)
-    paint(economy, 1, embedding(1))
+    paint(economy, 1, embedding(1, name))
     seen = []
     generator._sampler._network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    frames = list(economy.paint(RenderRequest(2, embedding(0), SEED, 4, start=layout())))
+    frames = list(economy.paint(RenderRequest(2, embedding(0, name), SEED, 4, start=layout())))
     assert [(step, origin) for step, _, origin in frames] == [(k + 1, Origin("layout")) for k in range(first, 4)]
     latent, time = seen[0][:2]
-    kept = diffusers.DDPMScheduler(**BETAS).alphas_cumprod[int(time)]
+    kept = signal_left(name)[int(time)]
     unit = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(SEED))
     expected = kept.sqrt() * torch.from_numpy(layout()).float() + (1 - kept).sqrt() * unit
     torch.testing.assert_close(latent[:1], expected, rtol=1e-3, atol=1e-3)
@@ -255,10 +271,10 @@ def test_warm_start_only_from_a_finished_picture_and_a_close_embedding(house):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_several_pictures_are_those_of_seeds_that_follow(house, name):
-    strip = last_of(prepared(at(house, name, pictures=3)), embedding(), seed=5, steps=3)
+    strip = last_of(prepared(at(house, name, pictures=3)), embedding(0, name), seed=5, steps=3)
     single = prepared(at(house, name))
     for k in range(3):
-        alone = last_of(single, embedding(), seed=5 + k, steps=3)
+        alone = last_of(single, embedding(0, name), seed=5 + k, steps=3)
         difference = strip[:, 64 * k : 64 * (k + 1)].astype(int) - alone
         assert abs(difference).max() <= 1
 
@@ -272,7 +288,7 @@ def test_first_unconditional_prediction_is_made_once_a_seed(house):
     assert batches == [1, 1, 2, 2, 1, 2, 2]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_TEXT)
 def test_text_keys_and_values_are_no_longer_in_memory(house, name):
     unet = prepared(at(house, name))._sampler._network
     before = sum(weight.numel() for weight in tiny_models.make_unet(FAMILY[name]).parameters())
@@ -284,7 +300,7 @@ def test_text_keys_and_values_are_no_longer_in_memory(house, name):
     assert after + fused == before - dropped
 
 
-@pytest.mark.parametrize("name", ["sdxl-turbo", pytest.param("unclip", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["sdxl-turbo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("unclip", "kandinsky22"))])
 def test_network_compiles_into_one_graph(house, name, monkeypatch):
     """What `render.compile` needs, without the minutes that its code generator takes."""
     torch._dynamo.reset()
@@ -295,10 +311,10 @@ def test_network_compiles_into_one_graph(house, name, monkeypatch):
         return compiled(network, backend="eager", fullgraph=True, dynamic=dynamic)
 
     monkeypatch.setattr(torch, "compile", trace)
-    settings = at(house, name, steps=2)
+    settings = at(house, name, steps=1, guidance=1.0)
     np.testing.assert_array_equal(
-        last_of(prepared(settings.model_copy(update={"compile": True})), embedding()),
-        last_of(prepared(settings), embedding()),
+        last_of(prepared(settings.model_copy(update={"compile": True})), embedding(0, name), steps=1),
+        last_of(prepared(settings), embedding(0, name), steps=1),
     )
 
 
@@ -318,11 +334,15 @@ def test_recorded_functions_never_leave_the_gpu(house, name):
     family = FAMILY[name]
     generator = make_generator(at(house, name))
     adapter = house / f"{family}-adapter.safetensors"
-    loaded = [load_file(house / family / "empty_prompt.safetensors"), load_file(adapter) if adapter.exists() else {}]
+    (prompt,) = (load_file(file) for file in (house / family).glob("empty_*.safetensors"))
+    loaded = [prompt, load_file(adapter) if adapter.exists() else {}]
     with torch.device("meta"):
         prompt, extra = ({key: torch.empty(weight.shape) for key, weight in part.items()} for part in loaded)
         unet = diffusers.UNet2DConditionModel(**tiny_models.TINY[family])
-        decoder = diffusers.AutoencoderTiny(**dict.fromkeys(CHANNELS, (8, 8, 8, 8)))
+        if name == "kandinsky22":
+            decoder = diffusers.VQModel(**tiny_models.TINY_FULL[family])
+        else:
+            decoder = diffusers.AutoencoderTiny(**dict.fromkeys(CHANNELS, (8, 8, 8, 8)))
         parts = Parts(unet, decoder, prompt, extra)
         with torch.no_grad():
             sampler = generator.loop(parts, generator.condition(parts), compiled=False, graphs=False)
@@ -339,7 +359,7 @@ def test_recorded_functions_never_leave_the_gpu(house, name):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_TEXT)
 def test_through_the_real_worker(house, name):
     settings = at(house, name, steps=2)
     expected = list(prepared(settings).stream(embedding(), SEED, 2))
