@@ -7,6 +7,7 @@ nothing is taken from the code under test. OpenCLIP's text encoders are OpenCLIP
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import torch
 from safetensors.torch import save_file
@@ -142,6 +143,7 @@ def open_clip_states(model):
     return state, model.encode_text(tokens)
 
 
+@cache
 @torch.no_grad()
 def whole_model(family):
     """Return all tensors of a whole model in one file under the original names, and the empty prompt's embeddings."""
@@ -214,16 +216,60 @@ def write_text_encoder(folder, suffix, pad, variant=None):
 
 def write_folder(folder, family, variant=None):
     """Write a whole model as a diffusers folder, in half precision alone if that is the variant."""
-    for name, part in (("unet", tiny_models.make_unet(family)), ("vae", tiny_models.full_decoder(family))):
+    decoder = "movq" if family == "kandinsky22" else "vae"
+    for name, part in (("unet", tiny_models.make_unet(family)), (decoder, tiny_models.full_decoder(family))):
         (part.half() if variant else part).save_pretrained(folder / name, variant=variant)
+    if family == "kandinsky22":
+        write_image_encoder(folder / "prior" / "image_encoder", variant)
+        return folder
     write_text_encoder(folder, "", "!" if family == "unclip" else "<|endoftext|>", variant)
     if family == "sdxl":
         write_text_encoder(folder, "_2", "!", variant)
     return folder
 
 
+def write_image_encoder(folder, variant=None):
+    """Write the image encoder that Kandinsky's prior has beside it."""
+    torch.manual_seed(31)
+    config = transformers.CLIPVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=16,
+        projection_dim=tiny_models.SPACES["kandinsky22"],
+    )
+    encoder = transformers.CLIPVisionModelWithProjection(config)
+    encoder.visual_projection.weight.data *= 2
+    (encoder.half() if variant else encoder).save_pretrained(folder, variant=variant)
+
+
+def write_normalizer(folder):
+    """Write the statistics of embeddings that unCLIP's folder has, and return what diffusers makes of them."""
+    torch.manual_seed(32)
+    normalizer = diffusers.pipelines.stable_diffusion.StableUnCLIPImageNormalizer(tiny_models.DIMS)
+    normalizer.mean.data = 0.3 * torch.randn(1, tiny_models.DIMS)
+    normalizer.std.data = 0.5 + torch.rand(1, tiny_models.DIMS)
+    normalizer.save_pretrained(folder / "image_normalizer")
+    return normalizer
+
+
+@torch.no_grad()
 def stock_prompt(folder):
-    """Return the empty prompt as the stock pipelines embed it with the text encoders of a folder."""
+    """Return the empty prompt as the stock pipelines embed it with the text encoders of a folder.
+
+    Of Kandinsky, the empty picture as its prior embeds it.
+    """
+    encoder_folder = folder / "prior" / "image_encoder"
+    if encoder_folder.is_dir():
+        half = any(encoder_folder.glob("*.fp16.safetensors"))
+        encoder = transformers.CLIPVisionModelWithProjection.from_pretrained(
+            encoder_folder, variant="fp16" if half else None, dtype=torch.float32
+        )
+        parts = dict.fromkeys(("prior", "text_encoder", "tokenizer", "scheduler", "image_processor"))
+        prior = diffusers.KandinskyV22PriorPipeline(image_encoder=encoder, **parts)
+        return {"embeddings": prior.get_zero_embed()}
 
     def part(kind, suffix):
         name = "tokenizer" if "Tokenizer" in kind.__name__ else "text_encoder"

@@ -29,7 +29,7 @@ class Unencoded(diffusers.StableUnCLIPImg2ImgPipeline):
         return torch.cat([torch.zeros_like(noised), noised]) if do_classifier_free_guidance else noised
 
 
-def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, latents=None, output="np"):
+def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, latents=None, output="np", normalizer=None):
     """Return what the stock pipeline paints: float ``[h, w, 3]`` in 0 … 1, or the final latent.
 
     Parameters
@@ -42,6 +42,8 @@ def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, l
         Number of steps, embedding ``[1024]``.
     latents, output
         As the pipelines take them.
+    normalizer
+        Statistics of unCLIP's embeddings; none when left out.
     """
     shared = {"vae": vae, "text_encoder": None, "tokenizer": None, "unet": unet}
     call = {
@@ -69,7 +71,7 @@ def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, l
         pipe = Unencoded(
             feature_extractor=None,
             image_encoder=None,
-            image_normalizer=diffusers.pipelines.stable_diffusion.StableUnCLIPImageNormalizer(1024),
+            image_normalizer=normalizer or diffusers.pipelines.stable_diffusion.StableUnCLIPImageNormalizer(1024),
             image_noising_scheduler=diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
             scheduler=scheduler,
             **shared,

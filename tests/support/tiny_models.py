@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from functools import cache
 
 import torch
 from safetensors.torch import save_file
@@ -52,6 +54,11 @@ assert all(TINY[family].keys() == UNETS[family].keys() for family in UNETS)
 
 
 def make_unet(family):
+    return copy.deepcopy(_unet(family))
+
+
+@cache
+def _unet(family):
     torch.manual_seed(1)
     unet = diffusers.UNet2DConditionModel(**TINY[family]).eval()
     for name, weight in unet.named_parameters():

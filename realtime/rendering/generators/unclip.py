@@ -12,7 +12,7 @@ from torch import Tensor
 from realtime.rendering.diffusion.attention import know_text
 from realtime.rendering.diffusion.model_loading import Parts
 from realtime.rendering.diffusion.schedules import cosine_signal_fractions
-from realtime.rendering.diffusion.tensor_files import read_tensors
+from realtime.rendering.diffusion.tensor_files import is_plain, read_tensors
 from realtime.rendering.diffusion.weight_files import Weights
 from realtime.rendering.generators.latent import PIPELINE_FILES, LatentGenerator
 
@@ -115,4 +115,5 @@ class Unclip(LatentGenerator):
             Not used: unCLIP needs no other file.
         """
         files = [*model.glob("image_normalizer/*.safetensors")] if model.is_dir() else []
-        return read_tensors(files[0]) if files else {}
+        # those that were not shortened, where both are there
+        return read_tensors(max(files, key=lambda file: is_plain(file.name))) if files else {}
