@@ -24,6 +24,7 @@ BENCHMARKS = {
     "fit": "fit",
     "reading": "reading",
     "render": "render",
+    "render-layouts": "render_layouts",
     "faults": "faults",
     "maps": "maps",
     "real-eeg": "real_eeg",

@@ -192,7 +192,12 @@ def prior(at: Path, family: str) -> dict[str, Any]:
 
 def half_folder(at: Path, family: str) -> Written:
     published.write_folder(at, family, variant="fp16")
-    return Written({"weights": str(at)} | prior(at, family), halved(tiny_models.make_unet(family)), published.stock_prompt(at), "half")
+    return Written(
+        {"weights": str(at)} | prior(at, family),
+        halved(tiny_models.make_unet(family)),
+        published.stock_prompt(at),
+        "half",
+    )
 
 
 def sharded_folder(at: Path, family: str) -> Written:

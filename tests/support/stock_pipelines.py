@@ -29,7 +29,9 @@ class Unencoded(diffusers.StableUnCLIPImg2ImgPipeline):
         return torch.cat([torch.zeros_like(noised), noised]) if do_classifier_free_guidance else noised
 
 
-def painted(settings, family, unet, vae, prompt, adapter, steps, condition, *, latents=None, output="np", normalizer=None):
+def painted(
+    settings, family, unet, vae, prompt, adapter, steps, condition, *, latents=None, output="np", normalizer=None
+):
     """Return what the stock pipeline paints: float ``[h, w, 3]`` in 0 … 1, or the final latent.
 
     Parameters

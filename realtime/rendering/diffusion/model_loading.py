@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, VQModel
     from numpy.typing import NDArray
 
-
     Autoencoder = AutoencoderTiny | AutoencoderKL | VQModel
 
 
