@@ -23,10 +23,11 @@ PAGE = RESULTS / "render-layouts.md"
 ABSENT = "–"
 HEAD = """# Forms of weights
 
-Largest difference of the final latent from the stock diffusers pipeline's with the same weights, seed and embedding, over
-its largest value, in float32: the worst of {steps} steps; of a decoder, of the decoded picture. Tiny networks of the true
-architecture with random weights, saved under the public file names, key names and arithmetic. At most {at_most:g} is
-asked for by `tests/realtime/rendering/diffusion/test_layouts.py`; {absent} is a form that the generator does not come in.
+Largest difference of the final latent from the stock diffusers pipeline's with the same weights, seed and embedding,
+over its largest value, in float32: the worst of {steps} steps; of a decoder, of the decoded picture. Tiny networks of
+the true architecture with random weights, saved under the public file names, key names and arithmetic. At most
+{at_most:g} is asked for by `tests/realtime/rendering/diffusion/test_layouts.py`; {absent} is a form that the generator
+does not come in.
 
 Made by `python -m benchmarks.render_layouts` with torch {torch}, diffusers {diffusers}.
 """

@@ -1,7 +1,7 @@
 """Every form in which weights are published, for every generator, against the stock pipeline with the same weights.
 
-The weights are random and narrow, the architectures the true ones: `tiny_models` changes widths and numbers alone. Files
-have the names and arithmetic that they are published under.
+The weights are random and narrow, the architectures the true ones: `tiny_models` changes widths and numbers alone.
+Files have the names and arithmetic that they are published under.
 """
 
 from __future__ import annotations

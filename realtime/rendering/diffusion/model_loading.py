@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, VQModel
     from numpy.typing import NDArray
 
-    Autoencoder = AutoencoderTiny | AutoencoderKL | VQModel
+    Autoencoder: TypeAlias = AutoencoderTiny | AutoencoderKL | VQModel
 
 
 @dataclass(frozen=True, eq=False)

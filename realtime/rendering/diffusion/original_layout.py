@@ -61,7 +61,7 @@ def unet_of(path: Path, family: Family, dtype: torch.dtype) -> UNet2DConditionMo
     return unet.eval()
 
 
-def full_kind(family: Family) -> type[AutoencoderKL] | type[VQModel]:
+def full_kind(family: Family) -> Any:
     """Return the class of a family's full autoencoder."""
     from diffusers import AutoencoderKL, VQModel
 
@@ -94,7 +94,7 @@ def full_autoencoder_of(path: Path, family: Family, dtype: torch.dtype) -> Autoe
         raise GeneratorError(msg)
     with told_of(path, "a full autoencoder"):
         with torch.device("meta"):
-            autoencoder = full_kind(family)(**FULL_DECODERS[family])
+            autoencoder: AutoencoderKL | VQModel = full_kind(family)(**FULL_DECODERS[family])
         tensors = read_tensors(
             path, [AUTOENCODER] if AUTOENCODER + first in names else ["encoder", "decoder", "quant", "post"]
         )
