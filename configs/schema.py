@@ -25,6 +25,14 @@ Positive = Annotated[float, Field(gt=0)]
 class StreamSettings(Settings):
     """Which EEG stream to read. Whatever is given must match; what is left out may be anything."""
 
+    source: Literal["lsl", "brainflow"] = "lsl"
+    """Where it comes from: an LSL stream, or a `board` that BrainFlow reads (``pip install
+    'perceptogram-live[boards]'``)."""
+    board: str | None = None
+    """The board, as BrainFlow calls it: ``CYTON_BOARD``, ``GANGLION_BOARD``, ``MUSE_2_BOARD``, ``SYNTHETIC_BOARD``."""
+    board_settings: dict[str, str | int] = Field(default_factory=dict)
+    """BrainFlow's input parameters, for example ``{serial_port: /dev/ttyUSB0}``, ``{mac_address: ...}``, ``{file: ...,
+    master_board: CYTON_BOARD}``."""
     name: str | None = None
     """Name of the stream, as its program announces it; `perceptogram streams` lists them."""
     type: str = "EEG"
@@ -41,6 +49,13 @@ class StreamSettings(Settings):
     """Seconds for which the stream is looked for at the start, before it is reported as missing."""
     stall_s: Positive = 0.5
     """Seconds of silence after which the amplifier is reported as stalled."""
+
+    @model_validator(mode="after")
+    def _board_given(self) -> StreamSettings:
+        if (self.source == "brainflow") != (self.board is not None):
+            msg = "source brainflow and board, such as SYNTHETIC_BOARD, go together"
+            raise ValueError(msg)
+        return self
 
 
 class FilterSettings(Settings):

@@ -43,7 +43,7 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        root = str(Path(__file__).resolve().parents[1])
+        root = str(Path(__file__).resolve().parents[__name__.count(".")])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         self._module = module
         # -P keeps files in the working directory from hiding our packages, whose names are plain words.

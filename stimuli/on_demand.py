@@ -27,7 +27,7 @@ from stimuli.window import AGAIN_S, Twice
 if TYPE_CHECKING:
     from stimuli.screen import Surface
 
-MODULE = "stimuli.on_demand"
+MODULE = f"{__package__}.on_demand"
 SHOW = "show"
 KEPT_SURFACES = 64
 LOOK_S = 0.01

@@ -21,7 +21,7 @@ from stimuli.presentation import Aborted, FrameLog, Presentation, Shown, read_sh
 from stimuli.screen import Screen
 from stimuli.sequence import PlanError, load_plan, resume
 
-MODULE = "stimuli.presenter"
+MODULE = f"{__package__}.presenter"
 BEGIN = "begin"
 
 

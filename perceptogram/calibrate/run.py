@@ -25,6 +25,7 @@ from perceptogram.calibrate.folder import CalibrationFolder, usable
 from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View
 from realtime.recording.recorder import Recorder, Wanted
+from realtime.sources.boards.bridge import on_air
 from realtime.sources.lsl import LslSource
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.child import STOP, ChildProcess
@@ -167,7 +168,11 @@ def calibrate(config: Config, folder: CalibrationFolder, planned: Plan, conduct:
                 participant=None if who is None else replace(who, session=len(folder.recordings())),
             )
         )
-        source = LslSource(config.stream, config.markers)
+        stream, board = on_air(config.stream)
+        if board is not None:
+            stack.callback(board.stop)
+        config = config.model_copy(update={"stream": stream})
+        source = LslSource(stream, config.markers)
         stack.callback(source.close)
         recorder = Recorder(folder.next_recording(), [Wanted.by(config.stream), Wanted.by(config.markers)])
         stack.callback(recorder.stop)

@@ -14,6 +14,7 @@ from realtime.decoding.bundle import Bundle
 from realtime.recording.percept_outlets import PerceptOutlets
 from realtime.recording.recorder import Recorder, Wanted
 from realtime.sources.base import Notice
+from realtime.sources.boards.bridge import on_air
 from realtime.sources.lsl import LslSource
 from stimuli.child import ChildError, ChildProcess
 from stimuli.marker_outlet import NAME
@@ -92,7 +93,10 @@ class LiveStreams:
                 self.presenter = self._start_presenter()
                 opened.callback(self.presenter.stop)
                 self._names = frozenset(open_pictures(self.config.pictures).names)
-            self.source = LslSource(self.config.stream, markers)
+            stream, board = on_air(self.config.stream)
+            if board is not None:
+                opened.callback(board.stop)
+            self.source = LslSource(stream, markers)
             opened.callback(self.source.close)
             self.outlets = opened.enter_context(PerceptOutlets(self.config.name, self._bundle.space, __version__))
             if self._record is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,20 @@ def check_stream(settings: StreamSettings, seconds: float = 10.0) -> list[Check]
 
     A second line tells its clock's offset and drift. Where `settings` name no stream, the only one there is watched.
     """
+    from realtime.sources.boards.bridge import on_air
     from realtime.sources.lsl import LslSource
 
+    board = None
     try:
+        settings, board = on_air(settings)
         source = LslSource(settings)
     except SourceError as error:
+        if board is not None:
+            board.stop()
         return [Check(NAME, "broken", str(error), "list what is there: perceptogram streams")]
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread, ExitStack() as opened:
+        if board is not None:
+            opened.callback(board.stop)
         look = _ClockLook(source.spec.name, source.spec.source_id, seconds)
         clock = thread.submit(guarded, CLOCK, isolated(look), "perceptogram streams shows what is there", "warning")
         return [_watch(source, seconds), clock.result()]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from stimuli.markers import Marker
 
-MODULE = "realtime.sources.simulated"
+MODULE = f"{__package__}.simulated"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""A board on the air, from a process of its own: read through BrainFlow, sent as an LSL stream on LSL's clock.
+
+So all that reads a stream reads a board: the session, its recorder, other programs. A board that is not ready, or that
+falls silent, is told in one line and tried again; its stream stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from configs.schema import StreamSettings
+from realtime.sources.boards.board import Board, BoardSamples
+from realtime.sources.boards.sample_clock import SampleClock, SampleCounter
+from realtime.sources.metadata import SourceError
+from realtime.sources.publish import stream_info
+from stimuli.child import STOP, ChildError, ChildProcess, Report, commands, report
+
+if TYPE_CHECKING:
+    import pylsl
+
+MODULE = f"{__package__}.bridge"
+LOOK_S = 0.02
+"""Seconds between two looks at the board; a percept is later by half of it."""
+SILENT_S = 3.0
+"""Seconds without a sample after which the board is opened anew."""
+RETRY_S = 2.0
+"""Seconds between two attempts to open a board."""
+OPENING_S = 20.0
+"""Seconds that a board may take to open beyond ``stream.timeout_s``: some are looked for over the air."""
+
+
+@dataclass(frozen=True)
+class BoardStream:
+    """A board, and the name and source id under which it is on the air."""
+
+    board: str
+    settings: Mapping[str, str | int] = field(default_factory=dict)
+    name: str = "Board"
+    source_id: str = "perceptogram-board"
+
+
+def stream_of(settings: StreamSettings) -> BoardStream:
+    """Return the board that the settings name."""
+    assert settings.board is not None  # as the settings hold
+    name = settings.name or settings.board
+    return BoardStream(settings.board, settings.board_settings, name, settings.source_id or f"brainflow-{name}")
+
+
+def on_air(settings: StreamSettings) -> tuple[StreamSettings, ChildProcess | None]:
+    """Return the settings of the stream to read and, where they name a board, the process that puts it on the air.
+
+    The board is tried for ``timeout_s``. Whoever asks must stop the process.
+
+    Raises
+    ------
+    SourceError
+        If the board is not ready; one line says what to do.
+    """
+    if settings.source != "brainflow":
+        return settings, None
+    stream = stream_of(settings)
+    child = ChildProcess(MODULE, ["--job", TypeAdapter(BoardStream).dump_json(stream).decode()])
+    try:
+        child.wait_for("streaming", settings.timeout_s + OPENING_S)
+    except ChildError as error:
+        told = child.latest("not-ready")
+        child.stop()
+        raise SourceError(str(error) if told is None else f"{told['text']}; tried {told['tries']} times") from error
+    except BaseException:
+        child.stop()
+        raise
+    found = {"source": "lsl", "name": stream.name, "source_id": stream.source_id, "unit": "microvolts"}
+    return settings.model_copy(update=found), child
+
+
+def run_board(
+    stream: BoardStream,
+    stop: threading.Event,
+    tell: Report,
+    opened: Callable[[], AbstractContextManager[Any]] | None = None,
+) -> None:
+    """Put a board on the air until `stop` is set; one that is not ready, or falls silent, is tried again.
+
+    Parameters
+    ----------
+    stream
+        Board and stream.
+    stop
+        Set it to end.
+    tell
+        Called with an event's name and its fields: ``"streaming"``, ``"not-ready"``, ``"status"``.
+    opened
+        Opens what is read in place of the board: something with the methods of `Board`.
+
+    Raises
+    ------
+    SourceError
+        If there is no such board.
+    """
+    import pylsl
+
+    outlet: pylsl.StreamOutlet | None = None
+    tries = 0
+    while not stop.is_set():
+        made = Board(stream.board, stream.settings) if opened is None else opened()
+        tries += 1
+        try:
+            with made as board:
+                if outlet is None:
+                    spec = board.spec(stream.name, stream.source_id)
+                    outlet = pylsl.StreamOutlet(stream_info(spec, stream.name, stream.source_id))
+                tell("streaming", name=stream.name, source_id=stream.source_id, rate_hz=board.rate_hz)
+                _pump(board, outlet, stop, tell)
+        except SourceError as error:
+            tell("not-ready", text=str(error), tries=tries)
+            stop.wait(RETRY_S)
+
+
+def _pump(board: Board, outlet: pylsl.StreamOutlet, stop: threading.Event, tell: Report) -> None:
+    """Send what the board samples until it falls silent."""
+    import pylsl
+
+    counter, clock = SampleCounter(board.modulus), SampleClock(board.rate_hz)
+    heard = told = time.monotonic()
+    sent = lost = 0
+    first: int | None = None
+    while not stop.wait(LOOK_S):
+        samples: BoardSamples = board.read()
+        now = time.monotonic()
+        if len(samples.host):
+            heard = now
+            # Both clocks are read now: a step of the computer's clock spoils one chunk at most.
+            host = samples.host + (pylsl.local_clock() - time.time())
+            if samples.counts is None:
+                stamps = host
+            else:
+                numbers = counter.number(samples.counts, host, board.rate_hz)
+                clock.learn(numbers, host)
+                if not clock.ready:
+                    continue
+                stamps = clock.stamp(numbers)
+                first = int(numbers[0]) if first is None else first
+                lost = int(numbers[-1]) - first + 1 - sent - len(stamps)
+            outlet.push_chunk(samples.microvolts, stamps.tolist())
+            sent += len(stamps)
+        if now - heard > SILENT_S:
+            msg = f"board {board.name} has sent nothing for {now - heard:.0f} s: is it on, charged and near?"
+            raise SourceError(msg)
+        if now - told > 1.0:
+            told = now
+            tell("status", sent=sent, lost=lost)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the process and return its exit code: 2 where the job cannot be done as asked."""
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description="Put a board on the air.")
+    parser.add_argument("--job", required=True, help="settings in JSON, as BoardStream has them")
+    text = parser.parse_args(arguments).job
+    stop, words = threading.Event(), commands()
+
+    def obey() -> None:
+        while words.get() != STOP:
+            report("output", text=f"the board knows one word, {STOP!r}")
+        stop.set()
+
+    threading.Thread(target=obey, daemon=True).start()
+    try:
+        run_board(TypeAdapter(BoardStream).validate_json(text), stop, report)
+    except (ValidationError, SourceError) as error:
+        report("error", text=" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        stop.set()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
