@@ -28,6 +28,7 @@ COMMANDS = (
     "score_pictures",
     "run",
     "monitor",
+    "view",
     "replay",
     "ledger",
     "broker",

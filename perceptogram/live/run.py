@@ -176,7 +176,7 @@ def decode(
             }
             observers |= {f"observer {number}": look for number, look in enumerate(observe, start=1)}
             failure = follow(session, result, observers, paint_all=True)
-        summary = summarise(result, bundle) | {"runs_first": first}
+        summary = summarise(result, bundle) | {"candidates": len(bundle.gallery.names), "runs_first": first}
         if isinstance(failure, Exception):
             summary["failed"] = " ".join(str(failure).split())
             _tell_failure(control, failure)

@@ -9,14 +9,16 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -93,6 +95,22 @@ class Guard:
             await _plain(REFUSALS[refusal], refusal)(scope, receive, send)
 
 
+@dataclass(frozen=True)
+class PastSession:
+    """A session that is over.
+
+    Attributes
+    ----------
+    content
+        What was said, in JSON: ``{"details": {...}, "entries": [{"at": ..., "topic": ..., "message": ...}, ...]}``.
+    pictures
+        The PNG file of each trial's picture.
+    """
+
+    content: bytes
+    pictures: Mapping[int, Path]
+
+
 class Web:
     """The page of a session, told as a broker is.
 
@@ -104,9 +122,17 @@ class Web:
         Called in the page's thread with what a page asks, a command in JSON; returns an answer where it cannot be read.
     farewell
         The state that pages are told at the end.
+    recorded
+        A session that is over, in place of one that runs.
     """
 
-    def __init__(self, door: Door, ask: Callable[[bytes], bytes | None], farewell: bytes = b"") -> None:
+    def __init__(
+        self,
+        door: Door,
+        ask: Callable[[bytes], bytes | None],
+        farewell: bytes = b"",
+        recorded: PastSession | None = None,
+    ) -> None:
         import uvicorn
 
         self.hub = Hub()
@@ -114,6 +140,7 @@ class Web:
         self._door = door
         self._ask = ask
         self._farewell = farewell
+        self._recorded = recorded
         self._access = Access(door.token, door.origins)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
@@ -180,6 +207,8 @@ class Web:
                 Route("/schema.json", self._schema),
                 Route("/picture.jpg", self._picture),
                 Route("/pictures.mjpeg", _Pictures(self.hub)),
+                Route("/recorded.json", self._over),
+                Route("/pictures/{trial:int}", self._picture_of),
                 WebSocketRoute("/session", self._talk),
                 Route("/{name}", self._file),
             ]
@@ -202,6 +231,15 @@ class Web:
         if picture is None:
             return _plain("no picture yet", 404)
         return Response(picture.jpeg, 200, HEADERS | {"cache-control": "no-store"}, "image/jpeg")
+
+    async def _over(self, _request: Request) -> Response:
+        return _plain("this session runs", 404) if self._recorded is None else _json(self._recorded.content)
+
+    async def _picture_of(self, request: Request) -> Response:
+        file = None if self._recorded is None else self._recorded.pictures.get(request.path_params["trial"])
+        if file is None or not file.is_file():
+            return _plain("there is no such picture", 404)
+        return FileResponse(file, 200, HEADERS, "image/png")
 
     async def _login(self, request: Request) -> Response:
         if request.method == "GET":

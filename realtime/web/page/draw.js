@@ -20,6 +20,10 @@ export function seconds(value) {
   return Math.abs(ms) < 10_000 ? `${Math.round(ms)} ms` : `${value.toFixed(1)} s`;
 }
 
+export function minutes(value) {
+  return isNumber(value) ? `${Math.floor(value / 60)}:${(value % 60).toFixed(1).padStart(4, "0")}` : "";
+}
+
 function set(id, text) {
   const element = find(id);
   if (element.textContent !== text) element.textContent = text;
@@ -51,7 +55,9 @@ export function draw(session, electrodes) {
     find(id).dataset.value = line.length ? line.at(-1)[1] : "";
   }
   chart(find("two-way-lines"), [["true", lines.true], ["before", lines.before]], 0.5, "percepts");
-  chart(find("evidence-lines"), [["true", known.evidence(session, percept)]], known.chance(session), "repeats", true);
+  const chance = known.chance(session);
+  const label = chance === null ? "" : `chance ${chanceText(chance)}`;
+  chart(find("evidence-lines"), [["true", known.evidence(session, percept)]], chance, "repeats", label, true);
   nearest(percept);
   signal(session.quality, electrodes);
   delayTable(session, percept);
@@ -122,7 +128,7 @@ function nearest(percept) {
 }
 
 // Lines of [x, value from 0 to 1] with their chance level.
-function chart(svg, lines, chance, unit, dots = false) {
+function chart(svg, lines, chance, unit, label = "", dots = false) {
   const width = svg.clientWidth || 300;
   const height = svg.clientHeight || 150;
   const left = 44, right = width - 10, top = 8, bottom = height - 22;
@@ -137,7 +143,7 @@ function chart(svg, lines, chance, unit, dots = false) {
   ]);
   if (chance !== null) {
     shapes.push(shape("line", { class: "by-chance", x1: left, x2: right, y1: y(chance), y2: y(chance) }));
-    shapes.push(shape("text", { x: left + 6, y: y(chance) - 6 }, `chance ${chanceText(chance)}`));
+    shapes.push(shape("text", { x: left + 6, y: y(chance) - 6 }, label));
   }
   for (const at of all.length ? [first, last] : []) {
     shapes.push(shape("text", { x: x(at), y: height - 5, "text-anchor": at === first ? "start" : "end" }, at === last ? `${at} ${unit}` : String(at)));
@@ -192,9 +198,9 @@ let told = null;
 function notices(list) {
   if (told === list[0] && list.length) return;
   told = list[0];
-  const rows = list.map(({ at, text, bad }) => {
+  const rows = list.map(({ at, since, text, bad }) => {
     const row = element("li", bad ? "bad" : "");
-    row.append(element("time", "", isNumber(at) ? new Date(1000 * at).toLocaleTimeString("en-GB") : ""), element("span", "", text));
+    row.append(element("time", "", isNumber(at) ? new Date(1000 * at).toLocaleTimeString("en-GB") : minutes(since)), element("span", "", text));
     return row;
   });
   find("notices").replaceChildren(...(rows.length ? rows : [element("li", "none", "nothing to report")]));

@@ -1,5 +1,6 @@
 // A session that is over, on the same page: what it said, up to a moment that one can move.
 
+import { minutes } from "/draw.js";
 import { empty, take } from "/session.js";
 
 export function scrub(page, recorded, clock) {
@@ -7,11 +8,12 @@ export function scrub(page, recorded, clock) {
   const play = document.getElementById("play");
   const pace = document.getElementById("pace");
   const { entries, details } = recorded;
-  const begun = entries.length ? entries[0].at : 0;
   let taken = 0;
   let timer = 0;
 
   document.getElementById("controls").hidden = true;
+  document.querySelector(".signal").closest(".card").hidden = true; // which no log holds
+  document.querySelector(".frame").classList.add("pair"); // what was shown stands beside it
   document.getElementById("scrubber").hidden = false;
   place.max = entries.length;
 
@@ -32,8 +34,7 @@ export function scrub(page, recorded, clock) {
     }
     if (picture !== null) page.show(picture.url);
     place.value = taken;
-    const at = taken ? entries[taken - 1].at - begun : 0;
-    document.getElementById("time").textContent = `${Math.floor(at / 60)}:${(at % 60).toFixed(1).padStart(4, "0")}`;
+    document.getElementById("time").textContent = minutes(taken ? entries[taken - 1].at : 0);
     page.changed();
   }
 

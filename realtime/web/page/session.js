@@ -82,7 +82,7 @@ const KINDS = {
 };
 
 function note(session, message, text, bad = false) {
-  session.notices.unshift({ at: message.t_unix, text, bad });
+  session.notices.unshift({ at: message.t_unix, since: message.since, text, bad });
   session.notices.length = Math.min(session.notices.length, KEPT_NOTICES);
 }
 
