@@ -217,7 +217,7 @@ def simulated(n_trials: int) -> dict[str, Any]:
     from realtime.epoching.pipeline import Pipeline
     from realtime.sources.simulation.offline import OfflineParticipant
     from realtime.sources.simulation.participant import SimulationSettings
-    from stimuli.picture_set import choose_pictures, open_pictures
+    from stimuli.pictures import choose_pictures, open_pictures
 
     config = load_config("demo")
     known = open_pictures(config.pictures, "calibration").names

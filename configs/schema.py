@@ -198,14 +198,14 @@ class FitSettings(Settings):
     download: bool = False
     """Whether weights of `model` that are not on this machine may be fetched; ViT-H-14 takes 4 GB."""
     choose: Literal["identification", "error"] = "identification"
-    """What alpha, the noise's covariance, the window and the smoothness are chosen by: how well held-out trials are
-    told apart; ``error`` chooses alpha alone, by squared error, and uses samples as they are."""
+    """What alpha and the prior over time are chosen by: how well held-out trials are told apart; ``error`` chooses
+    alpha alone, by squared error, and uses samples as they are."""
     windows: tuple[tuple[float, float], ...] = ((0.04, 0.5),)
-    """Shorter parts of the window to choose from, each start and stop in seconds after onset."""
+    """Shorter parts of the window where answers are expected most, each start and stop in seconds after onset."""
     step_s: Positive = 0.016
     """Length of the steps that are averaged where the noise is whitened in space and time."""
     smooth_s: tuple[Annotated[float, Field(ge=0)], ...] = (0.02, 0.0)
-    """Time scales of the map's prior over time to choose from, in seconds; 0 for none."""
+    """Time scales in seconds of the answers that the map's prior expects; 0 for those that vary as the noise does."""
     whiten: bool = True
     """Take the channels' shared noise out of samples that are used as they are."""
     alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(9))

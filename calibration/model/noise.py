@@ -6,6 +6,10 @@ averaged, channels and time are whitened by the covariance of their noise, and w
 smooth over time, a Gaussian process. An answer ``a`` in noise of covariance ``S`` is best read by the weights ``S⁻¹a``,
 so a prior covariance ``K`` of answers is the prior ``S⁻¹ K S⁻¹`` of weights: ridge on samples times ``S⁻¹ K^½``.
 
+How slow answers are and when they come differs between tasks, and a few hundred weak trials do not tell: of several
+priors, the one that looked best was often not. So the prior is a mixture: ``K`` is the sum over all time scales and
+windows, and the map what each of them expects, as far as the trials bear it out.
+
 The full covariance of an epoch, shrunk towards this one (the Kronecker product of time and channels), needs no step of
 its own: ridge with penalty `alpha` on `n` whitened trials inverts ``S + alpha / n`` there, which in the samples'
 coordinates is the sample covariance plus that share of the Kronecker product. With a large `alpha` the map of two
@@ -31,7 +35,12 @@ Array = NDArray[np.float64]
 
 TIME_SHRINKAGE = 0.3
 """Share of white noise in the covariance over time; without it, what the filters took out would be blown up."""
+_LEAST = 1e-4
+"""Share of the largest variance that the prior expects, from which a direction in time has a feature."""
 _BLOCK = 256
+
+
+Window = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -40,29 +49,34 @@ class Candidate:
 
     Attributes
     ----------
-    window_s
-        The part of the window that is used, in seconds after onset; None for all of it.
     step_s
         Length of the steps that are averaged, and whose noise is whitened in space and time; 0 for samples as they are,
         each feature divided by its standard deviation.
     smooth_s
-        Time scale of the answers that are expected; 0 for none, and weights that are independent once whitened.
+        Time scales of the answers that are expected; 0 for answers that vary over time as the noise does.
+    windows
+        Where in the window answers are expected, each start and stop in seconds after onset; None for everywhere.
     """
 
-    window_s: tuple[float, float] | None = None
     step_s: float = 0.0
-    smooth_s: float = 0.0
+    smooth_s: tuple[float, ...] = (0.0,)
+    windows: tuple[Window | None, ...] = (None,)
 
     def __str__(self) -> str:
         """Say in a few words what is done."""
-        window = "" if self.window_s is None else f", {1e3 * self.window_s[0]:g} to {1e3 * self.window_s[1]:g} ms"
         if not self.step_s:
-            return f"samples as they are{window}"
-        smooth = f"smooth over {1e3 * self.smooth_s:g} ms" if self.smooth_s else "no prior over time"
-        return f"noise in space and time, {smooth}{window}"
+            return "samples as they are"
+        smooth = " and ".join(
+            f"smooth over {1e3 * scale:g} ms" if scale else "like the noise" for scale in self.smooth_s
+        )
+        said = f"noise in space and time, answers {smooth}"
+        parts = [f"{1e3 * window[0]:g} to {1e3 * window[1]:g} ms" for window in self.windows if window is not None]
+        if not parts:
+            return said
+        return f"{said}, {'more' if None in self.windows else 'only'} from {' and '.join(parts)}"
 
 
-def steps(times_s: Array, step_s: float, window_s: tuple[float, float] | None = None) -> tuple[Array, Array]:
+def steps(times_s: Array, step_s: float) -> tuple[Array, Array]:
     """Return what averages samples into steps, ``[times, steps]``, and the steps' middles in seconds.
 
     Parameters
@@ -71,18 +85,10 @@ def steps(times_s: Array, step_s: float, window_s: tuple[float, float] | None = 
         ``[times]``: the samples' times, evenly spaced.
     step_s
         Length of a step, at least a sample; the last is shorter where samples are left over.
-    window_s
-        Samples outside have no part in any step.
     """
-    margin = 1e-6
-    inside = np.ones(len(times_s), dtype=np.bool_)
-    if window_s is not None:
-        inside = (times_s >= window_s[0] - margin) & (times_s < window_s[1] - margin)
-    rows = np.flatnonzero(inside)
-    each = max(1, round(step_s * (len(times_s) - 1) / max(float(times_s[-1] - times_s[0]), margin)))
-    of_step = np.arange(len(rows)) // each
-    mean = np.zeros((len(times_s), int(of_step.max(initial=-1)) + 1))
-    mean[rows, of_step] = 1.0
+    each = max(1, round(step_s * (len(times_s) - 1) / max(float(times_s[-1] - times_s[0]), 1e-6)))
+    of_step = np.arange(len(times_s)) // each
+    mean: Array = (of_step[:, None] == np.arange(of_step[-1] + 1)).astype(np.float64)
     mean /= mean.sum(axis=0)
     return mean, times_s @ mean
 
@@ -126,18 +132,43 @@ def _shrunk(covariance: Array) -> Array:
     return shrunk
 
 
-def smooth_root(times_s: Array, scale_s: float) -> Array:
-    """Return a root ``[steps, steps]`` of a Gaussian process' covariance with the time scale `scale_s`."""
-    covariance = np.exp(-0.5 * (np.subtract.outer(times_s, times_s) / scale_s) ** 2)
+def expected(times_s: Array, noise: Array, candidate: Candidate) -> Array:
+    """Return the prior covariance ``[steps, steps]`` of answers: the sum over time scales and windows.
+
+    Parameters
+    ----------
+    times_s
+        ``[steps]``: the steps' middles, in seconds after onset.
+    noise
+        ``[steps, steps]``: the covariance over time of the noise.
+    candidate
+        Time scales and windows.
+    """
+    apart = np.subtract.outer(times_s, times_s)
+    scales = np.zeros_like(noise)
+    for scale_s in candidate.smooth_s:
+        scales += np.exp(-0.5 * (apart / scale_s) ** 2) if scale_s else noise * (len(noise) / np.trace(noise))
+    total = np.zeros_like(noise)
+    for window in candidate.windows:
+        inside = np.ones(len(times_s), dtype=np.bool_)
+        if window is not None:
+            inside = (times_s >= window[0]) & (times_s < window[1])
+        total += np.where(np.outer(inside, inside), scales, 0.0)
+    return total
+
+
+def _root(covariance: Array) -> Array:
+    """Return a root ``[steps, rank]``; what is expected next to never takes no features."""
     values, vectors = np.linalg.eigh(covariance)
-    root: Array = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    kept = values > _LEAST * values[-1]
+    root: Array = vectors[:, kept] * np.sqrt(values[kept])
     return root
 
 
 def whitening_in_space_and_time(
     window: NDArray[np.floating[Any]], times_s: Array, candidate: Candidate, earlier: Sequence[Earlier] = ()
 ) -> tuple[Array, Array]:
-    """Return what turns windows into features: over time ``[times, steps]`` and over channels ``[channels, channels]``.
+    """Return what makes features of epochs: over time ``[times, features]``, over channels ``[channels, channels]``.
 
     Features of the training trials have mean square 1, so that a penalty means the same for every candidate.
 
@@ -148,11 +179,11 @@ def whitening_in_space_and_time(
     times_s
         ``[times]`` in seconds after onset.
     candidate
-        Steps, window and smoothness.
+        Steps, and the answers that are expected.
     earlier
         Sources whose noise is pooled with that of the trials, by their worths.
     """
-    mean, middles = steps(times_s, candidate.step_s, candidate.window_s)
+    mean, middles = steps(times_s, candidate.step_s)
     averaged = mix(window, mean)
     rows = [(each, mix(each.memory.window, mean)) for each in earlier]
     covariances = [(each, covariance_of_rows(part, each.memory.n_trials)) for each, part in rows]
@@ -162,9 +193,8 @@ def whitening_in_space_and_time(
         for each, part in rows
     ]
     covariance = pooled(time_covariance(averaged @ channels), len(window), over_times)
-    over_time = whitening_matrix(covariance)
-    if candidate.smooth_s:
-        over_time = over_time @ over_time @ smooth_root(middles, candidate.smooth_s)
+    white_over_time = whitening_matrix(covariance)
+    over_time = white_over_time @ white_over_time @ _root(expected(middles, covariance, candidate))
     # The variance of what comes out, from the covariance of what goes in.
     power = float(np.einsum("sk,st,tk->", over_time, _measured(covariance), over_time)) / over_time.shape[1]
     return mean @ over_time / np.sqrt(max(power, 1e-30)), channels

@@ -245,7 +245,7 @@ class _Search:
 def candidate_of(earlier: Earlier) -> Candidate:
     """Return how epochs became features in a source's own map."""
     memory = earlier.memory
-    return Candidate(memory.window_s, memory.step_s, memory.smooth_s)
+    return Candidate(memory.step_s, memory.smooth_s, memory.windows)
 
 
 def _span(features: NDArray[np.floating], rows: Sequence[Array]) -> Array | None:

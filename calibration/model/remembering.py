@@ -66,8 +66,8 @@ def remember(
         n_trials=n_trials if not config.fit.average_repeats else len(taught),
         by_recording=tuple(by_recording.tolist()),
         alpha=mapping.alpha,
-        window_s=candidate.window_s,
         step_s=candidate.step_s,
         smooth_s=candidate.smooth_s,
+        windows=candidate.windows,
         baseline_s=config.window.baseline_s,
     )

@@ -110,10 +110,9 @@ def scale(
 
 
 def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
-    """Return what there is to choose from; the first of those with one score is taken.
+    """Return what there is to choose from, the one that is taken unless another is better first.
 
-    A shorter window comes after all of the window, which the settings ask for, and is given where at least two steps of
-    the window lie in it and one outside.
+    A shorter window has a part where at least two steps of the window lie in it and one outside.
     """
     times_s = layout.times_s
     if settings.choose == "error" or times_s is None or times_s[-1] - times_s[0] < 2 * settings.step_s:
@@ -124,5 +123,6 @@ def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
         step = settings.step_s * (len(times_s) - 1) / float(times_s[-1] - times_s[0])
         if 2 * step <= inside <= len(times_s) - step:
             windows.append((start_s, stop_s))
-    listed = [Candidate(window, settings.step_s, smooth_s) for window in windows for smooth_s in settings.smooth_s]
-    return (*listed, AS_THEY_ARE)
+    everything = Candidate(settings.step_s, settings.smooth_s, tuple(windows))
+    alone = [Candidate(settings.step_s, (scale_s,), (part,)) for part in windows[1:] for scale_s in settings.smooth_s]
+    return (everything, *(one for one in alone if any(one.smooth_s)), AS_THEY_ARE)

@@ -99,9 +99,9 @@ class MemoryRecord(_Part):
     n_trials: _Count
     by_recording: tuple[Annotated[int, Field(ge=0)], ...]
     alpha: _Positive
-    window_s: tuple[_Finite, _Finite] | None
     step_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    smooth_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    smooth_s: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+    windows: tuple[tuple[_Finite, _Finite] | None, ...]
     baseline_s: tuple[_Finite, _Finite] | None
     rows: _Count
     n_times: _Count

@@ -37,7 +37,7 @@ class Memory:
         How many trials there were.
     by_recording
         How many of them in each recording.
-    alpha, window_s, step_s, smooth_s
+    alpha, step_s, smooth_s, windows
         What was chosen for the map: its penalty, and how epochs became features
         (`calibration.model.noise.Candidate`).
     baseline_s
@@ -51,9 +51,9 @@ class Memory:
     n_trials: int
     by_recording: tuple[int, ...]
     alpha: float
-    window_s: tuple[float, float] | None
     step_s: float
-    smooth_s: float
+    smooth_s: tuple[float, ...]
+    windows: tuple[tuple[float, float] | None, ...]
     baseline_s: tuple[float, float] | None = None
 
     @property

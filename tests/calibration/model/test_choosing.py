@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from calibration.model.choosing import choose, pair_answers, simplest_within_one_error
+from calibration.model.choosing import choose, choose_each, pair_answers, within_two_errors
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate, fit_map
@@ -70,15 +70,34 @@ def test_answers_of_a_pair_add_up_to_the_auc_within_folds():
             assert not told[row, ~both].any()
 
 
-def test_the_simplest_within_one_error_is_taken_and_a_worse_one_is_not():
+def options(*behind):
+    """Answers ``[options, 1, 100]`` whose scores are so far behind 0.7; each difference has an error of about 0.01."""
     rng = np.random.default_rng(0)
-    best = rng.uniform(0.4, 1, 100) / 100
-    nearly = best + rng.normal(0, 0.1, 100) / 100
-    nearly += (best.sum() - 0.005 - nearly.sum()) / 100  # 0.005 less where the error is 0.01
-    worse = best - 0.02 / 100 + rng.normal(0, 0.01, 100) / 100
-    values, chosen = simplest_within_one_error(np.stack([worse, nearly, best])[:, None], np.zeros((1, 100), int))
-    np.testing.assert_allclose(values[:, 0], [worse.sum(), nearly.sum(), best.sum()])
-    assert chosen[0] == 1
+    shared = rng.uniform(0.4, 1, 100)
+    own = rng.normal(size=(len(behind), 100))
+    own = (own - own.mean(axis=1, keepdims=True)) / own.std(axis=1, keepdims=True)
+    answers = 0.7 + shared - shared.mean() - np.array(behind)[:, None] + 0.1 / np.sqrt(2) * own
+    return answers[:, None] / 100, np.zeros((1, 100), int)
+
+
+def test_within_two_errors_of_the_best_is_what_the_error_says():
+    values, within = within_two_errors(*options(0.0, 0.015, 0.025))
+    np.testing.assert_allclose(values[:, 0], [0.7, 0.685, 0.675])
+    assert within[:, 0].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("behind", "taken"),
+    [
+        ((0.0, 0.01, 0.01, 0.0, 0.01, 0.01), 1),  # none is told from the best
+        ((0.0, 0.04, 0.04, 0.01, 0.04, 0.04), 0),  # the middle alpha is told from it
+        ((0.05, 0.05, 0.05, 0.0, 0.01, 0.05), 4),  # the first candidate is
+    ],
+)
+def test_first_candidate_and_middle_alpha_give_way_only_to_what_is_better(behind, taken):
+    answers, strata = options(*behind)
+    _, chosen = choose_each(answers, strata, 2)
+    assert chosen[0] == taken
 
 
 def test_weak_eeg_is_identified_where_the_least_error_says_nothing():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from calibration.model.noise import Candidate, mix, steps, time_covariance, whitening_in_space_and_time
+from calibration.model.noise import Candidate, expected, mix, steps, time_covariance, whitening_in_space_and_time
 
 RATE_HZ = 250.0
 TIMES_S = np.arange(50) / RATE_HZ
@@ -17,12 +17,10 @@ def coloured(n=4000, channels=5, seed=0):
     return (noise + 20 * np.sin(np.arange(50))[:, None]).astype(np.float32)
 
 
-def test_steps_are_means_within_the_window_and_every_sample_counts_once():
-    mean, middles = steps(TIMES_S, 0.016, (0.04, 0.11))
-    inside = (TIMES_S >= 0.04 - 1e-9) & (TIMES_S < 0.11 - 1e-9)
+def test_steps_are_means_and_every_sample_counts_once():
+    mean, middles = steps(TIMES_S, 0.016)
     np.testing.assert_allclose(mean.sum(axis=0), 1)
-    assert not mean[~inside].any()
-    assert np.all(np.count_nonzero(mean[inside], axis=1) == 1)
+    assert np.all(np.count_nonzero(mean, axis=1) == 1)
     assert np.count_nonzero(mean[:, 0]) == 4
     np.testing.assert_allclose(middles, [np.mean(TIMES_S[column > 0]) for column in mean.T])
 
@@ -51,8 +49,30 @@ def test_a_smooth_prior_prefers_smooth_answers():
     samples = np.random.default_rng(0).standard_normal((2000, 50, 2)).astype(np.float32)
     gain = {}
     for smooth_s in (0.0, 0.02):
-        over_time, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(step_s=0.004, smooth_s=smooth_s))
+        over_time, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(step_s=0.004, smooth_s=(smooth_s,)))
         slow, fast = np.sin(2 * np.pi * 3 * TIMES_S), np.sin(2 * np.pi * 60 * TIMES_S)
         gain[smooth_s] = np.linalg.norm(slow @ over_time) / np.linalg.norm(fast @ over_time)
     assert gain[0.0] == pytest.approx(1, abs=0.2)
     assert gain[0.02] > 10
+
+
+def test_what_is_expected_is_the_sum_over_time_scales_and_windows():
+    noise = 3 * np.exp(-np.abs(np.subtract.outer(TIMES_S, TIMES_S)) / 0.05)
+    start_s, stop_s = window = (0.05, 0.1)
+
+    def prior(*windows, smooth_s=(0.02, 0.0)):
+        return expected(TIMES_S, noise, Candidate(0.004, smooth_s, windows))
+
+    np.testing.assert_allclose(prior(None, smooth_s=(0.0,)), noise / 3)
+    np.testing.assert_allclose(prior(None), prior(None, smooth_s=(0.02,)) + noise / 3)
+    np.testing.assert_allclose(prior(None, window), prior(None) + prior(window))
+    inside = (start_s <= TIMES_S) & (stop_s > TIMES_S)
+    assert not prior(window)[~inside].any()
+    np.testing.assert_allclose(prior(window)[np.ix_(inside, inside)], prior(None)[np.ix_(inside, inside)])
+
+
+def test_where_no_answer_is_expected_there_are_no_features():
+    samples = coloured(400)
+    over_time, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(0.016, (0.02,), ((0.05, 0.1),)))
+    everywhere, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(0.016, (0.02,)))
+    assert over_time.shape[1] <= 4 < everywhere.shape[1] <= 13
