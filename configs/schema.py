@@ -5,6 +5,7 @@ Unknown keys, wrong types and wrong units are refused with one line each that na
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -339,6 +340,12 @@ def load_config(path: str | Path) -> Config:
     """
     content = read_yaml(path, PRESETS)
     return parse_config({} if content is None else content, str(path))
+
+
+def schema_text() -> str:
+    """Return the JSON schema of a configuration, by which editors complete and check it."""
+    schema = Config.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def with_broker(config: Config, url: str) -> Config:

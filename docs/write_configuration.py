@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the settings themselves: ``python docs/write_configuration.py [--check]``."""
+"""Write docs/configuration.md and the JSON schema from the settings: ``docs/write_configuration.py [--check]``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from configs.files import write_whole
-from configs.schema import PRESETS, Config
+from configs.schema import PRESETS, Config, schema_text
 
 PAGE = Path(__file__).with_name("configuration.md")
+SCHEMA = PRESETS / "schema.json"
 HEAD = """# Configuration
 
 One YAML file describes one session; every command takes it as `--config`. What is left out has the value in the third
@@ -104,9 +105,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail where the page is not up to date")
     if not parser.parse_args().check:
         write_whole(PAGE, page())
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        sys.stderr.write("docs/configuration.md is not up to date: python docs/write_configuration.py\n")
-        return 1
+        write_whole(SCHEMA, schema_text())
+        return 0
+    for path, text in ((PAGE, page()), (SCHEMA, schema_text())):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            name = path.relative_to(PAGE.parents[1])
+            sys.stderr.write(f"{name} is not up to date: python docs/write_configuration.py\n")
+            return 1
     return 0
 
 

@@ -20,7 +20,12 @@ _HOUSE = Path(__file__).resolve().parent.parent
 
 
 def _refuse_hidden_packages() -> None:
-    """Refuse to start where a file of the user's hides one of our packages, whose names are plain words."""
+    """Refuse to start where a file of the user's hides one of our packages, whose names are plain words.
+
+    In a wheel they lie in this one, where nothing can hide them (`setup.py`).
+    """
+    if (Path(__file__).parent / "realtime").is_dir():
+        return
     for name in ("configs", "stimuli", "realtime", "calibration"):
         spec = find_spec(name)
         found = None if spec is None else spec.origin or next(iter(spec.submodule_search_locations or ()), None)

@@ -16,6 +16,8 @@ from realtime.processes.blas_threads import wait_passively
 from realtime.sources import lsl_config
 
 COMMANDS = (
+    "init",
+    "config",
     "demo",
     "doctor",
     "streams",

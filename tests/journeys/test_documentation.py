@@ -28,6 +28,8 @@ from tests.support import documented
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE_S = 600.0
 NOT_RUN = {
+    "perceptogram init": "tests/perceptogram/test_init_command.py runs it",
+    "perceptogram config schema": "tests/perceptogram/test_init_command.py runs it",
     "perceptogram bench": "measures for minutes; tests/benchmarks runs each benchmark",
     "perceptogram demo": "takes minutes; tests/perceptogram/test_demo.py runs it, and so does make wheel-test",
     "perceptogram calibrate --config lab.yaml --out anna": "takes a person and an amplifier",
@@ -51,6 +53,7 @@ SHARED = (
     "perceptogram fit ../shared/data/muse_p300/run*.csv --config muse_p300 --out p300",
 )
 LAB = (
+    "perceptogram config check lab.yaml",
     "perceptogram fit anna/calibration*.xdf --config lab.yaml --out bundle",
     "perceptogram fit run1.xdf run2.xdf --config lab.yaml --out bundle",
     "perceptogram export-bids demo/recording.xdf --config demo --out bids --line 50",
