@@ -31,6 +31,7 @@ COMMANDS = (
     "run",
     "monitor",
     "view",
+    "film",
     "replay",
     "ledger",
     "broker",

@@ -36,7 +36,15 @@ from stimuli.sequence import plan, save_plan
 if TYPE_CHECKING:
     from calibration.fit import Fit
 
-FILES = (*CALIBRATION_FILES, *SESSION_FILES, RECORDINGS, "*_plan.jsonl", "*_frames.jsonl", "contact_sheet.png")
+FILES = (
+    *CALIBRATION_FILES,
+    *SESSION_FILES,
+    RECORDINGS,
+    "*_plan.jsonl",
+    "*_frames.jsonl",
+    "contact_sheet.png",
+    "demo.gif",
+)
 """All that a demo leaves behind."""
 CALIBRATION_REPEATS = 2
 """Pictures that come again teach how much repeats may be believed."""

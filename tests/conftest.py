@@ -17,6 +17,7 @@ os.environ["COLUMNS"] = "200"  # whatever the terminal of who runs the tests; a 
 
 pytest_plugins = [
     "tests.support.browser",
+    "tests.support.session_folder",
     "tests.support.mosquitto",
     "tests.support.tiers",
     "tests.support.virtual_screen",

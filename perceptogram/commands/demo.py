@@ -12,6 +12,8 @@ from perceptogram.console import console, number, print_rows, progress_bar, styl
 
 LIVE_S = 60.0
 """What the live part takes of the demo's minutes."""
+FILM_S = 12.0
+"""Longest that the film of it may be."""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +43,8 @@ def register(app: typer.Typer) -> None:
             for_demo,
             sheet_entries,
         )
+        from perceptogram.live.film import make_film
+        from perceptogram.live.recorded import read_session
         from realtime.display.contact_sheet import contact_sheet
         from realtime.rendering.worker import RenderWorker
         from realtime.sources import lsl_config
@@ -84,8 +88,13 @@ def register(app: typer.Typer) -> None:
             sheet = contact_sheet(entries, title, simulated=True)
             with whole_file(out / "contact_sheet.png") as part:
                 sheet.save(part, format="PNG")
+        session = read_session(out)
+        if session.pictures:
+            make_film(session, out / "demo.gif", most_s=FILM_S)
         print_rows("decoded live (simulated EEG)", _rows(summary))
-        console.print(f"look at {out / 'contact_sheet.png'}; all numbers are in {out / 'summary.json'}")
+        console.print(
+            f"look at {out / 'contact_sheet.png'} and {out / 'demo.gif'}; all numbers are in {out / 'summary.json'}"
+        )
 
 
 def _rows(summary: dict[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ LEFT_BEHIND = {
     "bundle",
     "calibration.xdf",
     "contact_sheet.png",
+    "demo.gif",
     "display.png",
     "percepts.jsonl",
     "pictures",
@@ -35,6 +36,7 @@ def run_demo(out, *arguments):
 def test_the_demo_decodes_pictures_that_were_never_seen(tmp_path):
     summary = run_demo(tmp_path / "demo", "--seed", "7")
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= LEFT_BEHIND
+    assert (tmp_path / "demo" / "demo.gif").stat().st_size <= 3_000_000
     assert summary["simulated"] is True
     assert summary["lost_samples"] == 0
     assert summary["two_way"] > 0.75

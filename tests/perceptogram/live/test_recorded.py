@@ -1,55 +1,16 @@
 import json
 
 import pytest
-from PIL import Image
 
 from perceptogram.live.recorded import RecordedError, read_session
 from realtime.web.door import open_door
 from realtime.web.server import PastSession, Web
 from tests.support.browser import CHROMIUM
-
-SEEN = [("cat-1", 0.4, 0.9, 0.2), ("dog-1", 0.8, 0.7, 0.6), ("cat-1", 0.6, 1.0, 0.4)]
-
-
-def record(trial, name, confidence, two_way, before):
-    at = 1000.0 + trial
-    return {
-        "trial": trial,
-        "picture": name,
-        "neighbours": [{"name": name, "label": name.split("-")[0], "similarity": 0.5}],
-        "confidence": confidence,
-        "repeats": 1 + trial // 2,
-        "two_way": two_way,
-        "pre_stimulus_two_way": before,
-        "flags": [],
-        "ledger": {
-            "onset": at - 0.8,
-            "arrived": at,
-            "embedding": at + 0.001,
-            "requested": at,
-            "final_picture": at + 0.4,
-        },
-        "file": f"pictures/{trial:04d}-{name}.png",
-    }
+from tests.support.session_folder import logged
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    lines = []
-    for trial, seen in enumerate(SEEN):
-        lines.append(record(trial, *seen))
-        Image.new("RGB", (536, 297), (60 * trial, 90, 90)).save(tmp_path / lines[-1]["file"])
-    lines.insert(1, {"trial": 0, "ledger": {"shown": 1000.5}})
-    lines.insert(3, {"stamp": 1001.7, "notice": "lost", "text": "the renderer died"})
-    lines.append({"trial": 3, "picture": "dog-1", "refused": "12 samples lost"})
-    (tmp_path / "percepts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "summary.json").write_text(json.dumps({"simulated": True, "candidates": 20}))
-    return tmp_path
-
-
-def test_what_was_said_comes_in_order_with_its_times(folder):
-    session = read_session(folder)
+def test_what_was_said_comes_in_order_with_its_times(session_folder):
+    session = read_session(session_folder)
     told = [(entry["topic"], entry["message"].get("kind"), round(entry["at"], 3)) for entry in session.entries]
     assert told == [
         ("event", "percept", 0.0),
@@ -62,25 +23,25 @@ def test_what_was_said_comes_in_order_with_its_times(folder):
         ("frame", None, 2.399),
         ("event", "refused", 2.399),
     ]
-    assert session.details == {"name": folder.name, "simulated": True, "candidates": 20}
+    assert session.details == {"name": session_folder.name, "simulated": True, "candidates": 20}
     assert set(session.pictures) == {0, 1, 2}
 
 
-def test_a_session_that_broke_off_is_shown_as_far_as_it_went(folder):
-    (folder / "summary.json").unlink()
-    (folder / "pictures" / "0001-dog-1.png").unlink()
-    with (folder / "percepts.jsonl").open("a") as log:
+def test_a_session_that_broke_off_is_shown_as_far_as_it_went(session_folder):
+    (session_folder / "summary.json").unlink()
+    (session_folder / "pictures" / "0001-dog-1.png").unlink()
+    with (session_folder / "percepts.jsonl").open("a") as log:
         log.write('{"trial": 4, "pict')
-    session = read_session(folder)
+    session = read_session(session_folder)
     assert set(session.pictures) == {0, 2}
     assert session.details["simulated"] is False
 
 
-def test_a_file_that_lies_elsewhere_is_not_shown(folder):
-    (folder.parent / "secret.png").write_bytes(b"")
-    line = record(9, "cat-1", 0.5, 0.5, 0.5) | {"file": "../../secret.png"}
-    (folder / "percepts.jsonl").write_text(json.dumps(line) + "\n")
-    assert read_session(folder).pictures == {}
+def test_a_file_that_lies_elsewhere_is_not_shown(session_folder):
+    (session_folder.parent / "secret.png").write_bytes(b"")
+    line = logged(9, "cat-1", 0.5, 0.5, 0.5) | {"file": "../../secret.png"}
+    (session_folder / "percepts.jsonl").write_text(json.dumps(line) + "\n")
+    assert read_session(session_folder).pictures == {}
 
 
 def test_a_folder_without_a_session_is_one_line(tmp_path):
@@ -90,10 +51,10 @@ def test_a_folder_without_a_session_is_one_line(tmp_path):
 
 @pytest.mark.processes
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
-def test_the_page_shows_each_moment(folder, browser):
+def test_the_page_shows_each_moment(session_folder, browser):
     from configs.schema import WebSettings
 
-    session = read_session(folder)
+    session = read_session(session_folder)
     with open_door(WebSettings(port=0), {}) as door:
         web = Web(door, lambda _payload: None, recorded=PastSession(session.json_bytes(), session.pictures)).start()
         page = browser.open(door.url)
