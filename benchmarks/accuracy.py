@@ -282,13 +282,13 @@ def recordings() -> Iterator[Recorded]:
     for name in MUSE:
         yield muse(name)
     for person in (1, 2, 3):
-        yield _gtec(person)
+        yield gtec(person)
     yield _bci2()
 
 
-def muse(name: str) -> Recorded:
-    """Return one of the sets of a four-electrode headband, `MUSE`."""
-    folders, preset, column, stop_s = MUSE[name]
+def muse(name: str, sets: dict[str, tuple[tuple[str, ...], str, str | None, float]] = MUSE) -> Recorded:
+    """Return one of the sets of a four-electrode headband."""
+    folders, preset, column, stop_s = sets[name]
     config = load_config(preset)
     markers = config.markers.model_copy(update={"classes": {"1": "one", "2": "two"}, "channel": column})
     window = WindowSettings(start_s=0.0, stop_s=stop_s)
@@ -310,7 +310,8 @@ def muse(name: str) -> Recorded:
     )
 
 
-def _gtec(person: int) -> Recorded:
+def gtec(person: int) -> Recorded:
+    """Return the trials of one of three people, cut into five stretches."""
     from scipy.io import loadmat
 
     content = loadmat(DATA / "gtec_p300" / f"S{person}.mat")

@@ -14,7 +14,7 @@ from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
-from calibration.model.prior import Prior, PriorRidge, weigh
+from calibration.model.prior import Blend, Prior, Taught, weigh
 from calibration.model.ridge import fit_ridge, held_out_weights, solve_ridge, threads_for
 from calibration.model.scaling import scale
 from configs.schema import FitSettings
@@ -104,10 +104,11 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
     if settings.choose == "identification":
         choice, scaling, features = choose(examples, layout, settings, folds)
         if earlier:
-            prior, choice, joined = weigh(examples, layout, settings, folds, choice, earlier)
-            if joined is not None:
-                folds = _spread_folds(examples, settings.seed)
-                chain = _chain_with_prior(joined, choice.alpha, single, folds, folds[members])
+            spread_folds = _spread_folds(examples, settings.seed)
+            taught = Taught(examples, folds, single, spread_folds, spread_folds[members])
+            prior, blend = weigh(taught, layout, settings, choice, earlier)
+            if blend is not None:
+                chain = _chain_of(blend, layout)
                 return Mapping(chain.fold(), chain, choice.alpha, choice.alphas, choice.errors, choice, prior)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
         with threads_for(*features.shape):
@@ -138,24 +139,22 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
     return Mapping(chain.fold(), chain, alpha, alphas, errors, choice, prior)
 
 
-def _chain_with_prior(
-    ridge: PriorRidge, alpha: float, single: Examples, folds: NDArray[np.int64], of_fold: NDArray[np.int64]
-) -> Chain:
-    """Return the chain of a ridge with sources: its features are about the pooled mean, where the mean target lies."""
-    scaling, (target_mean, target_std) = ridge.scaling, ridge.target_statistics()
+def _chain_of(blend: Blend, layout: Layout) -> Chain:
+    """Return the chain of a map that starts from sources: one step, from the window in microvolts."""
+    times, channels, dims = blend.weights.shape
     return Chain(
-        baseline=scaling.layout.baseline,
-        start=scaling.layout.start,
-        temporal=scaling.temporal,
-        whitening=scaling.whitening,
-        mean=scaling.mean,
-        std=scaling.std,
-        weights=ridge.weights(alpha),
-        intercept=target_mean,
-        predicted_mean=target_mean,
-        predicted_std=ridge.spread(folds, alpha, scaling.apply(single.samples), of_fold),
-        target_mean=target_mean,
-        target_std=target_std,
+        baseline=layout.baseline,
+        start=layout.start,
+        temporal=None,
+        whitening=np.eye(channels),
+        mean=np.zeros((times, channels)),
+        std=np.ones((times, channels)),
+        weights=blend.weights.reshape(-1, dims),
+        intercept=blend.offset,
+        predicted_mean=np.zeros(dims),
+        predicted_std=blend.spread,
+        target_mean=blend.target_mean,
+        target_std=blend.target_std,
     )
 
 

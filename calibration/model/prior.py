@@ -3,7 +3,8 @@
 What a source remembers joins the sums of products of the new trials, each of its trials with a weight; noise and means
 are pooled likewise. Counted as all the trials that it has, a source is pooled with the new ones; counted as none, it
 has no part. In between is chosen by how well held-out *new* trials are told apart, so a source that does not help
-counts as nothing. Every source and the new trials have an intercept of their own: what moves all responses of a day
+counts as nothing. What those choices leave open is averaged, not decided: with forty trials the best of several worths
+is a matter of luck. Every source and the new trials have an intercept of their own: what moves all responses of a day
 alike is no evidence.
 """
 
@@ -30,6 +31,13 @@ Index = NDArray[np.int64]
 
 WORTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
 """What sources may count as, in trials, before each is held to the trials that it has."""
+_ONE_ALONE = (30.0, 300.0)
+"""What each of several sources may count as with none of the others."""
+_DOUBT = 0.15
+"""Spread of a held-out score beyond which its option loses share, times the root of the trials that it rests on: half
+the standard error of a score without information."""
+_WINDOW = 1 / 20
+"""Share, of the best option's, below which an option has no part (Occam's window, Madigan & Raftery 1994)."""
 
 
 class PriorRidge:
@@ -75,6 +83,12 @@ class PriorRidge:
         found = self._path.solve(alpha)[0]
         return found if self._basis is None else self._basis @ found
 
+    def telling(self, alphas: Sequence[float]) -> tuple[float, ...]:
+        """Return the penalties that change anything: below the largest all ridge maps are of, above all are alike."""
+        largest = self._path.largest
+        found = [alpha for alpha in alphas if 1e-3 * largest <= alpha <= largest]
+        return tuple(found or [min(alphas, key=lambda alpha: abs(np.log(alpha / max(largest, 1e-300))))])
+
     def held_out(self, folds: Index, alpha: float) -> Array:
         """Return predictions ``[trials, dims]`` of each new trial by the map without its fold."""
         predicted = np.empty(self.targets.shape)
@@ -82,23 +96,22 @@ class PriorRidge:
             predicted[rows] = self.targets[rows] - residuals
         return predicted
 
-    def spread(self, folds: Index, alpha: float, unseen: NDArray[np.floating], of_fold: Index) -> Array:
-        """Return the standard deviation ``[dims]`` of one map's predictions of trials that it has not seen.
+    def deviations(self, folds: Index, alpha: float, unseen: NDArray[np.float32], of_fold: Index) -> Array:
+        """Return predictions ``[unseen, dims]`` of trials by maps that have not seen them, without the intercepts.
 
         Parameters
         ----------
         folds, alpha
             ``[trials]``: what is left out together; the penalty.
         unseen, of_fold
-            Features of trials to predict, and the fold ``[unseen]`` without which each is.
+            Epochs to predict, and the fold ``[unseen]`` without which each is.
         """
-        along = self._path.rotated(self._within(unseen))
+        along = self._path.rotated(self._within(self.scaling.apply(unseen)))
         predicted = np.empty((len(unseen), self.targets.shape[1]))
         for rows, _, weights in self._path.held_out(self._along, self.targets, folds, alpha):
             test = of_fold == folds[rows[0]]
             predicted[test] = along[test] @ weights
-        spread: Array = predicted.std(axis=0)
-        return spread
+        return predicted
 
     def target_statistics(self) -> tuple[Array, Array]:
         """Return mean and standard deviation ``[dims]`` of all targets, the sources' by their worths."""
@@ -118,15 +131,18 @@ class Prior:
     Attributes
     ----------
     earlier
-        Every source, with the worth that was chosen for it.
+        Every source, with its worth: the mean over what was averaged.
     n_trials
         How many new trials there are.
+    share_alone
+        Part of the map that is that of the new trials alone.
     score, alone
         Held-out score of the new trials with the sources, and without any: AUC, or two-way identification.
     """
 
     earlier: tuple[Earlier, ...]
     n_trials: int
+    share_alone: float
     score: float
     alone: float
 
@@ -135,111 +151,189 @@ class Prior:
         sources = [
             {"name": each.name, "worth_trials": each.worth, "n_trials": each.memory.n_trials} for each in self.earlier
         ]
-        return {"sources": sources, "n_new_trials": self.n_trials, "score": self.score, "score_alone": self.alone}
+        told: dict[str, object] = {"n_new_trials": self.n_trials, "share_alone": self.share_alone}
+        return told | {"sources": sources, "score": self.score, "score_alone": self.alone}
 
     @property
     def lines(self) -> tuple[str, ...]:
         """What each source contributed, for people."""
         return tuple(
-            f"{each.name}: its {each.memory.n_trials} trials count as {each.worth:.0f} of the {self.n_trials} new ones"
+            f"{each.name}: its {each.memory.n_trials} trials count as {each.worth:.0f}, beside {self.n_trials} new ones"
             if each.worth
-            else f"{each.name}: counts as nothing, the new trials alone are told apart as well"
+            else f"{each.name}: counts as nothing, the {self.n_trials} new trials are told apart as well without it"
             for each in self.earlier
         )
 
 
+@dataclass(frozen=True)
+class Blend:
+    """The average of maps that count the sources differently, each brought to predictions of spread 1.
+
+    Attributes
+    ----------
+    weights, offset
+        ``[times, channels, dims]`` for a window in microvolts, and ``[dims]``.
+    spread
+        ``[dims]``: standard deviation of its predictions of single trials that it has not seen.
+    target_mean, target_std
+        ``[dims]``.
+    """
+
+    weights: Array
+    offset: Array
+    spread: Array
+    target_mean: Array
+    target_std: Array
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way to make features and to count sources, with the penalties that matter and their shares in the map."""
+
+    candidate: Candidate
+    earlier: tuple[Earlier, ...]
+    alphas: tuple[float, ...]
+    shares: tuple[float, ...] = ()
+
+
 def weigh(
-    examples: Examples,
-    layout: Layout,
-    settings: FitSettings,
-    folds: Index,
-    alone: MapChoice,
-    earlier: Sequence[Earlier],
-) -> tuple[Prior, MapChoice, PriorRidge | None]:
-    """Return what each source is worth, the choice with it, and its ridge; no ridge where no source is worth anything.
+    taught: Taught, layout: Layout, settings: FitSettings, alone: MapChoice, earlier: Sequence[Earlier]
+) -> tuple[Prior, Blend | None]:
+    """Return what each source is worth and the map with them; no map where no source is worth anything.
 
     Parameters
     ----------
-    examples
+    taught
         The new training trials, and no others.
     layout
         Where window and baseline lie.
     settings
         What there is to choose from.
-    folds
-        ``[trials]``: which trials are held out together.
     alone
-        What is chosen without sources, and what every other choice must beat.
+        What is chosen without sources.
     earlier
         The sources; their worths are not looked at.
     """
-    search = _Search(examples, layout, settings, folds)
-    nothing = tuple(each.worth_of(0.0) for each in earlier)
-    first = search.score(alone.candidate, (), (alone.alpha,))[0]
-    best = _Option(first, alone.candidate, alone.alpha, nothing)
-    listed = dict.fromkeys([*(candidate_of(each) for each in earlier), alone.candidate])
-    tried: set[tuple[float, ...]] = set()
-    for worth in WORTHS:
-        counted = tuple(each.worth_of(worth) for each in earlier)
-        if (worths := tuple(each.worth for each in counted)) in tried:
-            continue
-        tried.add(worths)
+    search = _Search(taught, layout, settings)
+    first = _Way(alone.candidate, tuple(each.worth_of(0.0) for each in earlier), (alone.alpha,))
+    listed = list(dict.fromkeys([*(candidate_of(each) for each in earlier), alone.candidate]))
+    ways, scores = [first], [search.scores(search.ridge(first), first.alphas)]
+    for counted in _counts(earlier):
         for candidate in listed:
-            best = search.better(best, candidate, counted)
-    if len(earlier) > 1:
-        for place, each in enumerate(earlier):
-            for worth in (0.0, *WORTHS):
-                changed = list(best.earlier)
-                changed[place] = each.worth_of(worth)
-                if changed[place].worth != best.earlier[place].worth and weighed(changed):
-                    best = search.better(best, best.candidate, tuple(changed))
-    prior = Prior(best.earlier, len(examples), best.score, first)
-    if not weighed(best.earlier):
-        return prior, alone, None
-    choice = replace(alone, candidate=best.candidate, alpha=best.alpha, score=best.score)
-    return prior, choice, search.ridge(best.candidate, best.earlier)
+            way = _Way(candidate, counted, ())
+            ridge = search.ridge(way)
+            way = replace(way, alphas=ridge.telling(settings.alphas))
+            ways.append(way)
+            scores.append(search.scores(ridge, way.alphas))
+    shares = _shares(scores, search.n)
+    kept = [replace(way, shares=share) for way, share in zip(ways, shares, strict=True) if any(share)]
+    worths = [sum(sum(way.shares) * way.earlier[place].worth for way in kept) for place in range(len(earlier))]
+    valued = tuple(replace(each, worth=float(worth)) for each, worth in zip(earlier, worths, strict=True))
+    if not weighed(valued):
+        return Prior(valued, search.n_trials, 1.0, scores[0][0], scores[0][0]), None
+    blend, score = search.blended(kept)
+    return Prior(valued, search.n_trials, shares[0][0], score, scores[0][0]), blend
 
 
 @dataclass(frozen=True)
-class _Option:
-    score: float
-    candidate: Candidate
-    alpha: float
-    earlier: tuple[Earlier, ...]
+class Taught:
+    """New trials to learn from.
+
+    Attributes
+    ----------
+    examples, folds
+        What is learned from, and which of it is held out together, ``[trials]``, where worths are chosen.
+    single, spread_folds, of_fold
+        Single trials whose predictions' spread is measured, what is left out together for that, ``[trials]``, and the
+        fold without which each single trial is predicted.
+    """
+
+    examples: Examples
+    folds: Index
+    single: Examples
+    spread_folds: Index
+    of_fold: Index
 
 
 class _Search:
-    """Compares ways to weigh sources on the same held-out trials."""
+    """Compares ways to count sources on the same held-out trials."""
 
-    def __init__(self, examples: Examples, layout: Layout, settings: FitSettings, folds: Index) -> None:
-        self._examples, self._layout, self._settings, self._folds = examples, layout, settings, folds
+    def __init__(self, taught: Taught, layout: Layout, settings: FitSettings) -> None:
+        self._taught, self._layout, self._settings = taught, layout, settings
+        examples, folds = taught.examples, taught.folds
         asked: ClassQuestion | PictureQuestion = question_of(examples, folds, settings.seed)
         # Few trials have few pairs within folds; about their maps' means, predictions of all folds can be compared.
         self._question = replace(asked, folds=np.zeros_like(folds)) if isinstance(asked, ClassQuestion) else asked
+        used = asked.strata[asked.strata >= 0]
+        self.n, self.n_trials = int(np.bincount(used).min()), len(examples)
 
-    def ridge(self, candidate: Candidate, earlier: Sequence[Earlier]) -> PriorRidge:
-        counted = weighed(earlier)
-        scaling, features = scale(self._examples.samples, self._layout, self._settings.whiten, candidate, counted)
+    def ridge(self, way: _Way) -> PriorRidge:
+        counted, examples = weighed(way.earlier), self._taught.examples
+        scaling, features = scale(examples.samples, self._layout, self._settings.whiten, way.candidate, counted)
         with threads_for(*features.shape):
-            return PriorRidge(scaling, features, self._examples.targets, counted)
+            return PriorRidge(scaling, features, examples.targets, counted)
 
-    def score(self, candidate: Candidate, earlier: Sequence[Earlier], alphas: Sequence[float]) -> list[float]:
-        ridge = self.ridge(candidate, earlier)
-        found = []
-        for alpha in alphas:
-            predicted = ridge.held_out(self._folds, alpha)[self._question.rows]
-            answers = self._question.answer(predicted)
-            found.append(float(answers.sum()) / (int(self._question.strata.max(initial=0)) + 1))
-        return found
+    def scores(self, ridge: PriorRidge, alphas: Sequence[float]) -> list[float]:
+        return [self._score(self._held_out(ridge, alpha)) for alpha in alphas]
 
-    def better(self, best: _Option, candidate: Candidate, earlier: tuple[Earlier, ...]) -> _Option:
-        """Return the best so far, or the best of these where that scores higher."""
-        alphas = sorted(self._settings.alphas, reverse=True)
-        scores = self.score(candidate, earlier, alphas)
-        place = int(np.argmax(scores))
-        if scores[place] <= best.score:
-            return best
-        return _Option(scores[place], candidate, float(alphas[place]), earlier)
+    def blended(self, ways: Sequence[_Way]) -> tuple[Blend, float]:
+        """Return the average of the ways' maps by their shares, and its held-out score."""
+        taught = self._taught
+        sums: list[Array] = [np.zeros(())] * 6
+        for way in ways:
+            ridge = self.ridge(way)
+            statistics = ridge.target_statistics()
+            for alpha, share in zip(way.alphas, way.shares, strict=True):
+                if not share:
+                    continue
+                held_out = self._held_out(ridge, alpha)
+                spread = held_out.std(axis=0)
+                gain = share * np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-12)
+                weights = ridge.weights(alpha) * gain
+                unseen = ridge.deviations(taught.spread_folds, alpha, taught.single.samples, taught.of_fold)
+                parts = (
+                    ridge.scaling.unfolded(weights),
+                    -ridge.scaling.level(weights),
+                    held_out * gain,
+                    unseen * gain,
+                    share * statistics[0],
+                    share * statistics[1],
+                )
+                sums = [total + part for total, part in zip(sums, parts, strict=True)]
+        weights, offset, held_out, unseen, mean, std = sums
+        return Blend(weights, offset, unseen.std(axis=0), mean, std), self._score(held_out)
+
+    def _held_out(self, ridge: PriorRidge, alpha: float) -> Array:
+        return ridge.deviations(self._taught.folds, alpha, self._taught.examples.samples, self._taught.folds)
+
+    def _score(self, deviations: Array) -> float:
+        rows = self._question.rows
+        answers = self._question.answer(deviations[rows] + self._question.level)
+        return float(answers.sum()) / (int(self._question.strata.max(initial=0)) + 1)
+
+
+def _shares(scores: Sequence[Sequence[float]], n: int) -> list[tuple[float, ...]]:
+    """Return each map's part in the average: less, the further its score is below the best in standard errors."""
+    flat = np.concatenate([np.asarray(each, dtype=np.float64) for each in scores])
+    weights = np.exp((flat - flat.max()) * np.sqrt(n) / _DOUBT)
+    # Of a way's penalties none counts more for being one of many.
+    weights /= np.concatenate([np.full(len(each), len(each)) for each in scores])
+    weights[weights < _WINDOW * weights.max()] = 0.0
+    weights /= weights.sum()
+    ends = np.cumsum([len(each) for each in scores])[:-1]
+    return [tuple(part.tolist()) for part in np.split(weights, ends)]
+
+
+def _counts(earlier: Sequence[Earlier]) -> list[tuple[Earlier, ...]]:
+    """Return what sources may count as: all as much, or one of several and the others nothing."""
+    found = [tuple(each.worth_of(worth) for each in earlier) for worth in WORTHS]
+    if len(earlier) > 1:
+        for place in range(len(earlier)):
+            found += [
+                tuple(one.worth_of(worth if n == place else 0.0) for n, one in enumerate(earlier))
+                for worth in _ONE_ALONE
+            ]
+    return list({tuple(each.worth for each in way): way for way in found}.values())
 
 
 def candidate_of(earlier: Earlier) -> Candidate:

@@ -77,6 +77,11 @@ class AlphaPath:
         weights = self._vectors @ (self._cross / (self._values + alpha)[:, None])
         return weights, self._train.mean_y - self._train.mean_x @ weights
 
+    @property
+    def largest(self) -> float:
+        """The largest eigenvalue of the scatter; far above it, the penalty only scales the map."""
+        return float(self._values[-1])
+
     def rotated(self, x: Samples) -> Array:
         """Return trials ``[n, features]`` in the coordinates of the decomposition, for `predict`."""
         along: Array = (x - self._train.mean_x) @ self._vectors

@@ -57,6 +57,17 @@ class Scaling:
         mixed = window if self.temporal is None else mix(window, self.temporal)
         return mixed @ self.whitening.astype(np.float32)
 
+    def unfolded(self, weights: Array) -> Array:
+        """Return weights ``[steps × channels, dims]`` of features as those of a window, ``[times, channels, dims]``."""
+        scaled = weights.reshape(*self.mean.shape, -1) / self.std[:, :, None]
+        window: Array = np.einsum("ce,ted->tcd", self.whitening, scaled, optimize=True)
+        return window if self.temporal is None else np.tensordot(self.temporal, window, axes=1)
+
+    def level(self, weights: Array) -> Array:
+        """Return what weights of features make of the mean window, ``[dims]``."""
+        level: Array = (self.mean / self.std).reshape(-1) @ weights
+        return level
+
     def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the features of whitened windows."""
         return ((whitened - self.mean) / self.std).astype(np.float32).reshape(len(whitened), -1)

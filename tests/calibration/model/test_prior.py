@@ -100,7 +100,7 @@ def test_trials_left_out_by_the_hat_matrix_are_those_of_maps_fitted_without_them
 
 def test_a_source_that_is_worth_nothing_changes_no_bit():
     day = a_day(0, 90, signal=1.0)
-    against = replace(memory_of(day), targets=-memory_of(day).targets)  # the very opposite of what is so
+    against = replace(memory_of(day), targets=-30 * memory_of(day).targets)  # loudly the opposite of what is so
     plain = fit_map(day, LAYOUT, SETTINGS)
     found = fit_map(day, LAYOUT, SETTINGS, (Earlier("against", against),))
     assert found.prior is not None
