@@ -29,6 +29,7 @@ BENCHMARKS = {
     "maps": "maps",
     "real-eeg": "real_eeg",
     "accuracy": "accuracy",
+    "transfer": "transfer",
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",
