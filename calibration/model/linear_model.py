@@ -65,12 +65,15 @@ class HeldOut:
         The alpha chosen in each fold, on its training trials alone.
     choices
         What else was chosen there; empty where nothing else was.
+    priors
+        What was taken over there from earlier calibrations; empty where none was given.
     """
 
     predicted: NDArray[np.float32]
     folds: NDArray[np.int64]
     alphas: tuple[float, ...]
     choices: tuple[MapChoice, ...] = ()
+    priors: tuple[Prior, ...] = ()
 
 
 def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: Sequence[Earlier] = ()) -> Mapping:
@@ -219,7 +222,7 @@ def cross_validate(
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)
-    alphas, choices = [], []
+    alphas, choices, priors = [], [], []
     numbers = np.unique(folds)
     for done, fold in enumerate(numbers):
         if progress is not None:
@@ -229,4 +232,5 @@ def cross_validate(
         predicted[test] = mapping.map.predict(examples.samples[test])
         alphas.append(mapping.alpha)
         choices += [] if mapping.choice is None else [mapping.choice]
-    return HeldOut(predicted, folds, tuple(alphas), tuple(choices))
+        priors += [] if mapping.prior is None else [mapping.prior]
+    return HeldOut(predicted, folds, tuple(alphas), tuple(choices), tuple(priors))

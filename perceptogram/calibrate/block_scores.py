@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from calibration.data.sources import EarlierBundle
 from calibration.data.targets import Targets
 from calibration.data.trials import Trials
 from calibration.errors import FitError, RidgeError
+from calibration.fit import earlier_of
+from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Layout, make_examples
+from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import cross_validate
 from calibration.scores.learning_curve import Point, trials_to_reach
 from calibration.scores.summary import headline, summarise
@@ -61,11 +67,19 @@ class Standing:
         Cross-validated, as `calibration.scores.summary.summarise` names them; empty while there are too few trials.
     curve
         One point a block so far.
+    worth
+        How many trials the earlier bundles count as beside the new ones; None where there are none.
     """
 
     n_trials: int
     scores: dict[str, Any]
     curve: tuple[Point, ...]
+    worth: float | None = None
+
+    @property
+    def from_earlier(self) -> bool:
+        """Whether earlier bundles still outweigh the new trials."""
+        return self.worth is not None and self.worth > self.n_trials
 
     def minutes_to(self, goal: float, trials_a_minute: float) -> float | None:
         """Return about how many more minutes would reach `goal`; None where the curve does not point there."""
@@ -82,10 +96,12 @@ class Blocks:
         What each trial should decode to.
     config
         The session's settings.
+    sources
+        Earlier bundles to start from: with them there is a score from the first block on.
     """
 
-    def __init__(self, targets: Targets, config: Config) -> None:
-        self._targets, self._config = targets, config
+    def __init__(self, targets: Targets, config: Config, sources: Sequence[EarlierBundle] = ()) -> None:
+        self._targets, self._config, self._sources = targets, config, tuple(sources)
         self._trials: Trials | None = None
         self._curve: list[Point] = []
 
@@ -94,26 +110,52 @@ class Blocks:
         """All trials so far."""
         return self._trials
 
+    def check(self, trials: Trials) -> tuple[str, ...]:
+        """Return what people should know of the sources, for trials like these, though there be none yet.
+
+        Raises
+        ------
+        FitError
+            If a source does not fit, with what differs.
+        """
+        return earlier_of(self._sources, trials, self._config, self._targets)[1]
+
     def add(self, block: Trials) -> Standing:
         """Add a block and return how the calibration stands with it."""
         self._trials = block if self._trials is None else _join(self._trials, block)
         trials, config = self._trials, self._config
-        if len(trials) < FEWEST_TRIALS or len(np.unique(trials.names)) < 2:
+        earlier, _ = earlier_of(self._sources, trials, config, self._targets)
+        if not len(trials) or len(np.unique(trials.names)) < 2:
             return Standing(len(trials), {}, tuple(self._curve))
         targets = self._targets if config.markers.classes else self._targets.scaled_by(trials.names)
-        layout = Layout.of(trials.times_s, config.window.start_s, config.window.baseline_s)
         try:
-            held_out = cross_validate(make_examples(trials, targets, config), layout, config.fit)
+            predicted, folds, worth = self._held_out(trials, targets, earlier)
         except RidgeError:
             return Standing(len(trials), {}, tuple(self._curve))
         settings = config.fit
-        found = summarise(
-            held_out.predicted, trials.names, held_out.folds, targets.gallery, settings.permutations, settings.seed
-        )
+        found = summarise(predicted, trials.names, folds, targets.gallery, settings.permutations, settings.seed)
         name, value = headline(found)
         if value is not None:
             self._curve.append(Point(len(trials), value, *found[f"{name}_interval"]))
-        return Standing(len(trials), found, tuple(self._curve))
+        return Standing(len(trials), found, tuple(self._curve), worth)
+
+    def _held_out(
+        self, trials: Trials, targets: Targets, earlier: tuple[Earlier, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], float | None]:
+        """Return predictions by maps that have not seen what they predict, the folds, and what sources count as."""
+        window, settings = self._config.window, self._config.fit
+        layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
+        if len(trials) >= FEWEST_TRIALS:
+            found = cross_validate(make_examples(trials, targets, self._config), layout, settings, earlier=earlier)
+            worths = [sum(each.worth for each in prior.earlier) for prior in found.priors]
+            return found.predicted, found.folds, float(np.mean(worths)) if worths else None
+        if not earlier:
+            msg = f"{len(trials)} trials are too few"
+            raise RidgeError(msg)
+        # Too few to learn anything from: the sources' own map has seen none of them.
+        predicted = map_of_sources(earlier, layout, settings).predict(trials.samples)
+        worth = float(sum(each.memory.n_trials for each in earlier))
+        return predicted, np.zeros(len(trials), dtype=np.int64), worth
 
 
 def _join(first: Trials, second: Trials) -> Trials:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.data.sources import EarlierBundle
 from calibration.data.targets import make_targets
 from calibration.data.trials import Collector, Trials, read_trials
 from calibration.errors import FitError
@@ -59,11 +61,14 @@ class Conduct:
         When it may end before the plan does.
     participant
         Whom to simulate; None for a real one.
+    sources
+        Earlier bundles that the map starts from, so that there is a score from the first block on.
     """
 
     headless: bool = False
     rule: StopRule | None = None
     participant: SimulationSettings | None = None
+    sources: tuple[EarlierBundle, ...] = ()
 
     @property
     def attended(self) -> bool:
@@ -144,7 +149,7 @@ def calibrate(config: Config, folder: CalibrationFolder, planned: Plan, conduct:
     view.bar("embedding the pictures", 0, len(left.trials))
     # The p-value takes longest and is not shown; the fit at the end has it.
     quick = config.model_copy(update={"fit": config.fit.model_copy(update={"permutations": 0})})
-    blocks = Blocks(make_targets(config, np.array(planned.pictures)), quick)
+    blocks = Blocks(make_targets(config, np.array(planned.pictures)), quick, conduct.sources)
     earlier = earlier_trials(folder, config)
     n_earlier = 0 if earlier is None else len(earlier)
     if earlier is not None:
@@ -177,11 +182,12 @@ def calibrate(config: Config, folder: CalibrationFolder, planned: Plan, conduct:
         recorder = Recorder(folder.next_recording(), [Wanted.by(config.stream), Wanted.by(config.markers)])
         stack.callback(recorder.stop)
         recorder.start()
+        collector = Collector(config, source.spec)
+        for line in blocks.check(collector.take()):
+            view.say(line)
         ear = Ear(source)
         stack.callback(ear.close)
-        run = _Run(
-            config, planned, left, conduct, view, blocks, presenter, recorder, ear, Collector(config, source.spec)
-        )
+        run = _Run(config, planned, left, conduct, view, blocks, presenter, recorder, ear, collector)
         run.to_the_end()
         failed = presenter.latest("error")
         finished = presenter.latest("finished") or {}
@@ -320,6 +326,7 @@ def fit_folder(
     view: View,
     *,
     report: bool = True,
+    sources: Sequence[EarlierBundle] = (),
 ) -> Fit:
     """Fit the map on all that was recorded; write the bundle, with its report where that is wanted.
 
@@ -336,6 +343,8 @@ def fit_folder(
         What the experimenter sees of it.
     report
         Whether to write the report as well.
+    sources
+        Earlier bundles that the map starts from.
 
     Raises
     ------
@@ -346,7 +355,7 @@ def fit_folder(
     from calibration.report.calibration_report import write_report
     from stimuli.pictures import open_pictures
 
-    result = fit_recordings(usable(folder.recordings(), config), config, view.bar)
+    result = fit_recordings(usable(folder.recordings(), config), config, view.bar, sources)
     bundle = result.bundle
     bundle.fit["session"] = {
         "shown": ending.shown,

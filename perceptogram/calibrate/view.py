@@ -65,12 +65,21 @@ def rows(report: BlockReport, goal: float, trials_a_minute: float) -> dict[str, 
         shown = f"{number(score)} [{number(interval[0])}, {number(interval[1])}], chance 0.50"
     return {
         "2-way identification" if name == "two_way" else "AUC": shown,
+        **_weights(standing),
         "learning curve": " → ".join(f"{point.score:.2f} ({point.n})" for point in standing.curve) or "n/a",
         f"to reach {goal:.2f}": outlook(standing, goal, trials_a_minute),
         "trials": f"{standing.n_trials} usable; in this run {report.refused} refused, {report.flagged} flagged",
         "electrodes": electrodes(report.quality),
         "timing": f"{report.dropped} frames dropped, {report.lost_samples} samples lost",
     }
+
+
+def _weights(standing: Standing) -> dict[str, str]:
+    """Return whether the map is still that of earlier days, where it started from any."""
+    if standing.worth is None:
+        return {}
+    told = f"earlier trials count as {standing.worth:.0f}, beside {standing.n_trials} new ones"
+    return {"map": f"from earlier days ({told})" if standing.from_earlier else told}
 
 
 def outlook(standing: Standing, goal: float, trials_a_minute: float) -> str:

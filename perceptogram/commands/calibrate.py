@@ -41,6 +41,11 @@ def register(app: typer.Typer) -> None:
         ),
         headless: bool = typer.Option(False, "--headless", help="Show the pictures to nobody."),
         timing: Path | None = typer.Option(None, help="Apply the offset in this file, made by --check-timing."),
+        sources: list[Path] | None = typer.Option(
+            None, "--from", help="Earlier bundle to start from, of another day or person; may be given several times."
+        ),
+        memory: bool = typer.Option(True, help="Keep in the bundle what a later --from needs of the trials."),
+        participant: str | None = typer.Option(None, help="Pseudonym of whose EEG it is, written into the bundle."),
         simulate: bool = typer.Option(False, "--simulate", help="Calibrate a simulated participant."),
         seed: int = typer.Option(0, min=0, help="Who is simulated."),
         snr: float = typer.Option(1.0, min=0.0, help="Size of the simulated response; 0 for none at all."),
@@ -51,8 +56,11 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram calibrate --config lab.yaml --out anna --stop-when "two_way>0.70"
 
+        Example: perceptogram calibrate --config lab.yaml --out tuesday --from monday/bundle --participant p07
+
         Example: perceptogram calibrate --check-timing --config lab.yaml --out timing
         """
+        from calibration.data.sources import load_sources
         from calibration.photodiode import read_timing
         from configs.schema import load_config
         from perceptogram.calibrate.block_scores import StopRule
@@ -71,7 +79,15 @@ def register(app: typer.Typer) -> None:
             raise InputError(msg)
         rule = None if stop_when is None else StopRule.parse(stop_when)
         check(settings, rule)
-        conduct = Conduct(headless, rule, stand_in(settings, seed, snr) if simulate else None)
+        settings = settings.model_copy(
+            update={
+                "participant": participant or settings.participant,
+                "fit": settings.fit.model_copy(update={"memory": settings.fit.memory and memory}),
+            }
+        )
+        # Read before --overwrite could remove them.
+        earlier = load_sources(sources or (), settings)
+        conduct = Conduct(headless, rule, stand_in(settings, seed, snr) if simulate else None, earlier)
         if simulate:
             settings = for_simulation(settings)
         folder, size = CalibrationFolder(out or Path("out/calibration")), Size(pictures, repeats, blocks, minutes)
@@ -89,7 +105,7 @@ def _calibrate(
 ) -> None:
     from perceptogram.calibrate.run import calibrate, fit_folder, trials_a_minute
     from perceptogram.calibrate.view import GOAL, View
-    from perceptogram.commands.fit import score_rows
+    from perceptogram.commands.fit import score_rows, tell_memory
     from realtime.sources import lsl_config
 
     if timing is not None:
@@ -100,13 +116,18 @@ def _calibrate(
     private = nullcontext() if conduct.participant is None else lsl_config.on_this_machine()
     with private, View(console, goal, trials_a_minute(planned)) as view:
         ending = calibrate(config, folder, planned, conduct, view)
-        result = None if ending.aborted else fit_folder(config, folder, planned, ending, timing, view)
+        result = (
+            None
+            if ending.aborted
+            else fit_folder(config, folder, planned, ending, timing, view, sources=conduct.sources)
+        )
     if result is None:
         console.print(f"stopped after {ending.shown} of {ending.planned} trials; all of it is kept in {folder.path}")
         console.print("the same command with --resume instead of the plan's size goes on at the trial where it stopped")
         raise typer.Exit(130)
     simulated = " (simulated EEG)" if result.bundle.simulated else ""
     print_rows(f"cross-validated{simulated}", score_rows(result.bundle.scores))
+    tell_memory(result)
     if ending.rule_met:
         console.print("the session ended because its score was high, so the score is a little too good")
     console.print(f"bundle written to {folder.bundle}; look at {folder.bundle / 'report.html'}")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from perceptogram.commands.replay import summary_rows
-from perceptogram.console import console, errors, print_rows, styled
+from perceptogram.console import console, errors, number, print_rows, styled
 
 if TYPE_CHECKING:
+    from realtime.decoding.bundle import Bundle
     from realtime.session import SessionEvent
 
 
@@ -50,6 +51,7 @@ def register(app: typer.Typer) -> None:
         check(out, "run", overwrite=overwrite)
         settings, calibration = load_config(config), load_bundle(bundle)
         calibration.check_runs()
+        console.print(expected(calibration))
         if mqtt is not None:
             settings = with_broker(settings, mqtt)
         if web:
@@ -80,6 +82,18 @@ def register(app: typer.Typer) -> None:
                     exclusive=True,
                 )
         print_rows(f"session in {out}", summary_rows(finished.summary))
+
+
+def expected(bundle: Bundle) -> str:
+    """Return in one line what a bundle's map scored, and when, for people who run it on another day."""
+    scores, name = bundle.scores, "auc" if "auc" in bundle.scores else "two_way"
+    value, interval = scores.get(name), scores.get(f"{name}_interval")
+    day = str(bundle.provenance.get("created", ""))[:10] or "a day that the bundle does not tell"
+    if value is None:
+        return f"the bundle is of {day}; what to expect of it is not known"
+    between = "" if not interval or None in interval else f" [{number(interval[0])}, {number(interval[1])}]"
+    simulated = " of simulated EEG" if bundle.simulated else ""
+    return f"expected: {name} {number(value)}{between} a trial, chance 0.50: cross-validated{simulated} on {day}"
 
 
 class _Teller:
