@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.harness import machine, percentiles, print_table
 from configs.schema import RenderSettings
 from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.rendering.generators.base import Generator
+from realtime.rendering.generators.make import make_generator
 from realtime.rendering.messages import RenderRequest
 from realtime.rendering.worker import RenderWorker
 
@@ -24,30 +27,8 @@ SHARES = ("p50", "p95", "p99")
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Take turns of decoding with the renderer painting without a break, and stopped; the map is used as live."""
-    epochs = 50 if quick else 250
     settings = RenderSettings()
-    times: dict[str, list[float]] = {SATURATED: [], IDLE: []}
-    rng = np.random.default_rng(0)
-    weights = rng.standard_normal((TIMES, CHANNELS, DIMS), dtype=np.float32)
-    decoder = LinearDecoder(weights, weights[0, 0], np.zeros((TIMES, CHANNELS), np.float32))
-    windows = rng.standard_normal((16, TIMES, CHANNELS), dtype=np.float32)
-    with threadpool_limits(1), RenderWorker(settings) as renderer:
-        dims = renderer.wait_ready(READY_S).dims
-        embeddings = rng.standard_normal((16, dims), dtype=np.float32)
-        painted = 0
-        for turn in range(2 * ROUNDS):
-            name = (SATURATED, IDLE)[turn % 2]
-            if name == IDLE:
-                renderer.pause()
-            else:
-                renderer.resume()
-            for trial in range(epochs):
-                if name == SATURATED:
-                    # a new request at each sample: the renderer always has one waiting
-                    renderer.submit(RenderRequest(trial, embeddings[trial % 16], 0, settings.steps))
-                    painted += len(renderer.frames())
-                times[name].append(_decode(decoder, trial, windows[trial % 16]))
-        renderer.resume()
+    times, painted = take_turns(settings, make_generator, 50 if quick else 250, ROUNDS)
     found = {name: percentiles(values) for name, values in times.items()}
     ratios = {share: round(found[SATURATED][share] / found[IDLE][share], 3) for share in SHARES}
     print_table(
@@ -67,6 +48,45 @@ def run(quick: bool = False) -> dict[str, Any]:
         "generator": settings.generator,
         "machine": machine(),
     }
+
+
+def take_turns(
+    settings: RenderSettings, make: Callable[[RenderSettings], Generator], epochs: int, turns: int
+) -> tuple[dict[str, list[float]], int]:
+    """Return decoding times in µs beside a renderer that paints and one that is stopped, and how much was painted.
+
+    Parameters
+    ----------
+    settings, make
+        The generator is ``make(settings)``.
+    epochs
+        Epochs of a turn.
+    turns
+        Turns of each of both.
+    """
+    times: dict[str, list[float]] = {SATURATED: [], IDLE: []}
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((TIMES, CHANNELS, DIMS), dtype=np.float32)
+    decoder = LinearDecoder(weights, weights[0, 0], np.zeros((TIMES, CHANNELS), np.float32))
+    windows = rng.standard_normal((16, TIMES, CHANNELS), dtype=np.float32)
+    with threadpool_limits(1), RenderWorker(settings, make) as renderer:
+        dims = renderer.wait_ready(READY_S).dims
+        embeddings = rng.standard_normal((16, dims), dtype=np.float32)
+        painted = 0
+        for turn in range(2 * turns):
+            name = (SATURATED, IDLE)[turn % 2]
+            if name == IDLE:
+                renderer.pause()
+            else:
+                renderer.resume()
+            for trial in range(epochs):
+                if name == SATURATED:
+                    # a new request at each sample: the renderer always has one waiting
+                    renderer.submit(RenderRequest(trial, embeddings[trial % 16], 0, settings.steps))
+                    painted += len(renderer.frames())
+                times[name].append(_decode(decoder, trial, windows[trial % 16]))
+        renderer.resume()
+    return times, painted
 
 
 def _decode(decoder: LinearDecoder, trial: int, window: Any) -> float:

@@ -18,15 +18,69 @@ from configs.errors import InputError
 from configs.schema import RenderSettings
 from configs.torchvision_shim import load_torchvision
 
-GENERATORS = ("sd15-few-step", "sdxl-turbo", "unclip")
+GENERATORS = ("sd15-few-step", "sdxl-turbo", "unclip", "kandinsky22")
 COMPARED = ("stock pipeline", "stock pipeline, tiny decoder", "stock pipeline, tiny decoder, compiled")
 REPEATS = {"cuda": (300, 50), "cpu": (5, 2)}
 """Pictures of each variant: in a full and in a quick run."""
 SEED = 0
 
 
-def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick: bool = False) -> dict[str, Any]:
-    """Time `steps` steps at ``size × size``; on a GPU with and without graphs and, unless quick, compiled.
+def run(
+    generator: str = "sd15-few-step",
+    steps: int = 1,
+    size: int = 512,
+    quick: bool = False,
+    gpu_day: bool = False,
+    out: Path | None = None,
+    minutes: float = 8.0,
+) -> dict[str, Any]:
+    """Time one generator; or, on a GPU day, all that a GPU is to be measured for.
+
+    Parameters
+    ----------
+    generator, steps, size
+        What is painted: `steps` steps at ``size × size``.
+    quick
+        Fewer pictures, and ours not compiled; of a GPU day narrow networks on whatever is here.
+    gpu_day
+        Whether to measure all rows of `render_day` in place of one.
+    out, minutes
+        Folder of a GPU day's rows, and how long it may take.
+
+    Raises
+    ------
+    InputError
+        If there is no such generator, or no such size.
+    """
+    if gpu_day:
+        from benchmarks.render_day import run as measure_all
+
+        return measure_all(out, minutes=minutes, quick=quick)
+    return time_one(generator, steps, size, pictures=lambda kind: REPEATS[kind][quick], compiled_ours=not quick)
+
+
+def time_one(
+    generator: str,
+    steps: int,
+    size: int,
+    pictures: Callable[[str], int],
+    *,
+    compiled_ours: bool = True,
+    compiled_stock: bool = True,
+    random: bool = False,
+) -> dict[str, Any]:
+    """Time `steps` steps at ``size × size``; on a GPU with and without graphs.
+
+    Parameters
+    ----------
+    generator, steps, size
+        What is painted.
+    pictures
+        From the kind of device to the number of pictures of each variant.
+    compiled_ours, compiled_stock
+        Whether ours, on a GPU, and the stock pipeline are compiled too, which takes minutes.
+    random
+        Whether the weights are random even where real ones are here, which take their time to load.
 
     Raises
     ------
@@ -48,6 +102,8 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
     family = made.family
     began = time.perf_counter()
     try:
+        if random:
+            raise GeneratorError
         load, weights = (lambda: made.load(device, dtype)), made.model.where
         parts = load()
     except GeneratorError:
@@ -65,11 +121,13 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
     stock_parts = load()
     paint_full, paint_tiny = (stock_pipeline(family, stock_parts, settings, full=full) for full in (True, False))
     given = torch.from_numpy(embedding)
-    paint_compiled, why_not = _compiled(family, stock_parts, settings, given, steps)
+    paint_compiled, why_not = None, None
+    if compiled_stock:
+        paint_compiled, why_not = _compiled(family, stock_parts, settings, given, steps)
     ours = "ours" if device.type == "cpu" else "ours: graphs"
     variants: dict[str, Callable[[], Any]] = {
         COMPARED[0]: lambda: paint_full(given, SEED, steps),
-        COMPARED[1]: lambda: paint_tiny(given, SEED, steps),
+        **({} if settings.autoencoder == "full" else {COMPARED[1]: lambda: paint_tiny(given, SEED, steps)}),
         ours: lambda: list(sampler.stream(embedding, SEED, steps)),
     }
     if paint_compiled is not None:
@@ -78,11 +136,11 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
         condition = sampler.condition
         eager = made.loop(parts, condition, compiled=False, graphs=False)
         variants["ours: eager"] = lambda: list(eager.stream(embedding, SEED, steps))
-        if not quick:
+        if compiled_ours:
             compiled = made.loop(parts, condition, compiled=True)
             variants["ours: compiled, graphs"] = lambda: list(compiled.stream(embedding, SEED, steps))
 
-    repeats = REPEATS[device.type][quick]
+    repeats = pictures(device.type)
     times = _interleaved(variants, repeats, device)
     stages = _stages(sampler, embedding, steps, repeats, device)
     peak, work = peak_of(device, dtype), work_of(made, family, steps, dtype)
@@ -113,6 +171,7 @@ def run(generator: str = "sd15-few-step", steps: int = 1, size: int = 512, quick
         "floor": {"flops_s": peak.flops, "bytes_s": peak.bytes_s, "source": peak.source, "work": work.parts},
         "variants_ms": {name: percentiles(values) for name, values in times.items()},
         "repeats": repeats,
+        "memory_gb": round(torch.cuda.max_memory_allocated(device) / 1e9, 2) if device.type == "cuda" else None,
         "torch": torch.__version__,
         "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
         "commit": _output("git", "rev-parse", "--short", "HEAD"),

@@ -9,18 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.render_narrow import narrow
 from configs.schema import RenderSettings
 from configs.torchvision_shim import load_torchvision
 from realtime.rendering.diffusion.architectures import (
     ADAPTER_TOKENS,
     FULL_DECODERS,
-    POOLED_CHANNELS,
     PROMPT_TOKENS,
     UNETS,
     Family,
 )
 from realtime.rendering.diffusion.model_loading import Parts
-from realtime.rendering.generators.latent import SPACE
+from realtime.rendering.generators.latent import SPACE, LatentGenerator
+from realtime.rendering.generators.make import make_generator
 
 load_torchvision()
 import diffusers  # noqa: E402
@@ -32,14 +33,33 @@ _BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_lin
 def random_parts(family: Family, device: torch.device, dtype: torch.dtype) -> Parts:
     """Return all parts of a generator with weights from a normal distribution: zeros would flatter the clocks."""
     unet = filled(lambda: diffusers.UNet2DConditionModel(**UNETS[family]), device, dtype)
+    config = unet.config
+    if family == "kandinsky22":
+        decoder = filled(lambda: diffusers.VQModel(**FULL_DECODERS[family]), device, dtype)
+        decoder.encoder = None
+        empty = torch.randn(1, config.encoder_hid_dim, device=device, dtype=dtype)
+        return Parts(unet, decoder, {"embeddings": empty}, {})
     decoder = filled(diffusers.AutoencoderTiny, device, dtype)
     decoder.encoder = None
-    channels = unet.config.cross_attention_dim
-    prompt = {"embeddings": torch.randn(1, PROMPT_TOKENS, channels, device=device, dtype=dtype)}
+    prompt = {"embeddings": torch.randn(1, PROMPT_TOKENS, config.cross_attention_dim, device=device, dtype=dtype)}
     if family == "sdxl":
-        prompt["pooled"] = torch.randn(1, POOLED_CHANNELS, device=device, dtype=dtype)
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        prompt["pooled"] = torch.randn(1, pooled, device=device, dtype=dtype)
     extra = {} if family == "unclip" else _random_adapter(unet, device, dtype)
     return Parts(unet, decoder, prompt, extra)
+
+
+def make_random(settings: RenderSettings) -> LatentGenerator:
+    """Return the generator of `settings` with random weights, for a renderer's process."""
+    made: Any = make_generator(settings)
+    made.load = lambda device, dtype: random_parts(made.family, device, dtype)
+    return made
+
+
+def make_narrow(settings: RenderSettings) -> LatentGenerator:
+    """Return the same with narrow networks."""
+    narrow()
+    return make_random(settings)
 
 
 def filled(make: Callable[[], Any], device: torch.device, dtype: torch.dtype) -> Any:
@@ -102,13 +122,18 @@ def stock_pipeline(
     """
     unet, dtype, size = parts.unet, parts.unet.dtype, settings.pixels
     autoencoder = parts.autoencoder
-    if full:
+    if full and family != "kandinsky22":
         autoencoder = filled(lambda: diffusers.AutoencoderKL(**FULL_DECODERS[family]), unet.device, dtype)
     shared: dict[str, Any] = {"vae": autoencoder, "text_encoder": None, "tokenizer": None, "unet": unet}
     text = parts.prompt["embeddings"]
     call: dict[str, Any] = {"height": size, "width": size, "prompt_embeds": text, "output_type": "np"}
-    if family == "unclip":
-        pipe: Any = StockUnclip(
+    if family == "kandinsky22":
+        betas = _BETAS | {"beta_schedule": "linear"}
+        scheduler = diffusers.DPMSolverMultistepScheduler(timestep_spacing="trailing", **betas)
+        pipe: Any = diffusers.KandinskyV22Pipeline(unet, scheduler, autoencoder)
+        call |= {"negative_image_embeds": call.pop("prompt_embeds"), "guidance_scale": settings.weight}
+    elif family == "unclip":
+        pipe = StockUnclip(
             feature_extractor=None,
             image_encoder=None,
             image_normalizer=StableUnCLIPImageNormalizer(SPACE.dims).to(torch_dtype=dtype),
@@ -118,7 +143,7 @@ def stock_pipeline(
             ),
             **shared,
         )
-        call |= {"negative_prompt_embeds": text, "guidance_scale": settings.guidance}
+        call |= {"negative_prompt_embeds": text, "guidance_scale": settings.weight}
     else:
         call |= {"guidance_scale": 0.0}
         if family == "sdxl":
@@ -147,12 +172,14 @@ def stock_pipeline(
         mode = "max-autotune" if unet.device.type == "cuda" else "default"
         pipe.unet = torch.compile(unet, mode=mode, fullgraph=True, dynamic=False)
         # of its own: the other pipelines go on with the autoencoder as it is
-        pipe.vae = copy.copy(autoencoder)
-        pipe.vae.decode = torch.compile(autoencoder.decode, mode=mode, fullgraph=True, dynamic=False)
+        decoder = copy.copy(autoencoder)
+        decoder.decode = torch.compile(autoencoder.decode, mode=mode, fullgraph=True, dynamic=False)
+        setattr(pipe, "movq" if family == "kandinsky22" else "vae", decoder)
 
     def paint(embedding: Tensor, seed: int, steps: int) -> Any:
         given = embedding.to(unet.device, dtype)[None]
-        condition = {"image_embeds": given} if family == "unclip" else {"ip_adapter_image_embeds": [given[None]]}
+        plain = family in ("unclip", "kandinsky22")
+        condition = {"image_embeds": given} if plain else {"ip_adapter_image_embeds": [given[None]]}
         generator = torch.Generator().manual_seed(seed)
         return pipe(num_inference_steps=steps, generator=generator, **condition, **call).images[0]
 

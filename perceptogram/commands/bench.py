@@ -62,7 +62,10 @@ def register(app: typer.Typer) -> None:
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),
-        minutes: float | None = typer.Option(None, min=1.0, help="soaks: how long; the stream 10, the session 12."),
+        gpu_day: bool = typer.Option(False, "--gpu-day", help="render: all that a GPU is measured for, ten minutes."),
+        minutes: float | None = typer.Option(
+            None, min=1.0, help="soaks: how long; the stream 10, the session 12; --gpu-day 8."
+        ),
         seed: int = typer.Option(0, help="stream-soak: which faults, and when."),
     ) -> None:
         """Measure beside what one would use instead and print tables; files are written only where an option says so.
@@ -80,11 +83,11 @@ def register(app: typer.Typer) -> None:
         offered: dict[str, Any] = {"generator": generator, "steps": steps, "size": size}
         offered |= {"seed": seed} | ({} if minutes is None else {"minutes": minutes})
         if len(chosen) == 1:
-            offered |= {"quick": quick, "out": out, "publish": publish}
+            offered |= {"quick": quick, "out": out, "publish": publish, "gpu_day": gpu_day}
             content = _measure(chosen[0], offered, results, publish=publish)
         else:
-            given = [f"--{key}={value}" for key, value in offered.items()] + ["--quick"] * quick
-            given += ["--publish"] * publish
+            given = [f"--{key}={value}" for key, value in offered.items()]
+            given += ["--quick"] * quick + ["--gpu-day"] * gpu_day + ["--publish"] * publish
             given += [f"--{key}={value}" for key, value in (("results", results), ("out", out)) if value is not None]
             content = _measure_apart(chosen, given)
         if json_file is not None:

@@ -9,48 +9,19 @@ from functools import cache
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.render_narrow import NARROW, NARROW_FULL, WIDTH
 from configs.torchvision_shim import load_torchvision
-from realtime.rendering.diffusion.architectures import FULL_DECODERS, UNETS
 
 load_torchvision()
 import diffusers  # noqa: E402
 
 DIMS = 1024
 TOKENS = 7
-WIDTH = 64
-"""Of each text encoder; SDXL's prompt is two side by side."""
 POOLED = WIDTH
-# Widths and numbers alone: whatever else a network is made of must come from the architecture, as with real weights.
-TINY = {
-    "sdxl": UNETS["sdxl"]
-    | {
-        "block_out_channels": (32, 64, 64),
-        "attention_head_dim": (2, 4, 4),
-        "transformer_layers_per_block": (1, 1, 2),
-        "cross_attention_dim": 2 * WIDTH,
-        "addition_time_embed_dim": 8,
-        "projection_class_embeddings_input_dim": POOLED + 6 * 8,
-    },
-    "sd15": UNETS["sd15"] | {"block_out_channels": (32, 64, 64, 64), "cross_attention_dim": WIDTH},
-    "unclip": UNETS["unclip"]
-    | {
-        "block_out_channels": (32, 64, 64, 64),
-        "attention_head_dim": (2, 4, 4, 4),
-        "cross_attention_dim": WIDTH,
-    },
-    "kandinsky22": UNETS["kandinsky22"]
-    | {
-        "block_out_channels": (32, 64, 64, 64),
-        "layers_per_block": 1,
-        "attention_head_dim": 16,
-        "cross_attention_dim": WIDTH,
-    },
-}
-TINY_FULL = {family: config | {"block_out_channels": (32, 32, 32, 32)} for family, config in FULL_DECODERS.items()}
-TINY_FULL["kandinsky22"] |= {"num_vq_embeddings": 16, "layers_per_block": 1}
+TINY = NARROW
+TINY_FULL = NARROW_FULL
 SPACES = {"kandinsky22": 1280}
 """Length of the embeddings of the families that do not take `DIMS`."""
-assert all(TINY[family].keys() == UNETS[family].keys() for family in UNETS)
 
 
 def make_unet(family):
