@@ -12,7 +12,10 @@ from realtime.rendering.diffusion import architectures, weight_files
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.generators.make import make_generator
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # in diffusers
+    pytest.mark.processes,  # asks nvidia-smi for the driver
+]
 KEYS = (
     "device weights prepare_s p50_ms p95_ms p99_ms per_step_ms decode_ms copy_ms stock_pipeline_p50_ms floor_ms commit"
 )
@@ -139,7 +142,6 @@ def test_floors_in_the_table_are_those_of_the_true_networks(name, steps):
         assert read == pytest.approx(2 * 859.5e6, rel=0.03)
 
 
-@pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_gpu_day_runs_to_its_end_and_goes_on_where_it_was_cut_short(tmp_path, monkeypatch):
