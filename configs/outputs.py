@@ -24,3 +24,12 @@ class WebSettings(Settings):
     """Port to listen on; 0 takes any that is free."""
     origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$")], ...] = ()
     """Other sites whose pages may listen and steer as well, such as ``http://127.0.0.1:5500``."""
+
+
+class OutputSettings(Settings):
+    """A program that is told every percept as Open Sound Control messages."""
+
+    osc: Annotated[str, Field(pattern=r"^udp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")]
+    """Where it listens, as ``udp://127.0.0.1:9000``."""
+    components: Annotated[int, Field(ge=0, le=64)] = 8
+    """How many principal components of the embedding it is told."""

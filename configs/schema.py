@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from configs.base import Settings
 from configs.errors import ConfigError as ConfigError
 from configs.markers import MarkerSettings as MarkerSettings
+from configs.outputs import OutputSettings as OutputSettings
 from configs.outputs import WebSettings as WebSettings
 from configs.reading import fault_lines, read_yaml
 from configs.render import MAX_STEPS as MAX_STEPS
@@ -322,6 +323,8 @@ class Config(Settings):
     display: DisplaySettings = DisplaySettings()
     control: ControlSettings = ControlSettings()
     web: WebSettings = WebSettings()
+    outputs: tuple[OutputSettings, ...] = ()
+    """Programs that are told every percept, such as ``[{osc: "udp://127.0.0.1:9000"}]``."""
 
 
 def load_config(path: str | Path) -> Config:

@@ -44,8 +44,10 @@ def page() -> str:
     presets = ", ".join(f"`{path.stem}`" for path in sorted(PRESETS.glob("*.yaml")))
     lines = [HEAD.format(presets=presets), *_section("The session", "", schema)]
     for name, key in schema["properties"].items():
-        if "$ref" in key:
-            lines += ["", *_section(f"`{name}`", f"{name}.", schema["$defs"][key["$ref"].rsplit("/", 1)[-1]])]
+        ref = key.get("$ref") or key.get("items", {}).get("$ref")
+        if ref is not None:
+            each = "" if "$ref" in key else ", each of them"
+            lines += ["", *_section(f"`{name}`{each}", f"{name}.", schema["$defs"][ref.rsplit("/", 1)[-1]])]
     return "\n".join(lines) + "\n"
 
 
@@ -67,6 +69,8 @@ def _section(title: str, prefix: str, schema: dict[str, Any]) -> list[str]:
 
 def _kind(key: dict[str, Any]) -> str:
     """Return what a key takes, in words."""
+    if "$ref" in key:
+        return KINDS["object"]
     if "anyOf" in key:
         return " or ".join(_kind(one) for one in key["anyOf"] if one.get("type") != "null")
     if "enum" in key:

@@ -20,6 +20,7 @@ from perceptogram.live.follow import Observer, follow
 from perceptogram.live.result import LiveResult
 from perceptogram.live.summary import summarise
 from realtime.control.control import Control
+from realtime.control.osc import osc_targets
 from realtime.decoding.bundle import Bundle
 from realtime.display.contact_sheet import SheetEntry, contact_sheet
 from realtime.display.display import Display
@@ -132,8 +133,12 @@ def decode(
             config = config.model_copy(update={"pictures": PictureSettings(set="labels")})
         control = None
         door = opened.enter_context(open_door(config.web)) if config.web.enabled else None
-        if config.control.url is not None or door is not None:
-            control = opened.enter_context(Control(config.control, config.name, bundle.space, door))
+        calibrated = bundle
+        if candidates is not None:
+            bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
+        targets = osc_targets(config.outputs, calibrated, len(bundle.gallery.names))
+        if config.control.url is not None or door is not None or targets:
+            control = opened.enter_context(Control(config.control, config.name, bundle.space, door, targets))
             control.set_state("starting")
             opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
         if door is not None:
@@ -144,8 +149,6 @@ def decode(
             opened.enter_context(painter)
         if painter is not None:
             check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
-        if candidates is not None:
-            bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         session = Session(config, bundle, source, painter, local_clock)
         if render and labels:
             names = ", ".join(bundle.gallery.names)

@@ -21,7 +21,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from realtime.rendering.messages import Frame
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings
+    from realtime.control.osc import OscTarget
     from realtime.spaces import EmbeddingSpace
     from realtime.web.door import Door
 
@@ -90,6 +91,8 @@ class Control:
         What the embeddings are; told with each percept.
     door
         Where browsers find the page, for as long as it is open; None for no page.
+    targets
+        Programs that are told over Open Sound Control.
 
     Raises
     ------
@@ -103,8 +106,10 @@ class Control:
         session: str,
         space: EmbeddingSpace | None = None,
         door: Door | None = None,
+        targets: Sequence[OscTarget] = (),
     ) -> None:
-        self._frames = settings.frames or door is not None
+        self._frames = settings.frames or door is not None or bool(targets)
+        address = broker_address(settings) if settings.url is not None or not (door or targets) else None
         self.topics = Topics(settings.root, topic_name(session))
         self._lock = threading.Lock()
         self._seq = 0
@@ -119,7 +124,7 @@ class Control:
         self._companion = Companion(
             "control",
             run_control,
-            (broker_address(settings) if settings.url is not None or door is None else None, self.topics, space, door),
+            (address, self.topics, space, door, targets),
             LANES,
             self._take,
             self._greet,

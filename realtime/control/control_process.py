@@ -1,6 +1,6 @@
 """The process beside `realtime.control.control`: writes what the session says, and reads and checks what is asked.
 
-It speaks to a broker, to browsers, or to both.
+It speaks to a broker, to browsers, and to programs that listen to Open Sound Control, to some of them or all.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from realtime.control.messages import (
     parse_command,
     schema,
 )
+from realtime.control.osc import OscLink
 from realtime.decoding.evidence import Percept
 from realtime.decoding.percept_record import percept_record
 from realtime.mqtt.json import to_json
@@ -36,7 +37,10 @@ from realtime.rendering.remote.wire import frame_jpeg
 from realtime.web.server import Web
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from realtime.control.messages import Event
+    from realtime.control.osc import OscTarget
     from realtime.mqtt.address import Address
     from realtime.spaces import EmbeddingSpace
     from realtime.web.door import Door
@@ -110,7 +114,12 @@ def encode_event(told: Publication, space: EmbeddingSpace | None) -> bytes:
 
 
 def run_control(
-    pipe: Connection, address: Address | None, topics: Topics, space: EmbeddingSpace | None, door: Door | None = None
+    pipe: Connection,
+    address: Address | None,
+    topics: Topics,
+    space: EmbeddingSpace | None,
+    door: Door | None = None,
+    targets: Sequence[OscTarget] = (),
 ) -> None:
     """Serve one session until it says `STOP` or is gone.
 
@@ -126,12 +135,14 @@ def run_control(
         The space that a request's embedding must be of; None where nothing is painted.
     door
         Where to serve the page; None for no page.
+    targets
+        Programs that are told over Open Sound Control.
     """
     leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     reports = Reports(pipe, REPORTS, HUNG_S)
-    _Control(reports, address, topics, space, door).serve(pipe)
+    _Control(reports, address, topics, space, door, targets).serve(pipe)
     reports.close(FLUSH_S)
 
 
@@ -143,6 +154,7 @@ class _Control:
         topics: Topics,
         space: EmbeddingSpace | None,
         door: Door | None,
+        targets: Sequence[OscTarget],
     ) -> None:
         self._reports = reports
         self._topics = topics
@@ -152,6 +164,7 @@ class _Control:
         wanted, state = [topics.of("session", "cmd")], topics.of("session", "state")
         self._broker = None if address is None else Link(address, state, offline(), wanted, self._take, self._changed)
         self._web = None if door is None else Web(door, self._hear, offline())
+        self._told = [OscLink(target) for target in targets]
         self._links = tuple(link for link in (self._broker, self._web) if link is not None)
 
     def serve(self, inbox: Connection) -> None:
@@ -227,6 +240,9 @@ class _Control:
             link.send(lane, letter)
 
     def _say(self, item: Publication | AckMessage | StateMessage) -> None:
+        if not isinstance(item, AckMessage):
+            for told in self._told:
+                told.tell(item.what if isinstance(item, Publication) else item)
         if isinstance(item, AckMessage):
             self._answer(item)
         elif isinstance(item, Publication) and isinstance(item.what, Frame):
@@ -247,7 +263,7 @@ class _Control:
         away = self._broker is not None and not self._broker.connected
         if away:
             self._unsaid += 1
-        if away and self._web is None:
+        if self._web is None and (self._broker is None or away):
             return
         letter = Letter(self._topics.of("renderer", "frame"), frame_jpeg(frame))
         if self._web is not None:

@@ -7,6 +7,7 @@ bundle; live, two small products are left.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -94,16 +95,22 @@ class Patterns:
             msg = f"readout {self.readout.shape} and maps {self.maps.shape} do not fit {columns} columns"
             raise ValueError(msg)
 
+    def levels(self, embedding: NDArray[np.float32]) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
+        """Yield of each attribute the name, the level that an embedding ``[dims]`` is nearest to, and its values."""
+        values = (((embedding - self.mean) * self.scale) @ self.readout).astype(np.float32)
+        first = 0
+        for attribute in self.attributes:
+            own = values[first : first + attribute.columns]
+            first += attribute.columns
+            yield attribute.name, _nearest_level(attribute, own), own
+
     def heads(self, embedding: NDArray[np.float32]) -> tuple[HeadPattern, ...]:
         """Return the patterns of one embedding ``[dims]``."""
-        values = (((embedding - self.mean) * self.scale) @ self.readout).astype(np.float32)
         heads, first = [], 0
-        for attribute in self.attributes:
-            own = slice(first, first + attribute.columns)
+        for attribute, (name, says, values) in zip(self.attributes, self.levels(embedding), strict=True):
+            pattern = (values @ self.maps[first : first + attribute.columns]).astype(np.float32)
             first += attribute.columns
-            says = _nearest_level(attribute, values[own])
-            pattern = (values[own] @ self.maps[own]).astype(np.float32)
-            heads.append(HeadPattern(attribute.name, says, attribute.latency_s, pattern, attribute.limit_uv))
+            heads.append(HeadPattern(name, says, attribute.latency_s, pattern, attribute.limit_uv))
         return tuple(heads)
 
 

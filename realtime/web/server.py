@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -65,11 +64,9 @@ BOUNDARY = b"picture"
 @functools.cache
 def page_files() -> Mapping[str, tuple[bytes, str]]:
     """Return what can be asked for by name, with its kind: these files and no others."""
-    folder = files("realtime.web") / "page"
+    folder = Path(__file__).with_name("page")
     return {
-        file.name: (file.read_bytes(), KINDS[file.name.rsplit(".", 1)[-1]])
-        for file in folder.iterdir()
-        if file.name.rsplit(".", 1)[-1] in KINDS
+        file.name: (file.read_bytes(), KINDS[file.suffix[1:]]) for file in folder.iterdir() if file.suffix[1:] in KINDS
     }
 
 
