@@ -240,11 +240,9 @@ def _interleaved(variants: dict[str, Callable[[], Any]], repeats: int, device: A
 def _stages(sampler: Any, embedding: Any, steps: int, repeats: int, device: Any) -> dict[str, list[float]]:
     """Return times in ms of the parts of our hot loop, each between two events of the device itself."""
     times: dict[str, list[float]] = {}
+    parts = sampler.stages(steps)
     for _ in track(range(repeats), "stages", console=Console(stderr=True), transient=True):
-        program = sampler.begin(embedding, SEED, steps)
-        parts = {"condition": sampler.write}
-        parts |= {f"step {number}": step for number, step in enumerate(program.steps, start=1)}
-        parts["decode"] = sampler.decode
+        sampler.begin(embedding, SEED, steps)
         for name, part in parts.items():
             times.setdefault(name, []).append(_time_on(device, part))
         _wait(device)

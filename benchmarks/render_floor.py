@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.harness import memory_bandwidth
 from benchmarks.render_models import random_parts
 from realtime.rendering.diffusion.attention import FusedSelfAttention, ImagePrompt, KnownCrossAttention
+from realtime.rendering.diffusion.joint_attention import ImageTokens, JointAttention
 from realtime.rendering.generators.latent import LatentGenerator
 
 # Dense half-precision operations and bytes a second of the data sheets; the longest name that matches counts.
@@ -55,16 +56,18 @@ def work_of(generator: LatentGenerator, family: Any, steps: int, dtype: torch.dt
         parts = random_parts(family, torch.device("meta"), dtype)
         condition = generator.condition(parts)
         sampler = generator.loop(parts, condition, compiled=False, graphs=False)
-    program = sampler.program(steps)
+    stages = sampler.stages(steps)
     network = _bytes(parts.unet.parameters()) + sum(
         _processor_bytes(processor) for processor in parts.unet.attn_processors.values()
     )
-    adapter = _bytes([*condition.parameters(), condition.weight]) if isinstance(condition, ImagePrompt) else 0.0
-    counted = {"condition": (_flops(sampler.write), adapter)}
-    for number, step in enumerate(program.steps, start=1):
+    projected = isinstance(condition, (ImagePrompt, ImageTokens))
+    adapter = _bytes([*condition.parameters(), condition.weight]) if projected else 0.0
+    counted = {"condition": (_flops(stages["condition"]), adapter)}
+    for number in range(1, steps + 1):
         # with guidance the first step is another one; all that follow are alike
-        counted[f"step {number}"] = counted["step 2"] if number > 2 else (_flops(step), network)
-    counted["decode"] = (_flops(sampler.decode), _bytes(parts.autoencoder.parameters()))
+        alike = f"step {min(number, 2)}"
+        counted[f"step {number}"] = counted.get(alike) or (_flops(stages[alike]), network)
+    counted["decode"] = (_flops(stages["decode"]), _bytes(parts.autoencoder.parameters()))
     return Work(counted)
 
 
@@ -106,6 +109,8 @@ def _processor_bytes(processor: Any) -> float:
     match processor:
         case FusedSelfAttention():
             return _bytes([processor.weight])
+        case JointAttention():
+            return _bytes([processor.weight, processor.bias])
         case KnownCrossAttention():
             return _bytes([*processor.text, *(processor.image or ())])
     return 0.0

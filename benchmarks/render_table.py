@@ -37,7 +37,7 @@ FLOORS_MS = {
     ("sdxl-turbo", 1): 1.91,
     ("sdxl-turbo", 4): 6.57,
     ("unclip", 8): 12.28,
-    ("kandinsky22", 10): 18.42,
+    ("kandinsky22", 10): 18.46,
     ("sd15-few-step", 4): 3.39,
     ("sdxl-turbo", 2): 3.46,
 }

@@ -66,7 +66,7 @@ class RenderSettings(Settings):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Arithmetic; ``auto`` is float16 on a GPU and float32 on a CPU."""
     compile: bool = False
-    """Compile the network: minutes at the start for some percent of each step."""
+    """Compile network and decoder: minutes at the start for some percent of each step."""
     download: bool = False
     """Whether weights that are not on this machine are downloaded."""
     reuse_above: Annotated[float, Field(gt=0, le=1)] | None = None

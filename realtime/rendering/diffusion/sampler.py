@@ -2,7 +2,8 @@
 
 Everything that can be known before the embedding comes is computed before it: the schedule's constants, the noise of a
 seed, the text's keys and values, and, with guidance, the first step's unconditional prediction. What is left of a step
-is one call of the network and a few products, recorded as one CUDA graph; all tensors between the graphs stay in place.
+is one call of the network, a few products and the decoding of what there is, recorded as one CUDA graph; all tensors
+between the graphs stay in place.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from configs.render import TRAINING_STEPS
+from realtime.rendering.diffusion.attention_backend import attention_by, fastest
 from realtime.rendering.diffusion.cuda_graphs import GraphCapture
 from realtime.spaces import PIXELS_PER_LATENT
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch.nn.attention import SDPBackend
 
     from realtime.rendering.diffusion.schedules import Schedule
 
@@ -118,8 +122,8 @@ class LatentSampler:
         # the last byte says whether all is finite, so that it costs no copy and no wait of its own
         self._sent = torch.zeros(math.prod(image) + 1, dtype=torch.uint8, device=device)
         self._image = self._sent[:-1].view(image)
+        self._attention: SDPBackend | None = None
         self.write = self._recorded(self._write)
-        self.decode = self._recorded(self._paint)
         self._start_unconditional: Callable[[], None] | None = None
 
     def stream(
@@ -151,7 +155,6 @@ class LatentSampler:
         program = self.begin(embedding, seed, steps, first, start)
         for step in program.steps[first:]:
             step()
-            self.decode()
             yield self.fetch()
 
     @torch.inference_mode()
@@ -206,9 +209,30 @@ class LatentSampler:
             times = torch.tensor([float(step.timestep) for step in schedule.steps], device=self._device)
             rounds = steps if schedule.uses_noise else 1
             program = _Program(schedule, times, torch.zeros((rounds, *self._shape), device=self._device))
-            program.steps = [self._recorded(partial(self._step, program, k)) for k in range(steps)]
+            program.steps = [self._recorded(partial(self._advance, program, k)) for k in range(steps)]
             self._programs[steps] = program
         return self._programs[steps]
+
+    def stages(self, steps: int) -> dict[str, Callable[[], None]]:
+        """Return what `stream` does piece by piece, to be timed and counted: condition, each step, decode."""
+        program = self.program(steps)
+        apart = {f"step {k + 1}": self._recorded(partial(self._step, program, k)) for k in range(steps)}
+        return {"condition": self.write, **apart, "decode": self._recorded(self._paint)}
+
+    def choose_attention(self) -> SDPBackend | None:
+        """Take the attention kernels with which the network is fastest, for steps made from now on; return which."""
+        latest = torch.tensor(float(TRAINING_STEPS - 1), device=self._device)
+        told = slice(self._pictures, 2 * self._pictures)
+
+        def once() -> None:
+            self._unconditional.copy_(self._run(self._latent, latest, told))
+
+        def recorded(backend: SDPBackend) -> Callable[[], None]:
+            self._attention = backend
+            return self._recorded(once)
+
+        self._attention = fastest(recorded, self._device)
+        return self._attention
 
     def fetch(self) -> NDArray[np.uint8]:
         """Return the image in host memory.
@@ -265,6 +289,10 @@ class LatentSampler:
     def _predict_unconditional(self) -> None:
         self._unconditional.copy_(self._run(self._latent, self._first_time[0], slice(0, self._pictures)))
 
+    def _advance(self, program: _Program, index: int) -> None:
+        self._step(program, index)
+        self._paint()
+
     def _step(self, program: _Program, index: int) -> None:
         """Move the latent by one step and leave the clean picture's latent."""
         step = program.schedule.steps[index]
@@ -298,7 +326,8 @@ class LatentSampler:
         # where every layer knows its text there are no encoder_hidden_states
         inputs.setdefault("encoder_hidden_states", None)
         latent = latent.to(self._dtype, memory_format=torch.channels_last)
-        output: Tensor = self._network(latent, time, return_dict=False, **inputs)[0]
+        with attention_by(self._attention):
+            output: Tensor = self._network(latent, time, return_dict=False, **inputs)[0]
         # a variance that the network may say too is of no use to these samplers
         return output[:, :LATENT_CHANNELS].float()
 

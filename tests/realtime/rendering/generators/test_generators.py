@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.attention import SDPBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from configs.schema import RenderSettings
+from realtime.rendering.diffusion import attention_backend
 from realtime.rendering.diffusion.model_loading import Parts
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.generators.make import make_generator
@@ -320,6 +322,37 @@ def test_network_compiles_into_one_graph(house, name, monkeypatch):
     )
 
 
+def test_attention_is_by_the_kernels_that_were_fastest(house, monkeypatch):
+    """Those that cannot run here are left out; which they are, the picture does not tell."""
+    expected = last_of(prepared(at(house, "sdxl-turbo")), embedding())
+    generator = make_generator(at(house, "sdxl-turbo", steps=1))
+    parts = generator.load(torch.device("cpu"), torch.float32)
+    with torch.no_grad():
+        sampler = generator.loop(parts, generator.condition(parts), compiled=False)
+    tried = []
+    seconds = attention_backend._seconds
+
+    def timed(function, device):
+        tried.append(sampler._attention)
+        return seconds(function, device) + (100 if sampler._attention is SDPBackend.FLASH_ATTENTION else 0)
+
+    monkeypatch.setattr(attention_backend, "_seconds", timed)
+    assert sampler.choose_attention() is SDPBackend.MATH
+    assert {SDPBackend.FLASH_ATTENTION, SDPBackend.MATH} <= set(tried) <= set(attention_backend.BACKENDS)
+    *_, picture = sampler.stream(embedding(), SEED, 2)
+    assert np.abs(picture.astype(int) - expected).max() <= 1
+
+
+def test_attention_is_left_to_torch_where_nothing_can_be_chosen():
+    def cannot(backend):
+        msg = f"no kernel for {backend}"
+        raise RuntimeError(msg)
+
+    assert attention_backend.fastest(cannot, torch.device("cpu")) is None
+    with attention_backend.attention_by(None):
+        pass
+
+
 class OnDevice(TorchDispatchMode):
     """Refuses what a CUDA graph cannot record: tensors in host memory. Waiting for a value, meta tensors refuse."""
 
@@ -350,7 +383,7 @@ def test_recorded_functions_never_leave_the_gpu(house, name):
             sampler = generator.loop(parts, generator.condition(parts), compiled=False, graphs=False)
     program = sampler.program(3)
     sampler._first_time = program.times[:1]
-    recorded = [sampler.write, *program.steps, sampler.decode]
+    recorded = [sampler.write, *program.steps]
     if sampler._guidance is not None:
         recorded.append(sampler._predict_unconditional)
     with torch.inference_mode(), OnDevice():

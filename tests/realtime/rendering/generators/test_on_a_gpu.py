@@ -14,15 +14,18 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU; where there is one: pytest -m gpu"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # in diffusers
 ]
-FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip"}
+FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip", "kandinsky22": "kandinsky22"}
 
 
 @pytest.fixture(scope="module", params=FAMILY)
 def settings(request, tmp_path_factory):
     home, family = tmp_path_factory.mktemp("gpu"), FAMILY[request.param]
     given = {"weights": str(tiny_models.make_model_folder(home / family, family)), "size": 64, "guidance": 3.0}
-    given["decoder_weights"] = str(tiny_models.make_tiny_decoder(home / "taesd"))
-    if family != "unclip":
+    if family == "kandinsky22":
+        tiny_models.make_full_decoder(home / family, family)
+    else:
+        given["decoder_weights"] = str(tiny_models.make_tiny_decoder(home / "taesd"))
+    if family in ("sdxl", "sd15"):
         given |= {"adapter": str(tiny_models.make_adapter_file(home / "adapter.safetensors", family)), "lora": "none"}
     return RenderSettings(generator=request.param, **given)
 
@@ -33,8 +36,8 @@ def prepared(settings, **more):
     return generator
 
 
-def embedding(scale=1.5):
-    return scale * np.random.default_rng(0).standard_normal(1024).astype(np.float32)
+def embedding(generator, scale=1.5):
+    return scale * np.random.default_rng(0).standard_normal(generator.space.dims).astype(np.float32)
 
 
 def test_graphs_paint_what_the_steps_paint_and_what_the_cpu_paints(settings):
@@ -44,16 +47,16 @@ def test_graphs_paint_what_the_steps_paint_and_what_the_cpu_paints(settings):
         eager = generator.loop(parts, condition, compiled=False, graphs=False)
     on_cpu = prepared(settings, device="cpu")
     for steps in (1, 2, 4):
-        recorded = list(generator.stream(embedding(), 1, steps))
+        recorded = list(generator.stream(embedding(generator), 1, steps))
         for other in (eager, on_cpu):
-            for ours, theirs in zip(recorded, other.stream(embedding(), 1, steps), strict=True):
+            for ours, theirs in zip(recorded, other.stream(embedding(generator), 1, steps), strict=True):
                 assert np.abs(ours.astype(int) - theirs).max() <= 2
 
 
 def test_a_picture_that_is_not_finite_is_told_by_its_last_byte(settings):
     generator = prepared(settings)
-    *_, before = generator.stream(embedding(), 1, 2)
+    *_, before = generator.stream(embedding(generator), 1, 2)
     with pytest.raises(GeneratorError, match="not finite: in float16"):
-        list(generator.stream(embedding(1e5), 1, 2))
-    *_, after = generator.stream(embedding(), 1, 2)
+        list(generator.stream(embedding(generator, 1e5), 1, 2))
+    *_, after = generator.stream(embedding(generator), 1, 2)
     np.testing.assert_array_equal(after, before)
