@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
-.PHONY: demo test test-fast test-gpu lint pictures wheel-test guard bench clean
+.PHONY: demo test test-fast test-gpu lint pictures wheel-test guard bench site clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -41,6 +41,9 @@ pictures: $(VENV)/.installed
 
 guard: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.guard
+
+site: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir out/site
 
 bench: $(VENV)/.installed
 	$(BIN)/perceptogram bench all

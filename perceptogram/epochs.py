@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class KeptEpochs:
         self._spool = Spool()
         self._told: dict[int, _Told] = {}
         self._lock = threading.Lock()  # the session's thread writes, a script's reads
+        weakref.finalize(self, self._spool.close)  # they can be asked for as long as the session is there
 
     def add(self, epoch: Epoch, name: str) -> None:
         """Keep a window under the name of what was shown."""

@@ -33,7 +33,7 @@ FLOORS = (
     ("calibration.report",),
     ("perceptogram.console", "perceptogram.raw"),
     ("perceptogram.live", "perceptogram.calibrate", "perceptogram.bids"),
-    ("perceptogram.epochs", "perceptogram.estimators"),
+    ("perceptogram.epochs", "perceptogram.estimators", "perceptogram.testing"),
     ("perceptogram.session", "perceptogram.demo"),
     ("perceptogram.commands", "perceptogram.__main__"),
 )

@@ -1,5 +1,6 @@
 """The map from EEG to image embeddings as a scikit-learn estimator, for notebooks."""
 
 from perceptogram.estimators.embedding_regressor import EmbeddingRegressor
+from perceptogram.estimators.targets import picture_targets
 
-__all__ = ["EmbeddingRegressor"]
+__all__ = ["EmbeddingRegressor", "picture_targets"]

@@ -11,39 +11,10 @@ from calibration.data.mne_epochs import as_trials
 from calibration.errors import FitError
 from calibration.fit import fit
 from calibration.fit_epochs import fit_epochs
-from realtime.recording.xdf_writer import XdfWriter
-from realtime.sources.base import Chunk
-from realtime.sources.simulation.offline import OfflineParticipant
+from perceptogram.testing import write_recording
 from stimuli.pictures import choose_pictures, open_pictures
 from tests.support.command import perceptogram as command
-from tests.support.simulated import EVERY_S, participant_for, session_config
-
-EEG = """<info><name>{name}</name><type>EEG</type><channel_count>{count}</channel_count>
-<nominal_srate>{rate:g}</nominal_srate><channel_format>float32</channel_format><source_id>{source}</source_id><desc>
-<channels>{channels}</channels></desc></info>"""
-CHANNEL = "<channel><label>{}</label><unit>microvolts</unit><type>EEG</type></channel>"
-MARKERS = """<info><name>{}</name><type>Markers</type><channel_count>1</channel_count>
-<nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>"""
-
-
-def write_recording(path, config, names):
-    participant = participant_for(config)
-    source = OfflineParticipant(
-        open_pictures(config.pictures), names, EVERY_S, participant.participant, participant.name, participant.source_id
-    )
-    spec, writer = source.spec, XdfWriter(path)
-    channels = "".join(map(CHANNEL.format, spec.channels))
-    header = {"name": spec.name, "count": len(spec.channels), "rate": spec.rate_hz, "source": spec.source_id}
-    writer.stream_header(1, EEG.format(**header, channels=channels))
-    writer.stream_header(2, MARKERS.format(config.markers.name))
-    writer.clock_offset(1, 0.0, 0.0)
-    for item in source.events():
-        if isinstance(item, Chunk):
-            writer.numbers(1, item.stamps, item.samples)
-        else:
-            writer.texts(2, [item.stamp], [[item.text()]])
-    writer.close()
-    return path
+from tests.support.simulated import session_config
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +24,7 @@ def lab(tmp_path_factory):
     channels = ["P7", "P3", "Pz", "P4", "P8", "PO7", "POz", "PO8", "O1", "Oz", "O2"]
     config = session_config("epochs", fit=few, stream={"name": "epochs EEG", "channels": channels})
     names = list(choose_pictures(open_pictures(config.pictures, "calibration"), 60, seed=0))
-    path = write_recording(folder / "run1.xdf", config, names)
+    path = write_recording(folder / "run1.xdf", config, names, every_s=0.2)
     epochs = perceptogram.read_epochs([path], config)
     epochs.save(folder / "run1-epo.fif", fmt="double", verbose="error")
     return config, path, epochs, folder / "run1-epo.fif"

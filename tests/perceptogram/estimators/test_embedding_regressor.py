@@ -15,6 +15,7 @@ from calibration.maps.attributes import Attribute
 from configs.schema import Config, FilterSettings, FitSettings, WindowSettings
 from perceptogram.estimators import EmbeddingRegressor
 from realtime.sources.base import StreamSpec
+from tests.support import documented
 from tests.support.calibration_examples import CHANNELS, RATE_HZ, make_trials
 
 CONFIG = Config(
@@ -73,6 +74,12 @@ def test_it_stands_in_a_pipeline(made):
     assert np.mean(cross_val_score(pipeline, volts_of(trials), y, cv=3)) > 0.6
     with pytest.raises(ValueError, match=r"give epochs\.get_data\(\)"):  # scikit-learn makes epochs of epochs
         cross_val_multiscore(EmbeddingRegressor(), epochs, y, cv=2, n_jobs=1, verbose="error")
+
+
+def test_the_page_says_what_runs(capsys):
+    (block,) = [one for one in documented.blocks() if (one.page, one.language) == ("docs/notebooks.md", "python")]
+    exec(block.text, {})
+    assert float(capsys.readouterr().out.split("identification ")[1].split(",")[0]) > 0.7
 
 
 def test_noise_scores_at_chance():
