@@ -198,6 +198,76 @@ def replayed(results: Mapping[str, Any]) -> str:
     )
 
 
+def presets(results: Mapping[str, Any]) -> str:
+    """Return what the presets of real recordings give, a column each."""
+    found = results["real-maps"]["result"]["scores"]
+    rows = [
+        ["runs, trials", *(_trials(one) for one in found.values())],
+        ["AUC, one run left out at a time, single trials", *(f"{one['auc']:.3f}" for one in found.values())],
+        ["95 % interval", *("{:.3f} to {:.3f}".format(*one["auc_interval"]) for one in found.values())],
+        ["by run", *(", ".join(f"{auc:.2f}" for auc in one["auc_by_fold"]) for one in found.values())],
+        ["p", *(f"{one['auc_p']:.3f}" for one in found.values())],
+        ["the same before onset", *(f"{one['baseline_auc']:.3f}" for one in found.values())],
+        ["trials refused, flagged", *(f"{one['refused']}, {one['n_flagged']}" for one in found.values())],
+    ]
+    header = ["", *(f"`{name}`: {' or '.join(one['classes'])}" for name, one in found.items())]
+    return _with_source("real-maps", results, markdown_rows(header, rows, numbers=False))
+
+
+def _trials(one: Mapping[str, Any]) -> str:
+    counts = " + ".join(map(str, one["n_by_class"]))
+    return f"{len(one['auc_by_fold'])}, {one['n_trials']} ({counts})"
+
+
+def n170(results: Mapping[str, Any]) -> str:
+    """Return where and when faces differ from houses in a real recording."""
+    found = results["real-maps"]["result"]["n170"]
+    header = ["faces against houses", "first more negative", "then more positive", "then more negative"]
+    rows = [
+        [electrode, *(f"{abs(one['uv']):.1f} µV at {one['ms']:.0f} ms" for one in peaks.values())]
+        for electrode, peaks in found["peaks"].items()
+    ]
+    runs, waves, (least, largest, usual) = found["first_by_run_ms"], found["before_ms"], found["steps_ms"]
+    said = (
+        f"{found['n_units']} trials ({found['counts']['house']} houses, {found['counts']['face']} faces); cluster p "
+        f"{_p(found)}, and {found['before_p']:.3f} in the window before onset. The mean of both electrodes is first "
+        f"most negative after {min(runs):.0f} to {max(runs):.0f} ms in each run by itself; the positive wave before "
+        f"comes after {waves['house']:.0f} ms for houses and {waves['face']:.0f} ms for faces. The "
+        f"filters' delay of {found['delay_ms']} ms is taken out. From one sample to the next timestamps step by "
+        f"{least:g} to {largest:g} ms, where {usual:g} would be even."
+    )
+    return _with_source("real-maps", results, markdown_rows(header, rows), said)
+
+
+def _p(found: Mapping[str, Any]) -> str:
+    return f"{found['cluster_p']:.3f} (of {found['permutations']:,} orders)"
+
+
+def texture(results: Mapping[str, Any]) -> str:
+    """Return how a low spatial frequency differs from a high one in a real recording, scores beside it."""
+    result = results["real-maps"]["result"]
+    header = ["low against high spatial frequency", "trials", "cluster p", "before onset", "largest difference"]
+    rows = [
+        [name, one["n_units"], _p(one), f"{one['before_p']:.3f}", f"{one['at_ms']} ms, {one['electrode']}"]
+        for name, one in result["texture"].items()
+    ]
+    score = result["scores"]["muse_spatial_freq"]
+    low, high = score["auc_interval"]
+    said = (
+        f"Single trials, each recording by a map of the others: AUC {score['auc']:.3f} ({low:.3f} to {high:.3f}), "
+        f"p {score['auc_p']:.3f}; {score['baseline_auc']:.3f} before onset."
+    )
+    return _with_source("real-maps", results, markdown_rows(header, rows), said)
+
+
+def photographs(results: Mapping[str, Any]) -> str:
+    """Return what was found of attributes of photographs that were seen once each."""
+    found = results["real-maps"]["result"]["faces"]
+    rows = [[name, f"{one['cluster_p']:.3f}", f"{one['before_p']:.3f}"] for name, one in found["attributes"].items()]
+    lines = markdown_rows(["attribute", "cluster p", "before onset"], rows)
+    return _with_source("real-maps", results, lines, f"{found['n_units']} photographs.")
+
+
 def _with_source(name: str, results: Mapping[str, Any], lines: Sequence[str], said: str = "") -> str:
     return "\n".join([*lines, "", f"{said} Measured on {source(results[name])}.".strip()])
 

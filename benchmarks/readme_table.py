@@ -152,7 +152,13 @@ def rooms(results: Mapping[str, Any]) -> str:
 Maker = Callable[[Mapping[str, Any]], str]
 PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
     README: {"claims": ("", table), "replayed": ("real-eeg", page_tables.replayed)},
-    HOUSE / "docs" / "maps.md": {"right": ("maps", page_tables.right)},
+    HOUSE / "docs" / "maps.md": {
+        "right": ("maps", page_tables.right),
+        "n170": ("real-maps", page_tables.n170),
+        "texture": ("real-maps", page_tables.texture),
+        "faces": ("real-maps", page_tables.photographs),
+    },
+    HOUSE / "docs" / "calibration.md": {"presets": ("real-maps", page_tables.presets)},
     HOUSE / "docs" / "scaling.md": {"rooms": ("multi-room", rooms)},
     HOUSE / "docs" / "faults.md": {
         "faults": ("faults", page_tables.faults),

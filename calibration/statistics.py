@@ -77,6 +77,29 @@ def shuffles(blocks: Index, count: int, seed: int) -> Index:
     return orders
 
 
+def shifts(blocks: Index, count: int, seed: int) -> Index:
+    """Return orders ``[count, units]`` in which all units move along by as many places in every block, round its end.
+
+    There are no more than the smallest block has places; where more are wanted, each is returned once.
+
+    Parameters
+    ----------
+    blocks
+        ``[units]``: the block of each, in the order in which they came.
+    count
+        How many orders.
+    seed
+        Seed of the choice among them.
+    """
+    least = int(np.unique(blocks, return_counts=True)[1].min())
+    moves = np.random.default_rng(seed).permutation(np.arange(1, least))[:count]
+    orders = np.empty((len(moves), len(blocks)), dtype=np.int64)
+    for block in np.unique(blocks):
+        rows = np.flatnonzero(blocks == block)
+        orders[:, rows] = rows[(np.arange(len(rows)) + moves[:, None]) % len(rows)]
+    return orders
+
+
 def interval(draws: Array) -> tuple[Array, Array]:
     """Return the 95 % interval over the first axis of draws ``[draws, ...]``: its ends, each ``[...]``."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)

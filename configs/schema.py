@@ -224,6 +224,9 @@ class FitSettings(Settings):
     """Keep in the bundle what a later fit needs of the trials, so that it can start from this one."""
     permutations: Annotated[int, Field(ge=0)] = 1000
     """Shuffles of the labels behind p; 0 leaves p out."""
+    exchange: Literal["auto", "shift"] = "auto"
+    """How labels of classes change places behind p: shuffled, or moved along in time where they came in blocks;
+    ``shift`` moves them along by as many trials in every recording, as where recordings share one order of trials."""
     seed: int = 0
     """Seed of the folds, the shuffles and the intervals."""
 

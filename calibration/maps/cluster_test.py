@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.maps.forward_model import share_explained
-from calibration.statistics import shuffles
+from calibration.statistics import shifts, shuffles
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -83,7 +83,7 @@ class PartialRegression:
         self, samples: NDArray[np.floating[Any]], design: Array, others: Array, blocks: NDArray[np.int64]
     ) -> None:
         self.shape = samples.shape[1:]
-        self._blocks = blocks
+        self.blocks = blocks
         member = (blocks[:, None] == np.unique(blocks)).astype(np.float64)
         self._null = _basis(np.concatenate([member, others], axis=1))
         self._rest = self._without(samples.reshape(len(samples), -1).astype(np.float64)).astype(np.float32)
@@ -145,9 +145,9 @@ class PartialRegression:
         true: Array = self._of(self._own[None])[0]
         return true
 
-    def shuffled(self, count: int, seed: int) -> Iterator[Array]:
-        """Yield the statistic ``[times, channels]`` of `count` shuffles, many to one matrix product."""
-        orders = shuffles(self._blocks, count, seed)
+    def shuffled(self, orders: NDArray[np.int64]) -> Iterator[Array]:
+        """Yield the statistic ``[times, channels]`` of units in other orders, many to one matrix product."""
+        count = len(orders)
         at_once = max(1, _AT_ONCE // (self.columns * self._rest.shape[1]))
         for first in range(0, count, at_once):
             yield from self._of(self._own[orders[first : first + at_once]])
@@ -181,6 +181,7 @@ def cluster_test(
     permutations: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
+    shift: bool = False,
 ) -> ClusterTest:
     """Test whether an attribute makes a difference anywhere, and mark where.
 
@@ -191,23 +192,28 @@ def cluster_test(
     neighbours
         ``[channels, channels]``: which electrodes may be of one cluster.
     permutations
-        How many orders, the true one among them; the smallest p is one over this number.
+        How many orders, the true one among them; the smallest p is one over this number. Fewer where `shift` has fewer.
     seed
         Seed of the shuffles.
     progress
         Told how many permutations are done and of how many.
+    shift
+        Whether units move along by as many places in every block, as where blocks share one order of trials, in place
+        of being shuffled.
     """
     from mne.stats import combine_adjacency, permutation_cluster_test
     from scipy.sparse import csr_matrix
 
     true, threshold = regression.statistic(), regression.threshold
     significant = np.zeros(true.shape, np.bool_)
+    orders = (shifts if shift else shuffles)(regression.blocks, permutations - 1, seed)
+    permutations = len(orders) + 1
     if not np.any(np.abs(true) > threshold):
         return ClusterTest(true, regression.name, regression.columns == 1, threshold, significant, 1.0, permutations)
 
     def maps() -> Iterator[Array]:
         yield true.ravel()
-        for done, one in enumerate(regression.shuffled(permutations - 1, seed), start=1):
+        for done, one in enumerate(regression.shuffled(orders), start=1):
             if progress is not None and not done % 20:
                 progress(done, permutations)
             yield one.ravel()

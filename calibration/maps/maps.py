@@ -118,6 +118,7 @@ class Maps:
             "cluster_p": round(found.test.p, 5),
             "variance_explained": round(found.variance_explained, 4),
             "statistic": found.test.name,
+            "permutations": found.test.permutations,
             "levels": list(found.attribute.levels),
             "compared": found.compared,
         }
@@ -233,7 +234,8 @@ def _map(
     progress: Part | None,
 ) -> AttributeMap:
     regression = comparison.regression(units.samples)
-    test = cluster_test(regression, montage.neighbours, max(settings.permutations, 20), settings.seed, progress)
+    permutations = max(settings.permutations, 20)
+    test = cluster_test(regression, montage.neighbours, permutations, settings.seed, progress, units.in_step)
     measured = np.tensordot(level_rows(attribute, units.names), regression.slopes(), axes=1)
     peak = find_peak(measured, test.significant)
     counts: tuple[int, ...] = ()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import subtract_baseline
 from calibration.model.folds import grouped_folds
-from calibration.statistics import LEVEL, interval, permutation_p, shuffles
+from calibration.statistics import LEVEL, interval, permutation_p, shifts, shuffles
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
@@ -43,6 +43,8 @@ class Units:
         int64 ``[units]``: labels are shuffled within a block; one for all pictures, or one a recording.
     n_trials
         How many trials the units were made of.
+    in_step
+        Whether labels move along alike in all blocks, in place of being shuffled; see ``fit.exchange``.
     """
 
     samples: Array
@@ -50,6 +52,7 @@ class Units:
     folds: Index
     blocks: Index
     n_trials: int
+    in_step: bool = False
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -94,7 +97,7 @@ def make_units(examples: Examples, layout: Layout, settings: FitSettings, whole:
     samples = examples.samples.astype(np.float64)
     window = subtract_baseline(samples, layout.baseline, 0 if whole else layout.start)
     blocks = np.zeros(len(folds), np.int64) if pictures else folds
-    return Units(window, examples.names, folds, blocks, n_trials)
+    return Units(window, examples.names, folds, blocks, n_trials, settings.exchange == "shift" and not pictures)
 
 
 def predict(x: Array, y: Array, owners: Index, folds: Index, alphas: Sequence[float] = ALPHAS) -> Array:
@@ -237,7 +240,7 @@ def read_out(
     units
         Gives folds and blocks.
     permutations
-        How often the units' labels are shuffled, the same shuffles for all groups.
+        How often the units' labels change places, in the same ways for all groups.
     seed, resamples
         Seed and number of draws of shuffles and bootstrap.
     progress
@@ -245,7 +248,8 @@ def read_out(
     """
     owners = np.repeat(np.arange(len(designs)), [design.shape[1] for design in designs])
     y = np.concatenate(designs, axis=1)
-    orders = shuffles(units.blocks, permutations, seed)
+    orders = (shifts if units.in_step else shuffles)(units.blocks, permutations, seed)
+    permutations = len(orders)
     r, draws = np.empty((len(groups), len(designs))), np.empty((resamples, len(groups), len(designs)))
     null = np.empty((permutations, len(groups), len(designs)))
     at_once = max(1, _BATCH // y.shape[1])

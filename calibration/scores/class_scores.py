@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scores.retrieval import Array, Index
-from calibration.statistics import LEVEL, shuffles
+from calibration.statistics import LEVEL, shifts, shuffles
 from realtime.decoding.gallery import Gallery
 
 _STRETCH, _FEWEST_STRETCHES = 10, 4
@@ -159,11 +159,13 @@ def interval(
     return float(max(observed + reach * low, 0.0)), float(min(observed + reach * high, 1.0))
 
 
-def relabellings(own: Index, blocks: Index, count: int, seed: int) -> Index:
+def relabellings(own: Index, blocks: Index, count: int, seed: int, exchange: str = "auto") -> Index:
     """Return classes ``[count, trials]`` as they could have been without any information in the EEG.
 
     Trials change classes within their block. Where classes were shown in blocks, all of a block's are moved along by
     the same number of trials, round its end: shuffled, they would have no slow part, which drifts of the EEG resemble.
+    Where blocks share one order of trials, as `exchange` tells, they are moved along alike in all: shuffled, they would
+    not have in common what else depends on the place in that order.
 
     Parameters
     ----------
@@ -172,16 +174,20 @@ def relabellings(own: Index, blocks: Index, count: int, seed: int) -> Index:
     blocks
         ``[trials]``: such as recordings; nothing is exchanged between them.
     count, seed
-        How many labellings, and the seed.
+        How many labellings, fewer where blocks that are moved alike have fewer places, and the seed.
+    exchange
+        ``fit.exchange`` of the settings.
     """
+    if exchange == "shift":
+        return own[shifts(blocks, count, seed)]
     if not in_blocks(own, blocks):
         return own[shuffles(blocks, count, seed)]
     rng = np.random.default_rng(seed)
     moved = np.broadcast_to(own, (count, len(own))).copy()
     for block in np.unique(blocks):
         rows = np.flatnonzero(blocks == block)
-        shifts = rng.integers(0, len(rows), count)
-        moved[:, rows] = own[rows[(np.arange(len(rows)) + shifts[:, None]) % len(rows)]]
+        by = rng.integers(0, len(rows), count)
+        moved[:, rows] = own[rows[(np.arange(len(rows)) + by[:, None]) % len(rows)]]
     return moved
 
 

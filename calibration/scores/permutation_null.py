@@ -77,7 +77,9 @@ def null_of_cross_validation(
         Those of the cross-validation; `permutations` is the size of the null and `seed` that of the shuffles.
     """
     blocks = examples.split_groups(settings.folds)
-    labels = np.concatenate([own[None], relabellings(own, blocks, settings.permutations, settings.seed)])
+    labels = np.concatenate(
+        [own[None], relabellings(own, blocks, settings.permutations, settings.seed, settings.exchange)]
+    )
     folds = grouped_folds(blocks, settings.folds, settings.seed)
     evidence = _fitted_anew if settings.average_repeats else held_out_evidence
     with threads_for(len(examples), examples.samples[0].size):

@@ -30,6 +30,7 @@ BENCHMARKS = {
     "real-eeg": "real_eeg",
     "accuracy": "accuracy",
     "transfer": "transfer",
+    "real-maps": "real_maps",
     "live-pattern": "live_pattern",
     "session": "session",
     "embedded": "embedded",

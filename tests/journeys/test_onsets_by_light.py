@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.photodiode_recordings import faces, flicker
 from tests.support.command import perceptogram
-from tests.support.photodiode_recordings import faces, flicker
 
 CONFIG = """
 markers: {{classes: {{"1": other, "2": target}}{light}}}

@@ -113,3 +113,21 @@ def test_false_findings_come_at_the_nominal_rate(correlated):
         regression = PartialRegression(samples, own, other, np.zeros(40, np.int64))
         small += cluster_test(regression, NEIGHBOURS, 60, seed).p <= 0.05
     assert 2 <= small <= 15
+
+
+def test_what_blocks_that_share_one_order_have_in_common_is_no_finding_where_they_are_moved_alike():
+    """A slow answer to the place in the session, alike in three runs of one order: shuffled within runs it is found."""
+    rng = np.random.default_rng(1)
+    order = np.repeat(rng.permutation(np.arange(20) % 2), 2)  # two of a kind in a row
+    drift = np.convolve(rng.normal(0, 1, 46), np.ones(7) / 7, "valid")
+    drift += 0.6 * (order - 0.5)  # what else goes along with the place in the order
+    found = {}
+    for shift in (False, True):
+        blocks = np.repeat(np.arange(3), 40)
+        samples = rng.normal(0, 1, (120, 4, len(NEIGHBOURS))) + np.tile(drift, 3)[:, None, None]
+        design = np.tile(order - order.mean(), 3)[:, None]
+        regression = PartialRegression(samples, design, np.zeros((120, 0)), blocks)
+        found[shift] = cluster_test(regression, NEIGHBOURS, 1000, shift=shift)
+    assert (found[False].permutations, found[True].permutations) == (1000, 40)
+    assert found[False].p < 0.01
+    assert found[True].p >= 1 / 40

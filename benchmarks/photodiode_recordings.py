@@ -1,10 +1,16 @@
 """Recordings with a photodiode, as their authors saved them (``.npy``), made into XDF as a recorder would have."""
 
+from __future__ import annotations
+
 import csv
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from realtime.recording.xdf_writer import XdfWriter
+from stimuli.markers import PICTURE, Marker
 
 RATE_HZ = 250.0
 ELECTRODES = ("O1", "O2", "T5", "P3", "Pz", "P4", "T6", "REF")
@@ -12,21 +18,44 @@ AUXILIARY = ("A1", "A2", "A3")
 """Auxiliary inputs of the amplifier; the photodiode is on the second."""
 
 
-def faces(folder, run, file):
-    """Write a run of faces: 1 or 2 (a target) where the software put the marker."""
+def faces(folder: Path, run: int, file: Path, pictures: Sequence[str] | None = None) -> Path:
+    """Write a run of faces and return `file`.
+
+    Parameters
+    ----------
+    folder
+        The set.
+    run
+        Number of the run.
+    file
+        Where to write.
+    pictures
+        What was shown, in order: told by the markers in place of 1 or 2 (a target).
+    """
     eeg, aux, codes = (np.load(folder / f"person1_run{run}_{part}.npy") for part in ("eeg", "aux", "markers"))
     at = np.flatnonzero(codes)
-    return write(file, eeg, aux, at / RATE_HZ, [f"{codes[place]:g}" for place in at])
+    labels = [f"{codes[place]:g}" for place in at]
+    if pictures is not None:
+        labels = [Marker(0.0, PICTURE, name).text() for name in pictures]
+    return write(file, eeg, aux, at / RATE_HZ, labels)
 
 
-def flicker(folder, file, delays_s):
-    """Write ten runs of flicker, a minute apart, each trial's class marked `delays_s` before its light comes on.
+def flicker(folder: Path, file: Path, delays_s: NDArray[np.float64]) -> Path:
+    """Write ten runs of flicker, a minute apart, and return `file`.
 
-    The light is the recorded one; nobody recorded markers.
+    Parameters
+    ----------
+    folder
+        The set, of which nobody recorded markers.
+    file
+        Where to write.
+    delays_s
+        ``[trials]``: how long before its recorded light each trial's class is marked.
     """
     with (folder / "labels.csv").open() as labels:
         names = [row["hz"] for row in csv.DictReader(labels)]
-    stamps, eeg, aux, lit = [], [], [], []
+    stamps, eeg, aux = [], [], []
+    lit: list[float] = []
     for run in range(1, 11):
         parts = [np.load(folder / f"run{run}_{part}.npy") for part in ("eeg", "aux")]
         begun = 60.0 * run
@@ -39,8 +68,27 @@ def flicker(folder, file, delays_s):
     return write(file, np.hstack(eeg), np.hstack(aux), onsets, names, np.concatenate(stamps))
 
 
-def write(file, eeg, aux, onsets, names, stamps=None):
-    """Write an EEG stream with its auxiliary inputs, and a stream of markers, on one clock."""
+def write(
+    file: Path,
+    eeg: NDArray[np.float64],
+    aux: NDArray[np.float64],
+    onsets: NDArray[np.float64],
+    names: Sequence[str],
+    stamps: NDArray[np.float64] | None = None,
+) -> Path:
+    """Write an EEG stream with its auxiliary inputs, and a stream of markers, on one clock, and return `file`.
+
+    Parameters
+    ----------
+    file
+        Where to write.
+    eeg, aux
+        ``[channels, n]``: microvolts, and the inputs' own values.
+    onsets, names
+        ``[markers]``: seconds, and what each says.
+    stamps
+        ``[n]`` seconds; `RATE_HZ` from 0 when left out.
+    """
     writer = XdfWriter(file)
     labels = [*((name, "EEG", "microvolts") for name in ELECTRODES), *((name, "AUX", "none") for name in AUXILIARY)]
     channels = "".join(
