@@ -267,6 +267,17 @@ class DisplaySettings(Settings):
     """How often the window is drawn at most."""
     patterns: bool = False
     """Show on small heads which EEG pattern the percept stands for; a fit with this set puts the maps in the bundle."""
+    views: tuple[Literal["experimenter", "participant"], ...] = ("experimenter",)
+    """Windows to open: the experimenter's shows everything, the participant's the picture alone and never what was
+    shown. The first one's times are the ledger's."""
+    participant_screen: Annotated[int, Field(ge=1)] | None = None
+    """Number of the screen of the participant's window, from 1; the second where there is one when left out."""
+    participant_fullscreen: bool = False
+    """Fill that screen."""
+    participant_size: tuple[int, int] = (800, 800)
+    """Width and height of the participant's window in pixels."""
+    participant_confidence: bool = False
+    """Show the confidence and its chance level below the picture."""
 
 
 def _with_scheme(url: object) -> object:

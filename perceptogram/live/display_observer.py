@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +39,8 @@ class Screen:
         Whose state is shown, and which the person at the screen may pause.
     renderer
         Whose state is shown.
-    display
-        The window; None to keep the state alone.
+    displays
+        The windows; without one the state alone is kept. The first one's times are told.
     close
         Called when the person at the screen closes the window.
     """
@@ -52,7 +52,7 @@ class Screen:
         pictures: PictureSet,
         session: Session,
         renderer: Renderer | None,
-        display: Display | None,
+        displays: Sequence[Display],
         close: Callable[[], None],
     ) -> None:
         self._config = config
@@ -61,7 +61,7 @@ class Screen:
         self._pictures = pictures
         self._session = session
         self._renderer = renderer
-        self._display = display
+        self._displays = displays
         self._close = close
         self._percepts: dict[int, Percept] = {}
         self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and pre-stimulus
@@ -73,6 +73,7 @@ class Screen:
             stall_s=config.stream.stall_s,
             patterns=() if config.display.patterns else None,
             electrodes=bundle.spec.channels,
+            candidates=len(bundle.gallery.names),
             labels=bundle.space.is_labels,
         )
 
@@ -113,8 +114,8 @@ class Screen:
                 state = replace(state, notice=f"trial {trial} has no percept: {reason}")
         if state is not self.state:
             self.state = state
-            if self._display is not None:
-                self._display.show(state)
+            for display in self._displays:
+                display.show(state)
 
     def save(self, path: Path, size: tuple[int, int] = (1280, 720)) -> None:
         """Save what a screen would show now."""
@@ -138,8 +139,8 @@ class Screen:
 
     def _listen(self, state: DisplayState) -> DisplayState:
         """Take in what happened at the window; return `state` with the time at which its picture was on the screen."""
-        for event in () if self._display is None else self._display.events():
-            if isinstance(event, Shown) and event.step == event.of:
+        for first, event in ((display is self._displays[0], e) for display in self._displays for e in display.events()):
+            if first and isinstance(event, Shown) and event.step == event.of:
                 self._session.on_screen(event.trial, event.stamp)
                 if event.trial == state.trial:
                     state = replace(state, ledger={**state.ledger, "shown": event.stamp})

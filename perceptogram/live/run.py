@@ -160,9 +160,12 @@ def decode(
         opened.callback(folder.close)
         result = LiveResult.in_folder(out)
         opened.callback(result.close)
-        display = opened.enter_context(Display(config.display, out, config.pictures, beside)) if window else None
+        displays = [
+            opened.enter_context(Display(config.display, out, config.pictures, beside, view))
+            for view in (config.display.views if window else ())
+        ]
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
-        screen = Screen(config, bundle, pictures, session, painter, display, source.close)
+        screen = Screen(config, bundle, pictures, session, painter, displays, source.close)
         over = threading.Event()
         if ended is not None:
             # A thread of its own: a stream that has ended brings no more events to ask the question at.

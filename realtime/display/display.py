@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realtime.display.layout import DisplayState
-from realtime.display.window import DisplayEvent, Lost, run_window
+from realtime.display.participant import for_participant
+from realtime.display.window import DisplayEvent, Lost, View, run_window
 from realtime.processes.mailbox import Mailbox
 from realtime.processes.supervised import Supervised
 
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 CAPACITY = 1 << 23
 KEPT_EVENTS = 1000
+AGE_S = 0.1
+"""Seconds after which the window is told anew how old the data are where nothing else is new."""
 PICTURE_LIMIT, SHOWN_LIMIT, NEAREST_LIMIT = 1024, 512, 256
 """Largest side in pixels of what travels to the window, so that a state always fits the mailbox."""
 
@@ -33,7 +37,8 @@ PICTURE_LIMIT, SHOWN_LIMIT, NEAREST_LIMIT = 1024, 512, 256
 class Display:
     """Shows the newest state.
 
-    `show` only leaves the state; a thread hands it on, at most once a frame. When the window cannot be opened or its
+    `show` only leaves the state; a thread hands it on. One in which only the age of the data is new is handed on less
+    often, so that no picture waits until a state is drawn that says nothing. When the window cannot be opened or its
     process dies, the session goes on without it and `fault` says why.
 
     Parameters
@@ -45,7 +50,9 @@ class Display:
     pictures
         The set in which the window looks up what a state only names.
     stimulus
-        The participant's window where this session opens one: this one then leaves room for it.
+        The window that shows the pictures where this session opens one: this one then leaves room for it.
+    view
+        Who looks at it: the participant's window is never told what was shown.
     """
 
     def __init__(
@@ -54,10 +61,12 @@ class Display:
         folder: Path,
         pictures: PictureSettings | None = None,
         stimulus: StimulusSettings | None = None,
+        view: View = "experimenter",
     ) -> None:
+        self._view = view
         self._frame_s = 1 / settings.frame_rate_hz
         self._states = Mailbox(CAPACITY)
-        self._arguments = (settings, self._states, folder, pictures, stimulus)
+        self._arguments = (settings, self._states, folder, pictures, stimulus, view)
         self._process: Supervised | None = None
         self._events: deque[DisplayEvent] = deque(maxlen=KEPT_EVENTS)
         self._latest: DisplayState | None = None
@@ -74,8 +83,11 @@ class Display:
 
     def show(self, state: DisplayState) -> None:
         """Leave `state` for the window; a newer state replaces one that was not drawn yet."""
-        self._latest = state
-        self._told.set()
+        if self._view == "participant":
+            state = for_participant(state)
+        before, self._latest = self._latest, state
+        if before is None or not state.looks_like(before):
+            self._told.set()
 
     def events(self) -> list[DisplayEvent]:
         """Return what happened at the window since the last call, oldest first, without waiting."""
@@ -113,6 +125,7 @@ class Display:
         process = self._process
         assert process is not None
         pause = threading.Event()
+        handed_at, handed = 0.0, None
         while not self._closing.is_set():
             trouble = process.trouble
             for event in process.hear():
@@ -121,11 +134,14 @@ class Display:
                 if not self.fault and process.exit_code != 0:
                     self._take(Lost(f"the display's process {trouble}"))
                 break
-            if self._told.wait(self._frame_s):
-                self._told.clear()
-                if self._latest is not None:
-                    self._states.put(_small(self._latest))
-                pause.wait(self._frame_s / 2)
+            news = self._told.wait(self._frame_s)
+            self._told.clear()
+            latest = self._latest
+            if latest is None or not (news or (latest is not handed and time.monotonic() - handed_at > AGE_S)):
+                continue
+            self._states.put(_small(latest))
+            handed, handed_at = latest, time.monotonic()
+            pause.wait(self._frame_s / 4)
         process.close()
 
     def _take(self, event: DisplayEvent) -> None:

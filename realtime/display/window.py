@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from configs.files import whole_file
 from realtime.display.layout import DisplayState, draw
+from realtime.display.participant import draw_participant
 from realtime.display.picture_lookup import LookUp
 from realtime.processes.mailbox import Mailbox
 from realtime.processes.signals import leave_to_session
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from configs.schema import DisplaySettings, PictureSettings, StimulusSettings
 
 
+View = Literal["experimenter", "participant"]
 REDRAW_S = 0.2
 """Seconds after which the window is drawn again when nothing is new, so that the age of the data stays true."""
 NICENESS = 5
@@ -77,7 +79,9 @@ class Window:
     folder
         Where snapshots go.
     stimulus
-        Where the participant's window is; None where this session has none.
+        Where the window that shows the pictures is; None where this session has none.
+    view
+        Who looks at it.
 
     Raises
     ------
@@ -85,17 +89,24 @@ class Window:
         If there is no such screen as the settings name.
     """
 
-    def __init__(self, settings: DisplaySettings, folder: Path, stimulus: StimulusSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: DisplaySettings,
+        folder: Path,
+        stimulus: StimulusSettings | None = None,
+        view: View = "experimenter",
+    ) -> None:
         import pygame
         from pylsl import local_clock
 
         self._pygame, self._clock = pygame, local_clock
         self._settings = settings
         self._folder = folder
+        self._view = view
         self._image: Any = None
         self._escape = Twice()
         self.hide_shown = False
-        self.fullscreen = settings.fullscreen
+        self.fullscreen = settings.fullscreen if view == "experimenter" else settings.participant_fullscreen
         pygame.display.init()
         pygame.display.set_caption("Perceptogram Live")
         self._place = self._find_place(stimulus)
@@ -106,7 +117,7 @@ class Window:
         pygame = self._pygame
         told: list[DisplayEvent] = []
         for event in pygame.event.get():
-            if event.type == pygame.QUIT:
+            if event.type == pygame.QUIT and self._view == "experimenter":
                 told.append(Pressed("close"))
             elif event.type == pygame.KEYDOWN:
                 told += self._key(event.key)
@@ -121,7 +132,10 @@ class Window:
         size = max(width, SMALLEST[0]), max(height, SMALLEST[1])
         if self._escape.asks(now):
             state = replace(state, notice=ASKS)
-        self._image = draw(state, size, now, self.hide_shown)
+        if self._view == "participant":
+            self._image = draw_participant(state, size, self._settings.participant_confidence)
+        else:
+            self._image = draw(state, size, now, self.hide_shown)
         screen.blit(self._pygame.image.frombuffer(self._image.tobytes(), size, "RGB"), (0, 0))
         self._pygame.display.flip()
 
@@ -140,6 +154,9 @@ class Window:
 
     def _find_place(self, stimulus: StimulusSettings | None) -> Place:
         screens, theirs = self._pygame.display.get_desktop_sizes(), None
+        if self._view == "participant":
+            settings = self._settings
+            return stimulus_place(screens, settings.participant_size, settings.participant_screen)
         if stimulus is not None and not stimulus.fullscreen:
             theirs = stimulus_place(screens, stimulus.window_size, stimulus.screen)
         return display_place(screens, self._settings.size, self._settings.screen, theirs)
@@ -157,6 +174,8 @@ class Window:
         pygame = self._pygame
         if key == pygame.K_ESCAPE and self.fullscreen:
             key = pygame.K_f
+        if self._view == "participant" and key != pygame.K_f:
+            return []  # the session is the experimenter's
         if key in (pygame.K_ESCAPE, pygame.K_q):
             return [Pressed("close")] if self._escape.press(self._clock()) else []
         if key == pygame.K_SPACE:
@@ -179,6 +198,7 @@ def run_window(
     folder: Path,
     pictures: PictureSettings | None,
     stimulus: StimulusSettings | None,
+    view: View = "experimenter",
 ) -> None:
     """Show the newest of `states` until the window is closed or the session is gone; what happens goes to `pipe`.
 
@@ -186,7 +206,7 @@ def run_window(
     ----------
     pipe
         Takes each `DisplayEvent`.
-    settings, folder, stimulus
+    settings, folder, stimulus, view
         See `Window`.
     states
         What is shown.
@@ -201,7 +221,7 @@ def run_window(
 
     events = Reports(pipe)  # a screen that is off may hold up the drawing for any time
     try:
-        window = Window(settings, folder, stimulus)
+        window = Window(settings, folder, stimulus, view)
         events.say(DisplayOpened())
         look_up = None if pictures is None else LookUp(open_pictures(pictures))
         _serve(window, 1 / settings.frame_rate_hz, states, events, look_up)
