@@ -8,21 +8,27 @@ are open but not part of the project: they lie beside it, in ``../shared/data``.
 
 from __future__ import annotations
 
+import json
+import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import machine, print_table, versions
+from benchmarks.accuracy_simulated import CASES, simulated
+from benchmarks.harness import commit, machine, print_table, versions
 from calibration.data.trials import read_trials
 from calibration.model.choosing import MapChoice, said
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import fit_map
 from calibration.scores.class_scores import auc, interval
 from configs.errors import InputError
+from configs.files import write_whole
 from configs.schema import Config, FilterSettings, FitSettings, WindowSettings, load_config
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -67,18 +73,28 @@ class Recorded:
     times_s: Array
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Score every set; ``--quick`` takes the first alone, without its learning curve."""
+def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
+    """Score every set; ``--quick`` takes the first alone, without its learning curve.
+
+    What this commit has left in the folder `out` is not measured again, so that a run that was cut off goes on.
+    """
     if not DATA.is_dir():
         msg = f"the real recordings are not in {DATA}"
         raise InputError(msg)
     found = []
-    for recorded in recordings():
-        found.append(score(recorded, () if quick else CURVE))
+    for name, measured in (*recordings(), *((case.name, partial(simulated, case)) for case in CASES)):
+        file = None if out is None else out / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{commit()}.json"
         if quick:
+            found.append(score(muse(name), ()))
             break
-    if not quick:
-        found += [simulated(n_trials) for n_trials in (450, 1500, 4500)]
+        if file is not None and file.exists():
+            found.append(json.loads(file.read_text(encoding="utf-8")))
+            continue
+        begin = time.monotonic()
+        found.append(measured() | {"seconds": round(time.monotonic() - begin, 1)})
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(found[-1]))
     names = sorted({peer for one in found for peer in one["peers"]})
     print_table(
         "single trials of runs that no map learned from: AUC of two classes, two-way identification of pictures",
@@ -118,6 +134,7 @@ def score(recorded: Recorded, curve: tuple[int, ...] = CURVE) -> dict[str, Any]:
         "n_trials": len(own),
         "n_by_run": np.unique(runs, return_counts=True)[1].tolist(),
         "auc": auc(evidence[None], own, runs),
+        "auc_clean": auc(evidence[None, recorded.clean], own[recorded.clean], runs[recorded.clean]),
         "low": low,
         "high": high,
         "before_onset": before,
@@ -208,82 +225,24 @@ def _tangent(x: Array, y: NDArray[np.int64], unseen: Array) -> Array:
     return evidence
 
 
-def simulated(n_trials: int) -> dict[str, Any]:
-    """Return the score of single looks at 200 new pictures after `n_trials` of the demo's participant."""
-    from calibration.data.targets import make_targets
-    from calibration.scores.retrieval import Retrieval, retrieve
-    from calibration.statistics import mean_interval
-    from realtime.epoching.epochs import Closed
-    from realtime.epoching.pipeline import Pipeline
-    from realtime.sources.simulation.offline import OfflineParticipant
-    from realtime.sources.simulation.participant import SimulationSettings
-    from stimuli.pictures import choose_pictures, open_pictures
-
-    config = load_config("demo")
-    known = open_pictures(config.pictures, "calibration").names
-    new = choose_pictures(open_pictures(config.pictures, "test"), 200, SEED)
-    rng = np.random.default_rng(SEED)
-    learned = np.concatenate([rng.permutation(known) for _ in range(-(-n_trials // len(known)))])[:n_trials]
-    shown = [*learned.tolist(), *new]
-    source = OfflineParticipant(
-        open_pictures(config.pictures, "all"),
-        shown,
-        config.stimulus.onset_to_onset_s,
-        SimulationSettings(seed=SEED),
-    )
-    pipeline = Pipeline(config, source.spec)
-    events = [event for item in source.events() for event in pipeline.push(item)] + list(pipeline.finish())
-    epochs = [event.epoch for event in events if isinstance(event, Closed)]
-    samples = np.array([epoch.samples for epoch in epochs], dtype=np.float32)
-    names = np.array([epoch.marker.picture for epoch in epochs])
-    targets = make_targets(config, names)
-    taught = ~np.isin(names, new)
-    gallery = targets.scaled_by(names[taught]).gallery
-    own = np.array([gallery.numbers[name] for name in names[~taught]])
-    examples = Examples(samples, targets.of(names), names, names, np.ones(len(names), dtype=np.bool_)).take(taught)
-    layout = Layout.of(pipeline.times_s, config.window.start_s, config.window.baseline_s)
-    scores: dict[str, Retrieval] = {}
-    choices: list[MapChoice] = []
-    for choose in ("error", "identification"):
-        fitted = fit_map(examples, layout, config.fit.model_copy(update={"choose": choose}))
-        choices += [] if fitted.choice is None else [fitted.choice]
-        scores[choose] = retrieve(fitted.map.predict(samples[~taught]), own, np.zeros_like(own), gallery)
-    ours, today = scores["identification"], scores["error"]
-    low, high = mean_interval(ours.two_way, own, SEED)
-    return {
-        "name": f"simulated participant, {n_trials * config.stimulus.onset_to_onset_s / 60:g} min",
-        "n_trials": n_trials,
-        "two_way": float(ours.two_way.mean()),
-        "low": low,
-        "high": high,
-        "top1": float(np.mean(ours.rank < 1)),
-        "top20": float(np.mean(ours.rank < 20)),
-        "before_onset": None,
-        "today": float(today.two_way.mean()),
-        "today_top1": float(np.mean(today.rank < 1)),
-        "peers": {},
-        "curve": {},
-        "chosen": said(choices),
-    }
-
-
 MUSE = {
     "muse_n170": (("muse_n170",), "muse_n170", None, 0.7),
     "muse_left_right": (("muse_left_right",), "muse_n170", None, 0.7),
     "muse_spatial_freq": (("muse_spatial_freq",), "muse_n170", "Marker0", 0.4),
     "muse_p300": (("muse_p300", "muse_p300_day1"), "muse_p300", None, 0.8),
     "muse_p300_day2": (("muse_p300_day2",), "muse_p300", None, 0.8),
+    "muse_p300_person2": (("muse_p300_person2",), "muse_p300", None, 0.8),
 }
 """Folders, preset, column of the markers (of several) and end of the window in seconds after onset, by set."""
 
 
-def recordings() -> Iterator[Recorded]:
-    """Yield every set of two classes, one at a time."""
+def recordings() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yield the name of every set of two classes with what scores it."""
     for name in MUSE:
-        yield muse(name)
+        yield name, lambda name=name: score(muse(name))
     for person in (1, 2, 3):
-        yield gtec(person)
-    yield _bci2()
+        yield f"gtec_p300, person {person}", lambda person=person: score(gtec(person))
+    yield "bci2_iib", lambda: score(_bci2())
 
 
 def muse(name: str, sets: dict[str, tuple[tuple[str, ...], str, str | None, float]] = MUSE) -> Recorded:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page_tables
+from benchmarks import accuracy_tables, page_tables
 from benchmarks.report import markdown_rows, newest, source
 from configs.files import write_whole
 
@@ -152,6 +152,11 @@ def rooms(results: Mapping[str, Any]) -> str:
 Maker = Callable[[Mapping[str, Any]], str]
 PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
     README: {"claims": ("", table), "replayed": ("real-eeg", page_tables.replayed)},
+    HOUSE / "docs" / "accuracy.md": {
+        "recordings": ("accuracy", accuracy_tables.recordings),
+        "curves": ("accuracy", accuracy_tables.curves),
+        "simulated": ("accuracy", accuracy_tables.simulated),
+    },
     HOUSE / "docs" / "maps.md": {
         "right": ("maps", page_tables.right),
         "n170": ("real-maps", page_tables.n170),

@@ -27,3 +27,25 @@ def test_the_elder_map_and_peers_stand_beside(found):
     assert found["peers"].keys() == accuracy.peers().keys()
     assert all(0.55 < score < 0.8 for score in found["peers"].values())
     assert 0.55 < found["curve"]["80"] < 0.8
+
+
+def test_a_run_that_was_cut_off_goes_on(shared_data, tmp_path, monkeypatch):
+    measured = []
+
+    def once(name, fails=False):
+        if fails:
+            raise KeyboardInterrupt
+        measured.append(name)
+        return dict.fromkeys(("before_onset", "today", "auc", "low", "high"), 0.6) | {
+            "name": name, "n_trials": 3, "peers": {},
+        }  # fmt: skip
+
+    monkeypatch.setattr(accuracy, "CASES", ())
+    for fails in (True, False):
+        sets = [("a", lambda: once("a")), ("b, person 1", lambda fails=fails: once("b, person 1", fails))]
+        monkeypatch.setattr(accuracy, "recordings", lambda sets=sets: iter(sets))
+        if fails:
+            with pytest.raises(KeyboardInterrupt):
+                accuracy.run(out=tmp_path)
+    found = accuracy.run(out=tmp_path)["sets"]
+    assert [one["name"] for one in found] == measured == ["a", "b, person 1"]

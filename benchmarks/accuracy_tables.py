@@ -1,0 +1,74 @@
+"""Measured tables of docs/accuracy.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.report import markdown_rows, source
+
+
+def recordings(results: Mapping[str, Any]) -> str:
+    """Return each real set's scores beside the map by error and peers."""
+    sets = _sets(results, real=True)
+    peers = sorted({peer for one in sets for peer in one["peers"]})
+    header = [
+        "recording",
+        "trials",
+        "before onset",
+        "by error",
+        "ours",
+        "95 %",
+        "ours, epochs without artefacts",
+        *peers,
+    ]
+    rows = [
+        [
+            _name(one), one["n_trials"], _score(one["before_onset"]), _score(one["today"]), _score(one["auc"]),
+            f"{one['low']:.3f} to {one['high']:.3f}", _score(one["auc_clean"]),
+            *(_score(one["peers"].get(peer)) for peer in peers),
+        ]
+        for one in sets
+    ]  # fmt: skip
+    measured = (
+        f"Measured on {source(results['accuracy'])}, commit {results['accuracy']['result']['machine']['commit']}."
+    )
+    return "\n".join([*markdown_rows(header, rows), "", measured])
+
+
+def curves(results: Mapping[str, Any]) -> str:
+    """Return the scores of maps that learned from the first trials alone."""
+    sets = _sets(results, real=True)
+    counts = list(sets[0]["curve"])
+    header = ["recording", *(f"{count}, {which}" for count in counts for which in ("by error", "ours"))]
+    rows = [
+        [_name(one), *(_score(one[which][count]) for count in counts for which in ("curve_today", "curve"))]
+        for one in sets
+    ]
+    return "\n".join(markdown_rows(header, rows))
+
+
+def simulated(results: Mapping[str, Any]) -> str:
+    """Return the simulated participant's scores."""
+    header = ["simulated EEG, trials", "two-way, by error", "ours", "right of 200, by error", "ours"]
+    rows = [
+        [
+            one["name"].partition(", ")[2], _score(one["today"]), _score(one["two_way"]),
+            _score(one["today_top1"]), _score(one["top1"]),
+        ]
+        for one in _sets(results, real=False)
+    ]  # fmt: skip
+    return "\n".join(markdown_rows(header, rows))
+
+
+def _sets(results: Mapping[str, Any], *, real: bool) -> Sequence[Mapping[str, Any]]:
+    return [one for one in results["accuracy"]["result"]["sets"] if ("auc" in one) == real]
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    folder, _, rest = one["name"].partition(", ")
+    return f"`{folder}`, {rest}" if rest else f"`{folder}`"
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
