@@ -247,7 +247,8 @@ def _fit(
     keep = _inside(times_s, before)
     pictures = np.arange(len(means))
     examples = Examples(means[:, keep], training, pictures, pictures, np.ones(len(means), np.bool_))
-    return fit_map(examples, Layout(0, np.zeros(np.count_nonzero(keep))), settings)
+    layout = Layout(0, np.zeros(np.count_nonzero(keep)), times_s[keep])
+    return fit_map(examples, layout, settings.moved(-STOP_S) if before else settings)
 
 
 def _score(

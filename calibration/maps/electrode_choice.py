@@ -13,7 +13,7 @@ from calibration.maps.electrodes import kernel_alpha
 from calibration.maps.readout import Units
 from calibration.model.whitening import noise_covariance
 from calibration.scores.breakdown import PartialScore
-from calibration.scores.summary import headline, summarise
+from calibration.scores.summary import main_score
 from realtime.decoding.gallery import Gallery
 
 Array = NDArray[np.float64]
@@ -110,20 +110,19 @@ def choose_electrodes(
     if progress is not None:
         progress(len(numbers), len(numbers) + 1)
     final = _select(binned, targets, most)
-    parts, kind = {}, "two_way"
+    parts: dict[str, PartialScore] = {}
     for key, rows in predicted.items():
-        found = summarise(rows * scale + gallery.mean, units.names, units.folds, gallery, 0, seed)
-        kind, value = headline(found)
-        if value is not None:
+        found = main_score(rows * scale + gallery.mean, units.names, units.folds, gallery, seed)
+        if found is not None:
             size = int(key) if key in sizes else len(fixed[key])
-            parts[key] = PartialScore(key, float(size), value, *found[f"{kind}_interval"])
+            parts[key] = PartialScore(key, float(size), *found)
     return Choice(
         tuple(channels[place] for place in final),
         _agreement(final, orders),
         tuple(parts[key] for key in sizes if key in parts),
         parts.get("all"),
         tuple(parts[key] for key in headsets if key in parts),
-        kind,
+        "auc" if gallery.told_apart else "two_way",
         len(units),
     )
 

@@ -175,7 +175,7 @@ def make_maps(
     montage = Montage.of(channels)
     model, decoded = None, None
     if embeddings is not None:
-        decoded = decode_held_out(units, embeddings, settings, part_of(progress, "decoding what was held out"))
+        decoded = decode_held_out(units, times_s, embeddings, settings, part_of(progress, "decoding what was held out"))
         if progress is not None:
             progress("forward model", 0, 1)
         model = forward_model(embeddings, units.samples, units.folds, settings.alphas, decoded)
@@ -197,6 +197,7 @@ def make_maps(
 
 def decode_held_out(
     units: Units,
+    times_s: Array,
     embeddings: NDArray[np.floating[Any]],
     settings: FitSettings,
     progress: Part | None = None,
@@ -207,6 +208,8 @@ def decode_held_out(
     ----------
     units
         Pictures or trials ``[units, times, channels]``, µV, baseline subtracted.
+    times_s
+        ``[times]``, seconds after onset.
     embeddings
         ``[units, dims]``: the targets.
     settings
@@ -221,7 +224,7 @@ def decode_held_out(
     samples = units.samples.astype(np.float32)
     everything = np.ones(len(units), np.bool_)
     examples = Examples(samples, embeddings, units.folds, units.names, everything)
-    layout = Layout(0, np.zeros(samples.shape[1]))  # the baseline is subtracted already
+    layout = Layout(0, np.zeros(samples.shape[1]), times_s)  # the baseline is subtracted already
     return cross_validate(examples, layout, settings.model_copy(update={"average_repeats": False}), progress).predicted
 
 

@@ -18,7 +18,7 @@ from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
 from calibration.scores.breakdown import PartialScore
-from calibration.scores.summary import headline, summarise
+from calibration.scores.summary import main_score
 from calibration.statistics import interval
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
@@ -163,12 +163,12 @@ def perturb(
     )
     _, pictures = np.unique(examples.names, return_inverse=True)
     units = pictures if pictures.max() + 1 >= 10 else np.arange(len(truth))
-    scores, kind = {}, "two_way"
+    scores: dict[str, PartialScore] = {}
+    kind = "auc" if gallery.told_apart else "two_way"
     for condition, rows in seen.items():
-        found = summarise(rows * scale + gallery.mean, examples.names, folds, gallery, 0, settings.seed)
-        kind, value = headline(found)
-        if value is not None:
-            scores[condition] = PartialScore(condition, 0.0, value, *found[f"{kind}_interval"])
+        found = main_score(rows * scale + gallery.mean, examples.names, folds, gallery, settings.seed)
+        if found is not None:
+            scores[condition] = PartialScore(condition, 0.0, *found)
     parts = {
         name: {
             condition: _agreement(condition, rows[place], designs[place], folds, units, settings.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
 from calibration.model.prior import Blend, Prior, Taught, weigh
-from calibration.model.ridge import fit_ridge, held_out_weights, solve_ridge, threads_for
+from calibration.model.ridge import fit_ridge, held_out_along, solve_ridge, threads_for
 from calibration.model.scaling import scale
 from configs.schema import FitSettings
 
@@ -26,12 +27,12 @@ _SPREAD_FOLDS = 20
 
 @dataclass(frozen=True)
 class Mapping:
-    """A fitted map: as it runs, as a chain of steps, and how its ridge part was chosen.
+    """A fitted map: as a chain of steps, as it runs, and how its ridge part was chosen.
 
     Attributes
     ----------
-    map, chain
-        The same map, folded and step by step.
+    chain
+        The map step by step.
     alpha
         Penalty of the ridge part.
     alphas, errors
@@ -42,13 +43,17 @@ class Mapping:
         What was taken over from earlier calibrations; None where none was given.
     """
 
-    map: LinearMap
     chain: Chain
     alpha: float
     alphas: Array
     errors: Array
     choice: MapChoice | None
     prior: Prior | None = None
+
+    @cached_property
+    def map(self) -> LinearMap:
+        """The same map as it runs: folded into one matrix."""
+        return self.chain.fold()
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
             prior, blend = weigh(taught, layout, settings, choice, earlier)
             if blend is not None:
                 chain = _chain_of(blend, layout)
-                return Mapping(chain.fold(), chain, choice.alpha, choice.alphas, choice.errors, choice, prior)
+                return Mapping(chain, choice.alpha, choice.alphas, choice.errors, choice, prior)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
         with threads_for(*features.shape):
             weights, intercept = solve_ridge(features, targets, alpha)
@@ -139,7 +144,7 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
         target_mean=targets.mean(axis=0, dtype=np.float64),
         target_std=targets.std(axis=0, dtype=np.float64),
     )
-    return Mapping(chain.fold(), chain, alpha, alphas, errors, choice, prior)
+    return Mapping(chain, alpha, alphas, errors, choice, prior)
 
 
 def _chain_of(blend: Blend, layout: Layout) -> Chain:
@@ -189,12 +194,8 @@ def _spread(
     Each of `unseen` is predicted by the map fitted on the trials of `x` outside its fold, without the intercept: that
     differs from fold to fold, which is no spread of a map's predictions, and at a large alpha exceeds it many times.
     """
-    along = np.empty((len(unseen), y.shape[1]))
     with threads_for(*x.shape):
-        for fold, weights in held_out_weights(x, y, folds, alpha):
-            test = of_fold == fold
-            along[test] = unseen[test].astype(np.float64) @ weights
-    spread: Array = along.std(axis=0)
+        spread: Array = held_out_along(x, y, folds, alpha, unseen, of_fold).std(axis=0)
     return spread
 
 

@@ -236,32 +236,35 @@ def solve_ridge(x: Samples, y: Samples, alpha: float) -> tuple[Array, Array]:
     return _primal_of(x, y, dual)
 
 
-def held_out_weights(
-    x: Samples, y: Samples, folds: NDArray[np.int64], alpha: float
-) -> Iterator[tuple[np.int64, Array]]:
-    """Yield each fold with the weights ``[features, targets]`` at `alpha` of the map fitted on all others.
+def held_out_along(
+    x: Samples, y: Samples, folds: NDArray[np.int64], alpha: float, unseen: Samples, of_fold: NDArray[np.int64]
+) -> Array:
+    """Return predictions ``[unseen, targets]``, without the intercept, by the maps fitted on all folds but one.
 
     Parameters
     ----------
     x, y, folds, alpha
         ``[trials, features]``, ``[trials, targets]``, ``[trials]``, and the penalty; larger shrinks weights further.
+    unseen, of_fold
+        ``[unseen, features]``, and for each ``[unseen]`` the fold that its map never saw.
     """
+    along = np.empty((len(unseen), y.shape[1]))
     if len(x) >= x.shape[1]:
         total = Moments.of(x, y)
         for fold in np.unique(folds):
-            yield fold, _solve(total - Moments.of(x[folds == fold], y[folds == fold]), alpha)[0]
-        return
-    kernel = x @ x.T.astype(np.float64)
+            weights, _ = _solve(total - Moments.of(x[folds == fold], y[folds == fold]), alpha)
+            along[of_fold == fold] = unseen[of_fold == fold].astype(np.float64) @ weights
+        return along
+    # The weights themselves, many times larger than all else, are never made; a fold is taken out of one map.
+    precision = _precision(*_kernel(x), alpha)
+    dual = precision @ (y - y.mean(axis=0, dtype=np.float64))
+    likeness = unseen @ x.T.astype(np.float64)
     for fold in np.unique(folds):
-        train = np.flatnonzero(folds != fold)
-        part = kernel[np.ix_(train, train)]
-        part -= part.mean(axis=0)
-        part -= part.mean(axis=1, keepdims=True)
-        part.flat[:: len(part) + 1] += alpha
-        wanted = y[train] - y[train].mean(axis=0, dtype=np.float64)
+        rows = np.flatnonzero(folds == fold)
+        own = _solved(precision[rows[:, None], rows], dual[rows])
         # The dual of centred targets sums to zero, so samples need not be centred here.
-        dual = linalg.solve(part, wanted, assume_a="pos", overwrite_a=True, check_finite=False)
-        yield fold, x[train].T @ dual
+        along[of_fold == fold] = likeness[of_fold == fold] @ (dual - precision[:, rows] @ own)
+    return along
 
 
 def _inverse_deviation(y: Samples) -> Array:
@@ -333,26 +336,42 @@ def _fit_dual(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, s
 
 def _dual_path(x: Samples, y: Samples, folds: NDArray[np.int64] | None, alphas: Array) -> Iterator[tuple[Array, Array]]:
     """Yield for each alpha the dual ``[trials, targets]`` and the held-out residuals; no residuals without folds."""
-    n = len(x)
-    mean_x, wanted = x.mean(axis=0, dtype=np.float64), y - y.mean(axis=0, dtype=np.float64)
-    kernel = np.zeros((n, n))
-    for start in range(0, x.shape[1], BLOCK):
-        columns = x[:, start : start + BLOCK] - mean_x[start : start + BLOCK]
-        kernel += columns @ columns.T
-    # Samples are centred, so the unpenalised intercept only takes the constant direction out of the inverse;
-    # given some weight there first, that direction does not drown the others' digits.
-    constant = max(float(np.trace(kernel)) / n, 1e-300)
-    kernel += constant / n
+    wanted = y - y.mean(axis=0, dtype=np.float64)
+    kernel, constant = _kernel(x)
     rows = [] if folds is None else [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
     for alpha in alphas:
-        precision = _inverse(kernel, float(alpha))
-        precision -= 1.0 / (n * (alpha + constant))
+        precision = _precision(kernel, constant, float(alpha))
         dual = precision @ wanted
         residuals = np.empty_like(wanted)
         for index in rows:
-            block = precision[np.ix_(index, index)]
-            residuals[index] = linalg.solve(block, dual[index], assume_a="pos", check_finite=False)
+            residuals[index] = _solved(precision[index[:, None], index], dual[index])
         yield dual, residuals
+
+
+def _kernel(x: Samples) -> tuple[Array, float]:
+    """Return the products ``[trials, trials]`` of centred trials, with weight given to the constant, and that weight.
+
+    The intercept takes the constant direction out of the inverse, where it would otherwise drown the others' digits.
+    """
+    mean_x, kernel = x.mean(axis=0, dtype=np.float64), np.zeros((len(x), len(x)))
+    for start in range(0, x.shape[1], BLOCK):
+        columns = x[:, start : start + BLOCK] - mean_x[start : start + BLOCK]
+        kernel += columns @ columns.T
+    constant = max(float(np.trace(kernel)) / len(x), 1e-300)
+    return kernel + constant / len(x), constant
+
+
+def _solved(matrix: Array, wanted: Array) -> Array:
+    """Return ``matrix⁻¹ wanted`` of a positive definite matrix; of many small ones, far quicker than `linalg.solve`."""
+    _, found, failed = linalg.lapack.dposv(matrix, wanted)
+    if failed:
+        raise RidgeError("an alpha is too small for samples of this size: raise fit.alphas or scale the samples")
+    return np.asarray(found)
+
+
+def _precision(kernel: Array, constant: float, alpha: float) -> Array:
+    """Return what makes the dual of targets about their mean, ``[trials, trials]``."""
+    return _inverse(kernel, alpha) - 1.0 / (len(kernel) * (alpha + constant))
 
 
 def _primal_of(x: Samples, y: Samples, dual: Array) -> tuple[Array, Array]:

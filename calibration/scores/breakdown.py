@@ -10,7 +10,7 @@ import numpy as np
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import subtract_baseline
 from calibration.model.linear_model import cross_validate
-from calibration.scores.summary import headline, summarise
+from calibration.scores.summary import main_score
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 
@@ -113,6 +113,5 @@ def _score(examples: Examples, settings: FitSettings, gallery: Gallery, name: st
     whole = Layout(0, np.zeros(examples.samples.shape[1]))
     # Parts are compared with one another: alpha by its error is enough, and far quicker.
     held_out = cross_validate(examples, whole, settings.model_copy(update={"choose": "error"}))
-    found = summarise(held_out.predicted, examples.names, held_out.folds, gallery, 0, settings.seed)
-    kind, value = headline(found)
-    return [] if value is None else [PartialScore(name, at, value, *found[f"{kind}_interval"])]
+    found = main_score(held_out.predicted, examples.names, held_out.folds, gallery, settings.seed)
+    return [] if found is None else [PartialScore(name, at, *found)]

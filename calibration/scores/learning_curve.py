@@ -11,7 +11,7 @@ from calibration.errors import RidgeError
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
-from calibration.scores.summary import headline, summarise
+from calibration.scores.summary import main_score
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 
@@ -71,13 +71,12 @@ def learning_curve(
                 train = train[: max(_FEWEST, round(share * len(train)))]
                 used.append(len(train))
                 mapping = fit_map(examples.take(train), layout, settings)
-                predicted[folds == fold] = mapping.map.predict(examples.samples[folds == fold])
+                predicted[folds == fold] = mapping.chain.predict(examples.samples[folds == fold])
         except RidgeError:
             continue  # so few trials that all are of one group: no point on the curve
-        found = summarise(predicted, examples.names, folds, gallery, 0, settings.seed)
-        name, value = headline(found)
-        if value is not None:
-            points.append(Point(round(float(np.mean(used))), value, *found[f"{name}_interval"]))
+        found = main_score(predicted, examples.names, folds, gallery, settings.seed)
+        if found is not None:
+            points.append(Point(round(float(np.mean(used))), *found))
     return points
 
 

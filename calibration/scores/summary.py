@@ -56,12 +56,46 @@ def summarise(
         cross-validated. When left out, labels are exchanged in `predicted`, as is right for one map that was fitted on
         other trials; where there are several folds, what that gives is taken to spread `TWICE` as much.
     """
-    places = {name: place for place, name in enumerate(gallery.names)}
-    own = np.array([places[str(name)] for name in names], dtype=np.int64)
+    own = _own(names, gallery)
     arguments = (predicted, own, folds, gallery, permutations, seed)
     found: dict[str, Any] = (_classes if gallery.told_apart else _many)(*arguments, null)
     record: dict[str, Any] = rounded(found)
     return record
+
+
+def main_score(
+    predicted: NDArray[np.floating[Any]], names: NDArray[np.str_], folds: Index, gallery: Gallery, seed: int = 0
+) -> tuple[float, float, float] | None:
+    """Return the score that `headline` names and the ends of its interval, as `summarise` gives them, alone.
+
+    Parameters
+    ----------
+    predicted, names, folds, gallery, seed
+        As for `summarise`.
+
+    Returns
+    -------
+    None where nothing can be compared.
+    """
+    own = _own(names, gallery)
+    widen = _spread_by_fitting(None, None, folds)
+    if gallery.told_apart:
+        evidence = class_scores.pair_evidence(predicted, gallery)
+        score = class_scores.auc(evidence, own, folds)
+        low, high = class_scores.interval(evidence, own, folds, seed, widen)
+    else:
+        two_way = retrieval.retrieve(predicted, own, folds, gallery).two_way
+        valid = np.isfinite(two_way)
+        if not valid.any():
+            return None
+        score = float(two_way[valid].mean())
+        low, high = mean_interval(two_way[valid], own[valid], seed, widen)
+    return (score, low, high) if np.isfinite(score) else None
+
+
+def _own(names: NDArray[np.str_], gallery: Gallery) -> Index:
+    places = {name: place for place, name in enumerate(gallery.names)}
+    return np.array([places[str(name)] for name in names], dtype=np.int64)
 
 
 def headline(summary: dict[str, Any]) -> tuple[str, float | None]:

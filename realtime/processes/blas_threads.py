@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Hold linear algebra to one thread; what is inside cannot lift it."""
-    from scipy import linalg  # noqa: F401  (brings a library of its own; what is not loaded yet cannot be held)
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(1)
+    """Hold numpy's and scipy's linear algebra to one thread; what is inside cannot lift it."""
+    limits: AbstractContextManager[object] = _libraries().limit(limits=1)
     return limits
+
+
+@cache
+def _libraries() -> Any:
+    """Return the libraries that are loaded once numpy and scipy are; to look for them takes longer than a small map."""
+    from scipy import linalg  # noqa: F401  (brings a library of its own; what is not loaded yet cannot be held)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def wait_passively() -> None:

@@ -102,10 +102,10 @@ def test_what_the_decoder_reads_has_the_shape_of_what_was_evoked(units, shown, a
 
 def test_nobody_decodes_a_unit_with_a_map_that_has_seen_it(units):
     embeddings = np.random.default_rng(0).standard_normal((len(units), 3))
-    before = decode_held_out(units, embeddings, SETTINGS)
+    before = decode_held_out(units, TIMES_S, embeddings, SETTINGS)
     changed = embeddings.copy()
     changed[units.folds == 1] += 10
-    after = decode_held_out(units, changed, SETTINGS)
+    after = decode_held_out(units, TIMES_S, changed, SETTINGS)
     np.testing.assert_allclose(after[units.folds == 1], before[units.folds == 1], atol=1e-5)
 
 

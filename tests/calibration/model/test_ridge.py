@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from calibration.errors import RidgeError
 from calibration.model.folds import grouped_folds
 from calibration.model.moments import Moments
-from calibration.model.ridge import AlphaPath, fit_ridge, held_out_weights
+from calibration.model.ridge import AlphaPath, fit_ridge, held_out_along
 
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0]
 SHAPES = [(40, 5, 3), (60, 60, 4), (61, 60, 1), (59, 60, 2), (30, 200, 7), (8, 500, 2), (300, 40, 64)]
@@ -126,9 +126,15 @@ def test_says_what_is_wrong(change, message):
 
 
 @pytest.mark.parametrize("shape", SHAPES[1:6], ids=str)
-def test_the_weights_of_each_fold_are_those_of_a_fit_without_it(shape):
+@pytest.mark.parametrize("own", [True, False], ids=["the trials themselves", "others"])
+def test_what_is_held_out_is_predicted_as_by_a_fit_without_its_fold(shape, own):
     x, y = problem(*shape)
     folds = grouped_folds(np.arange(len(x)), 4, seed=1)
-    for fold, weights in held_out_weights(x.astype(np.float32), y, folds, 10.0):
-        reference = Ridge(10.0).fit(x[folds != fold], y[folds != fold]).coef_.reshape(y.shape[1], -1).T
-        np.testing.assert_allclose(weights, reference, atol=2e-6 * float(np.abs(reference).max()) + 1e-7)
+    seen = x.astype(np.float32)
+    unseen, of_fold = (seen, folds) if own else (seen[::2] + 1, folds[::2])
+    along = held_out_along(seen, y, folds, 10.0, unseen, of_fold)
+    for fold in np.unique(of_fold):
+        weights = Ridge(10.0).fit(x[folds != fold], y[folds != fold]).coef_.reshape(y.shape[1], -1).T
+        reference = unseen[of_fold == fold].astype(float) @ weights
+        scale = float(np.abs(reference).max())
+        np.testing.assert_allclose(along[of_fold == fold], reference, atol=5e-6 * scale + 1e-6)
