@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -65,7 +66,9 @@ def check_pylsl() -> Check:
 
 
 def check_mne_lsl() -> Check:
-    """Which liblsl mne-lsl carries."""
+    """Which liblsl mne-lsl carries, where it is installed: programs beside ours may use it."""
+    if find_spec("mne_lsl") is None:
+        return Check("liblsl of mne-lsl", "ok", "n/a, not installed, and not needed")
     return guarded("liblsl of mne-lsl", isolated(_mne_lsl_version), "reinstall mne-lsl", otherwise="warning")
 
 
@@ -232,9 +235,7 @@ def _library_details(info: str) -> str:
 
 
 def _mne_lsl_version() -> Check:
-    from mne_lsl import lsl
-
-    version = lsl.library_version()
+    version = import_module("mne_lsl.lsl").library_version()
     return Check("liblsl of mne-lsl", "ok", f"{version // 100}.{version % 100}, mne-lsl {metadata.version('mne-lsl')}")
 
 
