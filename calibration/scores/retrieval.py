@@ -85,20 +85,20 @@ def _share_below(alike: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> 
     others = np.full(alike.shape[1], float(alike.shape[1]))
     order = np.argsort(labels, kind="stable")
     _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
-    for start, count in zip(starts, counts, strict=True):
-        same = order[start : start + count]
+    for count in np.unique(counts):  # labels of as many pictures at once
+        same = order[starts[counts == count][:, None] + np.arange(count)]
         # One's own tie counts half above and is taken out here.
-        below[:, same] -= _count_below(alike[:, same]) if count > 1 else 0.5
+        below[:, same] -= _count_below(alike[:, same])
         others[same] -= count
     share: Array = np.divide(below, others, out=np.full_like(below, np.nan), where=others > 0)
     return share
 
 
 def _count_below(alike: NDArray[np.floating[Any]]) -> Array:
-    """Return for each entry how many of its row are smaller, ties counting half, itself included."""
+    """Return for each entry how many along the last axis are smaller, ties counting half, itself included."""
     from scipy.stats import rankdata
 
-    ranks: Array = rankdata(alike, axis=1) - 0.5
+    ranks: Array = rankdata(alike, axis=-1) - 0.5
     return ranks
 
 
