@@ -111,6 +111,8 @@ def _config() -> Config:
         update={
             "filters": config.filters.model_copy(update={"rate_hz": None}),
             "render": config.render.model_copy(update={"steps": 1}),
+            # How well the map does is not what is measured.
+            "fit": config.fit.model_copy(update={"permutations": 0, "choose": "error"}),
         }
     )
 

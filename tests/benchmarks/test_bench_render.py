@@ -37,6 +37,18 @@ def tiny(monkeypatch):
 
 
 @pytest.fixture
+def shallow(tiny, monkeypatch):
+    """A network with few parts that differ: the code generator takes seconds for each."""
+    few = {
+        "block_out_channels": (64, 64),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "layers_per_block": 1,
+    }
+    monkeypatch.setattr(render_models, "UNETS", tiny_models.TINY | {"sd15": tiny_models.TINY["sd15"] | few})
+
+
+@pytest.fixture
 def traced(monkeypatch):
     """What compiling needs of a network, without the minutes that the code generator takes."""
     torch._dynamo.reset()
@@ -76,7 +88,7 @@ def test_the_compiled_stock_pipeline_is_timed_beside_it(tiny, traced):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler about its own parts
-def test_without_a_compiler_the_row_says_why(tiny):
+def test_without_a_compiler_the_row_says_why(shallow):
     torch._dynamo.reset()
     with torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "fx_graph_cache": False}):
         result = render.run("sd15-few-step", steps=1, size=64, quick=True)
@@ -88,7 +100,7 @@ def test_without_a_compiler_the_row_says_why(tiny):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler about its own parts
-def test_the_stock_pipeline_is_compiled(tiny):
+def test_the_stock_pipeline_is_compiled(shallow):
     torch._dynamo.reset()
     result = render.run("sd15-few-step", steps=1, size=64, quick=True)
     assert result["stock_compiled_absent"] is None

@@ -149,6 +149,12 @@ def test_flagged_trials_teach_nothing_unless_nearly_all_are_flagged(caplog):
     assert "raise artefacts.peak_to_peak_uv" in caplog.text
 
 
+def with_few_permutations(preset):
+    """The preset with as many permutations as p < 0.01 takes."""
+    config = load_config(preset)
+    return config.model_copy(update={"fit": config.fit.model_copy(update={"permutations": 200})})
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """Embeddings that this module computes once, and not in the user's own cache."""
@@ -161,7 +167,7 @@ def cache(tmp_path_factory):
 @pytest.mark.slow
 def test_a_real_person_sees_faces_and_houses(cache):
     runs = [DATA / "muse_n170" / f"run{number}.csv" for number in (1, 2, 3, 4)]
-    config = load_config("muse_n170")
+    config = with_few_permutations("muse_n170")
     scores = fit(runs, config).scores
     assert scores["auc"] >= 0.68
     assert scores["auc_p"] < 0.01
@@ -176,6 +182,6 @@ def test_a_real_person_sees_faces_and_houses(cache):
 @pytest.mark.skipif(not (DATA / "muse_p300").is_dir(), reason="the recordings of ../shared/data are not here")
 def test_a_real_person_sees_rare_pictures(cache):
     runs = [DATA / "muse_p300" / f"run{number}.csv" for number in (1, 2, 3)]
-    scores = fit(runs, load_config("muse_p300")).scores
+    scores = fit(runs, with_few_permutations("muse_p300")).scores
     assert scores["auc"] >= 0.75
     assert scores["auc_p"] < 0.01

@@ -1,6 +1,9 @@
 """A calibrated simulated participant without the wait: recorded offline, fitted, then live under the same name."""
 
+from pathlib import Path
+
 import numpy as np
+import yaml
 
 from calibration.data.targets import make_targets
 from calibration.data.trials import Collector
@@ -13,6 +16,8 @@ from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.pictures import choose_pictures, open_pictures
 
 EVERY_S = 0.2
+QUICK = {"permutations": 0, "choose": "error"}
+"""How a map is fitted where the test is not about its scores."""
 
 
 def session_config(name: str, **sections: dict) -> Config:
@@ -24,6 +29,15 @@ def session_config(name: str, **sections: dict) -> Config:
     for section, values in sections.items():
         content[section] = content.get(section, {}) | values
     return Config.model_validate(content)
+
+
+def quick_demo(folder: Path) -> Path:
+    """Write the demo's settings with a `QUICK` fit into `folder`, and return the file."""
+    file = folder / "quick.yaml"
+    content = load_config("demo").model_dump(mode="json", exclude_unset=True)
+    content["fit"] |= QUICK
+    file.write_text(yaml.safe_dump(content))
+    return file
 
 
 def participant_for(config: Config, snr: float = 1.0) -> SimulatedStream:
@@ -47,8 +61,9 @@ def offline_trials(config: Config, stream: SimulatedStream, names: list[str]):
     return collector.take()
 
 
-def simulated_bundle(config: Config, stream: SimulatedStream, n_pictures: int = 400) -> Bundle:
-    """A bundle fitted on an offline recording of the participant."""
+def simulated_bundle(config: Config, stream: SimulatedStream, n_pictures: int = 240) -> Bundle:
+    """A bundle fitted on an offline recording of the participant, with `QUICK` settings."""
+    config = config.model_copy(update={"fit": config.fit.model_copy(update=QUICK)})
     known = open_pictures(config.pictures, "calibration")
     names = list(choose_pictures(known, n_pictures, seed=0))
     trials = offline_trials(config, stream, names)

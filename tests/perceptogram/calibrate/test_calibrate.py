@@ -24,6 +24,7 @@ from perceptogram.calibrate.view import BlockReport, View, electrodes, rows
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from stimuli.presentation import FrameLog, Shown
 from tests.support.command import perceptogram
+from tests.support.simulated import quick_demo
 
 RATE_HZ = 250.0
 SPEC = StreamSpec("Amp", "EEG", "amp-1", RATE_HZ, ("O1", "Oz", "O2"))
@@ -384,8 +385,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
 def test_a_simulated_participant_is_calibrated_until_the_rule_is_met_and_a_finished_session_is_only_fitted(tmp_path):
     out = tmp_path / "anna"
     done = in_a_process(
-        "calibrate", "--config", "demo", "--out", out, "--minutes", 1, "--blocks", 3, "--stop-when", "two_way>0.55",
-        "--headless", "--simulate", "--seed", 3, "--snr", 2, timeout_s=500,
+        "calibrate", "--config", quick_demo(tmp_path), "--out", out, "--minutes", 1, "--blocks", 3,
+        "--stop-when", "two_way>0.55", "--headless", "--simulate", "--seed", 3, "--snr", 2, timeout_s=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "after block 1 of 3" in done.stdout

@@ -23,11 +23,11 @@ from perceptogram.calibrate.folder import CalibrationFolder
 from realtime.sources.simulation.offline import OfflineParticipant
 from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.sequence import load_plan
-from tests.support.simulated import participant_for, session_config
+from tests.support.simulated import QUICK, participant_for, quick_demo, session_config
 
 pytestmark = pytest.mark.processes
 
-COMMAND = [sys.executable, "-P", "-m", "perceptogram", "calibrate", "--config", "demo", "--headless", "--simulate"]
+COMMAND = [sys.executable, "-P", "-m", "perceptogram", "calibrate", "--headless", "--simulate"]
 STARTING_S = 120.0
 MINUTES = 10
 EVERY_S = 0.2
@@ -64,8 +64,8 @@ def opened(page):
 @pytest.mark.timeout(400)
 def test_a_calibration_that_was_killed_and_then_interrupted_loses_nothing(tmp_path):
     folder = CalibrationFolder(tmp_path / "anna")
-    out = ["--out", str(folder.path)]
-    size = ["--pictures", "75", "--repeats", "1", "--blocks", "3", "--snr", "3", "--seed", "5"]
+    out = ["--config", str(quick_demo(tmp_path)), "--out", str(folder.path)]
+    size = ["--pictures", "60", "--repeats", "1", "--blocks", "3", "--snr", "3", "--seed", "5"]
     assert break_off([*out, *size], folder, 20, signal.SIGKILL) == -signal.SIGKILL
     killed_at = len(folder.shown())
     assert break_off([*out, "--resume", "--snr", "3", "--seed", "5"], folder, killed_at + 15, signal.SIGINT) == 130
@@ -89,7 +89,7 @@ def test_a_calibration_that_was_killed_and_then_interrupted_loses_nothing(tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_ten_minutes_teach_more_and_more_until_the_rule_is_met_and_the_report_opens(tmp_path):
-    config = session_config("ten-minutes", fit={"permutations": 0}, filters={"rate_hz": 62.5, "lowpass_hz": 20.0})
+    config = session_config("ten-minutes", fit=QUICK, filters={"rate_hz": 62.5, "lowpass_hz": 20.0})
     stream = participant_for(config)
     who = replace(stream.participant, channels=POSTERIOR, snr=0.15)
     known = open_pictures(config.pictures, "calibration")
