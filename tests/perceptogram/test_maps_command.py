@@ -142,7 +142,7 @@ def test_names_that_have_no_place(tmp_path):
 @pytest.mark.slow
 def test_a_full_cap(tmp_path):
     labels = ("EXG1", *CHANNELS_64[1:-1], "A-31")
-    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, CHANNELS_64, labels, n_pictures=80))
+    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, CHANNELS_64, labels, n_pictures=120))
     assert done.stderr.strip() == (
         "not on the head maps: EXG1, A-31 (no such name in the 10-05 system); they are in the time courses and numbers"
     )
