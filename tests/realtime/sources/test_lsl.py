@@ -118,6 +118,7 @@ def test_markers_of_another_clock_are_told_at_once(name, read):
     with Amplifier(name, "id", marker_s=None):
         outlet = pylsl.StreamOutlet(pylsl.StreamInfo(f"{name}-marks", "Markers", 1, 0, "string", f"{name}-marks"))
         reading = read(name, MarkerSettings(name=f"{name}-marks")).until(lambda r: len(r.numbers) > 20)
+        assert_reached(outlet, reading)
         outlet.push_sample(["now"], pylsl.local_clock())
         reading.until(lambda r: r.markers)
         assert not reading.said("foreign-clock")
@@ -129,20 +130,21 @@ def test_markers_of_another_clock_are_told_at_once(name, read):
     del outlet
 
 
-def test_every_text_channel_is_a_marker_or_the_one_that_is_named(name, read):
+@pytest.mark.parametrize(("channel", "kinds"), [(None, ["b1", "face"]), ("word", ["face"])])
+def test_every_text_channel_is_a_marker_or_the_one_that_is_named(name, read, channel, kinds):
     info = pylsl.StreamInfo(f"{name}-marks", "Markers", 2, 0, "string", f"{name}-marks")
     listed = info.desc().append_child("channels")
     for label in ("block", "word"):
         listed.append_child("channel").append_child_value("label", label)
     outlet = pylsl.StreamOutlet(info)
     with Amplifier(name, "id", marker_s=None):
-        for channel, kinds in ((None, ["b1", "face"]), ("word", ["face"])):
-            reading = read(name, MarkerSettings(name=f"{name}-marks", channel=channel))
-            reading.until(lambda r: len(r.numbers) > 20)
-            outlet.push_sample(["b1", "face"])
-            reading.until(lambda r, kinds=kinds: len(r.markers) == len(kinds))
-            assert [marker.kind for marker in reading.markers] == kinds
-            assert bool(reading.said("markers")) == (channel is not None)
+        reading = read(name, MarkerSettings(name=f"{name}-marks", channel=channel))
+        reading.until(lambda r: len(r.numbers) > 20)
+        assert_reached(outlet, reading)
+        outlet.push_sample(["b1", "face"])
+        reading.until(lambda r: len(r.markers) == len(kinds))
+        assert [marker.kind for marker in reading.markers] == kinds
+        assert bool(reading.said("markers")) == (channel is not None)
     del outlet
 
 
