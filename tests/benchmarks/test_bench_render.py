@@ -45,7 +45,7 @@ def shallow(tiny, monkeypatch):
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
         "layers_per_block": 1,
     }
-    monkeypatch.setattr(render_models, "UNETS", tiny_models.TINY | {"sd15": tiny_models.TINY["sd15"] | few})
+    monkeypatch.setitem(architectures.UNETS, "sd15", NARROW["sd15"] | few)
 
 
 @pytest.fixture
