@@ -68,6 +68,7 @@ class LslSource:
         self._closed = False
         self._lock = threading.Lock()  # close() may come from another thread while a reader is being replaced
         self._waiting: Message | None = None
+        self._early: list[Notice] = []  # told of the markers before the EEG was open
         self._last = float("-inf")
         self._bell = Bell()
         self._reader = _start_reader()
@@ -114,6 +115,7 @@ class LslSource:
             If the reading process cannot go on with what the network offers; one line says why.
         """
         self._reader.tell(Begin())
+        yield from self._early
         last_data = last_watch = time.monotonic()
         silent = replaced = False  # silent: it has been said that no data come
         while not self._closed:
@@ -160,6 +162,8 @@ class LslSource:
             if isinstance(message, StreamOpened):
                 self._outlet = message.outlet
                 return message.spec
+            if isinstance(message, Notice):
+                self._early.append(message)
             if isinstance(message, ReadingFailed):
                 raise SourceError(message.text)
             if message is None:
