@@ -196,7 +196,7 @@ class FitSettings(Settings):
     pretrained: str = "builtin"
     """The encoder's weights: a tag of open_clip's or a local file."""
     encoder_weights: Path | None = None
-    """File on this machine that holds the weights that `pretrained` names."""
+    """File on this machine that holds the weights that `pretrained` names, or an ``image_encoder`` folder."""
     download: bool = False
     """Whether weights of `model` that are not on this machine may be fetched; ViT-H-14 takes 4 GB."""
     choose: Literal["identification", "error"] = "identification"

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibration.data.image_tower import FILES, as_open_clip, tower_file
 from configs.errors import InputError
 from configs.files import whole_file
+from realtime.rendering.diffusion.tensor_files import read_tensors
 from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -92,10 +94,19 @@ class Encoder:
         return np.concatenate(rows)
 
     def embed_texts(self, texts: Sequence[str], batch: int = 256) -> NDArray[np.float32]:
-        """Return the un-normalised embeddings ``[n, dims]`` of texts."""
+        """Return the un-normalised embeddings ``[n, dims]`` of texts.
+
+        Raises
+        ------
+        EncoderError
+            If the weights are those of the image encoder alone.
+        """
         import torch
 
         rows, network = [np.zeros((0, self.space.dims), np.float32)], self._network
+        if network.tokenizer is None:
+            msg = f"the weights of {self.space} are those of the image encoder alone: texts cannot be embedded with it"
+            raise EncoderError(msg)
         with torch.inference_mode():
             for start in range(0, len(texts), batch):
                 tokens = network.tokenizer(list(texts[start : start + batch])).to(network.device)
@@ -154,7 +165,8 @@ def load_encoder(
     pretrained
         A tag of that architecture, or the path of a local weight file, which is then a space of its own.
     file
-        Local copy of the weights that the tag names: the same space, without the hub.
+        Local copy of the weights that the tag names: the same space, without the hub. By open_clip's names, or by
+        transformers' (the ``image_encoder`` folder beside an IP-Adapter), which then embed pictures alone.
     device
         A torch device.
     download
@@ -204,9 +216,14 @@ def _open(model: str, pretrained: str, file: Path | None, device: str, *, downlo
     try:
         # a file does not say how its pictures were prepared; the tag it stands for does
         how = {} if file is None else _preparation(open_clip.get_pretrained_cfg(model, pretrained))
+        tower = None if file is None else tower_file(file)
+        source = weights if file is None else str(file)
         net, _, transform = open_clip.create_model_and_transforms(
-            model, pretrained=weights if file is None else str(file), device=device, **how
+            model, pretrained=source if tower is None else None, device=device, **how
         )
+        if tower is not None:
+            net.visual.load_state_dict(as_open_clip(read_tensors(tower)))
+            return _Network(net.eval(), transform, None, device)
     except Exception as error:
         # Hub, file and shape errors come in many types; people need one line that names the weights.
         reason = " ".join(str(error).split())[:200]
@@ -224,8 +241,8 @@ def _check_copy(file: Path, model: str, pretrained: str, tags: Sequence[str]) ->
             f"{choices or 'none, because ' + repr(model) + ' has no published ones'} (given: {pretrained!r})"
         )
         raise EncoderError(msg)
-    if not file.is_file():
-        msg = f"fit.encoder_weights: there is no file {file}"
+    if not file.is_file() and not (file.is_dir() and any((file / name).is_file() for name in FILES)):
+        msg = f"fit.encoder_weights: there is no file {file}, or folder that holds {' or '.join(FILES)}"
         raise EncoderError(msg)
 
 
