@@ -79,6 +79,7 @@ def test_both_trees_run_their_own_code():
         assert "KeyError" in turn("no such work")["error"]
 
 
+@pytest.mark.processes
 def test_a_tree_that_is_not_there_is_an_error_not_a_measurement(tmp_path):
     (tmp_path / "empty").mkdir()
     with guard.turns_of(tmp_path / "empty") as turn:

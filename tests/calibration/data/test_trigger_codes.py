@@ -14,7 +14,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "calibration.md"
 
 
 def test_brainvision_triggers_are_the_classes_that_the_documentation_says(tmp_path):
-    [example] = re.findall(r"```yaml\n(markers:\n.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    examples = re.findall(r"```yaml\n(markers:\n.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    [example] = [one for one in examples if "Stimulus/S" in one]
     config = Config(**yaml.safe_load(example))
     codes = [1, 2, 2, 1, 2, 3]
     lines = [f"Stimulus,S{code:3d},{250 * (20 + 2 * place) + 1},1,0" for place, code in enumerate(codes)]

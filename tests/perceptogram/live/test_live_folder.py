@@ -19,6 +19,8 @@ from realtime.session import Decoded, OnScreen
 from realtime.sources.base import Marker
 from stimuli.pictures import open_pictures
 
+pytestmark = pytest.mark.processes  # a session's folder presses its pictures in a process of its own
+
 SIDE = 64
 
 
