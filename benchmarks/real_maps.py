@@ -50,7 +50,7 @@ Array = NDArray[np.float64]
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Fit the presets' recordings and map them; ``--quick`` takes the gratings alone, with few permutations."""
+    """Fit the presets' recordings and map them; ``--quick`` takes the gratings alone, their map by squared error."""
     if not DATA.is_dir():
         msg = f"the real recordings are not in {DATA}"
         raise InputError(msg)
@@ -60,8 +60,10 @@ def run(quick: bool = False) -> dict[str, Any]:
         result["scores"][name] = _scores(config, windows, targets)
         if name == "muse_n170":
             result["n170"] = _n170(config, windows, targets)
-    result["texture"] = _texture(quick)
+        if name == "muse_spatial_freq":
+            result["texture"] = {"less the mean of 100 ms before onset": _class_map(config, windows, targets)[2]}
     if not quick:
+        result["texture"]["as it is"] = _class_map(*_read("muse_spatial_freq", baseline=False))[2]
         result["faces"] = _faces()
     _print(result)
     return result
@@ -70,7 +72,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 def _read(preset: str, quick: bool = False, baseline: bool = True) -> tuple[Config, Windows, Targets]:
     config = load_config(preset)
     if quick:
-        few = {"permutations": 21, "choose": "error"}
+        few = {"permutations": 100, "choose": "error"}
         config = config.model_copy(update={"fit": config.fit.model_copy(update=few)})
     if not baseline:
         config = config.model_copy(update={"window": config.window.model_copy(update={"baseline_s": None})})
@@ -167,14 +169,6 @@ def _extreme(curve: Array, at_ms: Array, span_ms: tuple[int, int], *, negative: 
     inside = np.flatnonzero((at_ms >= span_ms[0]) & (at_ms <= span_ms[1]))
     place = inside[curve[inside].argmin() if negative else curve[inside].argmax()]
     return {"uv": round(float(curve[place]), 1), "ms": round(float(at_ms[place]))}
-
-
-def _texture(quick: bool) -> dict[str, Any]:
-    """Return the map of a low against a high spatial frequency, as the preset says and without its baseline."""
-    rows = {}
-    for name, baseline in (("less the mean of 100 ms before onset", True), ("as it is", False)):
-        rows[name] = _class_map(*_read("muse_spatial_freq", quick, baseline))[2]
-    return rows
 
 
 def _faces() -> dict[str, Any]:

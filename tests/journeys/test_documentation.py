@@ -52,7 +52,9 @@ HEADBAND = (
 SHARED = (
     "perceptogram fit ../shared/data/muse_n170/run*.csv --config muse_n170 --out n170",
     "perceptogram fit ../shared/data/muse_p300/run*.csv --config muse_p300 --out p300",
+    "perceptogram fit ../shared/data/muse_spatial_freq/run*.csv --config muse_spatial_freq --out gratings",
 )
+GRATINGS = "perceptogram maps gratings ../shared/data/muse_spatial_freq/run*.csv --config muse_spatial_freq"
 LAB = (
     "perceptogram config check lab.yaml",
     "perceptogram fit anna/calibration*.xdf --config lab.yaml --out bundle",
@@ -77,7 +79,21 @@ STEERED = (
     "--show-pictures"
 )
 PAINTER = "perceptogram worker --broker mqtt://127.0.0.1:1883"
-RUN = {*HEADBAND, *SHARED, *LAB, *AIR, *UNTIL_CTRL_C, SESSION, LEDGER, LIVE_REPLAY, REHEARSAL, BROKER, STEERED, PAINTER}
+RUN = {
+    *HEADBAND,
+    *SHARED,
+    GRATINGS,
+    *LAB,
+    *AIR,
+    *UNTIL_CTRL_C,
+    SESSION,
+    LEDGER,
+    LIVE_REPLAY,
+    REHEARSAL,
+    BROKER,
+    STEERED,
+    PAINTER,
+}
 
 
 def with_arguments():
@@ -334,11 +350,13 @@ def test_another_program_steers_a_session(on_air):
 
 
 def test_recordings_beside_the_project(tmp_path):
-    for name, runs in (("muse_n170", 4), ("muse_p300", 3)):
+    for name, runs, fields in (("muse_n170", 4, 0), ("muse_p300", 3, 0), ("muse_spatial_freq", 3, 2)):
         for number in range(1, runs + 1):
-            documented.write_headband(tmp_path / "shared" / "data" / name / f"run{number}.csv", number, 20.0)
+            file = tmp_path / "shared" / "data" / name / f"run{number}.csv"
+            documented.write_headband(file, number, 20.0, fields)
     (tmp_path / "project").mkdir()
     run(*SHARED, folder=tmp_path / "project")
+    run(GRATINGS, folder=tmp_path / "project")
 
 
 def test_a_rehearsal_for_a_headband(rehearsal):
