@@ -128,7 +128,8 @@ def measure(name: str, sizes: tuple[int, ...] = TRIALS) -> Iterator[dict[str, An
 
 
 def _row(recorded: Recorded, mode: str, size: int, evidence: list[Array], alone: float | None) -> dict[str, Any]:
-    low, high = interval(evidence[0][None], recorded.labels, recorded.runs, SEED)
+    ends = [interval(each[None], recorded.labels, recorded.runs, SEED) for each in evidence]
+    low, high = (float(value) for value in np.mean(ends, axis=0))
     row = {"set": recorded.name, "mode": mode, "trials": size, "auc": _mean(recorded, evidence)}
     return row | {"low": low, "high": high, "alone": alone}
 
@@ -151,7 +152,8 @@ def _evidence(recorded: Recorded, draw: int, size: int, earlier: tuple[Earlier, 
     for one in runs:
         test = recorded.runs == one
         others = np.roll(runs[runs != one], -draw)
-        taught = np.concatenate([np.flatnonzero((recorded.runs == run) & recorded.clean) for run in others])[:size]
+        rows = [np.flatnonzero((recorded.runs == run) & recorded.clean) for run in others]
+        taught = np.concatenate([np.zeros(0, dtype=np.int64), *rows])[:size]
         made: LinearMap
         if pool:
             # Pooled trials have one memory, that of all of them.
