@@ -113,7 +113,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         window = self.config_.window
         kept = within(read.times_s, window)
         times_s = None if read.times_s is None else read.times_s[kept]
-        samples = microvolts(volts)[:, kept]
+        samples = microvolts(volts, kept)
         targets = answers.reshape(len(answers), -1)
         targets = targets if targets.dtype == np.float32 else targets.astype(np.float64)
         names = read.names if read.names is not None else _names_of(targets, groups, self.gallery)
@@ -138,7 +138,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         if volts.shape[1:] != self._shape:
             msg = f"epochs {volts.shape[1:]} are not of the shape {self._shape} that the map was fitted on"
             raise ValueError(msg)
-        samples = microvolts(volts)[:, within(read.times_s, self.config_.window)]
+        samples = microvolts(volts, within(read.times_s, self.config_.window))
         flat = samples.reshape(len(samples), -1).astype(np.float64)
         predicted: NDArray[np.float64] = flat @ self.weights_.reshape(flat.shape[1], -1).astype(np.float64) + self.bias_
         return predicted[:, 0] if self._flat else predicted

@@ -69,11 +69,11 @@ def given(x: Any, tmin: float | None, sfreq: float | None) -> Input:
     return Input(x, times_s)
 
 
-def microvolts(volts: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 ``[trials, times, channels]`` in microvolts; features without a time axis are one sample."""
+def microvolts(volts: NDArray[Any], kept: slice) -> NDArray[np.float32]:
+    """Return the samples `kept`, float32 ``[trials, times, channels]`` in microvolts; features are one sample."""
     shaped = volts[:, :, None] if volts.ndim == 2 else volts
     # The order in memory is a recording's, too: sums are taken along it, and their last bit depends on that.
-    return np.ascontiguousarray(shaped.swapaxes(1, 2) * MICROVOLTS, dtype=np.float32)
+    return np.ascontiguousarray(shaped.swapaxes(1, 2)[:, kept] * MICROVOLTS, dtype=np.float32)
 
 
 def within(times_s: NDArray[np.float64] | None, window: WindowSettings) -> slice:

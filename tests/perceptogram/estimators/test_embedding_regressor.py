@@ -49,7 +49,9 @@ def test_arrays_and_epochs_give_the_commands_map_bit_by_bit(made):
     y = targets.of(trials.names)
     from_array = on_array().fit(volts_of(trials), y, groups=trials.names)
     from_epochs = EmbeddingRegressor().fit(as_epochs(trials, CONFIG), y)
-    for estimator in (from_array, from_epochs):
+    longer = np.pad(volts_of(trials), ((0, 0), (0, 0), (5, 10)))  # what lies outside the window changes nothing
+    from_longer = EmbeddingRegressor(CONFIG, tmin=-0.3, sfreq=RATE_HZ).fit(longer, y, groups=trials.names)
+    for estimator in (from_array, from_epochs, from_longer):
         np.testing.assert_array_equal(estimator.weights_, fitted.bundle.weights)
         np.testing.assert_array_equal(estimator.bias_, fitted.bundle.bias)
         assert estimator.alpha_ == fitted.bundle.fit["alpha"]
