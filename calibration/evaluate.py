@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.data.trials import Trials, read_windows
 from calibration.errors import FitError
 from calibration.model.examples import counts
 from calibration.model.folding import LinearMap
+from calibration.scores.class_scores import auc_of_each, pair_evidence, relabellings
+from calibration.scores.permutation_null import Null
 from calibration.scores.summary import headline, summarise
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
+from realtime.decoding.gallery import Gallery
 
 
 def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -> dict[str, Any]:
@@ -80,4 +84,16 @@ def score(bundle: Bundle, trials: Trials, config: Config, permutations: int | No
     predicted = LinearMap(bundle.weights, bundle.bias).predict(trials.samples)
     together = np.zeros(len(trials), dtype=np.int64)
     size = config.fit.permutations if permutations is None else permutations
-    return summarise(predicted, trials.names, together, bundle.gallery, size, config.fit.seed)
+    chance = None
+    if size and config.fit.exchange == "shift" and bundle.gallery.told_apart:
+        chance = _in_step(predicted, trials, bundle.gallery, size, config.fit.seed)
+    return summarise(predicted, trials.names, together, bundle.gallery, size, config.fit.seed, chance)
+
+
+def _in_step(predicted: NDArray[np.float32], trials: Trials, gallery: Gallery, permutations: int, seed: int) -> Null:
+    """Return AUCs of labels that moved along alike in all recordings; see ``fit.exchange``."""
+    own = np.array([gallery.numbers[str(name)] for name in trials.names])
+    moved = relabellings(own, trials.recordings, permutations, seed, "shift")
+    evidence, together = pair_evidence(predicted, gallery)[None], np.zeros(len(trials), dtype=np.int64)
+    found = auc_of_each(evidence, np.concatenate([own[None], moved]), together)
+    return Null(float(found[0]), found[1:])

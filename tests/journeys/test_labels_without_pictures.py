@@ -46,6 +46,11 @@ def test_a_bundle_of_labels_says_so_and_is_scored_and_mapped(folder, tmp_path):
     assert scores["auc"] > 0.8
     assert scores["auc_p"] < 0.06
     assert abs(scores["baseline_auc"] - 0.5) < 0.3
+    (tmp_path / "shift.yaml").write_text(CONFIG.replace("permutations: 20", "permutations: 1000, exchange: shift"))
+    shifted = (folder / "bundle", folder / "c.csv", "--config", tmp_path / "shift.yaml", "--json", tmp_path / "p.json")
+    assert perceptogram("evaluate", *shifted).returncode == 0
+    told = json.loads((tmp_path / "p.json").read_text())
+    assert told["auc_p"] == pytest.approx(1 / 36, abs=1e-4), "36 trials can be moved along to 36 places"
     done = perceptogram("maps", *shared, tmp_path / "maps.json", "--no-figures", "--permutations", 40)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "maps.json").read_text())["class"]
