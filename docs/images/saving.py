@@ -23,6 +23,11 @@ NOTES = HERE / "drawn_by.json"
 DISPLAY = ("realtime/display/layout.py", "realtime/display/canvas.py", "realtime/electrodes.py")
 DRAWN = {
     "screen_": (DISPLAY, "python docs/images/take_screens.py --bundle out/demo/bundle"),
+    "monitor": (
+        ("realtime/web/server.py", "realtime/web/hub.py"),
+        "perceptogram run --web, and the browser's screenshot",
+    ),
+    "view_": (("realtime/display/participant.py",), "display.views: [participant], and S in the window"),
     "contact_sheet": (
         ("realtime/display/contact_sheet.py", "realtime/display/canvas.py"),
         "perceptogram demo --overwrite, and copy",

@@ -187,6 +187,10 @@ def _confidence(canvas: Canvas, state: DisplayState) -> None:
         canvas.text((left, top + 68), f"{confidence:.0%}", 46, FAIR if state.abstains else TEXT)
         canvas.rectangle((left, top + 90, right, top + 98), LINE, 4)
         canvas.rectangle((left, top + 90, left + max(8.0, (right - left) * confidence), top + 98), colour, 4)
+        if state.candidates:
+            canvas.text(
+                (right, top + 68), f"chance {1 / state.candidates:.0%}, 1 of {state.candidates}", 13, FAINT, "right"
+            )
         if state.abstain_below > 0:
             mark = left + (right - left) * state.abstain_below
             canvas.rectangle((mark - 1, top + 84, mark + 1, top + 104), MUTED)

@@ -60,7 +60,7 @@ def draw_participant(state: DisplayState, size: tuple[int, int], confidence: boo
     elif state.simulated:
         canvas.pill((16, 16), "simulated EEG", FAIR)
     if confidence and state.trial is not None:
-        _confidence(canvas, state, width, height - foot)
+        _confidence(canvas, state, width, top + side)
     return canvas.image
 
 
