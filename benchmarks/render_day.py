@@ -80,7 +80,14 @@ ROWS = (
     Row("compiled", "kandinsky22", 10, limit_s=240.0),
 )
 """In the order of their worth: the first minutes settle most."""
-QUICK_ROWS = (Row("pictures", "sd15-few-step", 1, 64), Row("worker", "sd15-few-step", 1, 64))
+QUICK_ROWS = (
+    Row("pictures", "kandinsky22", 1, 64),
+    Row("worker", "sd15-few-step", 1, 64),
+    Row("pair", "sd15-few-step", 1, 64),
+    Row("session", "sd15-few-step", 1, 64),
+    Row("compiled", "sd15-few-step", 1, 64, limit_s=240.0),
+)
+"""One of each kind."""
 
 
 def run(out: Path | None = None, *, minutes: float = 8.0, quick: bool = False) -> dict[str, Any]:
