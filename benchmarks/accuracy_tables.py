@@ -30,10 +30,7 @@ def recordings(results: Mapping[str, Any]) -> str:
         ]
         for one in sets
     ]  # fmt: skip
-    measured = (
-        f"Measured on {source(results['accuracy'])}, commit {results['accuracy']['result']['machine']['commit']}."
-    )
-    return "\n".join([*markdown_rows(header, rows), "", measured])
+    return "\n".join([*markdown_rows(header, rows), "", f"Measured on {source(results['accuracy'])}."])
 
 
 def curves(results: Mapping[str, Any]) -> str:
