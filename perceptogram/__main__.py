@@ -34,6 +34,7 @@ COMMANDS = (
     "film",
     "replay",
     "ledger",
+    "participants",
     "broker",
     "worker",
     "calibrate",

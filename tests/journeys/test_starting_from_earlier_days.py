@@ -78,3 +78,21 @@ def test_a_session_says_what_to_expect_of_an_old_bundle_and_of_when(folder):
     told = expected(bundle)
     assert told.startswith(f"expected: auc {bundle.scores['auc']:.2f} [")
     assert told.endswith(f"on {bundle.provenance['created'][:10]}")
+
+
+def test_participants_are_listed_with_their_days_and_what_each_took_over(folder, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bundle.json").write_text("{")
+    (tmp_path / "bad" / "decoder.safetensors").write_bytes(b"")
+    drawn = ("--json", tmp_path / "days.json", "--png", tmp_path / "days.png")
+    done = perceptogram("participants", folder, tmp_path, *drawn)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads((tmp_path / "days.json").read_text())
+    (monday,) = [each for each in listed if each["folder"].endswith("monday")]
+    assert (monday["participant"], monday["n_trials"], monday["sources"]) == ("p07", 60, {})
+    assert 0.5 < monday["interval"][0] <= monday["score"] <= monday["interval"][1]
+    assert not [each for each in listed if each["folder"].endswith("bad")]
+    assert (tmp_path / "days.png").read_bytes().startswith(b"\x89PNG")
+    assert "p07" in done.stdout
+    done = perceptogram("participants", tmp_path / "nowhere")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
