@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
         source = stream.board if stream.board is not None else stream.name or "the only one"
         folder = "" if config.pictures.folder is None else f", {config.pictures.folder}"
         missing = config.pictures.folder is not None and not config.pictures.folder.is_dir()
+        labels = config.pictures.set == "labels"
         print_rows(
             f"{file} is right",
             {
@@ -40,8 +41,8 @@ def register(app: typer.Typer) -> None:
                 "filters": f"{band[0]} to {band[1]} Hz",
                 "window": f"{window.start_s:g} to {window.stop_s:g} s after onset",
                 "pictures": f"{config.pictures.set}{folder}{' (no such folder here)' if missing else ''}",
-                "encoder": f"{config.fit.model}, {config.fit.pretrained}",
-                "generator": config.render.generator,
+                "encoder": "none, labels alone" if labels else f"{config.fit.model}, {config.fit.pretrained}",
+                "generator": "none, labels alone" if labels else config.render.generator,
             },
         )
 

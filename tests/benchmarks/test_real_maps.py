@@ -12,6 +12,7 @@ def found(shared_data):
     return real_maps.run(quick=True)
 
 
+@pytest.mark.slow
 def test_gratings_are_told_apart_and_mapped_where_labels_move_along_alike(found):
     score = found["scores"]["muse_spatial_freq"]
     assert score["auc"] > 0.65
@@ -24,6 +25,7 @@ def test_gratings_are_told_apart_and_mapped_where_labels_move_along_alike(found)
     assert 100 < mapped["at_ms"] < 200
 
 
+@pytest.mark.slow
 def test_the_pages_of_real_recordings_are_made_of_what_is_measured(found):
     told = {"real-maps": newest()["real-maps"] | {"result": newest()["real-maps"]["result"] | found}}
     assert f"{found['scores']['muse_spatial_freq']['auc']:.3f}" in page_tables.texture(told)

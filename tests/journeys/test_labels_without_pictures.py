@@ -88,6 +88,12 @@ def test_what_would_show_pictures_is_refused_in_one_line(folder, tmp_path, words
     assert told in done.stderr
 
 
+def test_a_configuration_of_labels_has_neither_encoder_nor_generator(folder):
+    done = perceptogram("config", "check", "lab.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("none, labels alone") == 2
+
+
 def test_one_label_is_nothing_to_tell_apart(folder, tmp_path):
     (tmp_path / "one.yaml").write_text("markers: {classes: {'1': rest}}\npictures: {set: labels}\n")
     done = perceptogram("fit", folder / "a.csv", "--config", tmp_path / "one.yaml", "--out", tmp_path / "b")
@@ -112,6 +118,7 @@ fit: {permutations: 0, folds: 2, choose: error}
     assert scores["n_by_class"] == [20, 20]  # 40 onsets in all, of 80; as many offsets bear the same angles
 
 
+@pytest.mark.slow
 def test_live_percepts_are_told_with_label_and_confidence(folder, tmp_path, make_mosquitto):
     recording = bumps(tmp_path / "live.csv", [1, 2, 3], seed=5)
     broker, config = make_mosquitto(), load_config(folder / "lab.yaml")

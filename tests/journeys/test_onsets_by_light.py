@@ -39,6 +39,7 @@ def test_markers_of_a_program_that_polls_are_told_to_be_unusable(runs, tmp_path)
     assert perceptogram(*begun).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_target_is_told_apart_by_its_light_where_it_is_not_by_its_marker(runs, tmp_path):
     auc = {}
     for name in ("marked", "lit"):
