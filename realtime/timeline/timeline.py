@@ -5,418 +5,61 @@ Stamps must come with clock offsets applied but never dejittered: a dejitterer c
 
 from __future__ import annotations
 
-import math
-from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
 
-from realtime.sources.base import Chunk
-from realtime.timeline.jitter_model import EXCESS, MEMORY, REFIT, Evidence, JitterModel
-from realtime.timeline.lost_samples import (
-    CERTAIN,
-    QUEUED,
-    STEEPEST,
-    WINDOW,
-    bend_or_shift,
-    lasts,
-    longest,
-    outage,
-    shift_at,
-    shifted_by,
-)
-from realtime.timeline.observations import Repeats, Runs, usual
-from realtime.timeline.rate_changes import FEWEST, find_bend
-from realtime.timeline.sample_grid import Fault, FaultKind, Hole, Run, TimedChunk, timed
+from realtime.timeline.live_axis import LiveAxis
+from realtime.timeline.recorded_axis import WARM_UP_S, RecordedAxis
 
-DOUBT = 9.0
-"""Evidence at which samples are held until it is clear what it means."""
-CALM = 2.0
-"""Evidence up to which jitter is learned."""
-WARM_UP = 32
-"""Stamps that the jitter is learned from before anything is decided, and"""
-WARM_UP_S = 1.0
-"""the time that they must cover."""
-FIT_S = 0.04
-"""Time that a fit of the line may take, so that it is made between two chunks rather than while one waits."""
-HOLD_S = 2.0
-"""Longest time for which doubtful samples are held."""
-BURST_S = 0.05
-"""Lateness from which a stall is worth a report."""
-TOLERANCE_S = 0.004
-"""Step backwards that is none: no sample lies further from its true time than an epoch may bear."""
-TOLERABLE_S = 0.002
-"""Correction of the line that is none: what was handed out before it stands."""
-ASTRAY_S = 2.0
-"""Time for which not one stamp lies near the line before a new line is laid."""
-UNSURE_S = 1.0
-"""Time before a small correction in which the line may have been wrong already."""
-DRIFT_S = 2.0
-"""Time within which corrections to the same side are a change of the rate."""
-LATE_S = 0.25
-"""Delay beyond the usual with which samples may arrive before it is worth a report."""
-STEP_S = 0.02
-"""Smallest step that the time of arrival can tell from a loss."""
-FOREIGN_S = 60.0
-"""Distance from the LSL clock at which stamps must be another clock's."""
-LONGEST_HOLE_S = 60.0
-"""A longer gap is another recording or another clock rather than lost samples."""
-HOLE_AT_START_S = 0.5
-"""Gap that is seen even in the first stamps."""
-RATE_TOLERANCE = 1e-3
-"""Relative error of the nominal rate that is worth a report: a millisecond a second."""
+if TYPE_CHECKING:
+    from realtime.sources.base import Chunk
+    from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
+
+__all__ = ["WARM_UP_S", "Timeline"]
 
 
 class Timeline:
     """Give every sample a place on the sample grid and a time, and report what was lost.
 
-    Samples come out at once, except that those behind a sudden gap in the stamps are held for up to `HOLD_S`, until it
-    is clear whether samples were lost or are only late. A loss smaller than the jitter becomes clear only over many
-    stamps; it is reported as a retroactive hole. In the first `WARM_UP_S` only gross gaps are seen. The output is
-    bit-equal however the samples are cut into chunks.
+    Where the time of arrival of every chunk is known it is a second witness (`LiveAxis`); in a recording there is none
+    (`RecordedAxis`). The first chunk says which it is.
 
     Parameters
     ----------
     rate_hz
         Nominal sampling rate.
-
-    Attributes
-    ----------
-    lost
-        Samples lost so far.
     """
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
-        self.lost = 0
-        self._period = 1 / rate_hz
-        self._repeats = Repeats()
-        self._runs = Runs(self._period)
-        self._jitter = JitterModel(self._period)
-        self._later = Evidence(CERTAIN + 2 * EXCESS)
-        self._earlier = Evidence(CERTAIN + 2 * EXCESS)
-        self._first = 0
-        self._next = 0
-        self._handed = 0
-        self._held: list[Run] = []
-        self._doubted_from: int | None = None
-        self._latest = 0.0
-        self._correction = 0.0
-        self._fastest = math.inf
-        self._previous = (0, 0.0)
-        self._corrected = (0, 0.0)
-        self._astray, self._astray_from = 0.0, 0
-        self._bent: tuple[int, int] | None = None
-        self._line = (0, 0.0, self._period)
-        self._reported: dict[FaultKind, int] = {}
-        self._out: list[TimedChunk | Hole | Fault] = []
+        self._axis: LiveAxis | RecordedAxis | None = None
+
+    @property
+    def lost(self) -> int:
+        """Samples lost so far."""
+        return self._axis.lost if self._axis is not None else 0
 
     @property
     def next_index(self) -> int:
         """Grid position of the sample that will be pushed next, unless samples are lost before it."""
-        return self._next
+        return self._axis.next_index if self._axis is not None else 0
 
     @property
     def rate_hz_measured(self) -> float:
         """Sampling rate by the stamps."""
-        return 1 / self._jitter.period
+        return self._axis.rate_hz_measured if self._axis is not None else self.rate_hz
 
     @property
     def jitter_s(self) -> float:
         """Standard deviation of the stamps about the line of the sample grid."""
-        return math.hypot(self._jitter.early, self._jitter.late)
+        return self._axis.jitter_s if self._axis is not None else 0.0
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
-        self._out = []
-        newest = chunk.stamps[-1:]
-        chunk, repeated = self._repeats.remove(chunk)
-        if repeated:
-            self._report("duplicate", float(newest[0]), f"{repeated} samples came twice and were left out")
-        if len(chunk.stamps):
-            if chunk.after_pause and self._jitter.n:
-                self._resume(float(chunk.stamps[0]) + self._correction)
-            self._take(chunk)
-            self._hand_out(self._handed)
-        return self._out
+        if self._axis is None:
+            self._axis = (RecordedAxis if chunk.arrived is None else LiveAxis)(self.rate_hz)
+        return self._axis.push(chunk)
 
     def work_ahead(self) -> None:
         """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
-        self._jitter.work_ahead()
-
-    def _take(self, chunk: Chunk) -> None:
-        last = float(chunk.stamps[-1])
-        arrived = chunk.arrived
-        if arrived is not None:
-            if abs(arrived - last) > FOREIGN_S and not self._correction:
-                text = (
-                    f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
-                )
-                self._report("foreign-clock", last, text)
-            latency = arrived - (last + self._correction)
-            self._fastest = min(self._fastest, latency)
-            if latency > self._fastest + LATE_S:
-                late = f"{1e3 * (latency - self._fastest):.0f} ms later than usual"
-                self._report("burst", last, f"samples arrive {late}: the sender or the network stalled")
-        rows = self._runs.observations(chunk.stamps)
-        edges = [*rows, len(chunk.stamps)]
-        self._place(chunk, 0, edges[0])
-        for (row, stop), stamp in zip(pairwise(edges), chunk.stamps[rows].tolist(), strict=True):
-            if row == self._runs.anew and self._is_cold():
-                self._jitter = JitterModel(self._period)  # it learned from samples that had waited
-            self._observe(stamp, math.nan if arrived is None else arrived - stamp)
-            self._place(chunk, row, stop)
-
-    def _place(self, chunk: Chunk, row: int, stop: int) -> None:
-        """Give the samples ``[row, stop)`` of `chunk` their numbers and times."""
-        if row < stop:
-            self._held.append(Run(chunk, row, stop, self._next, *self._line))
-            self._next += stop - row
-            if not self._in_doubt():
-                self._handed = self._next
-
-    def _observe(self, stamp: float, latency: float) -> None:
-        """Take in the stamp of the sample that comes next."""
-        model = self._jitter
-        stamp += self._correction
-        if model.asked is not None and self._is_ripe(*model.asked):
-            self._refit(stamp)
-        residual = stamp - model.time(self._next) if model.n else 0.0
-        model.add(self._next, stamp, latency)
-        if self._is_cold():
-            if abs(residual) > HOLE_AT_START_S:
-                self._start_again(residual, stamp, latency)
-            elif model.refit_due():
-                model.refit()
-        else:
-            self._weigh(residual, stamp)
-        self._previous = (self._next, stamp)
-        self._line = (self._next, model.time(self._next), model.period)
-
-    def _is_cold(self) -> bool:
-        """Return whether too little is known yet to judge by."""
-        return self._jitter.n <= WARM_UP or self._next - self._first < WARM_UP_S * self.rate_hz
-
-    def _weigh(self, residual: float, stamp: float) -> None:
-        model = self._jitter
-        far = residual > max(0.75 * self._period, 6 * model.late)
-        # What lies this far off speaks for a loss of many samples, of which one sample's evidence says little.
-        nats = EXCESS if far else model.evidence(residual)
-        # A stamp close behind the one before waited in the same queue: that it is late is no news.
-        queued = stamp - self._previous[1] < QUEUED * (self._next - self._previous[0]) * self._period
-        self._later.add(min(0.0, nats) if queued else nats)
-        self._earlier.add(model.evidence(residual, earlier=True))
-        if self._later.nats >= DOUBT or far:
-            self._doubted_from = self._next if self._doubted_from is None else self._doubted_from
-            self._latest = max(self._latest, residual)
-        else:
-            if self._latest > BURST_S:
-                late = f"{1e3 * self._latest:.0f} ms late"
-                self._report(
-                    "burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled"
-                )
-            self._doubted_from, self._latest = None, 0.0
-        if residual < -(self._period + 8 * model.early):
-            self._report("backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
-        # What was learned from few stamps is not yet to be relied on.
-        certain = CERTAIN * (1 + WARM_UP / model.n)
-        if self._later.nats >= certain:
-            self._judge(self._later)
-        elif self._earlier.nats >= certain:
-            self._judge(self._earlier)
-        if residual * self._astray <= 0 or abs(residual) < 0.5 * max(TOLERANCE_S, self._period):
-            self._astray, self._astray_from = residual, self._next
-        elif self._next - self._astray_from > ASTRAY_S * self.rate_hz:
-            self._learn_anew(self._astray_from)
-        # Stamps behind a loss that is not known yet would pass for jitter.
-        if model.refit_due() and max(self._later.nats, self._earlier.nats) < CALM and not self._in_doubt():
-            model.ask()
-
-    def _is_ripe(self, n: int, index: int) -> bool:
-        """Return whether it is time to take the fit to the first `n` stamps, the last of them at grid position `index`.
-
-        By then the chunk that they came in is mostly behind us, however the samples were cut.
-        """
-        return self._next - index >= FIT_S * self.rate_hz or self._jitter.n - n >= REFIT
-
-    def _refit(self, stamp: float) -> None:
-        """Go on with the line that was asked for, before the sample at `stamp`."""
-        model = self._jitter
-        before = model.time(self._next)
-        model.take()
-        if abs(model.time(self._next) - before) > TOLERABLE_S:
-            self._break(self._handed - round(UNSURE_S * self.rate_hz), stamp)
-        if self._bent is not None and model.n > self._bent[1] + 2 * WARM_UP:
-            # Where stamps scatter widely, the new rate was not known well until now.
-            if 2 * model.spread > TOLERABLE_S:
-                self._break(self._bent[0], stamp)
-            self._bent = None
-        self._check_rate(stamp)
-
-    def _in_doubt(self) -> bool:
-        """Return whether late stamps keep samples from being handed out."""
-        return self._doubted_from is not None and self._next - self._doubted_from <= HOLD_S * self.rate_hz
-
-    def _judge(self, evidence: Evidence) -> None:
-        """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
-        model, period, most = self._jitter, self._period, longest(self._jitter)
-        index, residuals, _ = model.last(min(2 * evidence.count + 4 * FEWEST, most))
-        bend, clear = bend_or_shift(model, index, residuals)
-        if bend is not None:
-            self._follow(int(index[bend.row]), bend.level, bend.slope)
-            evidence.clear()
-            return
-        if not clear:
-            return
-        index, residuals, latency = model.last(min(evidence.count + 8, most))
-        level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
-        start = shift_at(model, residuals, level)
-        shifted = residuals[start:]
-        at, n = int(index[start]), len(shifted)
-        if -max(TOLERANCE_S, period) < level < 0.5 * period:
-            # The line lay wrong, or the clock offset was measured anew.
-            evidence.clear()
-            self._correct(at, level)
-            return
-        if not lasts(model, index[start:], shifted):
-            return
-        level = model.location(shifted)
-        # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
-        # side then has whole packets, of which the last sample is the newest.
-        before = model.last(2 * n)[2][:-n]
-        change = usual(latency[start:]) - usual(before) if start else math.nan
-        moved = abs(level) > STEP_S and abs(change + level) < abs(change)
-        lost = shifted_by(model, index[start:], shifted, level)
-        if lost is None and math.isfinite(change):
-            lost = outage(model, shifted, level)
-        if lost is None:
-            return
-        evidence.clear()
-        self._doubted_from, self._latest = None, 0.0
-        if moved or lost < 0 or level > LONGEST_HOLE_S:
-            self._step(at, level, keep=moved)
-        else:
-            phase = level - lost * period
-            self._lose(at, lost, phase if abs(phase) > 3 * model.spread / math.sqrt(n) else 0.0)
-
-    def _learn_anew(self, since: int) -> None:
-        """Give up a line that the stamps have left for no known reason: lay a new one through the last of them."""
-        model = self._jitter
-        index, residuals, _ = model.last(WINDOW)
-        recent = index >= self._next - ASTRAY_S * self.rate_hz
-        index, residuals = index[recent], residuals[recent]
-        line = find_bend(index, residuals, model, places=1)
-        level = model.location(residuals[len(residuals) // 2 :])
-        self._later.clear()
-        self._earlier.clear()
-        if float(model.surprise(residuals - level).sum()) < line.surprise:
-            self._step(int(index[0]), level, keep=False)
-        else:
-            self._follow(int(index[0]), line.level, line.slope)
-        self._break(since - round(UNSURE_S * self.rate_hz), model.time(since))
-
-    def _correct(self, at: int, level: float) -> None:
-        """Move the line by less than a sample from `at` on; corrections that follow each other are a drift."""
-        if abs(level) <= TOLERABLE_S:
-            self._jitter.move(self._next + 1, 0, level)
-            return
-        since, before = at - self._corrected[0], self._corrected[1]
-        self._corrected = (at, level)
-        if 0 < since < DRIFT_S * self.rate_hz and level * before > 0 and abs(level) < STEEPEST * since * self._period:
-            self._follow(at, level, level / since)
-        else:
-            self._step(at, level, keep=False)
-
-    def _follow(self, at: int, seconds: float, slope: float) -> None:
-        """Let the line go on from `at`, moved by `seconds`, with a period longer by `slope`."""
-        if not slope:
-            self._step(at, seconds, keep=False)
-            return
-        model = self._jitter
-        # Where exactly the rate changed is known no better than the stamps' scatter tells.
-        begun = max(self._first, at - math.ceil(model.spread / abs(slope)))
-        self._hand_out(max(begun, self._handed))
-        model.bend(at, seconds, slope)
-        self._bent = (at, model.n)
-        self._doubted_from, self._latest = None, 0.0
-        for run in self._held:
-            run.time, run.period = model.time(run.anchor), model.period
-        text = f"samples come at {self.rate_hz_measured:.2f} Hz from here, the stream says {self.rate_hz:g} Hz"
-        self._report("rate", model.time(at), text)
-        self._break(begun, model.time(at))
-
-    def _lose(self, at: int, lost: int, phase: float) -> None:
-        """Mark that `lost` samples are missing before the sample that was numbered `at`."""
-        retroactive = at < self._handed
-        self._astray = 0.0
-        self._jitter.move(at, lost, phase)
-        self._hand_out(max(at, self._handed))
-        for run in self._held:
-            run.move(lost, phase)
-        self.lost += lost
-        self._next += lost
-        self._handed = max(at, self._handed) + lost
-        self._out.append(Hole(at if retroactive else at + lost, lost, self._jitter.time(at + lost), retroactive))
-
-    def _step(self, at: int, step: float, *, keep: bool) -> None:
-        """Mark that stamps moved by `step` at the sample numbered `at`; `keep` the old clock, or follow the new one."""
-        self._hand_out(max(at, self._handed))
-        if keep:
-            self._jitter.set_clock_back(at, step)
-            self._correction -= step
-            follow = "the old clock is kept, because samples did not come later"
-        else:
-            self._jitter.move(at, 0, step)
-            for run in self._held:
-                run.move(0, step)
-            follow = "the new clock is followed"
-        self._fastest = math.inf
-        stamp = self._jitter.time(at)
-        self._report("clock-step", stamp, f"stamps moved by {step:+.3f} s; {follow}", again=True)
-        self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), stamp)
-
-    def _resume(self, stamp: float) -> None:
-        """Go on at `stamp` after a pause that the recording itself marks: nothing has to be found out."""
-        at, step = self._next, stamp - self._jitter.time(self._next)
-        if (lost := round(step / self._period)) > 0 and step <= LONGEST_HOLE_S:
-            self._lose(at, lost, step - lost * self._period)
-        else:
-            self._jitter.move(at, 0, step)
-            self._break(at, stamp, f"pause of {step:.1f} s" if lost > 0 else "pause of unknown length")
-
-    def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
-        """Mark that the times of the samples from `at` on do not go on from those before."""
-        at = max(self._first, at)
-        self._astray = 0.0
-        retroactive = at < self._handed
-        self._hand_out(max(at, self._handed))
-        self._handed = max(at, self._handed)
-        self._out.append(Hole(at, 0, stamp, retroactive, cause))
-
-    def _start_again(self, residual: float, stamp: float, latency: float) -> None:
-        """Forget the few stamps known when, this early, one lies far off."""
-        lost = round(residual / self._period) if 0 < residual < LONGEST_HOLE_S else 0
-        self._hand_out(self._next)
-        self._next += lost
-        self._first = self._handed = self._next
-        self.lost += lost
-        self._jitter = JitterModel(self._period)
-        self._jitter.add(self._next, stamp, latency)
-        self._out.append(Hole(self._next, lost, stamp))
-
-    def _check_rate(self, stamp: float) -> None:
-        error = self._period / self._jitter.period - 1
-        if self._jitter.n > MEMORY // 2 and abs(error) > RATE_TOLERANCE:
-            text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
-            self._report("rate", stamp, text, every_s=math.inf)
-
-    def _report(self, kind: FaultKind, stamp: float, text: str, *, every_s: float = 10.0, again: bool = False) -> None:
-        """Report a fault, the same kind not more often than every `every_s` seconds of samples."""
-        before = self._reported.get(kind)
-        if again or before is None or self._next - before > every_s * self.rate_hz:
-            self._reported[kind] = self._next
-            self._out.append(Fault(stamp, kind, text))
-
-    def _hand_out(self, upto: int) -> None:
-        """Hand out the held samples before grid position `upto`."""
-        ready = [run for run in self._held if run.index < upto]
-        self._held = self._held[len(ready) :]
-        for _, group in groupby(ready, key=lambda run: id(run.chunk)):
-            self._out.append(timed(list(group)))
+        if self._axis is not None:
+            self._axis.work_ahead()

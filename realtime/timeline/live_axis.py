@@ -1,0 +1,567 @@
+"""The time axis of a live stream, of which stamps and times of arrival both tell.
+
+Stamps that stay on a line say that nothing happened. Where they leave it, samples are held until the stamps lie on a
+line again; what then differs says what happened, whatever it was like in between. Lost samples move the line of the
+stamps, a clock that steps moves it and the age of the samples on arrival against it, and a stall moves neither.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.timeline.arrivals import Arrivals
+from realtime.timeline.axis_settings import DEFAULT, AxisSettings
+from realtime.timeline.jitter_model import correlation_time
+from realtime.timeline.observations import Repeats, Runs
+from realtime.timeline.sample_grid import Fault, FaultKind, Hole, Run, TimedChunk, timed
+from realtime.timeline.shifts import bent, breaks, change
+from realtime.timeline.stamp_line import StampRing, fit, location, pinball
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from realtime.sources.base import Chunk
+
+
+class LiveAxis:
+    """Give every sample of a live stream a place on the sample grid and a time, and report what was lost.
+
+    Parameters
+    ----------
+    rate_hz
+        Nominal sampling rate.
+    settings
+        What it is tuned by.
+
+    Attributes
+    ----------
+    lost
+        Samples lost so far.
+    """
+
+    def __init__(self, rate_hz: float, settings: AxisSettings = DEFAULT) -> None:
+        self.rate_hz = rate_hz
+        self.lost = 0
+        self._set = settings
+        self._period = self._centre = 1 / rate_hz
+        self._repeats = Repeats()
+        self._runs = Runs(self._period)
+        self._track = StampRing(round(settings.line_s[0] * rate_hz) + 256)
+        self._arrivals = Arrivals()
+        self._block = max(1, round(settings.block_s * rate_hz))
+        self._fill = 0
+        self._first = self._next = self._handed = 0
+        self._held: list[Run] = []
+        self._known = False
+        self._anchor, self._time, self._slope = 0, 0.0, self._period
+        self._scale, self._alike = 0.1 * self._period, 1.0
+        self._regime = self._quiet = self._fitted = 0
+        self._moving: int | None = None
+        self._latest = 0.0
+        self._refitted = self._broken = 0
+        self._correction = 0.0
+        self._fastest = math.inf
+        self._reported: dict[FaultKind, int] = {}
+        self._out: list[TimedChunk | Hole | Fault] = []
+
+    @property
+    def next_index(self) -> int:
+        """Grid position of the sample that will be pushed next, unless samples are lost before it."""
+        return self._next
+
+    @property
+    def rate_hz_measured(self) -> float:
+        """Sampling rate by the stamps."""
+        return 1 / self._slope
+
+    @property
+    def jitter_s(self) -> float:
+        """Standard deviation of the stamps about the line of the sample grid."""
+        return 4 * self._scale
+
+    def work_ahead(self) -> None:
+        """Do nothing: a block takes no longer than a chunk may wait."""
+
+    def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
+        """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
+        self._out = []
+        newest = chunk.stamps[-1:]
+        chunk, repeated = self._repeats.remove(chunk)
+        if repeated:
+            self._report("duplicate", float(newest[0]), f"{repeated} samples came twice and were left out")
+        if len(chunk.stamps):
+            self._take(chunk)
+            self._deliver()
+        return self._out
+
+    def _take(self, chunk: Chunk) -> None:
+        arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
+        self._watch_arrival(float(chunk.stamps[-1]), arrived)
+        rows = np.array(self._runs.observations(chunk.stamps), np.int64)
+        if self._runs.anew is not None and not self._known:
+            self._track.clear()
+            rows = rows[rows >= self._runs.anew]
+        age = arrived - float(chunk.stamps[-1]) - self._correction
+        self._arrivals.add(self._next + len(chunk.stamps) - 1, arrived, age)
+        start = 0
+        while start < len(chunk.stamps):
+            stop = min(len(chunk.stamps), start + self._block - self._fill)
+            part = rows[(rows >= start) & (rows < stop)]
+            self._place(chunk, start, stop, part)
+            self._fill += stop - start
+            start = stop
+            if self._fill == self._block:
+                self._fill = 0
+                self._judge()
+
+    def _place(self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]) -> None:
+        """Give the samples ``[start, stop)`` of `chunk` their numbers and times, and take in the stamps of `rows`."""
+        index = self._next + rows - start
+        stamps = chunk.stamps[rows] + self._correction
+        if not len(self._track) and len(rows):
+            self._anchor, self._time = int(index[0]), float(stamps[0])
+        self._track.extend(index, stamps)
+        self._held.append(Run(chunk, start, stop, self._next, self._anchor, self._time, self._slope))
+        self._next += stop - start
+        if self._known and len(rows):
+            residuals = stamps - self._line(index)
+            self._latest = max(self._latest, float(residuals.max()))
+            if self._moving is None:
+                far = self._is_far(residuals)
+                if far.any():
+                    self._moving = int(index[np.argmax(far)])
+                    self._latest = float(residuals.max())
+
+    def _line(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(self._time + (index - self._anchor) * self._slope)
+
+    def _is_far(self, residuals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which stamps lie so far from the line that they are no jitter."""
+        least = min(0.75 * self._period, 2 * self._set.tolerable_s)
+        return (pinball(residuals) > self._set.far * self._scale) & (np.abs(residuals) > least)
+
+    def _judge(self) -> None:
+        """Look at what the stamps say, once a block."""
+        if not self._known:
+            self._start()
+        elif self._moving is None:
+            self._scan()
+        if self._known and self._moving is not None:
+            self._settle()
+
+    # -- the start
+
+    def _start(self) -> None:
+        """Lay the first line through the last seconds, once nothing moves in them."""
+        index, stamps = self._track.since(self._first)
+        if not len(index):
+            return
+        residuals = stamps - stamps[-1] - (index - index[-1]) * self._centre
+        level = location(residuals)
+        self._anchor, self._time, self._slope = int(index[-1]), float(stamps[-1]) + level, self._centre
+        for seconds in self._set.start_s:
+            rows = index > index[-1] - seconds * self.rate_hz
+            if np.count_nonzero(rows) < 2 * self._set.fewest or self._next - self._first < seconds * self.rate_hz:
+                continue
+            found = self._straight(index[rows], residuals[rows], self._set.rate_spread)
+            if found is None:
+                found = self._straight(index[rows], residuals[rows], self._set.steepest)
+            if found is None or not self._calm(int(index[rows][0])):
+                continue
+            level, slope, self._scale, self._alike = found
+            self._time, self._slope = float(stamps[-1]) + level, self._centre + slope
+            self._known, self._moving = True, None
+            if abs(self._slope / self._period - 1) > self._set.rate_tolerance:
+                self._report_rate(float(stamps[-1]))
+                self._centre = self._slope
+            self._regime = self._refitted = self._quiet = self._fitted = int(index[rows][0])
+            self._look_back(index, stamps)
+            return
+
+    def _look_back(self, index: NDArray[np.int64], stamps: NDArray[np.float64]) -> None:
+        """Find out what was lost between the first stamps and those that the first line was laid through."""
+        residuals = stamps - self._line(index)
+        moved = np.flatnonzero(self._is_far(residuals))
+        moved = moved[index[moved] < self._regime]
+        if not len(moved):
+            self._regime = self._quiet = int(index[0])
+            if self._broken:
+                self._break(self._first, float(stamps[-1]), "stamps were on no line")
+            return
+        early = residuals[: max(1, min(int(moved[-1]) + 1, self._set.fewest * 2))]
+        ws = self._regime
+        level = -location(early)
+        row = int(moved[-1]) + 1
+        at = int(index[row]) if row < len(index) else ws
+        lost = self._explain(level, self._doubt_of(len(early)), at, at)[0]
+        if lost > 0:
+            self._renumber(at, lost, 0.0)
+            at += lost
+        self._regime = self._quiet = at
+        self._break(self._first, float(stamps[-1]), "time axis settled late")
+
+    def _calm(self, since: int) -> bool:
+        """Return whether chunks have come one after the other since grid position `since`, no backlog at once."""
+        arrived, _ = self._arrivals.after(since, 1.0)
+        return len(arrived) >= 3 and float(np.ptp(arrived)) >= 0.6 * self._set.quiet_s[0]
+
+    def _straight(
+        self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
+    ) -> tuple[float, float, float, float] | None:
+        """Return level at the last position, slope, scale and how many stamps err alike; None for no line."""
+        rough = max(float(pinball(residuals - location(residuals)).mean()), self._finest)
+        off = self._slope - self._centre if self._known else 0.0
+        level, slope = fit(index, residuals, rough, off, spread * self._period)
+        flat = residuals - level - slope * (index - index[-1])
+        scale = max(float(pinball(flat).mean()), self._finest)
+        alike = correlation_time(flat, self._finest)
+        return None if breaks(flat, min(alike, 8.0), self._finest) else (level, slope, scale, alike)
+
+    @property
+    def _finest(self) -> float:
+        return max(2e-5, 2e-3 * self._period)
+
+    # -- all well
+
+    def _doubt_of(self, count: int) -> float:
+        """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
+        return 4.5 * self._scale * math.sqrt(self._alike / max(1, count))
+
+    def _scan(self) -> None:
+        """Look for stamps that moved by less than their jitter; go on with the line where they did not."""
+        index, stamps = self._track.since(self._fitted)
+        if len(index) < 2:
+            return
+        index, stamps = index[-1024:], stamps[-1024:]
+        residuals = stamps - self._line(index)
+        unit = self._scale * self._alike
+        best, shift, count = 0.0, 0.0, 2
+        loss = np.cumsum(pinball(residuals[::-1]))
+        while count <= len(residuals):
+            part = residuals[-count:]
+            level = location(part)
+            if abs(level) > min(0.45 * self._period, self._set.least_shift_s):
+                nats = (loss[count - 1] - float(pinball(part - level).sum())) / unit
+                if nats > best:
+                    best, shift = nats, level
+            count *= 2
+        if best > self._set.certain:
+            _, low, _ = change(residuals, shift, unit)
+            self._moving = int(index[low])
+            self._latest = 0.0
+        elif best < 0.3 * self._set.certain and self._next - self._refitted > 0.25 * self.rate_hz:
+            self._refit()
+
+    def _refit(self) -> None:
+        """Lay the line through the last stamps anew."""
+        self._refitted = self._next
+        scale = self._scale * self._alike
+        for seconds in self._set.line_s:
+            index, stamps = self._track.since(max(self._regime, self._next - round(seconds * self.rate_hz)))
+            if len(index) < 2:
+                return
+            residuals = stamps - self._line(index)
+            spread = self._set.rate_spread * self._period
+            level, slope = fit(index, residuals, scale, self._slope - self._centre, spread)
+            flat = residuals - level - slope * (index - index[-1])
+            quarter = len(flat) // 4
+            doubt = self._doubt_of(quarter)
+            straight = quarter < 8 or all(abs(location(part)) < 2.5 * doubt for part in np.array_split(flat, 4))
+            if straight:
+                break
+        self._fitted = int(index[0])
+        self._time = float(self._line(index[-1:])[0]) + level
+        self._anchor, self._slope = int(index[-1]), self._slope + slope
+        usual = flat[~self._is_far(flat)]
+        if len(usual) >= 16 and straight:
+            weight = len(usual) / (len(usual) + 8)
+            self._scale = max(self._finest, (1 - weight) * self._scale + weight * float(pinball(usual).mean()))
+            self._alike = correlation_time(usual[-1024:], self._finest)
+        if abs(self._period / self._slope - 1) > self._set.rate_tolerance:
+            self._report_rate(float(stamps[-1]))
+
+    # -- something moved
+
+    def _settle(self) -> None:
+        """Find out what happened, once the stamps lie on a line again."""
+        begun = self._moving
+        assert begun is not None
+        index, stamps = self._track.since(begun)
+        residuals = stamps - self._line(index)
+        for seconds in reversed(self._set.quiet_s):
+            rows = index > self._next - seconds * self.rate_hz
+            count = int(np.count_nonzero(rows))
+            if count < self._set.fewest or index[-1] - begun < 0.8 * seconds * self.rate_hz:
+                continue
+            part = residuals[rows]
+            level = location(part)
+            alike = min(self._alike, 8.0)
+            loss = float(pinball(part - level).mean()) / self._scale
+            if loss > 1 + 4 * math.sqrt(alike / count):
+                continue
+            if breaks(part, alike, self._scale):
+                continue
+            if self._calm(int(index[rows][0])) and self._resolve(level, index, residuals, int(index[rows][0])):
+                return
+        if self._next - begun > 1.5 * self.rate_hz and self._follow_rate(begun, index, residuals):
+            return
+        if self._next - begun > self._set.give_up_s * self.rate_hz:
+            self._begin_anew(begun)
+
+    def _explain(self, level: float, doubt: float, begun: int, quiet: int) -> tuple[int, float, bool]:
+        """Return how many samples were lost and by how much the clock stepped; and whether that is clear."""
+        older, unsure, lag, lag_unsure = self._older(begun, quiet, level, doubt)
+        unsure += self._set.clocks_s
+        # Where arrivals scatter less about the line than stamps do, they count the better.
+        gap, gap_doubt = (lag, lag_unsure) if lag_unsure < doubt else (level, doubt)
+        whole, mixed = max(0, round(gap / self._period)), max(0, round((level + older) / self._period))
+        left = level + older - mixed * self._period
+        step = -older if abs(left) > 3 * (unsure + doubt) else level - mixed * self._period
+        phase = min(((gap - whole * self._period) / (gap_doubt + self._set.clocks_s)) ** 2, 0.5 * self._set.unlikely)
+        none = (level / (doubt + self._set.clocks_s)) ** 2
+        # Squared distances in standard deviations; two faults at once are the less likely by far.
+        costs = [
+            (none, 0, 0.0),
+            ((older / unsure) ** 2 + (phase if whole else none), whole, 0.0),
+            (((level + older) / (unsure + doubt)) ** 2, 0, level if doubt < unsure else -older),
+            (self._set.unlikely, mixed, step),
+        ]
+        costs.sort(key=lambda cost: cost[0])
+        best, *others = costs
+        far = [cost for cost in others if cost[1] != best[1] or abs(cost[2] - best[2]) > self._set.tolerable_s]
+        return best[1], best[2], not far or far[0][0] - best[0] > 9
+
+    def _older(self, begun: int, quiet: int, level: float, doubt: float) -> tuple[float, float, float, float]:
+        """Return by how much samples got older against their stamps, and against the line, each with its doubt.
+
+        A sender's jitter delays a sample and its stamp alike, or the stamp alone: what scatters less is told.
+        """
+        line = self._anchor, self._time, self._slope
+        by_stamp, by_line = self._arrivals.grown(begun, quiet, self._quiet, round(6.0 * self.rate_hz), line)
+        if not math.isfinite(by_stamp[1]):
+            return 0.0, 0.0, level, math.inf
+        both = math.hypot(by_line[1], doubt)
+        older = (by_line[0] - level, both) if both < by_stamp[1] else by_stamp
+        return *older, *by_line
+
+    def _resolve(self, level: float, index: NDArray[np.int64], residuals: NDArray[np.float64], quiet: int) -> bool:
+        """Go on from a stable line that lies `level` after the one before; return whether it is clear what happened."""
+        begun = self._moving
+        assert begun is not None
+        # The first stamps behind a shift may not have been far from the line yet.
+        index, stamps = self._track.since(max(self._quiet, begun - round(0.5 * self.rate_hz)))
+        residuals = stamps - self._line(index)
+        unit = self._scale * self._alike
+        first = int(np.searchsorted(index, begun))
+        row, low_row, high_row = first, first, first
+        if abs(level) > 3 * self._doubt_of(self._set.fewest):
+            row, low_row, high_row = change(residuals, level, unit)
+        quiet = max(quiet, int(index[high_row]))
+        behind = residuals[index >= quiet]
+        waited = (self._next - begun) / self.rate_hz
+        if len(behind) < self._set.fewest:
+            return False
+        level, doubt = location(behind), self._doubt_of(len(behind))
+        lost, step, clear = self._explain(level, doubt, min(begun, int(index[low_row])), quiet)
+        # One sample more or less must be told apart, and a change of the rate from a shift.
+        fine = min(doubt, self._older(begun, quiet, level, doubt)[3]) < 0.2 * self._period
+        if not lost:
+            fine = step != 0.0 or abs(level) <= 3 * doubt
+        slow = 3 * doubt < abs(level) < self._set.steepest * (waited + 0.5)
+        bend = bent(index, residuals, row, level, unit) if slow else -math.inf
+        if bend > 0 or (not clear and waited < 3.0) or ((not fine or bend > -6) and waited < 1.5):
+            return False
+        at = int(index[row])
+        low = self._last_before(min(begun, int(index[low_row])))
+        odd = self._is_far(residuals) & self._is_far(residuals - level)
+        phase = level - step - lost * self._period
+        handed_late = at < self._handed
+        self._moving = None
+        stamp = float(self._line(index[row : row + 1])[0])
+        if self._latest > self._set.burst_s and odd.any():
+            late = f"{1e3 * self._latest:.0f} ms late"
+            self._report("burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled")
+        if not lost and not step:
+            if abs(level) > 3 * doubt:
+                self._moving = begun
+                if self._follow_rate(begun, index, residuals):
+                    return True
+                self._moving = None
+                self._carry(at, level)
+                if abs(level) > self._set.tolerable_s:
+                    self._break(low, stamp)
+            return True
+        if step:
+            self._track.shift(at, 1 << 62, -step)
+            self._arrivals.shift(at, step)
+            self._correction -= step
+            self._fastest = math.inf
+            if abs(step) > self._set.tolerable_s:
+                text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
+                self._report("clock-step", stamp, text, again=True)
+        if lost:
+            self._renumber(at, lost, phase if abs(phase) > 3 * doubt else 0.0)
+        if odd.any() or not clear or (lost and step) or (handed_late and lost):
+            self._break(low, stamp)
+        elif abs(step) > self._set.offset_s:
+            self._break(at, stamp)
+        self._quiet = quiet + lost
+        return True
+
+    def _last_before(self, index: int) -> int:
+        """Return the position behind the last stamp before grid position `index`: what it stamped may not go on."""
+        places, _ = self._track.since(index - round(2 * self.rate_hz))
+        row = int(np.searchsorted(places, index))
+        if self._doubt_of(1) > self._period:
+            # What jitter hides may have begun some stamps before.
+            row -= 2 * self._set.fewest
+        return int(places[max(0, row - 1)]) + 1 if len(places) else index
+
+    def _follow_rate(self, begun: int, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
+        """Follow a change of the sampling rate, once the stamps lie on a straight line that is not the old one."""
+        rows = index > self._next - 1.2 * self.rate_hz
+        if np.count_nonzero(rows) < 2 * self._set.fewest:
+            return False
+        places, part = index[rows], residuals[rows]
+        found = self._straight(places, part, self._set.steepest)
+        if found is None or not self._calm(int(places[0])) or found[2] > 2 * self._scale + 1e-4:
+            return False
+        level, slope = found[:2]
+        if abs(slope) > self._set.steepest * self._period:
+            return False
+        first = level + slope * (begun - int(places[-1]))
+        last = level + slope * (int(places[0]) - int(places[-1]))
+        line = float(self._line(places[-1:])[0]) + level
+        self._moving = None
+        if first * last > 0 and min(abs(first), abs(last)) > max(0.5 * self._period, self._set.tolerable_s):
+            doubt = self._doubt_of(len(part)) + 0.5 * abs(first - last)
+            lost, step, _ = self._explain(0.5 * (first + last), doubt, begun, int(places[0]))
+            line -= step
+            self._track.shift(begun, 1 << 62, -step)
+            self._arrivals.shift(begun, step)
+            self._correction -= step
+            if lost:
+                self._renumber(begun, lost, 0.0)
+                places = places + lost
+                begun += lost
+        self._moving = None
+        self._time, self._anchor = line, int(places[-1])
+        self._slope += slope
+        if abs(self._slope / self._period - 1) > 2e-3:
+            self._centre = self._slope
+        self._regime = self._refitted = self._quiet = self._fitted = int(places[0])
+        for run in self._held:
+            run.time += (run.anchor - self._anchor) * self._slope + self._time - run.time
+            run.period = self._slope
+        self._report_rate(float(self._line(np.array([begun]))[0]))
+        self._break(begun - self._block, self._time)
+        return True
+
+    def _begin_anew(self, begun: int) -> None:
+        """Give up what is known of the line: lay a new one through what comes, on the clock that samples arrive by."""
+        recent = self._next - round(self.rate_hz)
+        older, unsure, *_ = self._older(begun, recent, 0.0, math.inf)
+        if abs(older) > 3 * (unsure + self._set.clocks_s):
+            self._track.shift(begun, 1 << 62, older)
+            self._arrivals.shift(begun, -older)
+            self._correction += older
+        self._known, self._moving = False, None
+        self._first = begun
+
+    def _carry(self, at: int, seconds: float) -> None:
+        """Move the line, and the stamps before grid position `at`, by `seconds`."""
+        self._track.shift(0, at, seconds)
+        self._time += seconds
+        self._split(at)
+        for run in self._held:
+            if run.index >= at:
+                run.time += seconds
+
+    def _renumber(self, at: int, lost: int, phase: float) -> None:
+        """Mark that `lost` samples are missing before the sample that was numbered `at`."""
+        retroactive = at < self._handed
+        self._track.shift(0, at, phase)
+        self._time += phase
+        self._track.move(at, lost)
+        self._arrivals.move(at, lost)
+        if self._anchor >= at:
+            self._anchor, self._time = self._anchor + lost, self._time + lost * self._slope
+        self._split(at)
+        self._hand_out(max(at, self._handed))
+        for run in self._held:
+            run.move(lost, phase)
+        self.lost += lost
+        self._next += lost
+        self._handed = max(at, self._handed) + lost
+        time = float(self._line(np.array([at + lost]))[0])
+        self._out.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
+
+    def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
+        """Mark that no window may touch the samples from `at` to the newest; that they are out comes first."""
+        self._hand_out(self._next)
+        self._handed = self._next
+        self._out.append(Hole(max(self._first, at), 0, stamp, True, cause))
+
+    # -- what is handed on
+
+    def _deliver(self) -> None:
+        """Hand out what is clear, and what has waited too long; that no window may have."""
+        if self._known and self._moving is None:
+            self._hand_out(self._next)
+            self._handed = self._next
+        elif not self._known or self._next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
+            self._hand_out(self._next)
+            self._handed = self._next
+            begun = self._first if self._moving is None else self._moving
+            if self._next - max(begun + self._set.start_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
+                self._break(begun, self._time, "stamps are on no line")
+                self._broken = self._next
+        else:
+            self._split(self._moving or 0)
+            self._hand_out(self._moving or 0)
+            self._handed = max(self._handed, self._moving or 0)
+
+    def _split(self, at: int) -> None:
+        """Have a run begin at grid position `at`."""
+        held: list[Run] = []
+        for run in self._held:
+            cut = run.row + at - run.index
+            if run.row < cut < run.stop:
+                held.append(Run(run.chunk, run.row, cut, run.index, run.anchor, run.time, run.period))
+                held.append(Run(run.chunk, cut, run.stop, at, run.anchor, run.time, run.period))
+            else:
+                held.append(run)
+        self._held = held
+
+    def _hand_out(self, upto: int) -> None:
+        """Hand out the held samples before grid position `upto`."""
+        ready = [run for run in self._held if run.index < upto]
+        self._held = self._held[len(ready) :]
+        for _, group in groupby(ready, key=lambda run: id(run.chunk)):
+            self._out.append(timed(list(group)))
+
+    def _watch_arrival(self, last: float, arrived: float) -> None:
+        """Report stamps of a foreign clock and samples that came late."""
+        if abs(arrived - last) > self._set.foreign_s and not self._correction:
+            text = f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+            self._report("foreign-clock", last, text)
+        age = arrived - (last + self._correction)
+        self._fastest = min(self._fastest, age)
+        if age > self._fastest + self._set.late_s:
+            late = f"{1e3 * (age - self._fastest):.0f} ms later than usual"
+            self._report("burst", last, f"samples arrive {late}: the sender or the network stalled")
+
+    def _report_rate(self, stamp: float) -> None:
+        text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
+        self._report("rate", stamp, text, every_s=math.inf)
+
+    def _report(self, kind: FaultKind, stamp: float, text: str, *, every_s: float = 10.0, again: bool = False) -> None:
+        """Report a fault, the same kind not more often than every `every_s` seconds of samples."""
+        before = self._reported.get(kind)
+        if again or before is None or self._next - before > every_s * self.rate_hz:
+            self._reported[kind] = self._next
+            self._out.append(Fault(stamp, kind, text))
