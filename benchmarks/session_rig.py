@@ -108,7 +108,10 @@ class Rig:
         for item in source.events():
             list(collector.push(item))
         trials = collector.take()
-        fit_trials(trials, make_targets(self.config, np.asarray(trials.names)), self.config).bundle.save(bundle)
+        # How well the map does is not what is looked at.
+        fit = self.config.fit.model_copy(update={"permutations": 0, "choose": "error"})
+        config = self.config.model_copy(update={"fit": fit})
+        fit_trials(trials, make_targets(config, np.asarray(trials.names)), config).bundle.save(bundle)
 
     def _show(self) -> None:
         names = choose_pictures(open_pictures(self.config.pictures, "test"), CANDIDATES, seed=1)

@@ -24,6 +24,7 @@ from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import PICTURE, Marker
 from tests.support import documented
+from tests.support.simulated import QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE_S = 600.0
@@ -234,6 +235,7 @@ def rehearsal(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rehearsal")
     channels = ["TP9", "AF7", "AF8", "TP10"]
     content = {"stream": {"name": "Muse", "channels": channels, "unit": "microvolts"}, "filters": {"rate_hz": 128}}
+    content["fit"] = QUICK
     (folder / "lab.yaml").write_text(yaml.safe_dump(content))
     child = start(REHEARSAL, folder)
     with ending(child):
