@@ -14,7 +14,7 @@ from realtime.decoding.bundle import Bundle
 from realtime.recording.percept_outlets import PerceptOutlets
 from realtime.recording.recorder import Recorder, Wanted
 from realtime.sources.base import Notice
-from realtime.sources.boards.bridge import on_air
+from realtime.sources.boards.bridge import BoardNews, on_air
 from realtime.sources.lsl import LslSource
 from stimuli.child import ChildError, ChildProcess
 from stimuli.marker_outlet import NAME
@@ -83,6 +83,7 @@ class LiveStreams:
         self._opened = ExitStack()
         self.recorder: Recorder | None = None
         self.presenter: ChildProcess | None = None
+        self._board_news: BoardNews | None = None
         self._demands = 0
         self._lock = threading.Lock()  # scripts and the session's own thread may ask at once
 
@@ -96,6 +97,7 @@ class LiveStreams:
             stream, board = on_air(self.config.stream)
             if board is not None:
                 opened.callback(board.stop)
+                self._board_news = BoardNews(board)
             self.source = LslSource(stream, markers)
             opened.callback(self.source.close)
             self.outlets = opened.enter_context(PerceptOutlets(self.config.name, self._bundle.space, __version__))
@@ -108,7 +110,7 @@ class LiveStreams:
                 opened.callback(self.recorder.stop)
                 if not awaited:
                     self.recorder.add(Wanted.by(markers))  # whenever it appears
-                self.source.watch = self._recorder_notices
+            self.source.watch = self._notices
             self._opened = opened.pop_all()
         return self
 
@@ -141,13 +143,15 @@ class LiveStreams:
         spec = self.source.spec
         return Wanted(spec.name, spec.type, spec.source_id or None, uid=self.source.uid)
 
-    def _recorder_notices(self) -> list[Notice]:
-        """Return what the recorder has to report, a dead one replaced; keep it at the outlet that is read."""
-        assert self.recorder is not None
+    def _notices(self) -> list[Notice]:
+        """Return what is to be reported of the board and the recorder; keep that alive, at the outlet that is read."""
+        board = [] if self._board_news is None else self._board_news()
+        if self.recorder is None:
+            return board
         if self._recorded != self._read():
             before, self._recorded = self._recorded, self._read()
             self.recorder.add(self._recorded, instead_of=before)
-        return self.recorder.troubles()
+        return board + self.recorder.troubles()
 
     def _start_presenter(self) -> ChildProcess:
         job = OnDemandJob(

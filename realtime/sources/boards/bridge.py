@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from configs.schema import StreamSettings
+from realtime.sources.base import Notice
 from realtime.sources.boards.board import Board, BoardSamples
 from realtime.sources.boards.sample_clock import SampleClock, SampleCounter
 from realtime.sources.metadata import SourceError
@@ -79,6 +80,26 @@ def on_air(settings: StreamSettings) -> tuple[StreamSettings, ChildProcess | Non
         raise
     found = {"source": "lsl", "name": stream.name, "source_id": stream.source_id, "unit": "microvolts"}
     return settings.model_copy(update=found), child
+
+
+class BoardNews:
+    """What is wrong with the board on the air, each reason once; asked now and then by whoever reads its stream."""
+
+    def __init__(self, board: ChildProcess) -> None:
+        self._board, self._told = board, ""
+
+    def __call__(self) -> list[Notice]:
+        """Return what is new."""
+        import pylsl
+
+        told = self._board.latest("not-ready")
+        text = "" if told is None else str(told["text"])
+        if not self._board.running:
+            text = "the process that reads the board has ended; start the session again"
+        if text == self._told:
+            return []
+        self._told = text
+        return [Notice(pylsl.local_clock(), "lost", text)]
 
 
 def run_board(

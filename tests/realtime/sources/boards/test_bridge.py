@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pylsl
 import pytest
+from pydantic import TypeAdapter
 
 from configs.errors import ConfigError
 from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, StreamSettings, parse_config
 from realtime.epoching.epochs import Closed, Refused, Retracted
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.boards.board import Board
-from realtime.sources.boards.bridge import BoardStream, on_air, run_board
+from realtime.sources.boards.bridge import MODULE, BoardNews, BoardStream, on_air, run_board
 from realtime.sources.lsl import LslSource
 from realtime.sources.metadata import SourceError
 from realtime.timeline.sample_grid import Hole
+from stimuli.child import ChildProcess
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
 
@@ -130,6 +132,22 @@ def test_a_board_that_is_not_ready_says_what_to_do(monkeypatch):
     )
     with pytest.raises(SourceError, match=r"CYTON_BOARD: its port does not open.*dialout.*tried [12] times"):
         on_air(settings)
+
+
+@pytest.mark.processes
+def test_what_is_wrong_with_a_board_is_news_once():
+    stream = BoardStream("CYTON_BOARD", {"serial_port": "/dev/absent"})
+    child = ChildProcess(MODULE, ["--job", TypeAdapter(BoardStream).dump_json(stream).decode()])
+    try:
+        news = BoardNews(child)
+        child.wait_for("not-ready", 30.0)
+        (notice,) = news()
+        assert (notice.kind, "does not open" in notice.text) == ("lost", True)
+        assert news() == []
+    finally:
+        child.stop()
+    (notice,) = news()
+    assert "has ended" in notice.text
 
 
 def test_what_is_no_board_or_setting_is_refused():
