@@ -67,7 +67,7 @@ def live():
     calibration = replace(bundle(), confidence=ConfidenceModel(1e-4, 0.0, 1e9))
     source, glass, listener = ListSource(*recording(), range(0, 100_000, 10)), Glass(), Listener()
     session = Session(CONFIG, calibration, source, SlowRenderer(), clock=lambda: 0.0)
-    screen = Screen(CONFIG, calibration, Pictures(), session, None, glass, source.close)
+    screen = Screen(CONFIG, calibration, Pictures(), session, None, [glass], source.close)
     steering = Steering(session, CONFIG, calibration, listener, None, source.close)
     return SimpleNamespace(session=session, screen=screen, steering=steering, glass=glass, listener=listener)
 
