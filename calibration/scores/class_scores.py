@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.scores.retrieval import Array, Index
 from calibration.statistics import LEVEL, shifts, shuffles
+from calibration.statistics import interval as interval_of_draws
 from realtime.decoding.gallery import Gallery
 
 _STRETCH, _FEWEST_STRETCHES = 10, 4
@@ -151,7 +152,7 @@ def interval(
     observed = auc(evidence, own, folds)
     if not known.any() or not np.isfinite(observed):
         return float("nan"), float("nan")
-    low, high = np.quantile((total / np.maximum(known, 1))[known > 0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - observed
+    low, high = (end - observed for end in interval_of_draws((total / np.maximum(known, 1))[known > 0]))
     n_folds = len(np.unique(folds))
     free = max(n_stretches - n_folds, 1)
     # Resampling n stretches gives (n - 1) / n of the variance, and of few stretches it is itself uncertain.
