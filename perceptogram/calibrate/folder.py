@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from configs.errors import InputError
 from configs.output_folder import check, claim
@@ -15,6 +17,8 @@ from stimuli.presentation import Shown, read_shown
 from stimuli.sequence import Plan, load_plan, plan, resume, save_plan
 
 logger = logging.getLogger(__name__)
+
+Read = TypeVar("Read")
 
 BLOCK_S = 150.0
 """Length of a block where the number of blocks is left open."""
@@ -171,6 +175,26 @@ def how_many(available: int, stimulus: StimulusSettings, size: Size) -> tuple[in
         return min(available, max(2, showings // size.repeats)), size.repeats
     n_pictures = min(available, showings)
     return n_pictures, max(1, round(showings / n_pictures))
+
+
+def read_usable(recordings: list[Path], config: Config, read: Callable[[list[Path]], Read]) -> Read:
+    """Return what `read` makes of the recordings; of those alone that hold EEG where one of them holds none.
+
+    Parameters
+    ----------
+    recordings
+        Files of one calibration, in the order in which they were made.
+    config
+        The session's settings.
+    read
+        Reads them; called once more only where it met a recording without EEG.
+    """
+    from realtime.sources.recording import SourceError
+
+    try:
+        return read(recordings)
+    except SourceError:
+        return read(usable(recordings, config))
 
 
 def usable(recordings: list[Path], config: Config) -> list[Path]:

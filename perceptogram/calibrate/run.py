@@ -23,7 +23,7 @@ from configs.errors import InputError
 from configs.schema import Config
 from perceptogram.calibrate.block_scores import Blocks, Standing, StopRule
 from perceptogram.calibrate.children import CalibrationError, showing, with_own_markers
-from perceptogram.calibrate.folder import CalibrationFolder, usable
+from perceptogram.calibrate.folder import CalibrationFolder, read_usable
 from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View
 from realtime.recording.recorder import Recorder, Wanted
@@ -115,11 +115,11 @@ def trials_a_minute(planned: Plan) -> float:
 
 def earlier_trials(folder: CalibrationFolder, config: Config) -> Trials | None:
     """Return the trials of the runs before an abort; None where there are none."""
-    recordings = usable(folder.recordings(), config)
+    recordings = folder.recordings()
     if not recordings:
         return None
     try:
-        return read_trials(recordings, config)
+        return read_usable(recordings, config, lambda paths: read_trials(paths, config))
     except FitError as error:
         logger.warning("nothing to go on from: %s", error)
         return None
@@ -355,7 +355,7 @@ def fit_folder(
     from calibration.report.calibration_report import write_report
     from stimuli.pictures import open_pictures
 
-    result = fit_recordings(usable(folder.recordings(), config), config, view.bar, sources)
+    result = read_usable(folder.recordings(), config, lambda paths: fit_recordings(paths, config, view.bar, sources))
     bundle = result.bundle
     bundle.fit["session"] = {
         "shown": ending.shown,

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from calibration.data.trials import Collector
+from calibration.data.trials import Collector, read_trials
 from calibration.scores.learning_curve import Point
 from configs.errors import InputError
-from configs.schema import Config, StimulusSettings
+from configs.schema import Config, StimulusSettings, load_config
 from perceptogram.calibrate.block_scores import Standing, StopRule
 from perceptogram.calibrate.children import for_simulation
-from perceptogram.calibrate.folder import CalibrationFolder, Size, begin, go_on, how_many
+from perceptogram.calibrate.folder import CalibrationFolder, Size, begin, go_on, how_many, read_usable
 from perceptogram.calibrate.run import Conduct, _Run, check, earlier_trials
 from perceptogram.calibrate.stream_reader import Ear, block_quality
 from perceptogram.calibrate.view import BlockReport, View, electrodes, rows
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from stimuli.presentation import FrameLog, Shown
 from tests.support.command import perceptogram
+from tests.support.documented import write_recording
 from tests.support.simulated import quick_demo
 
 RATE_HZ = 250.0
@@ -121,6 +122,25 @@ def test_recordings_that_hold_nothing_are_left_out_with_a_line(folder, caplog):
     (folder.path / "calibration.xdf").write_bytes(b"XDF:")
     assert earlier_trials(folder, CONFIG) is None
     assert "left out" in caplog.text
+
+
+def test_a_recording_is_read_again_only_where_another_holds_nothing(folder):
+    config = load_config("demo")
+    for name in ("calibration.xdf", "calibration_2.xdf"):
+        write_recording(folder.path / name, 1, "SimulatedEEG", "PerceptogramMarkers")
+    asked = []
+
+    def read(paths):
+        asked.append([path.name for path in paths])
+        return read_trials(paths, config)
+
+    both = read_usable(folder.recordings(), config, read)
+    assert asked == [["calibration.xdf", "calibration_2.xdf"]]
+    (folder.path / "calibration_3.xdf").write_bytes(b"XDF:")
+    again = read_usable(folder.recordings(), config, read)
+    assert asked[1:] == [["calibration.xdf", "calibration_2.xdf", "calibration_3.xdf"], asked[0]]
+    assert np.array_equal(again.samples, both.samples)
+    assert len(both) > 80
 
 
 # --- what the experimenter sees
