@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 
 class JointAttention:
-    """Attends to the picture's positions and to known keys and values: two times the layer's width from `first` on."""
+    """Attends to the picture's positions and to known keys and values.
+
+    Parameters
+    ----------
+    weight, bias
+        The layer's three projections in one, ``[3 * channels, channels]`` and ``[3 * channels]``.
+    first
+        Where the layer's known keys and values begin, two times its width, among those of all layers.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor, first: int) -> None:
         self.weight = weight
