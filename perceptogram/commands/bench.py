@@ -63,7 +63,7 @@ def register(app: typer.Typer) -> None:
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),
-        gpu_day: bool = typer.Option(False, "--gpu-day", help="render: all that a GPU is measured for, ten minutes."),
+        gpu_day: bool = typer.Option(False, "--gpu-day", help="render: all that a GPU is measured for, row by row."),
         minutes: float | None = typer.Option(
             None, min=1.0, help="soaks: how long; the stream 10, the session 12; --gpu-day 8."
         ),
