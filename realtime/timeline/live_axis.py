@@ -61,6 +61,7 @@ class LiveAxis:
         self._scale, self._alike = 0.1 * self._period, 1.0
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
+        self._shifted: int | None = None
         self._latest = 0.0
         self._refitted = self._broken = 0
         self._correction = 0.0
@@ -391,10 +392,12 @@ class LiveAxis:
                 if self._follow_rate(begun, index, residuals):
                     return True
                 self._moving = None
+                self._shifted = low
                 self._carry(at, level)
                 if abs(level) > self._set.tolerable_s:
                     self._break(low, stamp)
             return True
+        self._shifted = low
         if step:
             self._track.shift(at, 1 << 62, -step)
             self._arrivals.shift(at, step)
@@ -449,6 +452,14 @@ class LiveAxis:
                 places = places + lost
                 begun += lost
         self._moving = None
+        # It may have begun before a stamp was far from the line: where the new line leaves the old one.
+        bend = int(places[-1]) - round(level / slope) if slope else begun
+        since = min(begun, bend)
+        if self._shifted is not None and since - self._shifted < 2 * self._set.hold_s * self.rate_hz:
+            since = self._shifted  # what moved the line a moment ago was the same change
+        else:
+            since = max(self._quiet, since)
+        since -= self._block
         self._time, self._anchor = line, int(places[-1])
         self._slope += slope
         if abs(self._slope / self._period - 1) > 2e-3:
@@ -458,7 +469,7 @@ class LiveAxis:
             run.time += (run.anchor - self._anchor) * self._slope + self._time - run.time
             run.period = self._slope
         self._report_rate(float(self._line(np.array([begun]))[0]))
-        self._break(begun - self._block, self._time)
+        self._break(since, self._time)
         return True
 
     def _begin_anew(self, begun: int) -> None:

@@ -51,7 +51,7 @@ def test_the_demo_decodes_pictures_that_were_never_seen(tmp_path):
         assert stages["onset"] < stages["last_sample"] < stages["embedding"]
     painted = [percept for percept in percepts if percept["file"]]
     # Every picture where the machine keeps up; a newer request takes the place of one that waits.
-    assert len({percept["picture"] for percept in painted}) >= 0.5 * len({percept["picture"] for percept in percepts})
+    assert len({percept["picture"] for percept in painted}) >= 0.2 * len({percept["picture"] for percept in percepts})
     with Image.open(tmp_path / "demo" / painted[0]["file"]) as picture:
         assert picture.width > picture.height  # shown beside reconstructed
     assert load_bundle(tmp_path / "demo" / "bundle").simulated

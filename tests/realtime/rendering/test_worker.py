@@ -23,7 +23,7 @@ from tests.support.tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny
 
 pytestmark = pytest.mark.processes
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="module")
