@@ -62,6 +62,7 @@ class LiveAxis:
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
         self._shifted: int | None = None
+        self._losses: list[int] = []
         self._latest = 0.0
         self._refitted = self._broken = 0
         self._correction = 0.0
@@ -413,6 +414,11 @@ class LiveAxis:
         elif abs(step) > self._set.offset_s:
             self._break(at, stamp)
         self._quiet = quiet + lost
+        if lost:
+            recent = [place for place in self._losses if at - place < 3 * self.rate_hz]
+            self._losses = [*recent, at] if lost == 1 else []
+            if len(self._losses) >= 3:  # single samples, one after the other: perhaps the rate has changed
+                self._begin_anew(at + lost)
         return True
 
     def _last_before(self, index: int) -> int:
