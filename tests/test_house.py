@@ -37,7 +37,7 @@ FLOORS = (
     ("perceptogram.session", "perceptogram.demo"),
     ("perceptogram.commands", "perceptogram.__main__"),
 )
-LONGER = {"realtime.timeline.recorded_axis", "realtime.timeline.live_axis"}
+LONGER = {"realtime.timeline.live_axis"}
 FOR_PEOPLE = {"text", "reason", "message", "notice"}
 """Fields that hold a line for people: whoever wants to know what it is about looks at its `kind`."""
 TAKEN_APART = {"startswith", "endswith", "removeprefix", "removesuffix", "split", "partition", "find", "index", "count"}

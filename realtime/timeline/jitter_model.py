@@ -72,7 +72,6 @@ class JitterModel:
         self._origin = (0, 0.0)
         self._index = np.empty(2 * KEPT, np.int64)
         self._stamps = np.empty(2 * KEPT)
-        self._latency = np.empty(2 * KEPT)
         self._start = self._stop = 0
         self._fresh = 0
         self.asked: tuple[int, int] | None = None
@@ -87,23 +86,23 @@ class JitterModel:
         """Return the time of grid position `index`."""
         return self._origin[1] + (index - self._origin[0]) * self.period
 
-    def add(self, index: int, stamp: float, latency: float) -> None:
-        """Take in the stamp of grid position `index`, which arrived `latency` seconds after it."""
+    def add(self, index: int, stamp: float) -> None:
+        """Take in the stamp of grid position `index`."""
         if self.n == 0:
             self._origin = (index, stamp)
         if self._stop == len(self._stamps):
-            for ring in (self._index, self._stamps, self._latency):
+            for ring in (self._index, self._stamps):
                 ring[:KEPT] = ring[KEPT:]
             self._start, self._stop = max(0, self._start - KEPT), KEPT
-        self._index[self._stop], self._stamps[self._stop], self._latency[self._stop] = index, stamp, latency
+        self._index[self._stop], self._stamps[self._stop] = index, stamp
         self._stop += 1
         self._fresh += 1
         self.n += 1
 
-    def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return grid positions, distances from the line and latencies of the last `count` stamps."""
+    def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return grid positions, and distances from the line, of the last `count` stamps."""
         rows = slice(max(self._start, self._stop - min(count, MEMORY)), self._stop)
-        return self._index[rows], self._residuals(rows), self._latency[rows]
+        return self._index[rows], self._residuals(rows)
 
     def move(self, index: int, places: int, seconds: float) -> None:
         """Renumber the stamps from position `index` on by `places`; shift those before it, and the line, by `seconds`.
@@ -115,12 +114,6 @@ class JitterModel:
         self._index[row : self._stop] += places
         self._stamps[:row] += seconds
         self._origin = (self._origin[0], self._origin[1] + seconds)
-
-    def set_clock_back(self, index: int, seconds: float) -> None:
-        """Take `seconds` off the stamps from position `index` on."""
-        self._forget_fit()
-        row = int(np.searchsorted(self._index[: self._stop], index))
-        self._stamps[row : self._stop] -= seconds
 
     def bend(self, index: int, seconds: float, slope: float) -> None:
         """Let the line begin anew at position `index`, moved by `seconds`, with a period longer by `slope`."""

@@ -8,7 +8,6 @@ stamps, a clock that steps moves it and the age of the samples on arrival agains
 from __future__ import annotations
 
 import math
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,8 @@ from realtime.timeline.arrivals import Arrivals
 from realtime.timeline.axis_settings import DEFAULT, AxisSettings
 from realtime.timeline.jitter_model import correlation_time
 from realtime.timeline.observations import Repeats, Runs
-from realtime.timeline.sample_grid import Fault, FaultKind, Hole, Run, TimedChunk, timed
+from realtime.timeline.outgoing import Outgoing
+from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
 from realtime.timeline.shifts import bent, breaks, change
 from realtime.timeline.stamp_line import StampRing, fit, location, pinball
 
@@ -55,7 +55,6 @@ class LiveAxis:
         self._block = max(1, round(settings.block_s * rate_hz))
         self._fill = 0
         self._first = self._next = self._handed = 0
-        self._held: list[Run] = []
         self._known = False
         self._anchor, self._time, self._slope = 0, 0.0, self._period
         self._scale, self._alike = 0.1 * self._period, 1.0
@@ -67,8 +66,7 @@ class LiveAxis:
         self._refitted = self._broken = 0
         self._correction = 0.0
         self._fastest = math.inf
-        self._reported: dict[FaultKind, int] = {}
-        self._out: list[TimedChunk | Hole | Fault] = []
+        self._out = Outgoing(rate_hz)
 
     @property
     def next_index(self) -> int:
@@ -90,15 +88,17 @@ class LiveAxis:
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
-        self._out = []
+        self._out.items = []
         newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
-            self._report("duplicate", float(newest[0]), f"{repeated} samples came twice and were left out")
+            self._out.report(
+                self._next, "duplicate", float(newest[0]), f"{repeated} samples came twice and were left out"
+            )
         if len(chunk.stamps):
             self._take(chunk)
             self._deliver()
-        return self._out
+        return self._out.items
 
     def _take(self, chunk: Chunk) -> None:
         arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
@@ -127,7 +127,7 @@ class LiveAxis:
         if not len(self._track) and len(rows):
             self._anchor, self._time = int(index[0]), float(stamps[0])
         self._track.extend(index, stamps)
-        self._held.append(Run(chunk, start, stop, self._next, self._anchor, self._time, self._slope))
+        self._out.held.append(Run(chunk, start, stop, self._next, self._anchor, self._time, self._slope))
         self._next += stop - start
         if self._known and len(rows):
             residuals = stamps - self._line(index)
@@ -195,10 +195,9 @@ class LiveAxis:
                 self._break(self._first, float(stamps[-1]), "stamps were on no line")
             return
         early = residuals[: max(1, min(int(moved[-1]) + 1, self._set.fewest * 2))]
-        ws = self._regime
         level = -location(early)
         row = int(moved[-1]) + 1
-        at = int(index[row]) if row < len(index) else ws
+        at = int(index[row]) if row < len(index) else self._regime
         lost = self._explain(level, self._doubt_of(len(early)), at, at)[0]
         if lost > 0:
             self._renumber(at, lost, 0.0)
@@ -385,14 +384,11 @@ class LiveAxis:
         self._moving = None
         stamp = float(self._line(index[row : row + 1])[0])
         if self._latest > self._set.burst_s and odd.any():
-            late = f"{1e3 * self._latest:.0f} ms late"
-            self._report("burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled")
+            self._out.report_stall(self._next, stamp, self._latest)
         if not lost and not step:
             if abs(level) > 3 * doubt:
-                self._moving = begun
                 if self._follow_rate(begun, index, residuals):
                     return True
-                self._moving = None
                 self._shifted = low
                 self._carry(at, level)
                 if abs(level) > self._set.tolerable_s:
@@ -400,13 +396,11 @@ class LiveAxis:
             return True
         self._shifted = low
         if step:
-            self._track.shift(at, 1 << 62, -step)
-            self._arrivals.shift(at, step)
-            self._correction -= step
+            self._set_clock_back(at, step)
             self._fastest = math.inf
             if abs(step) > self._set.tolerable_s:
                 text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
-                self._report("clock-step", stamp, text, again=True)
+                self._out.report(self._next, "clock-step", stamp, text, again=True)
         if lost:
             self._renumber(at, lost, phase if abs(phase) > 3 * doubt else 0.0)
         if odd.any() or not clear or (lost and step) or (handed_late and lost):
@@ -450,14 +444,11 @@ class LiveAxis:
             doubt = self._doubt_of(len(part)) + 0.5 * abs(first - last)
             lost, step, _ = self._explain(0.5 * (first + last), doubt, begun, int(places[0]))
             line -= step
-            self._track.shift(begun, 1 << 62, -step)
-            self._arrivals.shift(begun, step)
-            self._correction -= step
+            self._set_clock_back(begun, step)
             if lost:
                 self._renumber(begun, lost, 0.0)
                 places = places + lost
                 begun += lost
-        self._moving = None
         # It may have begun before a stamp was far from the line: where the new line leaves the old one.
         bend = int(places[-1]) - round(level / slope) if slope else begun
         since = min(begun, bend)
@@ -471,7 +462,7 @@ class LiveAxis:
         if abs(self._slope / self._period - 1) > 2e-3:
             self._centre = self._slope
         self._regime = self._refitted = self._quiet = self._fitted = int(places[0])
-        for run in self._held:
+        for run in self._out.held:
             run.time += (run.anchor - self._anchor) * self._slope + self._time - run.time
             run.period = self._slope
         self._report_rate(float(self._line(np.array([begun]))[0]))
@@ -483,18 +474,22 @@ class LiveAxis:
         recent = self._next - round(self.rate_hz)
         older, unsure, *_ = self._older(begun, recent, 0.0, math.inf)
         if abs(older) > 3 * (unsure + self._set.clocks_s):
-            self._track.shift(begun, 1 << 62, older)
-            self._arrivals.shift(begun, -older)
-            self._correction += older
+            self._set_clock_back(begun, -older)
         self._known, self._moving = False, None
         self._first = begun
+
+    def _set_clock_back(self, at: int, seconds: float) -> None:
+        """Take `seconds` off the stamps from grid position `at` on, and off those to come."""
+        self._track.shift(at, 1 << 62, -seconds)
+        self._arrivals.shift(at, seconds)
+        self._correction -= seconds
 
     def _carry(self, at: int, seconds: float) -> None:
         """Move the line, and the stamps before grid position `at`, by `seconds`."""
         self._track.shift(0, at, seconds)
         self._time += seconds
         self._split(at)
-        for run in self._held:
+        for run in self._out.held:
             if run.index >= at:
                 run.time += seconds
 
@@ -508,30 +503,30 @@ class LiveAxis:
         if self._anchor >= at:
             self._anchor, self._time = self._anchor + lost, self._time + lost * self._slope
         self._split(at)
-        self._hand_out(max(at, self._handed))
-        for run in self._held:
+        self._out.hand_out(max(at, self._handed))
+        for run in self._out.held:
             run.move(lost, phase)
         self.lost += lost
         self._next += lost
         self._handed = max(at, self._handed) + lost
         time = float(self._line(np.array([at + lost]))[0])
-        self._out.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
+        self._out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
 
     def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
         """Mark that no window may touch the samples from `at` to the newest; that they are out comes first."""
-        self._hand_out(self._next)
+        self._out.hand_out(self._next)
         self._handed = self._next
-        self._out.append(Hole(max(self._first, at), 0, stamp, True, cause))
+        self._out.items.append(Hole(max(self._first, at), 0, stamp, True, cause))
 
     # -- what is handed on
 
     def _deliver(self) -> None:
         """Hand out what is clear, and what has waited too long; that no window may have."""
         if self._known and self._moving is None:
-            self._hand_out(self._next)
+            self._out.hand_out(self._next)
             self._handed = self._next
         elif not self._known or self._next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
-            self._hand_out(self._next)
+            self._out.hand_out(self._next)
             self._handed = self._next
             begun = self._first if self._moving is None else self._moving
             if self._next - max(begun + self._set.start_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
@@ -539,46 +534,32 @@ class LiveAxis:
                 self._broken = self._next
         else:
             self._split(self._moving or 0)
-            self._hand_out(self._moving or 0)
+            self._out.hand_out(self._moving or 0)
             self._handed = max(self._handed, self._moving or 0)
 
     def _split(self, at: int) -> None:
         """Have a run begin at grid position `at`."""
         held: list[Run] = []
-        for run in self._held:
+        for run in self._out.held:
             cut = run.row + at - run.index
             if run.row < cut < run.stop:
                 held.append(Run(run.chunk, run.row, cut, run.index, run.anchor, run.time, run.period))
                 held.append(Run(run.chunk, cut, run.stop, at, run.anchor, run.time, run.period))
             else:
                 held.append(run)
-        self._held = held
-
-    def _hand_out(self, upto: int) -> None:
-        """Hand out the held samples before grid position `upto`."""
-        ready = [run for run in self._held if run.index < upto]
-        self._held = self._held[len(ready) :]
-        for _, group in groupby(ready, key=lambda run: id(run.chunk)):
-            self._out.append(timed(list(group)))
+        self._out.held = held
 
     def _watch_arrival(self, last: float, arrived: float) -> None:
         """Report stamps of a foreign clock and samples that came late."""
         if abs(arrived - last) > self._set.foreign_s and not self._correction:
             text = f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
-            self._report("foreign-clock", last, text)
+            self._out.report(self._next, "foreign-clock", last, text)
         age = arrived - (last + self._correction)
         self._fastest = min(self._fastest, age)
         if age > self._fastest + self._set.late_s:
             late = f"{1e3 * (age - self._fastest):.0f} ms later than usual"
-            self._report("burst", last, f"samples arrive {late}: the sender or the network stalled")
+            self._out.report(self._next, "burst", last, f"samples arrive {late}: the sender or the network stalled")
 
     def _report_rate(self, stamp: float) -> None:
         text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
-        self._report("rate", stamp, text, every_s=math.inf)
-
-    def _report(self, kind: FaultKind, stamp: float, text: str, *, every_s: float = 10.0, again: bool = False) -> None:
-        """Report a fault, the same kind not more often than every `every_s` seconds of samples."""
-        before = self._reported.get(kind)
-        if again or before is None or self._next - before > every_s * self.rate_hz:
-            self._reported[kind] = self._next
-            self._out.append(Fault(stamp, kind, text))
+        self._out.report(self._next, "rate", stamp, text, every_s=math.inf)

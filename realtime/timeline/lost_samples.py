@@ -25,8 +25,6 @@ CHUNK_S = 0.1
 """Longest chunk to reckon with: until the next one came, a late chunk looks like a loss."""
 QUEUED = 0.25
 """Share of its due distance within which a stamp follows another when both waited for the same thing."""
-NOT_WHOLE = 0.1
-"""Share of a sample by which a gap differs at least from whole samples when it is of no whole number of them."""
 STEEPEST = 0.05
 """Largest change of rate to reckon with: stamps that fall behind faster wait in a queue."""
 
@@ -94,15 +92,3 @@ def shifted_by(
     costs = [float(model.surprise(news - k * model.nominal).sum()) for k in (0, places - 1, places, places + 1)]
     doubtful = min(costs[1], costs[3]) - costs[2] < SURE_COUNT and len(residuals) < longest(model) // 2
     return None if doubtful or costs[0] - costs[2] < CERTAIN else places
-
-
-def outage(model: JitterModel, residuals: NDArray[np.float64], level: float) -> int | None:
-    """Return how many samples are missing where the line shifted to `level` by clearly no whole number of them.
-
-    A sender that was switched off and on again samples on another grid. None where the shift may be of whole samples,
-    or is no gap.
-    """
-    places = round(level / model.nominal)
-    unsure = 3 * model.spread / math.sqrt(len(residuals))
-    apart = abs(level - places * model.nominal)
-    return places if places > 0 and apart > max(unsure, NOT_WHOLE * model.nominal) else None

@@ -140,8 +140,3 @@ def _known(stamps: NDArray[np.float64], values: NDArray[np.float64], row: int) -
     same = (stamps[before] == stamps[row]) & (values[before] == values[row])
     # In a flat signal stamped by a coarse clock, different samples look the same.
     return bool(same.any() and np.ptp(values[before]) > 0)
-
-
-def usual(latency: NDArray[np.float64]) -> float:
-    """Return the second smallest of `latency`: what a loss cut off a packet makes its rest look early."""
-    return float(np.sort(latency)[:2][-1])

@@ -6,7 +6,7 @@ Stamps must come with clock offsets applied but never dejittered: a dejitterer c
 from __future__ import annotations
 
 import math
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from realtime.sources.base import Chunk
 from realtime.timeline.jitter_model import EXCESS, MEMORY, REFIT, Evidence, JitterModel
@@ -18,13 +18,13 @@ from realtime.timeline.lost_samples import (
     bend_or_shift,
     lasts,
     longest,
-    outage,
     shift_at,
     shifted_by,
 )
-from realtime.timeline.observations import Repeats, Runs, usual
+from realtime.timeline.observations import Repeats, Runs
+from realtime.timeline.outgoing import Outgoing
 from realtime.timeline.rate_changes import FEWEST, find_bend
-from realtime.timeline.sample_grid import Fault, FaultKind, Hole, Run, TimedChunk, timed
+from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
 
 DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
@@ -50,12 +50,6 @@ UNSURE_S = 1.0
 """Time before a small correction in which the line may have been wrong already."""
 DRIFT_S = 2.0
 """Time within which corrections to the same side are a change of the rate."""
-LATE_S = 0.25
-"""Delay beyond the usual with which samples may arrive before it is worth a report."""
-STEP_S = 0.02
-"""Smallest step that the time of arrival can tell from a loss."""
-FOREIGN_S = 60.0
-"""Distance from the LSL clock at which stamps must be another clock's."""
 LONGEST_HOLE_S = 60.0
 """A longer gap is another recording or another clock rather than lost samples."""
 HOLE_AT_START_S = 0.5
@@ -95,18 +89,14 @@ class RecordedAxis:
         self._first = 0
         self._next = 0
         self._handed = 0
-        self._held: list[Run] = []
         self._doubted_from: int | None = None
         self._latest = 0.0
-        self._correction = 0.0
-        self._fastest = math.inf
         self._previous = (0, 0.0)
         self._corrected = (0, 0.0)
         self._astray, self._astray_from = 0.0, 0
         self._bent: tuple[int, int] | None = None
         self._line = (0, 0.0, self._period)
-        self._reported: dict[FaultKind, int] = {}
-        self._out: list[TimedChunk | Hole | Fault] = []
+        self._out = Outgoing(rate_hz)
 
     @property
     def next_index(self) -> int:
@@ -125,64 +115,52 @@ class RecordedAxis:
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
-        self._out = []
+        self._out.items = []
         newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
-            self._report("duplicate", float(newest[0]), f"{repeated} samples came twice and were left out")
+            self._out.report(
+                self._next, "duplicate", float(newest[0]), f"{repeated} samples came twice and were left out"
+            )
         if len(chunk.stamps):
             if chunk.after_pause and self._jitter.n:
-                self._resume(float(chunk.stamps[0]) + self._correction)
+                self._resume(float(chunk.stamps[0]))
             self._take(chunk)
-            self._hand_out(self._handed)
-        return self._out
+            self._out.hand_out(self._handed)
+        return self._out.items
 
     def work_ahead(self) -> None:
         """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
         self._jitter.work_ahead()
 
     def _take(self, chunk: Chunk) -> None:
-        last = float(chunk.stamps[-1])
-        arrived = chunk.arrived
-        if arrived is not None:
-            if abs(arrived - last) > FOREIGN_S and not self._correction:
-                text = (
-                    f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
-                )
-                self._report("foreign-clock", last, text)
-            latency = arrived - (last + self._correction)
-            self._fastest = min(self._fastest, latency)
-            if latency > self._fastest + LATE_S:
-                late = f"{1e3 * (latency - self._fastest):.0f} ms later than usual"
-                self._report("burst", last, f"samples arrive {late}: the sender or the network stalled")
         rows = self._runs.observations(chunk.stamps)
         edges = [*rows, len(chunk.stamps)]
         self._place(chunk, 0, edges[0])
         for (row, stop), stamp in zip(pairwise(edges), chunk.stamps[rows].tolist(), strict=True):
             if row == self._runs.anew and self._is_cold():
                 self._jitter = JitterModel(self._period)  # it learned from samples that had waited
-            self._observe(stamp, math.nan if arrived is None else arrived - stamp)
+            self._observe(stamp)
             self._place(chunk, row, stop)
 
     def _place(self, chunk: Chunk, row: int, stop: int) -> None:
         """Give the samples ``[row, stop)`` of `chunk` their numbers and times."""
         if row < stop:
-            self._held.append(Run(chunk, row, stop, self._next, *self._line))
+            self._out.held.append(Run(chunk, row, stop, self._next, *self._line))
             self._next += stop - row
             if not self._in_doubt():
                 self._handed = self._next
 
-    def _observe(self, stamp: float, latency: float) -> None:
+    def _observe(self, stamp: float) -> None:
         """Take in the stamp of the sample that comes next."""
         model = self._jitter
-        stamp += self._correction
         if model.asked is not None and self._is_ripe(*model.asked):
             self._refit(stamp)
         residual = stamp - model.time(self._next) if model.n else 0.0
-        model.add(self._next, stamp, latency)
+        model.add(self._next, stamp)
         if self._is_cold():
             if abs(residual) > HOLE_AT_START_S:
-                self._start_again(residual, stamp, latency)
+                self._start_again(residual, stamp)
             elif model.refit_due():
                 model.refit()
         else:
@@ -208,13 +186,10 @@ class RecordedAxis:
             self._latest = max(self._latest, residual)
         else:
             if self._latest > BURST_S:
-                late = f"{1e3 * self._latest:.0f} ms late"
-                self._report(
-                    "burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled"
-                )
+                self._out.report_stall(self._next, stamp, self._latest)
             self._doubted_from, self._latest = None, 0.0
         if residual < -(self._period + 8 * model.early):
-            self._report("backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
+            self._out.report(self._next, "backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
         # What was learned from few stamps is not yet to be relied on.
         certain = CERTAIN * (1 + WARM_UP / model.n)
         if self._later.nats >= certain:
@@ -257,7 +232,7 @@ class RecordedAxis:
     def _judge(self, evidence: Evidence) -> None:
         """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
         model, period, most = self._jitter, self._period, longest(self._jitter)
-        index, residuals, _ = model.last(min(2 * evidence.count + 4 * FEWEST, most))
+        index, residuals = model.last(min(2 * evidence.count + 4 * FEWEST, most))
         bend, clear = bend_or_shift(model, index, residuals)
         if bend is not None:
             self._follow(int(index[bend.row]), bend.level, bend.slope)
@@ -265,7 +240,7 @@ class RecordedAxis:
             return
         if not clear:
             return
-        index, residuals, latency = model.last(min(evidence.count + 8, most))
+        index, residuals = model.last(min(evidence.count + 8, most))
         level = model.location(residuals[-(max(evidence.count, 2) // 2) :])
         start = shift_at(model, residuals, level)
         shifted = residuals[start:]
@@ -278,20 +253,13 @@ class RecordedAxis:
         if not lasts(model, index[start:], shifted):
             return
         level = model.location(shifted)
-        # Not a number for a recording, so that nothing is decided by it. Compared over as many stamps before: each
-        # side then has whole packets, of which the last sample is the newest.
-        before = model.last(2 * n)[2][:-n]
-        change = usual(latency[start:]) - usual(before) if start else math.nan
-        moved = abs(level) > STEP_S and abs(change + level) < abs(change)
         lost = shifted_by(model, index[start:], shifted, level)
-        if lost is None and math.isfinite(change):
-            lost = outage(model, shifted, level)
         if lost is None:
             return
         evidence.clear()
         self._doubted_from, self._latest = None, 0.0
-        if moved or lost < 0 or level > LONGEST_HOLE_S:
-            self._step(at, level, keep=moved)
+        if lost < 0 or level > LONGEST_HOLE_S:
+            self._step(at, level)
         else:
             phase = level - lost * period
             self._lose(at, lost, phase if abs(phase) > 3 * model.spread / math.sqrt(n) else 0.0)
@@ -299,7 +267,7 @@ class RecordedAxis:
     def _learn_anew(self, since: int) -> None:
         """Give up a line that the stamps have left for no known reason: lay a new one through the last of them."""
         model = self._jitter
-        index, residuals, _ = model.last(WINDOW)
+        index, residuals = model.last(WINDOW)
         recent = index >= self._next - ASTRAY_S * self.rate_hz
         index, residuals = index[recent], residuals[recent]
         line = find_bend(index, residuals, model, places=1)
@@ -307,7 +275,7 @@ class RecordedAxis:
         self._later.clear()
         self._earlier.clear()
         if float(model.surprise(residuals - level).sum()) < line.surprise:
-            self._step(int(index[0]), level, keep=False)
+            self._step(int(index[0]), level)
         else:
             self._follow(int(index[0]), line.level, line.slope)
         self._break(since - round(UNSURE_S * self.rate_hz), model.time(since))
@@ -322,24 +290,24 @@ class RecordedAxis:
         if 0 < since < DRIFT_S * self.rate_hz and level * before > 0 and abs(level) < STEEPEST * since * self._period:
             self._follow(at, level, level / since)
         else:
-            self._step(at, level, keep=False)
+            self._step(at, level)
 
     def _follow(self, at: int, seconds: float, slope: float) -> None:
         """Let the line go on from `at`, moved by `seconds`, with a period longer by `slope`."""
         if not slope:
-            self._step(at, seconds, keep=False)
+            self._step(at, seconds)
             return
         model = self._jitter
         # Where exactly the rate changed is known no better than the stamps' scatter tells.
         begun = max(self._first, at - math.ceil(model.spread / abs(slope)))
-        self._hand_out(max(begun, self._handed))
+        self._out.hand_out(max(begun, self._handed))
         model.bend(at, seconds, slope)
         self._bent = (at, model.n)
         self._doubted_from, self._latest = None, 0.0
-        for run in self._held:
+        for run in self._out.held:
             run.time, run.period = model.time(run.anchor), model.period
         text = f"samples come at {self.rate_hz_measured:.2f} Hz from here, the stream says {self.rate_hz:g} Hz"
-        self._report("rate", model.time(at), text)
+        self._out.report(self._next, "rate", model.time(at), text)
         self._break(begun, model.time(at))
 
     def _lose(self, at: int, lost: int, phase: float) -> None:
@@ -347,29 +315,24 @@ class RecordedAxis:
         retroactive = at < self._handed
         self._astray = 0.0
         self._jitter.move(at, lost, phase)
-        self._hand_out(max(at, self._handed))
-        for run in self._held:
+        self._out.hand_out(max(at, self._handed))
+        for run in self._out.held:
             run.move(lost, phase)
         self.lost += lost
         self._next += lost
         self._handed = max(at, self._handed) + lost
-        self._out.append(Hole(at if retroactive else at + lost, lost, self._jitter.time(at + lost), retroactive))
+        self._out.items.append(Hole(at if retroactive else at + lost, lost, self._jitter.time(at + lost), retroactive))
 
-    def _step(self, at: int, step: float, *, keep: bool) -> None:
-        """Mark that stamps moved by `step` at the sample numbered `at`; `keep` the old clock, or follow the new one."""
-        self._hand_out(max(at, self._handed))
-        if keep:
-            self._jitter.set_clock_back(at, step)
-            self._correction -= step
-            follow = "the old clock is kept, because samples did not come later"
-        else:
-            self._jitter.move(at, 0, step)
-            for run in self._held:
-                run.move(0, step)
-            follow = "the new clock is followed"
-        self._fastest = math.inf
+    def _step(self, at: int, step: float) -> None:
+        """Mark that stamps moved by `step` at the sample numbered `at`, and follow them."""
+        self._out.hand_out(max(at, self._handed))
+        self._jitter.move(at, 0, step)
+        for run in self._out.held:
+            run.move(0, step)
         stamp = self._jitter.time(at)
-        self._report("clock-step", stamp, f"stamps moved by {step:+.3f} s; {follow}", again=True)
+        self._out.report(
+            self._next, "clock-step", stamp, f"stamps moved by {step:+.3f} s; the new clock is followed", again=True
+        )
         self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), stamp)
 
     def _resume(self, stamp: float) -> None:
@@ -386,37 +349,23 @@ class RecordedAxis:
         at = max(self._first, at)
         self._astray = 0.0
         retroactive = at < self._handed
-        self._hand_out(max(at, self._handed))
+        self._out.hand_out(max(at, self._handed))
         self._handed = max(at, self._handed)
-        self._out.append(Hole(at, 0, stamp, retroactive, cause))
+        self._out.items.append(Hole(at, 0, stamp, retroactive, cause))
 
-    def _start_again(self, residual: float, stamp: float, latency: float) -> None:
+    def _start_again(self, residual: float, stamp: float) -> None:
         """Forget the few stamps known when, this early, one lies far off."""
         lost = round(residual / self._period) if 0 < residual < LONGEST_HOLE_S else 0
-        self._hand_out(self._next)
+        self._out.hand_out(self._next)
         self._next += lost
         self._first = self._handed = self._next
         self.lost += lost
         self._jitter = JitterModel(self._period)
-        self._jitter.add(self._next, stamp, latency)
-        self._out.append(Hole(self._next, lost, stamp))
+        self._jitter.add(self._next, stamp)
+        self._out.items.append(Hole(self._next, lost, stamp))
 
     def _check_rate(self, stamp: float) -> None:
         error = self._period / self._jitter.period - 1
         if self._jitter.n > MEMORY // 2 and abs(error) > RATE_TOLERANCE:
             text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
-            self._report("rate", stamp, text, every_s=math.inf)
-
-    def _report(self, kind: FaultKind, stamp: float, text: str, *, every_s: float = 10.0, again: bool = False) -> None:
-        """Report a fault, the same kind not more often than every `every_s` seconds of samples."""
-        before = self._reported.get(kind)
-        if again or before is None or self._next - before > every_s * self.rate_hz:
-            self._reported[kind] = self._next
-            self._out.append(Fault(stamp, kind, text))
-
-    def _hand_out(self, upto: int) -> None:
-        """Hand out the held samples before grid position `upto`."""
-        ready = [run for run in self._held if run.index < upto]
-        self._held = self._held[len(ready) :]
-        for _, group in groupby(ready, key=lambda run: id(run.chunk)):
-            self._out.append(timed(list(group)))
+            self._out.report(self._next, "rate", stamp, text, every_s=math.inf)

@@ -56,11 +56,6 @@ class StampRing:
         row = int(np.searchsorted(places, index))
         return places[row:], self._stamps[self._start + row : self._stop]
 
-    def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return positions and stamps of the last `count`."""
-        rows = slice(max(self._start, self._stop - count), self._stop)
-        return self._index[rows], self._stamps[rows]
-
     def move(self, index: int, places: int) -> None:
         """Renumber those from grid position `index` on."""
         row = self._start + int(np.searchsorted(self._index[self._start : self._stop], index))
