@@ -5,6 +5,7 @@ The child ends when its input closes, so it never outlives the process that star
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import queue
@@ -188,6 +189,51 @@ def commands() -> queue.SimpleQueue[str]:
 
     threading.Thread(target=listen, name="commands", daemon=True).start()
     return heard
+
+
+def run_job(
+    module: str,
+    arguments: Sequence[str] | None,
+    run: Callable[[str, threading.Event], None],
+    *,
+    about: str,
+    default: str | None = None,
+    refused: tuple[type[Exception], ...],
+) -> int:
+    """Do a job until the parent says `STOP`, from inside the child, and return its exit code: 2 where it is refused.
+
+    Parameters
+    ----------
+    module, arguments
+        The module that runs, and its command line; None for the process's own.
+    run
+        Does the job, given as JSON, until the event is set.
+    about
+        What the job does, in a sentence.
+    default
+        The job without ``--job``; None where there must be one.
+    refused
+        Errors of a job that cannot be done as asked, which are reported in one line.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
+    parser.add_argument("--job", required=default is None, default=default, help="settings in JSON")
+    text = parser.parse_args(arguments).job
+    stop, words = threading.Event(), commands()
+
+    def obey() -> None:
+        while words.get() != STOP:
+            report("output", text=f"this process knows one word, {STOP!r}")
+        stop.set()
+
+    threading.Thread(target=obey, daemon=True).start()
+    try:
+        run(text, stop)
+    except refused as error:
+        report("error", text=" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        stop.set()
+    return 0
 
 
 def put_first() -> bool:

@@ -7,14 +7,13 @@ arrive. The stream says of itself that it is simulated.
 
 from __future__ import annotations
 
-import argparse
 import queue
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from configs.schema import MarkerSettings, PictureSettings
 from realtime.electrodes import positions
@@ -24,7 +23,7 @@ from realtime.sources.simulation.evoked import FIRST_S
 from realtime.sources.simulation.listener import MarkerListener
 from realtime.sources.simulation.outlet import Outlet
 from realtime.sources.simulation.participant import Participant, SimulationSettings
-from stimuli.child import STOP, ChildProcess, Report, commands, report
+from stimuli.child import ChildProcess, Report, report, run_job
 from stimuli.picture_set import PictureError
 from stimuli.pictures import open_pictures
 
@@ -226,25 +225,14 @@ def _say_nothing(event: str, **fields: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the process and return its exit code: 2 where the job cannot be done as asked."""
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description="Publish a simulated participant's EEG.")
-    parser.add_argument("--job", default="{}", help="settings in JSON, as SimulatedStream has them")
-    text = parser.parse_args(arguments).job
-    stop, words = threading.Event(), commands()
-
-    def obey() -> None:
-        while words.get() != STOP:
-            report("output", text=f"the simulated participant knows one word, {STOP!r}")
-        stop.set()
-
-    threading.Thread(target=obey, daemon=True).start()
-    try:
-        run_simulated(TypeAdapter(SimulatedStream).validate_json(text), stop, report)
-    except (ValidationError, ValueError) as error:
-        report("error", text=" ".join(str(error).split()))
-        return 2
-    except KeyboardInterrupt:
-        stop.set()
-    return 0
+    return run_job(
+        MODULE,
+        arguments,
+        lambda job, stop: run_simulated(TypeAdapter(SimulatedStream).validate_json(job), stop, report),
+        about="Publish a simulated participant's EEG.",
+        default="{}",
+        refused=(ValueError,),
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ falls silent, is told in one line and tried again; its stream stays.
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from realtime.sources.boards.board import Board, BoardSamples
 from realtime.sources.boards.sample_clock import SampleClock, SampleCounter
 from realtime.sources.metadata import SourceError
 from realtime.sources.publish import stream_info
-from stimuli.child import STOP, ChildError, ChildProcess, Report, commands, report
+from stimuli.child import ChildError, ChildProcess, Report, report, run_job
 
 if TYPE_CHECKING:
     import pylsl
@@ -182,25 +181,13 @@ def _pump(board: Board, outlet: pylsl.StreamOutlet, stop: threading.Event, tell:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the process and return its exit code: 2 where the job cannot be done as asked."""
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description="Put a board on the air.")
-    parser.add_argument("--job", required=True, help="settings in JSON, as BoardStream has them")
-    text = parser.parse_args(arguments).job
-    stop, words = threading.Event(), commands()
-
-    def obey() -> None:
-        while words.get() != STOP:
-            report("output", text=f"the board knows one word, {STOP!r}")
-        stop.set()
-
-    threading.Thread(target=obey, daemon=True).start()
-    try:
-        run_board(TypeAdapter(BoardStream).validate_json(text), stop, report)
-    except (ValidationError, SourceError) as error:
-        report("error", text=" ".join(str(error).split()))
-        return 2
-    except KeyboardInterrupt:
-        stop.set()
-    return 0
+    return run_job(
+        MODULE,
+        arguments,
+        lambda job, stop: run_board(TypeAdapter(BoardStream).validate_json(job), stop, report),
+        about="Put a board on the air.",
+        refused=(ValidationError, SourceError),
+    )
 
 
 if __name__ == "__main__":
