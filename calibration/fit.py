@@ -24,6 +24,7 @@ from calibration.model.choosing import said
 from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, grouping, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
+from calibration.model.noise import shared_by_channels
 from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
@@ -182,6 +183,7 @@ def fit_trials(
     low_level = None
     if settings.low_level_rank:
         low_level, found["low_level"] = fit_low_level(examples, layout, config, part_of(progress, "layouts"))
+    covariance, use = shared_by_channels(examples, layout, mapping.chain)
     bundle = Bundle(
         spec=trials.spec,
         filters=trials.filters,
@@ -221,6 +223,8 @@ def fit_trials(
         simulated=trials.simulated,
         low_level=low_level,
         participant=config.participant,
+        covariance=covariance,
+        use=use,
         memory=remember(examples, trials.recordings, layout, mapping, config) if settings.memory else None,
     )
     return Fit(bundle, trials, examples, layout, mapping, held_out)

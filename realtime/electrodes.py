@@ -20,6 +20,8 @@ _ROWS_DEG = {
 }  # fmt: skip
 """Degrees in front of Cz at which each row crosses the midline; its end on the ring is turned by as much."""
 _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "M1": "TP9", "M2": "TP10", "A1": "T9", "A2": "T10"}
+_RENAMED = {old: _OLD_NAMES[old] for old in ("T3", "T4", "T5", "T6")}
+"""Electrodes that only their names tell apart."""
 _NAME = re.compile(r"(FP|AF|FT|FC|F|TP|T|CP|C|PO|P|O|I)(Z|10|[1-9])")
 _CAP = (
     "Fp1 Fpz Fp2 AF7 AF3 AFz AF4 AF8 F7 F5 F3 F1 Fz F2 F4 F6 F8 FT7 FC5 FC3 FC1 FCz FC2 FC4 FC6 FT8 "
@@ -30,6 +32,11 @@ CHANNELS_64 = tuple(_CAP.split())
 """64 positions of the extended 10-20 (10-10) system, front to back and left to right."""
 
 MONTAGES = ("colin27_1005", "standard_1005")  # The newer MNE name first; the older one is on its way out.
+_LEGENDRE = 50
+_CONSTANT = 10.0
+"""Variance of the splines' constant, hundreds of times the kernel's."""
+_SMOOTHING = 1e-5
+"""What is added to the kernel's diagonal, so that electrodes close together do not make it singular."""
 _RING = 0.8
 _BELOW_RING = 1.17
 
@@ -102,6 +109,57 @@ def has_position(name: str) -> bool:
 @cache
 def _names_1005() -> frozenset[str]:
     return frozenset(name.upper() for name in standard_montage().ch_names)
+
+
+def same_place(name: str) -> str:
+    """Return the name in capitals by which the 10-10 system calls the place of electrode `name`."""
+    capitals = name.strip().upper()
+    return _RENAMED.get(capitals, capitals)
+
+
+def reference_electrodes(reference: str | None) -> tuple[str, ...] | None:
+    """Return the electrodes that a reference is the mean of: none for the mean of all, None where it is not known."""
+    said = (reference or "").strip().upper().replace("COMMON ", "")
+    if said in ("AVERAGE", "AVG", "CAR", "AVERAGE REFERENCE"):
+        return ()
+    if said in ("LINKED MASTOIDS", "MASTOIDS", "LM"):
+        return ("M1", "M2")
+    if said in ("LINKED EARS", "LINKED EARLOBES", "LE"):
+        return ("A1", "A2")
+    names = tuple(part for part in re.split(r"[\s,;+/&-]+", said) if part)
+    return names if names and all(electrode_position(name) is not None for name in names) else None
+
+
+def on_sphere(name: str) -> tuple[float, float, float] | None:
+    """Return where electrode `name` sits on a head of radius 1 (right, front, up); None if not known."""
+    place = electrode_position(name)
+    if place is not None:
+        turn = math.hypot(*place)
+        side = math.sin(turn * math.pi / 2) / turn if turn else 0.0
+        return place[0] * side, place[1] * side, math.cos(turn * math.pi / 2)
+    if not has_position(name):
+        return None
+    offset = positions((name,))[0] - (positions(("T7",))[0] + positions(("T8",))[0]) / 2
+    x, y, z = offset / np.linalg.norm(offset)
+    return float(x), float(y), float(z)
+
+
+def spline_covariance(channels: Sequence[str]) -> NDArray[np.float64]:
+    """Return a covariance ``[channels, channels]`` by which regression is interpolation by spherical splines.
+
+    Perrin, Pernier, Bertrand & Echallier 1989, "Spherical splines for scalp potential and current density mapping":
+    their kernel, of order 4, is a covariance, and the constant that they fit beside it one of very large variance. An
+    electrode whose place is not known has nothing in common with others.
+    """
+    places = [on_sphere(name) for name in channels]
+    known = np.array([place is not None for place in places], dtype=np.bool_)
+    at = np.array([place for place in places if place is not None], dtype=np.float64).reshape(-1, 3)
+    order = np.arange(1, _LEGENDRE + 1)
+    factors = np.concatenate([[0.0], (2 * order + 1) / (order * (order + 1)) ** 4.0]) / (4 * np.pi)
+    kernel = np.polynomial.legendre.legval(np.clip(at @ at.T, -1, 1), factors)
+    covariance = np.eye(len(channels))
+    covariance[np.ix_(known, known)] = kernel + _CONSTANT + _SMOOTHING * np.eye(len(at))
+    return covariance
 
 
 def mirrored(channels: Sequence[str]) -> tuple[list[int], tuple[tuple[str, str], ...]]:

@@ -20,8 +20,10 @@ from realtime.decoding.bundle import Bundle
 from realtime.decoding.drift import DriftCorrection
 from realtime.decoding.evidence import Percept, PictureEvidence
 from realtime.decoding.linear_decoder import LinearDecoder
-from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Opened, Refused, Retracted, Samples
-from realtime.epoching.pipeline import Pipeline, PreStimulus, Settled
+from realtime.decoding.missing_channels import MissingChannels, channel_covariance
+from realtime.epoching.electrode_watch import ElectrodeChange
+from realtime.epoching.epochs import Closed, Epoch, Opened, Refused, Retracted, Samples
+from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
 from realtime.failures import Failures
 from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, RendererNotice
@@ -107,6 +109,7 @@ SessionEvent = (
     | OnScreen
     | Refused
     | Retracted
+    | ElectrodeChange
     | Settled
     | Hole
     | Fault
@@ -162,7 +165,7 @@ class Session:
             stream = config.stream.model_copy(update={"channels": bundle.spec.channels})
             config = bundle.completed(config.model_copy(update={"stream": stream}))
             spec = source.spec.at_rate_of(bundle.spec)
-            self.pipeline = Pipeline(config, spec, pre_stimulus=True)
+            self.pipeline = Pipeline(config, spec, pre_stimulus=True, watch=config.artefacts.take_out)
             bundle.check_stream(
                 spec,
                 self.pipeline.filters,
@@ -183,6 +186,10 @@ class Session:
         low_level = bundle.low_level if renderer is not None and config.render.low_level else None
         self.painter = Painter(renderer, clock, config.render, config.evidence.abstain_below, low_level)
         self._decoder = _decoder(bundle, low_level)
+        whole, channels = self._decoder.whole, bundle.spec.channels
+        self._missing = MissingChannels(whole, bundle.mean_input, channel_covariance(bundle), channels)
+        if config.artefacts.take_out:
+            self._missing.make_room()
         settings = config.evidence
         gallery, confidence = bundle.gallery, bundle.confidence
         self.evidence = PictureEvidence(
@@ -301,15 +308,13 @@ class Session:
     def _notice(self, news: Frame | Late | RendererNotice) -> Frame | Late | Notice:
         return Notice(self._clock(), news.kind, f"renderer: {news.text}") if isinstance(news, RendererNotice) else news
 
-    def _handle(
-        self, event: EpochEvent | PreStimulus | Settled | Hole | Fault | Notice, received: float, start_ns: int
-    ) -> Iterator[SessionEvent]:
+    def _handle(self, event: PipelineEvent, received: float, start_ns: int) -> Iterator[SessionEvent]:
         match event:
             case Opened(trial):
                 self._decoder.open(trial)
-            case Samples(trial, first, samples):
-                self._add_ns, self._added = time.perf_counter_ns(), len(samples)
-                self._decoder.add(trial, first, samples)
+            case Samples(trial):
+                self._add_ns, self._added = time.perf_counter_ns(), len(event.samples)
+                self._add(trial, event)
             case Closed(trial, epoch) if self.paused:
                 self._decoder.drop(trial)
                 self._pre_stimulus_two_way.pop(trial, None)
@@ -325,8 +330,18 @@ class Session:
                 yield event
             case PreStimulus():
                 yield from self._pre_stimulus(event)
+            case ElectrodeChange():
+                self._missing.prepare(event.without)
+                yield event
+                yield Notice(event.stamp, "electrodes", event.text)
             case _:
                 yield event
+
+    def _add(self, key: int, event: Samples) -> None:
+        """Add samples to the sum of a window, which is decoded without the electrodes that are out for all of it."""
+        if event.without and not event.first:
+            self._decoder.use(key, self._missing.without(event.without))
+        self._decoder.add(key, event.first, event.samples)
 
     def _decoded(self, event: Closed, received: float, start_ns: int) -> Decoded:
         whole = self._decoder.close(event.trial)
@@ -372,8 +387,8 @@ class Session:
         match event.event:
             case Opened(trial):
                 self._decoder.open(~trial)
-            case Samples(trial, first, samples):
-                self._decoder.add(~trial, first, samples)
+            case Samples(trial) as samples:
+                self._add(~trial, samples)
             case Closed(trial, epoch):
                 whole, picture = self._decoder.close(~trial), self.shown(epoch.marker)
                 single = self._corrected(whole, learn=False)

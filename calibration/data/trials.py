@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import FitError
 from configs.schema import Config
+from realtime.epoching.electrode_watch import ElectrodeChange
 from realtime.epoching.epochs import Closed, Epoch, EpochEvent, RefusalKind, Refused, Retracted
 from realtime.epoching.light import open_by_light
 from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
@@ -372,7 +373,7 @@ class Collector:
                 yield event
             elif isinstance(event, Settled):
                 self.settled = True
-            else:
+            elif not isinstance(event, ElectrodeChange):  # sessions alone watch their electrodes
                 self._windows.add(event, self._recording, self._name)
 
     def _name(self, marker: Marker) -> str:

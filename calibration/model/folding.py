@@ -81,6 +81,13 @@ class Chain:
             self.target_std, self.predicted_std, out=np.zeros_like(self.target_std), where=self.predicted_std > 1e-12
         )
 
+    @property
+    def weights_per_unit(self) -> Array:
+        """Weights ``[steps, channels, dims]`` of what comes out of whitening, each dimension in its own spread."""
+        spread = np.where(self.predicted_std > 1e-12, self.predicted_std, np.inf)
+        per_unit: Array = self.weights.reshape(*self.mean.shape, -1) / self.std[:, :, None] / spread
+        return per_unit
+
     def predict(self, samples: NDArray[np.floating]) -> Array:
         """Return the embeddings ``[trials, dims]`` of epochs ``[trials, times, channels]``, step by step."""
         window = subtract_baseline(samples.astype(np.float64), self.baseline, self.start)

@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.model.earlier import Earlier, pooled
+from calibration.model.examples import Examples, Layout
+from calibration.model.folding import Chain, subtract_baseline
 from calibration.model.whitening import noise_covariance, whitening_matrix
 
 Array = NDArray[np.float64]
@@ -123,6 +125,37 @@ def covariance_of_rows(rows: NDArray[np.floating[Any]], n_trials: int) -> Array:
     flat = rows.reshape(-1, rows.shape[2]).astype(np.float64)
     covariance: Array = flat.T @ flat / (n_trials * rows.shape[1])
     return covariance
+
+
+def shared_by_channels(
+    examples: Examples, layout: Layout, chain: Chain
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return by what a map's missing channels are guessed from the others, and what they are to it.
+
+    Both are of the features that the map reads: what it does not read of a channel need not be guessed.
+
+    Parameters
+    ----------
+    examples
+        What the map was fitted on; trials that do not teach are left out.
+    layout
+        Where window and baseline lie.
+    chain
+        The map.
+
+    Returns
+    -------
+    Two matrices ``[channels, channels]``: the noise covariance, and the one whose elementwise product with a covariance
+    of channels sums to the variance of the map's predictions, all dimensions alike.
+    """
+    window = subtract_baseline(examples.samples[examples.teaches], layout.baseline, layout.start)
+    features = window if chain.temporal is None else mix(window, chain.temporal)
+    covariance = noise_covariance(features)
+    values, vectors = np.linalg.eigh(time_covariance(features @ whitening_matrix(covariance).astype(np.float32)))
+    read = np.einsum("ce,ted->tcd", chain.whitening, chain.weights_per_unit, optimize=True)
+    over_time = (vectors * np.sqrt(np.maximum(values, 0.0))).T @ read.reshape(len(read), -1)
+    by_channel = over_time.reshape(read.shape).swapaxes(0, 1).reshape(read.shape[1], -1)
+    return covariance.astype(np.float32), (by_channel @ by_channel.T).astype(np.float32)
 
 
 def _shrunk(covariance: Array) -> Array:

@@ -9,6 +9,7 @@ from configs.schema import Config
 from realtime.control.control import Command, Control, Event
 from realtime.control.messages import StateName
 from realtime.decoding.bundle import Bundle
+from realtime.epoching.electrode_watch import ElectrodeChange
 from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.signal_quality import signal_quality
 from realtime.recording.percept_outlets import PerceptOutlets
@@ -116,6 +117,9 @@ class Steering:
                 control.publish(Event("refused", {"trial": trial, "reason": reason, "because": kind}))
             case Retracted(trial, _, reason, kind):
                 control.publish(Event("retracted", {"trial": trial, "reason": reason, "because": kind}))
+            case ElectrodeChange(_, at, electrode, out, why, without):
+                told = {"electrode": electrode, "out": out, "why": why, "stamp": at, "without": list(without)}
+                control.publish(Event("electrode", told))
             case Hole():
                 control.publish(Event("hole", {"lost": event.lost, "stamp": event.stamp}))
             case Fault():

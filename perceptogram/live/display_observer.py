@@ -15,6 +15,7 @@ from realtime.display.display import Display
 from realtime.display.layout import DisplayState, Similar, draw
 from realtime.display.picture_lookup import LookUp
 from realtime.display.window import Lost, Pressed, Shown
+from realtime.epoching.electrode_watch import ElectrodeChange
 from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.signal_quality import signal_quality
 from realtime.painter import Renderer
@@ -65,6 +66,7 @@ class Screen:
         self._close = close
         self._percepts: dict[int, Percept] = {}
         self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and pre-stimulus
+        self._standing = ""  # what is said while there is nothing newer
         self._stalled = False  # whether the notice that stands there is that no EEG comes
         self.state = DisplayState(
             title=config.name,
@@ -83,7 +85,7 @@ class Screen:
         match event:
             case Tick(stamp):
                 renderer = None if self._renderer is None else self._renderer.state
-                notice, self._stalled = "" if self._stalled else state.notice, False
+                notice, self._stalled = self._standing if self._stalled else state.notice, False
                 state = replace(
                     self._listen(state),
                     data_stamp=stamp,
@@ -97,7 +99,9 @@ class Screen:
                 if percept.picture is not None:
                     self._two_way[percept.picture] = percept.two_way, percept.pre_stimulus_two_way
                 true, control = (_mean(scores[k] for scores in self._two_way.values()) for k in (0, 1))
-                state = replace(state, quality=quality, two_way=true, pre_stimulus_two_way=control, notice="")
+                state = replace(
+                    state, quality=quality, two_way=true, pre_stimulus_two_way=control, notice=self._standing
+                )
                 self._percepts[percept.trial] = percept
                 for old in list(self._percepts)[:-KEPT_PERCEPTS]:
                     del self._percepts[old]
@@ -107,6 +111,8 @@ class Screen:
                 if trial in self._percepts:
                     state = self._with(state, self._percepts[trial])
                     state = replace(state, trial=trial, picture=image, step=step, of=of, ledger=dict(event.ledger))
+            case ElectrodeChange():
+                self._standing = f"decoded without {', '.join(event.without)}" if event.without else ""
             case Notice(_, kind, text):
                 state, self._stalled = replace(state, notice=text), kind == "stalled"
             case Refused(trial, _, reason) | Retracted(trial, _, reason):

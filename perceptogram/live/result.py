@@ -6,10 +6,12 @@ from array import array
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from perceptogram.live.spool import Spool
 from realtime.decoding.evidence import Percept
-from realtime.epoching.epochs import RefusalKind, Refused, Retracted
+from realtime.epoching.electrode_watch import ElectrodeChange
+from realtime.epoching.epochs import WITHOUT, RefusalKind, Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
@@ -22,6 +24,7 @@ RECENT = 200
 KEPT_PICTURES = 64
 """Painted pictures that are kept, one of each stimulus; they are on the disk as well."""
 KEPT_NOTICES = 1000
+KEPT_ABSENCES = 1000
 DECODED = ("marker", "arrived", "embedding", "requested")
 """Stages that are known when a trial is decoded."""
 
@@ -50,6 +53,9 @@ class LiveResult:
         How long each stage took.
     drift
         What was corrected last.
+    electrodes_out, n_without
+        The newest times for which an electrode was out of the map, on the LSL clock (`to` is None while it still is);
+        percepts that were decoded without one.
     """
 
     singles: Spool
@@ -67,6 +73,8 @@ class LiveResult:
     latencies_us: array[float] = field(default_factory=lambda: array("d"))
     map_us: array[float] = field(default_factory=lambda: array("d"))
     drift: dict[str, float] | None = None
+    electrodes_out: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_ABSENCES))
+    n_without: int = 0
     _latest: dict[str, Percept] = field(default_factory=dict)
     _recent: dict[int, Percept] = field(default_factory=dict)
     _ledgers: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -103,6 +111,8 @@ class LiveResult:
                 self.refused[event.kind] += 1
             case Retracted(trial):
                 self._retracted(trial)
+            case ElectrodeChange():
+                self._electrode(event)
             case Hole():
                 self.n_holes += 1
                 self.lost_samples += event.lost
@@ -110,6 +120,16 @@ class LiveResult:
                 self.faults[event.kind] += 1
             case Notice():
                 self.notices.append(event.text)
+
+    def _electrode(self, change: ElectrodeChange) -> None:
+        if change.out:
+            what = {"electrode": change.electrode, "why": change.why, "from": change.stamp, "to": None}
+            self.electrodes_out.append(what)
+            return
+        for absence in reversed(self.electrodes_out):
+            if absence["electrode"] == change.electrode:
+                absence["to"] = change.stamp
+                return
 
     def close(self) -> None:
         """Let go what lies on the disk. Safe to call twice."""
@@ -122,6 +142,7 @@ class LiveResult:
         self.delays.add(percept.ledger, DECODED)
         self.latencies_us.append(event.latency_us)
         self.map_us.append(event.map_us)
+        self.n_without += any(flag.startswith(WITHOUT) for flag in percept.flags)
         self.drift = event.drift if event.drift is not None else self.drift
         _keep(self._recent, percept.trial, percept, RECENT)
         if percept.picture is not None:
@@ -151,6 +172,7 @@ class LiveResult:
         if percept is None:
             return  # its window had been refused
         self.n_trials -= 1
+        self.n_without -= any(flag.startswith(WITHOUT) for flag in percept.flags)
         self.singles.drop(trial)
         if percept.picture is None or self._latest[percept.picture] is not percept:
             return

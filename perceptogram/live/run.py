@@ -22,6 +22,7 @@ from perceptogram.live.summary import summarise
 from realtime.control.control import Control
 from realtime.control.osc import osc_targets
 from realtime.decoding.bundle import Bundle
+from realtime.decoding.other_cap import fitted
 from realtime.display.contact_sheet import SheetEntry, contact_sheet
 from realtime.display.display import Display
 from realtime.processes.blas_threads import one_thread
@@ -131,6 +132,8 @@ def decode(
         labels = bundle.space.is_labels
         if labels:
             config = config.model_copy(update={"pictures": PictureSettings(set="labels")})
+        cap = fitted(bundle, source.spec, config.stream.least_of_score)
+        bundle = cap.bundle
         control = None
         door = opened.enter_context(open_door(config.web)) if config.web.enabled else None
         calibrated = bundle
@@ -153,6 +156,8 @@ def decode(
         if render and labels:
             names = ", ".join(bundle.gallery.names)
             session.tell("unpainted", f"nothing is painted: the bundle tells labels apart ({names}), not pictures")
+        if cap.text is not None:
+            session.tell("cap", cap.text)
         if control is not None:
             control.tell_deaths(partial(session.tell, "lost"))
         pictures = open_pictures(config.pictures)
@@ -183,6 +188,8 @@ def decode(
             observers |= {f"observer {number}": look for number, look in enumerate(observe, start=1)}
             failure = follow(session, result, observers, paint_all=True)
         summary = summarise(result, bundle) | {"candidates": len(bundle.gallery.names), "runs_first": first}
+        if cap.facts is not None:
+            summary["cap"] = cap.facts
         if isinstance(failure, Exception):
             summary["failed"] = " ".join(str(failure).split())
             _tell_failure(control, failure)

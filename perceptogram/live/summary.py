@@ -52,6 +52,8 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
         "holes": result.n_holes,
         "faults": dict(result.faults),
         "notices": list(result.notices),
+        "electrodes_out": list(result.electrodes_out),
+        "decoded_without": result.n_without,
         "latency_us": latency_us,
         "latency_ms": latency_ms,
     }

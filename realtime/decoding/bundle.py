@@ -36,6 +36,7 @@ SCHEMA = 2
 RATES = ("rate_in_hz", "rate_hz")
 FOLLOWING = {"stages", "delay_s", "settle_s"}
 """What follows from the filters' settings and the rate."""
+MAP_ARRAYS, CHANNEL_ARRAYS = ("weights", "bias", "mean_input"), ("covariance", "use")
 LOW_LEVEL_FILE = "low_level.safetensors"
 LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
 PATTERN_FILE = "patterns.safetensors"
@@ -94,6 +95,9 @@ class Bundle:
         Pseudonym of whose EEG it is; None where that was not told.
     memory
         What a later fit needs of the trials; None where nothing was to be remembered.
+    covariance, use
+        float32 ``[channels, channels]``: what missing channels are guessed by, and what they are to the map
+        (`calibration.model.noise.shared_by_channels`); None in bundles of before they were kept.
 
     Examples
     --------
@@ -138,6 +142,8 @@ class Bundle:
     offline: str | None = None
     participant: str | None = None
     memory: Memory | None = None
+    covariance: NDArray[np.float32] | None = None
+    use: NDArray[np.float32] | None = None
 
     def check_runs(self) -> None:
         """Refuse a bundle that can decode no stream; asked before anything is opened.
@@ -241,10 +247,8 @@ class Bundle:
     def _write(self, folder: Path) -> None:
         from safetensors.numpy import save_file
 
-        save_file(
-            {"weights": np.ascontiguousarray(self.weights), "bias": self.bias, "mean_input": self.mean_input},
-            folder / MAP_FILE,
-        )
+        arrays = (*MAP_ARRAYS, *(() if self.use is None else CHANNEL_ARRAYS))
+        save_file({name: np.ascontiguousarray(getattr(self, name)) for name in arrays}, folder / MAP_FILE)
         low_level, patterns = self.low_level, self.patterns
         for file, part_of_it, names in (
             (LOW_LEVEL_FILE, low_level, LOW_LEVEL_ARRAYS),
@@ -271,6 +275,7 @@ class Bundle:
             "offline": self.offline,
             "participant": self.participant,
             "memory": None if self.memory is None else self.memory.record(),
+            "channels": self.use is not None,
             "fit": self.fit,
             "scores": self.scores,
             "provenance": self.provenance,
@@ -344,9 +349,11 @@ def _read(folder: Path) -> Bundle:
     told = read_json(folder / RECORD_FILE, Record)
     names = read_json(folder / NAMES_FILE, Names)
     times, channels, dims = told.window.n_times, len(told.stream.channels), told.space.dims
-    decoder = read_arrays(
-        folder / MAP_FILE, {"weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)}
-    )
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)
+    }  # fmt: skip
+    shapes |= dict.fromkeys(CHANNEL_ARRAYS if told.channels else (), (channels, channels))
+    decoder = read_arrays(folder / MAP_FILE, shapes)
     scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
     gallery = read_arrays(folder / GALLERY_FILE, scale)
     low_level = patterns = None

@@ -137,6 +137,7 @@ class Record(_Part):
     offline: str | None = None
     participant: str | None = None
     memory: MemoryRecord | None = None
+    channels: bool = False
     fit: Fitted
     scores: dict[str, Any]
     provenance: dict[str, Any]

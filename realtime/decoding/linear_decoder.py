@@ -9,12 +9,57 @@ so it is summed as samples arrive. When the last one is in, a single ``[channels
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class WindowWeights:
+    """All that one window is decoded with, from its first sample to its last.
+
+    Attributes
+    ----------
+    weights
+        float32 ``[times × channels, dims]``, contiguous.
+    remaining
+        float32 ``[times + 1, dims]``: what to add to the sum of the first samples for the best guess of the whole; the
+        last row is the bias.
+    """
+
+    weights: NDArray[np.float32]
+    remaining: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, weights: NDArray[np.float32], bias: NDArray[np.float32], mean_input: NDArray[np.float32]
+    ) -> WindowWeights:
+        """Return what a map comes to; its parameters are those of `LinearDecoder`.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit each other.
+        """
+        times, channels, dims = weights.shape
+        if bias.shape != (dims,) or mean_input.shape != (times, channels):
+            msg = f"weights {weights.shape} do not fit bias {bias.shape} and mean input {mean_input.shape}"
+            raise ValueError(msg)
+        flat = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1, dims)
+        expected = np.einsum("tc,tcd->td", mean_input, weights, optimize=True)
+        remaining = np.zeros((times + 1, dims), dtype=np.float64)
+        remaining[:-1] = expected[::-1].cumsum(axis=0, dtype=np.float64)[::-1]
+        return cls(flat, (remaining + bias).astype(np.float32))
+
+    @property
+    def bias(self) -> NDArray[np.float32]:
+        """float32 ``[dims]``."""
+        bias: NDArray[np.float32] = self.remaining[-1]
+        return bias
 
 
 class LinearDecoder:
@@ -29,6 +74,11 @@ class LinearDecoder:
     mean_input
         float32 ``[times, channels]``: the calibration mean of the window in microvolts. It stands in for what has not
         been recorded yet, which makes the partial sum an unbiased preview.
+
+    Attributes
+    ----------
+    whole
+        What windows are decoded with unless they are told otherwise.
 
     Examples
     --------
@@ -49,19 +99,12 @@ class LinearDecoder:
     def __init__(
         self, weights: NDArray[np.float32], bias: NDArray[np.float32], mean_input: NDArray[np.float32]
     ) -> None:
+        self.whole = WindowWeights.of(weights, bias, mean_input)
         self.n_times, self.n_channels, self.dims = weights.shape
-        if bias.shape != (self.dims,) or mean_input.shape != (self.n_times, self.n_channels):
-            msg = f"weights {weights.shape} do not fit bias {bias.shape} and mean input {mean_input.shape}"
-            raise ValueError(msg)
-        self._weights = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1, self.dims)
-        self._bias = bias.astype(np.float32)
-        expected = np.einsum("tc,tcd->td", mean_input, weights, optimize=True)
-        remaining = np.zeros((self.n_times + 1, self.dims), dtype=np.float64)
-        remaining[:-1] = expected[::-1].cumsum(axis=0, dtype=np.float64)[::-1]
-        self._remaining = (remaining + bias).astype(np.float32)
         self._product = np.empty(self.dims, dtype=np.float32)
         self._sums: dict[int, NDArray[np.float32]] = {}
         self._seen: dict[int, int] = {}
+        self._used: dict[int, WindowWeights] = {}
         self._spare: list[NDArray[np.float32]] = []
 
     @property
@@ -84,6 +127,20 @@ class LinearDecoder:
         total.fill(0.0)
         self._sums[trial] = total
         self._seen[trial] = 0
+        self._used[trial] = self.whole
+
+    def use(self, trial: int, weights: WindowWeights) -> None:
+        """Decode the window of `trial`, none of whose samples has been added, with `weights`.
+
+        Raises
+        ------
+        ValueError
+            If samples were added: a sum of two maps would be silently wrong.
+        """
+        if self._seen[trial]:
+            msg = f"trial {trial}: other weights after {self._seen[trial]} samples"
+            raise ValueError(msg)
+        self._used[trial] = weights
 
     def add(self, trial: int, first: int, samples: NDArray[np.float32]) -> None:
         """Add samples that go on where the last ones of their window ended.
@@ -107,7 +164,8 @@ class LinearDecoder:
             raise ValueError(msg)
         channels = self.n_channels
         last = first + len(samples)
-        np.matmul(samples.reshape(-1), self._weights[first * channels : last * channels], out=self._product)
+        weights = self._used[trial].weights
+        np.matmul(samples.reshape(-1), weights[first * channels : last * channels], out=self._product)
         self._sums[trial] += self._product
         self._seen[trial] = last
 
@@ -117,12 +175,12 @@ class LinearDecoder:
         The map is far larger than any cache, so the last product would otherwise wait for memory.
         """
         channels = self.n_channels
-        for seen in self._seen.values():
-            self._weights[seen * channels : (seen + samples) * channels].sum()
+        for trial, seen in self._seen.items():
+            self._used[trial].weights[seen * channels : (seen + samples) * channels].sum()
 
     def preview(self, trial: int) -> NDArray[np.float32]:
         """Return the best guess ``[dims]`` from what has been recorded of the window so far."""
-        guess: NDArray[np.float32] = self._sums[trial] + self._remaining[self._seen[trial]]
+        guess: NDArray[np.float32] = self._sums[trial] + self._used[trial].remaining[self._seen[trial]]
         return guess
 
     def close(self, trial: int) -> NDArray[np.float32]:
@@ -136,7 +194,7 @@ class LinearDecoder:
         if self._seen[trial] != self.n_times:
             msg = f"trial {trial} closed after {self._seen[trial]} of {self.n_times} samples"
             raise ValueError(msg)
-        embedding: NDArray[np.float32] = self._sums[trial] + self._bias
+        embedding: NDArray[np.float32] = self._sums[trial] + self._used[trial].bias
         self.drop(trial)
         return embedding
 
@@ -145,4 +203,4 @@ class LinearDecoder:
         total = self._sums.pop(trial, None)
         if total is not None:
             self._spare.append(total)
-            del self._seen[trial]
+            del self._seen[trial], self._used[trial]

@@ -65,6 +65,12 @@ class Memory:
         """Return what would be remembered had only these channels been there, in this order: exact."""
         return replace(self, window=self.window[:, :, columns], mean_window=self.mean_window[:, columns])
 
+    def covariance(self) -> NDArray[np.float64]:
+        """Return the covariance ``[channels, channels]`` of the trials about their mean window."""
+        flat = self.window.reshape(-1, self.window.shape[2]).astype(np.float64)
+        covariance: NDArray[np.float64] = flat.T @ flat / (self.n_trials * self.window.shape[1])
+        return covariance
+
     def record(self) -> dict[str, Any]:
         """Return what ``bundle.json`` says of it."""
         told = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ARRAYS}

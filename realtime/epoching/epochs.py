@@ -12,12 +12,15 @@ import numpy as np
 from configs.errors import InputError
 from configs.schema import ArtefactSettings
 from realtime.epoching.ring_buffer import History
+from realtime.epoching.signal_quality import artefact_flags
 from realtime.timeline.sample_grid import Hole, TimedChunk
 from realtime.timeline.timeline import WARM_UP_S
 from stimuli.markers import Marker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from realtime.epoching.electrode_watch import ElectrodeWatch
 
 RefusalKind = Literal[
     "unsettled",
@@ -28,12 +31,15 @@ RefusalKind = Literal[
     "late-marker",
     "marked",
     "artefact",
+    "electrodes",
     "stream-ended",
     "paused",
     "failed",
 ]
 """Why a trial has no usable window, as it is counted; the line beside it says when and how much."""
 
+WITHOUT = "without "
+"""Begin of the flags that name the electrodes that a window was decoded without."""
 MEMORY_S = 10.0
 """How far back a late marker may point, and a late hole may retract."""
 TOLERANCE_S = 0.004
@@ -84,11 +90,15 @@ class Opened:
 
 @dataclass(frozen=True)
 class Samples:
-    """The next samples of an open window: float32 ``[k, channels]``, of which the first is number `first` of it."""
+    """The next samples of an open window: float32 ``[k, channels]``, of which the first is number `first` of it.
+
+    `without` names the electrodes that are out for the whole window (`realtime.epoching.electrode_watch`).
+    """
 
     trial: int
     first: int
     samples: NDArray[np.float32]
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,7 @@ class _Window:
     marker: Marker
     first: int
     sent: int = 0
+    without: tuple[str, ...] = ()
 
 
 class EpochBuilder:
@@ -173,6 +184,8 @@ class EpochBuilder:
         Samples of the stream for one on the grid: holes are told in samples of the stream.
     first_trial
         Number of the first trial.
+    watch
+        Knows which electrodes are out; None where all are always in.
 
     Attributes
     ----------
@@ -194,8 +207,10 @@ class EpochBuilder:
         channels: Sequence[str] = (),
         factor: int = 1,
         first_trial: int = 0,
+        watch: ElectrodeWatch | None = None,
     ) -> None:
         self.rate_hz = rate_hz
+        self._watch = watch
         self._factor = factor
         self._offset = round(first_s * rate_hz)
         self.n_times = round(stop_s * rate_hz) - self._offset
@@ -331,8 +346,10 @@ class EpochBuilder:
         for window in list(windows):
             stop = min(window.first + self.n_times, self._history.head)
             if window.first + window.sent < stop:
+                if self._watch is not None and not window.sent:
+                    window.without = self._watch.out_for(window.first)
                 new = self._history.samples(window.first + window.sent, stop)
-                events.append(Samples(window.trial, window.sent, new))
+                events.append(Samples(window.trial, window.sent, new, window.without))
                 window.sent += len(new)
             if window.sent == self.n_times:
                 self._open.remove(window)
@@ -351,35 +368,17 @@ class EpochBuilder:
             return Refused(window.trial, window.marker, reason, "rate")
         if marked := [span for span in self._spans if span.start <= times[-1] and span.stop >= times[0]]:
             return Refused(window.trial, window.marker, marked[0].reason, "marked")
-        flags = artefact_flags(samples, self._artefacts, self._channels)
+        flags = artefact_flags(samples, self._artefacts, self._channels, window.without)
+        if self._watch is not None:
+            flags += tuple(f"lost {name}" for name in self._watch.lost_in(window.first, window.first + self.n_times))
+        if len(window.without) == len(self._channels):
+            return Refused(window.trial, window.marker, "all electrodes are flat or wild", "electrodes")
         if flags and self._artefacts.drop:
             return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}", "artefact")
         self._closed.append(window)
         while self._closed[0].first < self._history.tail:
             self._closed.popleft()
+        flags += tuple(f"{WITHOUT}{name}" for name in window.without)
         came = None if np.isnan(arrived[-1]) else float(arrived[-1])
         epoch = Epoch(window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), came)
         return Closed(window.trial, epoch)
-
-
-def artefact_flags(
-    samples: NDArray[np.float32], artefacts: ArtefactSettings, channels: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """Return what makes an epoch doubtful: each channel that swings too far or not at all.
-
-    Parameters
-    ----------
-    samples
-        ``[times, channels]``, µV after the filters.
-    artefacts
-        The limits, peak to peak in µV; a higher upper one lets more pass.
-    channels
-        Names for the flags; numbers where left out.
-    """
-    span = np.ptp(samples, axis=0)
-    names = channels or [str(number) for number in range(len(span))]
-    high, low = artefacts.peak_to_peak_uv, artefacts.flat_uv
-    return tuple(
-        [f"peak-to-peak {name}" for name, uv in zip(names, span, strict=True) if high is not None and uv > high]
-        + [f"flat {name}" for name, uv in zip(names, span, strict=True) if low is not None and uv < low]
-    )

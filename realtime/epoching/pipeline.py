@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.errors import InputError
 from configs.schema import Config, WindowSettings
+from realtime.epoching.electrode_watch import ElectrodeChange, ElectrodeWatch
 from realtime.epoching.epochs import EpochBuilder, EpochEvent, Span
 from realtime.epoching.filters import FilterChain
 from realtime.epoching.unmatched import Unmatched
@@ -40,7 +41,7 @@ UNMATCHED_S = 10.0
 MOST_MISSING = 1000
 """Missing markers that are still waited for: they may have been overtaken."""
 
-PipelineEvent = EpochEvent | PreStimulus | Settled | Hole | Fault | Notice
+PipelineEvent = EpochEvent | PreStimulus | ElectrodeChange | Settled | Hole | Fault | Notice
 
 
 class Pipeline:
@@ -56,6 +57,8 @@ class Pipeline:
         Whether to cut for every trial the pre-stimulus window (`WindowSettings.pre_stimulus`) as well.
     first_trial
         Number of the first trial.
+    watch
+        Whether electrodes that go flat or wild are told, and windows say which were out.
 
     Attributes
     ----------
@@ -95,7 +98,9 @@ class Pipeline:
     [True, True]
     """
 
-    def __init__(self, config: Config, spec: StreamSpec, pre_stimulus: bool = False, first_trial: int = 0) -> None:
+    def __init__(
+        self, config: Config, spec: StreamSpec, pre_stimulus: bool = False, first_trial: int = 0, watch: bool = False
+    ) -> None:
         self._config, self._spec = config, spec
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
@@ -109,6 +114,10 @@ class Pipeline:
         self.timeline = Timeline(spec.rate_hz)
         self._filters = FilterChain(config.filters, spec.rate_hz, len(self.channels))
         self.rate_hz = self._filters.rate_hz
+        self._watch: ElectrodeWatch | None = None
+        if watch:
+            factor, level = self._filters.factor, config.filters.highpass_hz is not None
+            self._watch = ElectrodeWatch(self.channels, self.rate_hz, factor, config.artefacts, level=level)
 
         def builder(window: WindowSettings) -> EpochBuilder:
             return EpochBuilder(
@@ -120,6 +129,7 @@ class Pipeline:
                 self.channels,
                 self._filters.factor,
                 first_trial,
+                self._watch,
             )
 
         self._epochs = builder(config.window)
@@ -185,7 +195,8 @@ class Pipeline:
 
     def again(self) -> Pipeline:
         """Return a new one that goes on with the next sample and the next trial's number."""
-        return Pipeline(self._config, self._spec, self._pre_stimulus is not None, self._epochs.next_trial)
+        pre_stimulus, watch = self._pre_stimulus is not None, self._watch is not None
+        return Pipeline(self._config, self._spec, pre_stimulus, self._epochs.next_trial, watch)
 
     def _is_enough(self, samples: int) -> bool:
         """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""
@@ -204,11 +215,18 @@ class Pipeline:
             elif isinstance(timed, Hole):
                 yield timed
                 self._filters.hole(timed)
+                if self._watch is not None:
+                    self._watch.hole(timed)
                 self._settles_at = None
                 yield from self._cut(timed)
             else:
                 self._newest = float(timed.times[-1])
-                yield from self._cut(self._filters.push(timed))
+                filtered = self._filters.push(timed)
+                if self._watch is not None:
+                    self._watch.push(timed, filtered)
+                yield from self._cut(filtered)
+                if self._watch is not None:
+                    yield from self._watch.changes()
                 if self._settles_at is None:
                     self._settles_at = float(timed.times[0]) + self._settle_s
                 if not self._settled and self._newest >= self._settles_at:

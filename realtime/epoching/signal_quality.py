@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from configs.schema import ArtefactSettings
 
+WORST = 1.5
+"""Swing, as a multiple of the limit, from which an electrode's quality is 0."""
+
 
 def signal_quality(
     samples: NDArray[np.floating[Any]], channels: Sequence[str], settings: ArtefactSettings
@@ -34,7 +37,36 @@ def signal_quality(
     if settings.peak_to_peak_uv is None:
         quality: list[float | None] = [None] * len(span)
     else:
-        quality = list(np.clip(1.5 - span / settings.peak_to_peak_uv, 0.0, 1.0).astype(float))
+        quality = list(np.clip(WORST - span / settings.peak_to_peak_uv, 0.0, 1.0).astype(float))
     if settings.flat_uv is not None:
         quality = [0.0 if flat else value for value, flat in zip(quality, span < settings.flat_uv, strict=True)]
     return dict(zip(channels, quality, strict=True))
+
+
+def artefact_flags(
+    samples: NDArray[np.float32],
+    artefacts: ArtefactSettings,
+    channels: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return what makes an epoch doubtful: each channel that swings too far or not at all.
+
+    Parameters
+    ----------
+    samples
+        ``[times, channels]``, µV after the filters.
+    artefacts
+        The limits, peak to peak in µV; a higher upper one lets more pass.
+    channels
+        Names for the flags; numbers where left out.
+    without
+        Channels that are not in the map, and so make nothing doubtful.
+    """
+    span = np.ptp(samples, axis=0)
+    names = channels or [str(number) for number in range(len(span))]
+    high, low = artefacts.peak_to_peak_uv, artefacts.flat_uv
+    used = [(name, uv) for name, uv in zip(names, span, strict=True) if name not in without]
+    return tuple(
+        [f"peak-to-peak {name}" for name, uv in used if high is not None and uv > high]
+        + [f"flat {name}" for name, uv in used if low is not None and uv < low]
+    )

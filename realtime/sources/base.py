@@ -37,6 +37,8 @@ NoticeKind = Literal[
     "folder",
     "ending",
     "unpainted",
+    "electrodes",
+    "cap",
     "woken",
 ]
 """What a notice is about: programs go by it, never by the line, which is for people."""

@@ -1,0 +1,223 @@
+"""Which electrodes are out at which sample: flat, at the rails, or swinging wildly, until they are good again.
+
+An electrode is judged at every sample, by it and those just before it alone: neither how the stream was cut into chunks
+nor when markers came changes what is found, so a recording gives what the live session gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+from realtime.epoching.signal_quality import WORST
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from configs.schema import ArtefactSettings
+    from realtime.timeline.sample_grid import Hole, TimedChunk
+
+SPAN_S = 0.1
+"""Seconds over which a swing is measured; a longer span finds a flat electrode later, a shorter one sooner in error."""
+WILD_S = 1.0
+"""Seconds for which an electrode must swing wildly to be out; a blink lasts less."""
+GOOD_S = 2.0
+"""Seconds for which it must be good to be back."""
+LEAD_S = 0.1
+"""Seconds before a window's first sample from which its electrodes are as they were: in that time other weights are
+made."""
+BATCH_S = 0.05
+"""Seconds of samples that are judged at once where nobody asks."""
+_MOST_CHANGES = 1000
+
+
+@dataclass(frozen=True)
+class ElectrodeChange:
+    """An electrode is out of the map, or back in it, for windows that begin `LEAD_S` after sample `index` or later.
+
+    Attributes
+    ----------
+    index
+        Place of the sample on the grid.
+    stamp
+        Its time, in seconds on the LSL clock.
+    electrode
+        Its name.
+    out
+        Whether it is out; else it is back.
+    why
+        What was wrong, in one word.
+    without
+        All that are out now.
+    """
+
+    index: int
+    stamp: float
+    electrode: str
+    out: bool
+    why: str
+    without: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        now = f"; out now: {', '.join(self.without)}" if self.without else ""
+        if self.out:
+            return (
+                f"electrode {self.electrode} is {self.why}: it is guessed from the others from the next window on{now}"
+            )
+        return f"electrode {self.electrode} is good again, and used from the next window on{now}"
+
+
+class ElectrodeWatch:
+    """Judges every electrode at every sample.
+
+    Parameters
+    ----------
+    channels
+        Their names.
+    rate_hz
+        Rate of the samples behind the filters.
+    factor
+        Samples of the stream for one behind the filters.
+    limits
+        What is flat, and what swings too far.
+    level
+        Whether an offset counts as a swing, which it does behind a high-pass.
+    """
+
+    def __init__(
+        self, channels: Sequence[str], rate_hz: float, factor: int, limits: ArtefactSettings, *, level: bool
+    ) -> None:
+        self._channels = tuple(channels)
+        self._factor, self._limits, self._level = factor, limits, level
+        self._span, self._wild, self._good, self._lead, self._batch = (
+            max(2, round(seconds * rate_hz)) for seconds in (SPAN_S, WILD_S, GOOD_S, LEAD_S, BATCH_S)
+        )
+        n = len(self._channels)
+        self._waiting: list[
+            tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]
+        ] = []
+        self._n_waiting = 0
+        self._raw = self._filtered = np.empty((0, n), np.float32)  # the samples just before the next ones
+        self._bad_for, self._good_for = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self._out = np.zeros(n, np.bool_)
+        self._flat = np.zeros(n, np.bool_)  # whether what is out was flat
+        self._changes: list[tuple[int, int, bool]] = []  # sample, electrode, whether it went out
+        self._told: list[ElectrodeChange] = []
+
+    def push(self, raw: TimedChunk, filtered: TimedChunk) -> None:
+        """Take in the next samples of the stream, and what the filters made of them; they are judged later."""
+        if not len(filtered.index):
+            return
+        kept = raw.samples if self._factor == 1 else raw.samples[raw.index % self._factor == 0]
+        self._waiting.append((filtered.index, filtered.times, kept, filtered.samples))
+        self._n_waiting += len(kept)
+
+    def hole(self, hole: Hole) -> None:
+        """Begin anew behind a hole, the electrodes as they were."""
+        self._judge()
+        if hole.retroactive:
+            start, lost = -(-hole.index // self._factor), hole.lost // self._factor
+            self._changes = [(at + lost * (at >= start), which, out) for at, which, out in self._changes]
+        self._raw, self._filtered = self._raw[:0], self._filtered[:0]
+        self._bad_for[:] = self._good_for[:] = 0
+
+    def changes(self) -> list[ElectrodeChange]:
+        """Return what has changed since the last call, in so far as it is known."""
+        if self._n_waiting >= self._batch:
+            self._judge()
+        told, self._told = self._told, []
+        return told
+
+    def out_for(self, first: int) -> tuple[str, ...]:
+        """Return the electrodes that are out for a window whose first sample is at `first`, in the map's order."""
+        return self._named(self._state_at(first - self._lead))
+
+    def lost_in(self, first: int, stop: int) -> tuple[str, ...]:
+        """Return the electrodes that were found bad before `stop` and are in the map for the window from `first`."""
+        before = self._state_at(first - self._lead)
+        lost = {which for at, which, out in self._changes if out and first - self._lead < at < stop}
+        return tuple(name for place, name in enumerate(self._channels) if place in lost and not before[place])
+
+    def _named(self, state: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(name for name, out in zip(self._channels, state, strict=True) if out) if state.any() else ()
+
+    def _state_at(self, index: int) -> NDArray[np.bool_]:
+        """Return which electrodes are out from the sample at `index` on."""
+        self._judge()
+        state = self._out.copy()
+        for at, which, out in reversed(self._changes):
+            if at <= index:
+                break
+            state[which] = not out
+        return state
+
+    def _judge(self) -> None:
+        """Judge the samples that wait."""
+        if not self._waiting:
+            return
+        index, times, raw, filtered = (
+            parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*self._waiting, strict=True)
+        )
+        self._waiting, self._n_waiting = [], 0
+        before = len(self._raw)
+        raw, filtered = np.concatenate([self._raw, raw]), np.concatenate([self._filtered, filtered])
+        flat, wild, good = self._verdicts(raw, filtered, before)
+        self._raw, self._filtered = raw[1 - self._span :], filtered[1 - self._span :]
+        bad_for, good_for = _lasted(wild, self._bad_for), _lasted(good, self._good_for)
+        goes, comes = flat | (bad_for >= self._wild), good_for >= self._good
+        self._bad_for, self._good_for = bad_for[-1], good_for[-1]
+        row = 0
+        while row < len(index):
+            changing = np.where(self._out, comes[row:], goes[row:])
+            if not changing.any():
+                return
+            row += int(changing.any(axis=1).argmax())
+            for place in np.flatnonzero(np.where(self._out, comes[row], goes[row])):
+                self._change(int(index[row]), float(times[row]), int(place), bool(flat[row, place]))
+            row += 1
+
+    def _verdicts(
+        self, raw: NDArray[np.float32], filtered: NDArray[np.float32], before: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return for each new sample and electrode whether it is flat, wild, or good; none of it is not yet known."""
+        known = (np.arange(before, len(raw)) >= self._span - 1)[:, None]
+        flat, wild = np.zeros((2, len(raw) - before, raw.shape[1]), np.bool_)
+        good = np.ones_like(flat)
+        if self._limits.flat_uv is not None:
+            flat = self._swing(raw, before, level=False) < self._limits.flat_uv
+        if self._limits.peak_to_peak_uv is not None:
+            swing = self._swing(filtered, before, level=self._level)
+            wild = swing >= WORST * self._limits.peak_to_peak_uv
+            good = swing <= self._limits.peak_to_peak_uv
+        return flat & known, wild & known, good & ~flat & known
+
+    def _swing(self, samples: NDArray[np.float32], before: int, *, level: bool) -> NDArray[np.float32]:
+        """Return the peak-to-peak of the last samples at each new one; with `level` that of them and zero."""
+        behind = (self._span - 1) // 2  # puts the span's end, which scipy centres, at the sample
+        high = maximum_filter1d(samples, self._span, axis=0, origin=behind)[before:]
+        low = minimum_filter1d(samples, self._span, axis=0, origin=behind)[before:]
+        swing: NDArray[np.float32] = np.maximum(high, 0) - np.minimum(low, 0) if level else high - low
+        return swing
+
+    def _change(self, index: int, stamp: float, place: int, flat: bool) -> None:
+        out = not self._out[place]
+        self._out[place] = out
+        if out:
+            self._flat[place] = flat
+        why = "flat" if self._flat[place] else "wild"
+        self._changes.append((index, place, bool(out)))
+        del self._changes[:-_MOST_CHANGES]
+        self._told.append(ElectrodeChange(index, stamp, self._channels[place], bool(out), why, self._named(self._out)))
+
+
+def _lasted(true: NDArray[np.bool_], before: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for how many samples each has been true ``[n, channels]``, those before the first among them."""
+    rows = np.arange(1, len(true) + 1)[:, None]
+    last_false = np.maximum.accumulate(np.where(true, 0, rows), axis=0)
+    return np.where(last_false > 0, rows - last_false, np.where(true, before + rows, 0))
