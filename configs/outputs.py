@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from configs.base import Settings
 
@@ -24,6 +25,18 @@ class WebSettings(Settings):
     """Port to listen on; 0 takes any that is free."""
     origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$")], ...] = ()
     """Other sites whose pages may listen and steer as well, such as ``http://127.0.0.1:5500``."""
+    markers: bool = False
+    """Take markers from a page that shows the pictures, and send them as the session's marker stream; the page's clock
+    is aligned with LSL's."""
+    experiment: Path | None = None
+    """Folder of that page, served at ``/experiment/``; none where another of `origins` has it."""
+
+    @model_validator(mode="after")
+    def _experiment_marks(self) -> WebSettings:
+        if self.experiment is not None and not self.markers:
+            msg = "experiment needs markers: true, or what it shows reaches nobody"
+            raise ValueError(msg)
+        return self
 
 
 class OutputSettings(Settings):

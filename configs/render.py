@@ -73,6 +73,9 @@ class RenderSettings(Settings):
     """Cosine with the embedding of the last picture from which that picture is shown again; the frame says so."""
     warm_above: Annotated[float, Field(gt=0, le=1)] | None = None
     """Cosine from which painting starts from the last picture and takes half of the steps; the frame says so."""
+    flow: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Have the picture glide: each percept moves it so much less than the whole way from the last one, in `steps`
+    pictures that each start from the one before. For the screen alone: what is kept is painted from noise."""
     low_level: bool = False
     """Start from the layout that the bundle's low-level map sees (`fit.low_level_rank`) in place of pure noise."""
     low_level_strength: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -118,7 +121,7 @@ class RenderSettings(Settings):
     @model_validator(mode="after")
     def _spared(self) -> RenderSettings:
         if self.warm_above is not None and self.generator == "embedded":
-            msg = "warm_above: the embedded generator always starts from noise; choose another generator"
+            msg = "warm_above: the embedded generator starts from noise, or glides (flow); choose another generator"
             raise ValueError(msg)
         if self.low_level and self.generator == "embedded":
             msg = "low_level: the embedded generator always starts from noise; choose another generator"
@@ -128,6 +131,12 @@ class RenderSettings(Settings):
             raise ValueError(msg)
         if self.warm_above is not None and self.steps < 2:
             msg = f"warm_above spares half of the steps and needs at least 2 (steps: {self.steps})"
+            raise ValueError(msg)
+        if self.flow and (self.low_level or self.warm_above is not None or self.reuse_above is not None):
+            msg = "flow says itself what painting starts from; leave out low_level, warm_above and reuse_above"
+            raise ValueError(msg)
+        if self.flow and (self.remote or self.steps < 2):
+            msg = f"flow takes 2 steps or more, and a renderer on this machine (steps: {self.steps})"
             raise ValueError(msg)
         if self.remote and (self.warm_above is not None or self.reuse_above is not None):
             msg = "reuse_above and warm_above look at the last picture; with remote, others' pictures come between"

@@ -324,6 +324,7 @@ class Session:
                     begin=self._ready.set_result,
                     outlets=self._streams.outlets,
                     show=self._streams.show if self._show_pictures else None,
+                    mark=self._streams.mark,
                     candidates=self._candidates,
                     window=self._window,
                     beside=self.config.stimulus if self._show_pictures and not self._headless else None,

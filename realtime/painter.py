@@ -70,7 +70,7 @@ class Painter:
 
     Attributes
     ----------
-    steps, abstain_below
+    steps, abstain_below, flow
         As given, until somebody sets them anew: for each picture from then on.
     """
 
@@ -83,6 +83,7 @@ class Painter:
         low_level: LowLevelMap | None = None,
     ) -> None:
         self.steps = settings.steps
+        self.flow = settings.flow
         self.abstain_below = abstain_below
         self._renderer = renderer
         self._clock = clock
@@ -103,7 +104,8 @@ class Painter:
         start = None
         if self._low_level is not None and percept.low_level is not None:
             start = self._low_level.latent(percept.low_level)
-        request = RenderRequest(percept.trial, percept.embedding, self._seed, self.steps, asked.ledger, start)
+        flow = self.flow if self.steps > 1 else 0.0  # a single step keeps nothing of the last picture
+        request = RenderRequest(percept.trial, percept.embedding, self._seed, self.steps, asked.ledger, start, flow)
         self._awaited = self._renderer.submit(request)
         return asked
 

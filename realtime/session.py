@@ -245,7 +245,8 @@ class Session:
             return None
 
     def paint(self, percepts: Sequence[Percept]) -> Iterator[SessionEvent]:
-        """Yield the pictures of `percepts`, one after another, for as long as the renderer paints them."""
+        """Yield the pictures of `percepts`, one after another, while the renderer paints them; none glides."""
+        self.painter.flow = 0.0
         said = False
         for percept in percepts:
             if self._ask(percept) is None:

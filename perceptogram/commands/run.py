@@ -76,6 +76,7 @@ def register(app: typer.Typer) -> None:
                     ended=lambda: stop_at is not None and time.monotonic() > stop_at,
                     outlets=streams.outlets,
                     show=streams.show if show_pictures else None,
+                    mark=streams.mark,
                     window=not headless and settings.display.enabled,
                     beside=settings.stimulus if show_pictures else None,
                     observe=[_Teller()],

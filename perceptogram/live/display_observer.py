@@ -107,10 +107,11 @@ class Screen:
                     del self._percepts[old]
                 if "requested" not in percept.ledger:
                     state = self._with(state, percept)
-            case Frame(trial, step, of, image):
+            case Frame(trial, step, of, image, origin=origin):
                 if trial in self._percepts:
                     state = self._with(state, self._percepts[trial])
-                    state = replace(state, trial=trial, picture=image, step=step, of=of, ledger=dict(event.ledger))
+                    ledger, glides = dict(event.ledger), origin.glides
+                    state = replace(state, picture=image, step=step, of=of, gliding=glides, ledger=ledger)
             case ElectrodeChange():
                 self._standing = f"decoded without {', '.join(event.without)}" if event.without else ""
             case Notice(_, kind, text):

@@ -102,7 +102,8 @@ class SessionFolder:
         record["ledger"].update(frame.ledger)
         if not frame.final:
             return
-        record["file"] = self._save(frame, record["picture"])
+        if not frame.origin.glides:  # which is of no percept
+            record["file"] = self._save(frame, record["picture"])
         self._write(frame.trial)
 
     def not_decoded(self, event: Refused | Retracted) -> None:

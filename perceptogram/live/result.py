@@ -154,7 +154,7 @@ class LiveResult:
         stages = (*(("first_picture",) if first else ()), *(("final_picture",) if frame.final else ()))
         self.delays.add(frame.ledger, stages)
         _keep(self._ledgers, frame.trial, dict(frame.ledger), RECENT)
-        name = self._name(frame.trial)
+        name = None if frame.origin.glides else self._name(frame.trial)
         if frame.final and name is not None and self.painted.get(name, -1) <= frame.trial:
             self.painted[name] = frame.trial
             self.pictures.pop(name, None)

@@ -33,10 +33,13 @@ from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent
 from realtime.sources.base import Source
 from realtime.web.door import open_door
+from realtime.web.stage import Stage
 from stimuli.pictures import open_pictures
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from stimuli.markers import Marker
 
 GENERATOR_PATIENCE_S = 120.0
 LOOK_S = 0.1
@@ -68,6 +71,7 @@ def decode(
     renderer: RenderWorker | None = None,
     outlets: PerceptOutlets | None = None,
     show: Shower | None = None,
+    mark: Callable[[Marker], None] = lambda _marker: None,
     candidates: set[str] | None = None,
     window: bool = False,
     beside: StimulusSettings | None = None,
@@ -100,6 +104,8 @@ def decode(
         LSL streams that carry the percepts.
     show
         Shows the pictures that other programs ask for.
+    mark
+        Takes the markers of pages that show pictures themselves.
     candidates
         Pictures that can be the answer; the bundle's whole gallery when left out.
     window
@@ -141,7 +147,9 @@ def decode(
             bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
         targets = osc_targets(config.outputs, calibrated, len(bundle.gallery.names))
         if config.control.url is not None or door is not None or targets:
-            control = opened.enter_context(Control(config.control, config.name, bundle.space, door, targets))
+            stage = Stage.of(config)
+            control = Control(config.control, config.name, bundle.space, door, targets, stage, mark)
+            opened.enter_context(control)
             control.set_state("starting")
             opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
         if door is not None:
@@ -160,6 +168,7 @@ def decode(
             session.tell("cap", cap.text)
         if control is not None:
             control.tell_deaths(partial(session.tell, "lost"))
+            control.tell_pages(partial(session.tell, "page"))
         pictures = open_pictures(config.pictures)
         folder = SessionFolder(out, pictures, config.pictures, partial(session.tell, "folder"))
         opened.callback(folder.close)

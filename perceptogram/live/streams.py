@@ -17,11 +17,14 @@ from realtime.sources.base import Notice
 from realtime.sources.boards.bridge import BoardNews, on_air
 from realtime.sources.lsl import LslSource
 from stimuli.child import ChildError, ChildProcess
-from stimuli.marker_outlet import NAME
+from stimuli.marker_outlet import NAME, MarkerOutlet
+from stimuli.markers import Marker
 from stimuli.on_demand import SHOW, OnDemandJob, start_on_demand
 from stimuli.pictures import open_pictures
 
 RECORDING = "recording.xdf"
+PAGE_ID = "perceptogram-page"
+"""Source id of the marker stream of pages, where the settings name none."""
 RECORDINGS = "recording*.xdf"
 """Pattern of the names of a session's recordings: several where a recorder had to be replaced."""
 
@@ -74,6 +77,10 @@ class LiveStreams:
         if show_pictures and bundle.space.is_labels:
             msg = "--show-pictures: the bundle tells labels apart, which have no pictures; another program shows them"
             raise InputError(msg)
+        self._pages = config.web.enabled and config.web.markers
+        if self._pages and show_pictures:
+            msg = "--show-pictures and web.markers: either this session shows the pictures or a page does; choose one"
+            raise InputError(msg)
         markers = config.markers.model_copy(update={"classes": bundle.classes})
         self.config = config.model_copy(update={"markers": markers})
         self._bundle = bundle
@@ -83,6 +90,7 @@ class LiveStreams:
         self._opened = ExitStack()
         self.recorder: Recorder | None = None
         self.presenter: ChildProcess | None = None
+        self._outlet: MarkerOutlet | None = None
         self._board_news: BoardNews | None = None
         self._demands = 0
         self._lock = threading.Lock()  # scripts and the session's own thread may ask at once
@@ -94,6 +102,9 @@ class LiveStreams:
                 self.presenter = self._start_presenter()
                 opened.callback(self.presenter.stop)
                 self._names = frozenset(open_pictures(self.config.pictures).names)
+            if self._pages:
+                self._outlet = MarkerOutlet(markers.name or NAME, markers.source_id or PAGE_ID)
+                opened.callback(self._outlet.close)
             stream, board = on_air(self.config.stream)
             if board is not None:
                 opened.callback(board.stop)
@@ -137,6 +148,11 @@ class LiveStreams:
             self._demands += 1
             self.presenter.say(f"{SHOW} {picture}")
             return self._demands
+
+    def mark(self, marker: Marker) -> None:
+        """Send a marker of a page that shows the pictures; where none may, nothing is sent."""
+        if self._outlet is not None:
+            self._outlet.send(marker)
 
     def _read(self) -> Wanted:
         """Return what the session reads: that outlet and no other of its name is recorded."""

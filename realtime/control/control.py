@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from pylsl import local_clock
 
-from realtime.control.control_process import FLUSH_S, LinkStatus, Publication, run_control
+from realtime.control.control_process import FLUSH_S, LinkStatus, PageAligned, Publication, run_control
 from realtime.control.messages import AckMessage, Command, Event, StateMessage, StateName
 from realtime.decoding.evidence import Percept
 from realtime.mqtt.address import broker_address
@@ -36,12 +36,14 @@ from realtime.mqtt.topics import Topics, topic_name
 from realtime.processes.companion import Companion
 from realtime.rendering.contract import software_version
 from realtime.rendering.messages import Frame
+from stimuli.markers import Marker
 
 if TYPE_CHECKING:
     from configs.schema import ControlSettings
     from realtime.control.osc import OscTarget
     from realtime.spaces import EmbeddingSpace
     from realtime.web.door import Door
+    from realtime.web.stage import Stage
 
 __all__ = ["Command", "Control", "ControlStatus", "Event"]
 
@@ -93,6 +95,10 @@ class Control:
         Where browsers find the page, for as long as it is open; None for no page.
     targets
         Programs that are told over Open Sound Control.
+    stage
+        What pages may show themselves; None where they send no markers.
+    mark
+        Called with each marker of a page, in a thread of its own.
 
     Raises
     ------
@@ -107,6 +113,8 @@ class Control:
         space: EmbeddingSpace | None = None,
         door: Door | None = None,
         targets: Sequence[OscTarget] = (),
+        stage: Stage | None = None,
+        mark: Callable[[Marker], None] = lambda _marker: None,
     ) -> None:
         self._frames = settings.frames or door is not None or bool(targets)
         address = broker_address(settings) if settings.url is not None or not (door or targets) else None
@@ -120,11 +128,14 @@ class Control:
         self._earlier = LinkStatus()  # counts of companions that died
         self._away = False
         self._tell: Callable[[str], None] = logger.info
+        self._mark = mark
+        self._pages: list[str] = []
+        self._tell_page: Callable[[str], None] = self._pages.append
         self._changed = threading.Condition()
         self._companion = Companion(
             "control",
             run_control,
-            (address, self.topics, space, door, targets),
+            (address, self.topics, space, door, targets, stage),
             LANES,
             self._take,
             self._greet,
@@ -136,6 +147,12 @@ class Control:
         And when the broker is lost, or found again.
         """
         self._companion.tell = self._tell = tell
+
+    def tell_pages(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, from another thread, with a line about the clock of each page that sends markers."""
+        self._tell_page = tell
+        for text in self._pages:
+            tell(text)
 
     def start(self) -> Control:
         """Start connecting and return at once."""
@@ -231,7 +248,13 @@ class Control:
         if self._state is not None:
             self._companion.put("urgent", self._state)
 
-    def _take(self, item: Command | LinkStatus) -> None:
+    def _take(self, item: Command | LinkStatus | Marker | PageAligned) -> None:
+        if isinstance(item, Marker):
+            self._mark(item)
+            return
+        if isinstance(item, PageAligned):
+            self._tell_page(item.text)
+            return
         if isinstance(item, Command):
             self._receive(item)
         else:

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pylsl import local_clock
+
 from realtime.control.messages import (
     SCHEMA,
     AckMessage,
@@ -35,6 +37,7 @@ from realtime.rendering.contract import software_version
 from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import frame_jpeg
 from realtime.web.server import Web
+from realtime.web.stage import StageRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
     from realtime.mqtt.address import Address
     from realtime.spaces import EmbeddingSpace
     from realtime.web.door import Door
+    from realtime.web.page_clock import Alignment
+    from realtime.web.stage import Stage
+    from stimuli.markers import Marker
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +62,7 @@ FLUSH_S = 2.0
 """Seconds that what waits is given to reach the broker at the end."""
 
 
-REPORTS = {"command": 1000, "status": 1}
+REPORTS = {"command": 1000, "status": 1, "marker": 1000}
 """What waits for a session that does not listen: of the connection only how it is now."""
 
 
@@ -68,6 +74,23 @@ class Publication:
     seq: int
     t_lsl: float
     t_unix: float
+
+
+@dataclass(frozen=True)
+class PageAligned:
+    """What is known of the clock of a page that sends markers, and the address that it comes from."""
+
+    page: str
+    clock: Alignment
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        clock = self.clock
+        return (
+            f"markers come from a page at {self.page}: its clock is known to {1e3 * clock.error_s:.1f} ms (round trip "
+            f"{1e3 * clock.round_trip_s:.1f} ms, jitter {1e3 * clock.jitter_s:.1f} ms)"
+        )
 
 
 @dataclass(frozen=True)
@@ -120,6 +143,7 @@ def run_control(
     space: EmbeddingSpace | None,
     door: Door | None = None,
     targets: Sequence[OscTarget] = (),
+    stage: Stage | None = None,
 ) -> None:
     """Serve one session until it says `STOP` or is gone.
 
@@ -137,12 +161,14 @@ def run_control(
         Where to serve the page; None for no page.
     targets
         Programs that are told over Open Sound Control.
+    stage
+        What pages may show themselves; None where they send no markers.
     """
     leave_to_session()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     reports = Reports(pipe, REPORTS, HUNG_S)
-    _Control(reports, address, topics, space, door, targets).serve(pipe)
+    _Control(reports, address, topics, space, door, targets, stage).serve(pipe)
     reports.close(FLUSH_S)
 
 
@@ -155,6 +181,7 @@ class _Control:
         space: EmbeddingSpace | None,
         door: Door | None,
         targets: Sequence[OscTarget],
+        stage: Stage | None,
     ) -> None:
         self._reports = reports
         self._topics = topics
@@ -163,7 +190,8 @@ class _Control:
         self._status = LinkStatus()
         wanted, state = [topics.of("session", "cmd")], topics.of("session", "state")
         self._broker = None if address is None else Link(address, state, offline(), wanted, self._take, self._changed)
-        self._web = None if door is None else Web(door, self._hear, offline())
+        beside = () if stage is None else StageRoutes(stage, local_clock, self._mark, self._aligned).routes()
+        self._web = None if door is None else Web(door, self._hear, offline(), beside=beside)
         self._told = [OscLink(target) for target in targets]
         self._links = tuple(link for link in (self._broker, self._web) if link is not None)
 
@@ -230,6 +258,12 @@ class _Control:
             self._refused += 1
             return AckMessage.to(error.command_id, str(error)).json_bytes()
         return None
+
+    def _mark(self, marker: Marker) -> None:
+        self._reports.say(marker, "marker")
+
+    def _aligned(self, page: str, clock: Alignment) -> None:
+        self._reports.say(PageAligned(page, clock), "marker")
 
     def _answer(self, answer: AckMessage) -> None:
         self._send("urgent", "session", "ack", answer.json_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from realtime.decoding.filtered_patterns import HeadPattern
@@ -55,16 +56,44 @@ def draw(state: DisplayState, size: tuple[int, int], now: float, hide_shown: boo
     """
     scale = min(size[0] / WIDTH, size[1] / HEIGHT)
     origin = (size[0] - WIDTH * scale) / 2, (size[1] - HEIGHT * scale) / 2
-    canvas = Canvas(size, scale, origin)
+    canvas = Canvas(size, scale, origin, _still(_Still(state, hide_shown), size, scale, origin))
     _header(canvas, state, now)
     _reconstruction(canvas, state)
-    _shown(canvas, state, hide_shown)
+    if state.patterns is None:
+        _delays(canvas, state)
+    return canvas.image
+
+
+class _Still:
+    """A state in so far as it stays the same from one picture of a percept to the next: equal where that is."""
+
+    def __init__(self, state: DisplayState, hide_shown: bool) -> None:
+        self.state, self.hide_shown = state, hide_shown
+        near = ((id(one.image), one.label, one.similarity) for one in state.nearest)
+        # Pictures are the same where they are one object; the key holds the state, and so that object.
+        self._says = (
+            *(id(state.shown), state.shown_label, hide_shown, tuple(near), state.labels, state.candidates),
+            *(state.confidence, state.abstain_below, state.trial is None, state.repeats),
+            *(state.two_way, state.pre_stimulus_two_way, tuple(state.quality.items())),
+            *(id(state.patterns), state.electrodes),
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._says)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Still) and self._says == other._says
+
+
+@lru_cache(maxsize=2)
+def _still(still: _Still, size: tuple[int, int], scale: float, origin: tuple[float, float]) -> Image.Image:
+    """Draw what a new picture leaves as it is."""
+    canvas, state = Canvas(size, scale, origin), still.state
+    _shown(canvas, state, still.hide_shown)
     _confidence(canvas, state)
     _nearest(canvas, state)
     _signal(canvas, state)
-    if state.patterns is None:
-        _delays(canvas, state)
-    else:
+    if state.patterns is not None:
         _patterns(canvas, state, state.patterns)
     left = 32.0
     for key, action in KEYS:
@@ -107,7 +136,8 @@ def _reconstruction(canvas: Canvas, state: DisplayState) -> None:
     box = (left, top, left + side, top + side)
     middle = left + side / 2, top + side / 2
     dead = state.renderer is not None and state.renderer.kind in ("dead", "loading")
-    canvas.rectangle(box, PANEL, 14)
+    if state.abstains or state.picture is None or dead:  # else the picture covers it
+        canvas.rectangle(box, PANEL, 14)
     what = "label" if state.labels else "picture"
     if state.abstains:
         canvas.text((middle[0], middle[1] - 4), "not enough evidence", 26, TEXT, "centre")
@@ -144,7 +174,9 @@ def _progress(canvas: Canvas, state: DisplayState, left: float, top: float, widt
         return
     final = state.step == state.of
     canvas.text((left, top + 14), f"trial {state.trial}", 14, MUTED)
-    text = "withheld" if state.abstains else "final picture" if final else f"preview {state.step} of {state.of}"
+    text = "final picture" if final else f"preview {state.step} of {state.of}"
+    if state.abstains or state.gliding:
+        text = "withheld" if state.abstains else "gliding"
     canvas.text((left + width, top + 14), text, 14, TEXT if final else MUTED, "right")
     gap, start, stop = 4.0, left + 90, left + width - 120
     part = (stop - start + gap) / state.of

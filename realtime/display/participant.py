@@ -67,6 +67,7 @@ def draw_participant(state: DisplayState, size: tuple[int, int], confidence: boo
 def _confidence(canvas: Canvas, state: DisplayState, width: float, top: float) -> None:
     left, right = width / 2 - 300, width / 2 + 300
     text = "not calibrated" if state.confidence is None else f"{state.confidence:.0%} sure"
+    text += ", the picture glides" if state.gliding else ""
     canvas.text((left, top + 38), text, 24, TEXT)
     canvas.rectangle((left, top + 54, right, top + 62), LINE, 4)
     if state.confidence is not None:

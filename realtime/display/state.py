@@ -40,6 +40,8 @@ class DisplayState:
         Reconstruction, uint8 ``[h, w, 3]``; None before the first.
     step, of
         How far the reconstruction is.
+    gliding
+        Whether it lies between two percepts and is no reconstruction of either.
     shown, shown_label, shown_name
         What the participant saw, where it is known; where it is only named, the window looks it up.
     nearest
@@ -82,6 +84,7 @@ class DisplayState:
     picture: NDArray[np.uint8] | None = None
     step: int = 0
     of: int = 0
+    gliding: bool = False
     shown: NDArray[np.uint8] | None = None
     shown_label: str = ""
     shown_name: str = ""

@@ -17,7 +17,7 @@ UNSEEN = frozenset(
     {
         *("seed", "steps", "low_level"),  # stand in each request; the last as the latent to start from
         *("device", "dtype", "compile", "download"),  # where and how fast: the same picture but for rounding
-        *("reuse_above", "warm_above"),  # look at the last picture, so never with workers
+        *("reuse_above", "warm_above", "flow"),  # look at the last picture, so never with workers
         "remote",
     }
 )

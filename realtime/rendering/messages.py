@@ -36,6 +36,8 @@ class RenderRequest:
         LSL clock times of the stages so far; frames carry them on.
     start
         float16 ``[4, h, w]``: the latent to start from, as the low-level map predicts it; None for pure noise.
+    flow
+        0 paints the percept; more, below 1, has the last picture glide towards it, so much of the way excepted.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class RenderRequest:
     steps: int
     ledger: Mapping[str, float] = field(default_factory=dict)
     start: NDArray[np.float16] | None = None
+    flow: float = 0.0
 
     def __post_init__(self) -> None:
         embedding = np.asarray(self.embedding, dtype=np.float32, order="C")
@@ -80,13 +83,18 @@ class Origin:
     ----------
     kind
         ``"noise"``; ``"layout"`` (from the low-level map's latent); where the embedding barely moved, ``"warm"`` (from
-        the last picture) or ``"reused"`` (the last).
+        the last picture) or ``"reused"`` (the last); ``"glide"`` (on the way from the last percept to this one).
     trial
         Whose picture that was.
     """
 
-    kind: Literal["noise", "layout", "warm", "reused"] = "noise"
+    kind: Literal["noise", "layout", "warm", "reused", "glide"] = "noise"
     trial: int | None = None
+
+    @property
+    def glides(self) -> bool:
+        """Whether the picture is of no percept, but of what lies between two."""
+        return self.kind == "glide"
 
     def __str__(self) -> str:
         match self.kind:
@@ -98,6 +106,8 @@ class Origin:
                 return f"from the picture of trial {self.trial}"
             case "reused":
                 return f"the picture of trial {self.trial} again, as the embedding barely moved"
+            case "glide":
+                return f"gliding from the picture of trial {self.trial}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What a picture starts from: noise, the layout that the low-level map saw, or a picture of nearly this embedding.
+"""What a picture starts from: noise, the layout that the low-level map saw, or the last picture.
 
 All but noise are off by default, because whoever looks must know which EEG made a picture; the frame says what it was.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from realtime.rendering.glide import Glide
 from realtime.rendering.messages import Origin
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Economy:
         self._generator = generator
         self._last: _Painted | None = None
         self._warm = False
+        self._glide = Glide(generator) if isinstance(generator, WarmStarting) else None
 
     def paint(self, request: RenderRequest) -> Iterator[tuple[int, NDArray[np.uint8], Origin]]:
         """Yield step, picture uint8 ``[h, w, 3]`` and origin; the last step is the request's number of steps.
@@ -99,6 +101,10 @@ class Economy:
         Embeddings are compared with the one that the last picture was painted from, never with one whose picture was
         spared, so that small moves cannot add up unseen.
         """
+        if request.flow and self._glide is not None and self._glide.ready:
+            self._last = None
+            yield from self._glide.paint(request)
+            return
         last, alike = self._last, self._likeness(request)
         if last is not None and _reaches(alike, self._settings.reuse_above):
             yield request.steps, last.image, Origin("reused", last.request.trial)
@@ -114,9 +120,13 @@ class Economy:
             stream = partial(self._generator.stream_from, request.start)
         # an abandoned picture leaves the generator with something else than the last picture
         self._warm = False
+        if self._glide is not None:
+            self._glide.forget()
         for step, image in enumerate(stream(request.embedding, request.seed, request.steps), start=first):
             if step == request.steps:
                 self._last, self._warm = _Painted(request, image), True
+                if self._glide is not None:
+                    self._glide.begin(request)
             yield step, image, origin
 
     def _likeness(self, request: RenderRequest) -> float:

@@ -23,6 +23,7 @@ NoticeKind = Literal[
     "restarted",
     "twin",
     "markers",
+    "page",
     "unreadable",
     "foreign-clock",
     # the recorder

@@ -8,7 +8,7 @@ import functools
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,13 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.electrodes import electrode_positions
 from realtime.mqtt.link import Letter
 from realtime.web.access import COOKIE, Access
+from realtime.web.answers import HEADERS, json_answer, plain_answer
 from realtime.web.hub import Client, Hub
 
 logger = logging.getLogger(__name__)
@@ -43,14 +44,6 @@ SEND_S = 10.0
 PING_S = 10.0
 KEEP_LOGIN_S = 7 * 24 * 3600
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-cache",
-}
 OPEN = ("/login", "/login.js", "/page.css", "/icon.svg")
 """What answers without the token: a form that asks for it."""
 REFUSALS = {
@@ -85,11 +78,11 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(_plain(REFUSALS[refusal], refusal))
+            await WebSocket(scope, receive, send).send_denial_response(plain_answer(REFUSALS[refusal], refusal))
         elif refusal == 401 and path == "/":
             await RedirectResponse("/login", 303, HEADERS)(scope, receive, send)
         else:
-            await _plain(REFUSALS[refusal], refusal)(scope, receive, send)
+            await plain_answer(REFUSALS[refusal], refusal)(scope, receive, send)
 
 
 @dataclass(frozen=True)
@@ -121,6 +114,8 @@ class Web:
         The state that pages are told at the end.
     recorded
         A session that is over, in place of one that runs.
+    beside
+        What else is served.
     """
 
     def __init__(
@@ -129,6 +124,7 @@ class Web:
         ask: Callable[[bytes], bytes | None],
         farewell: bytes = b"",
         recorded: PastSession | None = None,
+        beside: Sequence[BaseRoute] = (),
     ) -> None:
         import uvicorn
 
@@ -138,6 +134,7 @@ class Web:
         self._ask = ask
         self._farewell = farewell
         self._recorded = recorded
+        self._beside = beside
         self._access = Access(door.token, door.origins)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
@@ -207,6 +204,7 @@ class Web:
                 Route("/recorded.json", self._over),
                 Route("/pictures/{trial:int}", self._picture_of),
                 WebSocketRoute("/session", self._talk),
+                *self._beside,
                 Route("/{name}", self._file),
             ]
         )
@@ -218,24 +216,24 @@ class Web:
         return _file(request.path_params["name"])
 
     async def _electrodes(self, _request: Request) -> Response:
-        return _json(json.dumps(electrode_positions()).encode())
+        return json_answer(json.dumps(electrode_positions()).encode())
 
     async def _schema(self, _request: Request) -> Response:
-        return _json(self.hub.schema)
+        return json_answer(self.hub.schema)
 
     async def _picture(self, _request: Request) -> Response:
         picture = self.hub.picture
         if picture is None:
-            return _plain("no picture yet", 404)
+            return plain_answer("no picture yet", 404)
         return Response(picture.jpeg, 200, HEADERS | {"cache-control": "no-store"}, "image/jpeg")
 
     async def _over(self, _request: Request) -> Response:
-        return _plain("this session runs", 404) if self._recorded is None else _json(self._recorded.content)
+        return plain_answer("this session runs", 404) if self._recorded is None else json_answer(self._recorded.content)
 
     async def _picture_of(self, request: Request) -> Response:
         file = None if self._recorded is None else self._recorded.pictures.get(request.path_params["trial"])
         if file is None or not file.is_file():
-            return _plain("there is no such picture", 404)
+            return plain_answer("there is no such picture", 404)
         return FileResponse(file, 200, HEADERS, "image/png")
 
     async def _login(self, request: Request) -> Response:
@@ -246,7 +244,7 @@ class Web:
             async for part in request.stream():
                 body += part
                 if len(body) > MOST_LOGIN_BYTES:
-                    return _plain("too much for a token", 413)
+                    return plain_answer("too much for a token", 413)
         cookie = self._access.login(parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0])
         if cookie is None:
             return RedirectResponse("/login#wrong", 303, HEADERS)
@@ -258,7 +256,7 @@ class Web:
         """Tell a page what the session says, and take what it asks, until either has enough."""
         client = self.hub.join()
         if client is None:
-            await socket.send_denial_response(_plain("too many pages are open", 503))
+            await socket.send_denial_response(plain_answer("too many pages are open", 503))
             return
         try:
             await socket.accept()
@@ -309,7 +307,7 @@ class _Pictures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = self._hub.join(words=False)
         if client is None:
-            await _plain("too many listen", 503)(scope, receive, send)
+            await plain_answer("too many listen", 503)(scope, receive, send)
             return
         gone = asyncio.create_task(_gone(receive))
         try:
@@ -341,12 +339,4 @@ async def _gone(receive: Receive) -> None:
 
 def _file(name: str) -> Response:
     content, kind = page_files().get(name, (b"", ""))
-    return Response(content, 200, HEADERS, kind) if kind else _plain("there is no such page", 404)
-
-
-def _json(content: bytes) -> Response:
-    return Response(content, 200, HEADERS, "application/json")
-
-
-def _plain(text: str, status: int) -> Response:
-    return Response(text + "\n", status, HEADERS, "text/plain")
+    return Response(content, 200, HEADERS, kind) if kind else plain_answer("there is no such page", 404)

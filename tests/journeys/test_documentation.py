@@ -44,6 +44,7 @@ NOT_RUN = {
     "perceptogram worker --broker mqtts://lab-server:8883": "takes another machine's broker and a model's weights",
     "perceptogram worker --config lab.yaml": "takes a broker that lab.yaml names",
     "perceptogram run --config lab.yaml --bundle bundle --out session1 --web": "see test_web_page.py",
+    "perceptogram run --config browser.yaml": "see test_browser_experiment.py",
     "perceptogram film session1": "tests/perceptogram/live/test_film.py makes films of both kinds",
     "perceptogram view session1": "tests/perceptogram/live/test_recorded.py opens the page in a browser",
 }

@@ -44,6 +44,7 @@ class EmbeddedGenerator:
         self._folder = folder
         self._unet: Any = None
         self._conditioner: Any = None
+        self._clean: Tensor | None = None
 
     def prepare(self) -> None:
         """Load the weights and draw one picture, so that the first one asked for is as fast as the rest."""
@@ -93,16 +94,42 @@ class EmbeddedGenerator:
         ValueError
             If the embedding has another size or holds a value that is not finite, or `steps` is less than 1.
         """
+        self._check(embedding)
+        return self._steps(embedding, seed, noise_levels(steps))
+
+    def stream_warm(self, embedding: NDArray[np.float32], seed: int, steps: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the estimates after the second half of the steps, started from the last picture.
+
+        Parameters
+        ----------
+        embedding
+            Un-normalised embedding ``[dims]``.
+        seed
+            Seed of the noise that is added to the last picture.
+        steps
+            Steps of the whole schedule, of which half are computed.
+        """
+        self._check(embedding)
+        if self._clean is None:
+            return self._steps(embedding, seed, noise_levels(steps))
+        return self._steps(embedding, seed, noise_levels(steps), steps // 2, self._clean)
+
+    def _check(self, embedding: NDArray[np.float32]) -> None:
         if embedding.shape != (self.space.dims,):
             msg = f"embedding has shape {list(embedding.shape)}: this generator draws from {self.space}"
             raise ValueError(msg)
         if not np.isfinite(embedding).all():
             msg = f"embedding holds {int((~np.isfinite(embedding)).sum())} values that are not finite: nothing to draw"
             raise ValueError(msg)
-        levels = noise_levels(steps)
-        return self._steps(embedding, seed, levels)
 
-    def _steps(self, embedding: NDArray[np.float32], seed: int, levels: list[float]) -> Iterator[NDArray[np.uint8]]:
+    def _steps(
+        self,
+        embedding: NDArray[np.float32],
+        seed: int,
+        levels: list[float],
+        first: int = 0,
+        start: Tensor | None = None,
+    ) -> Iterator[NDArray[np.uint8]]:
         import torch
         from torch.nn import functional
 
@@ -110,8 +137,8 @@ class EmbeddedGenerator:
         with torch.inference_mode():
             standard = self._conditioner.standardise(torch.from_numpy(embedding.astype(np.float32))[None])
             vector, layout = self._conditioner(standard)
-        clean = torch.zeros_like(noise[0])
-        for level, fresh in zip(levels, noise, strict=True):
+        clean = torch.zeros_like(noise[0]) if start is None else start
+        for level, fresh in list(zip(levels, noise, strict=True))[first:]:
             # Consistency sampling (Song et al., 2023, algorithm 1): back to a lower noise level with new noise.
             with torch.inference_mode():
                 noisy = torch.cat([(1 - level) * clean + level * fresh, layout], dim=1)
@@ -124,5 +151,6 @@ class EmbeddedGenerator:
                     )
                     raise GeneratorError(msg)
                 pixels = functional.pixel_shuffle(clean[0], round((len(clean[0]) / 3) ** 0.5))
+                self._clean = clean
                 picture = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy()
             yield picture

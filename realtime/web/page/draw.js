@@ -99,7 +99,7 @@ function seen(session, percept) {
   find("trial").dataset.value = percept === null ? "" : percept.trial;
   const of = picture === null ? 0 : picture.of;
   find("steps").replaceChildren(...Array.from({ length: of }, (_, k) => element("i", k < picture.step ? "done" : "")));
-  set("step", abstains ? "withheld" : picture === null ? "" : picture.step === picture.of ? "final picture" : `preview ${picture.step} of ${picture.of}`);
+  set("step", abstains ? "withheld" : picture === null ? "" : picture.glides ? "gliding" : picture.step === picture.of ? "final picture" : `preview ${picture.step} of ${picture.of}`);
 
   const chance = known.chance(session);
   set("confidence", percept === null ? "–" : percept.confidence === null ? "not calibrated" : percent(percept.confidence));

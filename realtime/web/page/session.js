@@ -17,7 +17,7 @@ export function empty() {
     state: null,        // "running", "paused", ...
     details: {},
     percepts: new Map(), // by trial, in the order in which they came
-    picture: null,      // {trial, step, of}: what is on the page
+    picture: null,      // {trial, step, of, glides}: what is on the page
     quality: {},
     data: null,         // {age, since}: age of the newest sample in s, and when that was told
     counts: { refused: 0, retracted: 0, gaps: 0, lost: 0, untold: 0 },
@@ -39,7 +39,7 @@ export function take(session, { topic, message }, now) {
 }
 
 function takePicture(session, label) {
-  session.picture = { trial: label.trial, step: label.step, of: label.of };
+  session.picture = { trial: label.trial, step: label.step, of: label.of, glides: label.origin?.kind === "glide" };
   addTimes(session, label.trial, label.ledger);
   session.trial = label.trial;
 }

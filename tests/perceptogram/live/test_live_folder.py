@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from PIL import Image
 
 from configs.schema import PictureSettings
 from perceptogram.live.folder import PATIENCE, SessionFolder
+from perceptogram.live.result import LiveResult
 from realtime.decoding.evidence import Percept
 from realtime.decoding.gallery import Neighbour
 from realtime.epoching.epochs import Epoch, Refused
 from realtime.processes.supervised import HUNG_S
 from realtime.recording.latency_log import read_percepts
-from realtime.rendering.messages import Frame
+from realtime.rendering.messages import Frame, Origin
 from realtime.session import Decoded, OnScreen
 from realtime.sources.base import Marker
 from stimuli.pictures import open_pictures
@@ -61,6 +63,26 @@ def test_each_trial_leaves_a_line_and_its_final_picture_beside_what_was_shown(tm
     with Image.open(tmp_path / records[1]["file"]) as alone:
         np.testing.assert_array_equal(np.asarray(alone), frame(1, 2, 2).image)
     assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_a_picture_that_glides_is_not_kept(tmp_path):
+    """Neither among the files nor among what the session's sheet and scores are made of."""
+    settings = PictureSettings()
+    pictures = open_pictures(settings)
+    known = pictures.names[0]
+    folder, result = SessionFolder(tmp_path, pictures, settings), LiveResult.in_folder(tmp_path)
+    glided = replace(frame(0, 2, 2), origin=Origin("glide", 7))
+    for event in (decoded(0, known), glided):
+        result(event)
+    folder.decoded(decoded(0, known), painted=True)
+    folder.frame(glided)
+    folder.close()
+    (record,) = read_percepts(tmp_path / "percepts.jsonl")
+    assert (record["file"], record["ledger"]) == (None, {"picture_2": 2.0})
+    assert not list((tmp_path / "pictures").iterdir())
+    assert result.pictures == {}
+    assert [percept.trial for percept in result.unpainted()] == [0], "it is painted from noise at the end"
+    result.close()
 
 
 @pytest.mark.parametrize("picture", ["x" * 300, "a\x00b", "../../x", "\ud800", ".", "Ω" * 300])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs.schema import DisplaySettings, PictureSettings
 from realtime.display.display import Display
-from realtime.display.layout import DisplayState, Similar, draw
+from realtime.display.layout import DisplayState, Similar, _still, draw
 from realtime.display.picture_lookup import LookUp
 from realtime.display.window import DisplayOpened, Lost, Pressed, Saved, Shown, Window
 from realtime.rendering.messages import RenderState
@@ -84,22 +84,39 @@ def test_picture_of_a_dead_renderer_is_dimmed(kind):
     assert share(dimmed, (200, 30, 40)) == 0
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"simulated": True},
-        {"paused": True},
-        {"notice": "The amplifier has sent nothing for 3 s."},
-        {"step": 1},
-        {"repeats": 4},
-        {"confidence": 0.71},
-        {"quality": {"Fp1": 0.1}},
-        {"ledger": {}},
-        {"nearest": ()},
-    ],
-)
+CHANGES = [
+    {"simulated": True},
+    {"paused": True},
+    {"notice": "The amplifier has sent nothing for 3 s."},
+    {"step": 1},
+    {"repeats": 4},
+    {"confidence": 0.71},
+    {"quality": {"Fp1": 0.1}},
+    {"ledger": {}},
+    {"nearest": ()},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_everything_that_the_state_says_is_seen(change):
     assert (pixels(STATE) != pixels(replace(STATE, **change))).any()
+
+
+@pytest.mark.parametrize("change", [*CHANGES, {"picture": plain((1, 2, 3))}, {"shown": plain((1, 2, 3))}])
+def test_what_was_drawn_before_does_not_matter(change):
+    """Parts that stay the same are drawn once; the picture is that of one that was drawn anew."""
+    state = replace(STATE, **change)
+    pixels(STATE)
+    after_another = pixels(state)
+    _still.cache_clear()
+    np.testing.assert_array_equal(after_another, pixels(state))
+
+
+def test_a_new_picture_draws_nothing_else_anew():
+    _still.cache_clear()
+    for colour in range(10):
+        pixels(replace(STATE, picture=plain((colour, 0, 0)), step=1 + colour % 4, ledger={"final_picture": colour}))
+    assert _still.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("size", [(320, 200), (720, 1280), (1024, 768), (2560, 1080), (1921, 1081)])
