@@ -8,9 +8,12 @@ recordings are open but not part of the project: they lie beside it, in ``../sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,8 @@ from numpy.typing import NDArray
 
 from benchmarks import accuracy
 from benchmarks.accuracy import Recorded
-from benchmarks.harness import machine, print_table, versions
+from benchmarks.harness import commit, machine, print_table, versions
+from benchmarks.transfer_simulated import PEOPLE, person_rows
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import LinearMap
@@ -26,15 +30,26 @@ from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import fit_map
 from calibration.model.remembering import remember
 from calibration.scores.class_scores import auc, interval
+from calibration.statistics import mean_interval
 from configs.errors import InputError
+from configs.files import write_whole
 from configs.schema import Config, WindowSettings
+from realtime.decoding.alignment import Calibrated, align, mean_covariance
+from realtime.decoding.linear_decoder import WindowWeights
 from realtime.decoding.memory import Memory
 
 TRIALS = (0, 40, 80, 160, 320)
 DRAWS = 2
 """Runs that the first trials are taken from in turn: what 40 trials give depends on which 40."""
 SEED = 0
+FIRST_WINDOWS = 50
+"""Windows by which a session is aligned."""
+ALIGNED = ", EEG aligned"
 WITHIN, CROSS_SESSION, CROSS_SUBJECT, POOLING = "within session", "cross session", "cross subject", "naive pooling"
+
+_FEWEST_PEOPLE = 5
+"""Fewer have no interval."""
+_SECOND = np.array([-1.0, 1.0])
 
 Array = NDArray[np.float64]
 
@@ -63,17 +78,32 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
 """Who begins, and who comes before, by mode."""
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Measure every set; ``--quick`` takes the other day of one person alone, with none and 40 new trials."""
+def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
+    """Measure every set; ``--quick`` takes the other day of one person alone, with none and 40 new trials.
+
+    What this commit has left in the folder `out` is not measured again, so that a run that was cut off goes on.
+    """
     if not accuracy.DATA.is_dir():
         msg = f"the real recordings are not in {accuracy.DATA}"
         raise InputError(msg)
-    rows = list(measure("muse_p300 day 2", (0, 40))) if quick else [row for name in SETS for row in measure(name)]
-    if not quick:
-        from benchmarks.transfer_simulated import simulated
+    if quick:
+        return told(list(measure("muse_p300 day 2", (0, 40))))
+    pieces = [(name, partial(measure, name)) for name in SETS]
+    pieces += [(f"simulated person {n + 1}", partial(person_rows, n, out)) for n in range(PEOPLE)]
+    return told([row for name, rows in pieces for row in kept(name, rows, out)])
 
-        rows += simulated()
-    return told(rows)
+
+def kept(name: str, rows: Callable[[], Iterable[dict[str, Any]]], out: Path | None) -> list[dict[str, Any]]:
+    """Return a set's rows, from `out` where this commit has left them there, else measured and left there."""
+    if out is None:
+        return list(rows())
+    file = out / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{commit()}.json"
+    if not file.exists():
+        found = json.dumps(list(rows()))
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(file, found)
+    content: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    return content
 
 
 def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -93,16 +123,19 @@ def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the mean rows of sets that several people belong to."""
+    """Return the mean rows of sets that several people belong to; intervals are over people."""
     found = []
-    for family in ("gtec_p300", "uci_pictures"):
-        own = [row for row in rows if row["set"].startswith(f"{family} person")]
+    for family in ("gtec_p300 person", "uci_pictures person", "simulated person"):
+        own = [row for row in rows if row["set"].startswith(family)]
         for mode, trials in dict.fromkeys((row["mode"], row["trials"]) for row in own):
             alike = [row for row in own if (row["mode"], row["trials"]) == (mode, trials)]
             alone = [row["alone"] for row in alike if row["alone"] is not None]
-            mean = float(np.mean([row["auc"] for row in alike]))
-            nobody = {"low": None, "high": None, "alone": float(np.mean(alone)) if alone else None}
-            found.append({"set": f"{family}, mean", "mode": mode, "trials": trials, "auc": mean} | nobody)
+            scores = np.array([row["auc"] for row in alike])
+            few = len(scores) < _FEWEST_PEOPLE
+            low, high = (None, None) if few else mean_interval(scores, np.arange(len(scores)), SEED)
+            both = {"low": low, "high": high, "alone": float(np.mean(alone)) if alone else None}
+            name = f"{family.removesuffix(' person')}, mean of {len(alike)}"
+            found.append({"set": name, "mode": mode, "trials": trials, "auc": float(scores.mean())} | both)
     return found
 
 
@@ -116,15 +149,23 @@ def measure(name: str, sizes: tuple[int, ...] = TRIALS) -> Iterator[dict[str, An
         alone = None
         if size:
             evidence = [_evidence(recorded, draw, size, ()) for draw in range(DRAWS)]
-            alone = _mean(recorded, evidence)
-            yield _row(recorded, WITHIN, size, evidence, alone)
+            alone = _mean(recorded, [each[""] for each in evidence])
+            yield from _rows(recorded, WITHIN, size, evidence, alone)
         for mode, earlier in modes.items():
             draws = [_evidence(recorded, draw, size, earlier) for draw in range(DRAWS if size else 1)]
-            yield _row(recorded, mode, size, draws, alone)
+            yield from _rows(recorded, mode, size, draws, alone)
         if size:
             every = tuple(each for earlier in modes.values() for each in earlier)
             draws = [_evidence(recorded, draw, size, every, pool=True) for draw in range(DRAWS)]
-            yield _row(recorded, POOLING, size, draws, alone)
+            yield from _rows(recorded, POOLING, size, draws, alone)
+
+
+def _rows(
+    recorded: Recorded, mode: str, size: int, evidence: list[dict[str, Array]], alone: float | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of a mode, and where sessions were aligned as well, that of the mode with that."""
+    for how in evidence[0]:
+        yield _row(recorded, mode + how, size, [each[how] for each in evidence], alone)
 
 
 def _row(recorded: Recorded, mode: str, size: int, evidence: list[Array], alone: float | None) -> dict[str, Any]:
@@ -144,9 +185,14 @@ def _most(recorded: Recorded) -> int:
     return int(counts.sum() - counts.max())
 
 
-def _evidence(recorded: Recorded, draw: int, size: int, earlier: tuple[Earlier, ...], *, pool: bool = False) -> Array:
-    """Return the evidence ``[trials]`` for the second class, each run's by maps that never saw it."""
-    found = np.empty(len(recorded.labels))
+def _evidence(
+    recorded: Recorded, draw: int, size: int, earlier: tuple[Earlier, ...], *, pool: bool = False
+) -> dict[str, Array]:
+    """Return the evidence ``[trials]`` for the second class, each run's by maps that never saw it.
+
+    As the run comes, and with all of its windows but the first aligned by those, whatever was shown in them.
+    """
+    found = {how: np.empty(len(recorded.labels)) for how in (("",) if pool else ("", ALIGNED))}
     layout, settings = _layout(recorded), recorded.config.fit
     runs = np.unique(recorded.runs)
     for one in runs:
@@ -163,8 +209,38 @@ def _evidence(recorded: Recorded, draw: int, size: int, earlier: tuple[Earlier, 
             made = fit_map(_examples(recorded, taught), layout, settings, earlier).map
         else:
             made = map_of_sources(earlier, layout, settings)
-        found[test] = made.predict(recorded.samples[test]) @ np.array([-1.0, 1.0])
+        found[""][test] = made.predict(recorded.samples[test]) @ _SECOND
+        if not pool:
+            known = [statistics(each.name) for each in earlier] if not size else [_of(recorded.samples[taught])]
+            found[ALIGNED][test] = _aligned(made, recorded, np.flatnonzero(test), known) @ _SECOND
     return found
+
+
+def _aligned(
+    made: LinearMap, recorded: Recorded, test: NDArray[np.int64], known: Sequence[tuple[Array, Array]]
+) -> NDArray[np.float32]:
+    """Return the embeddings of a run of which the windows behind the first are aligned to what is `known`."""
+    level, covariance = (np.mean([each[part] for each in known], axis=0) for part in range(2))
+    plain = WindowWeights.of(made.weights, made.bias, level.astype(np.float32))
+    first = test[recorded.clean[test]][:FIRST_WINDOWS]
+    calibrated = Calibrated(level, covariance, np.zeros(2), np.ones(2))
+    folded = align(recorded.samples[first], plain, calibrated, eeg=True, embeddings=False).folded(plain)
+    later = test[test > first[-1]]
+    found = made.predict(recorded.samples[test])
+    found[len(test) - len(later) :] = recorded.samples[later].reshape(len(later), -1) @ folded.weights + folded.bias
+    return found
+
+
+def _of(samples: NDArray[np.float32]) -> tuple[Array, Array]:
+    level = samples.mean(axis=0, dtype=np.float64)
+    return level, mean_covariance(samples, level).astype(np.float64)
+
+
+@cache
+def statistics(name: str) -> tuple[Array, Array]:
+    """Return how the EEG of a set is: the mean window and the windows' covariance."""
+    recorded = load(name)
+    return _of(recorded.samples[recorded.clean])
 
 
 def _layout(recorded: Recorded) -> Layout:

@@ -1,93 +1,173 @@
 """Transfer between simulated people: the same kinds of response, seen through other heads, other noise and another cap.
 
 Every person mixes the electrodes by a matrix of their own, and every day adds a smaller one, as a cap that sits
-otherwise does. The population is small, because each person costs a fit; it says so in its rows.
+otherwise does; how loud each part of the background is belongs to the person. What a concept evokes is the same in all,
+but for where on the head it is seen. Each of the twenty begins with the bundles of an earlier day and of the next four.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.harness import commit
 from calibration.data.targets import Targets, make_targets
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
+from calibration.model.folding import LinearMap
 from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import fit_map
 from calibration.model.remembering import remember
 from calibration.scores.retrieval import retrieve
 from calibration.statistics import mean_interval
+from configs.files import write_whole
 from configs.schema import Config, load_config
-from realtime.decoding.memory import Memory
+from realtime.decoding.alignment import Calibrated, align, mean_covariance
+from realtime.decoding.bundle_record import MemoryRecord
+from realtime.decoding.linear_decoder import WindowWeights
+from realtime.decoding.memory import Memory, read_memory
 from realtime.epoching.epochs import Closed
 from realtime.epoching.pipeline import Pipeline
+from realtime.sources.simulation.background import BackgroundSettings
 from realtime.sources.simulation.offline import OfflineParticipant
 from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.pictures import choose_pictures, open_pictures
 
 ELECTRODES = ("Fz", "Cz", "P3", "P4", "Pz", "P7", "P8", "PO3", "PO4", "POz", "PO7", "PO8", "O1", "O2", "Oz", "Iz")
-PEOPLE, OTHERS = 2, 4
+PEOPLE, OTHERS = 20, 4
 MINUTES = (0.0, 1.0, 3.0, 8.0)
 EARLIER_MINUTES = 3.0
-PERSON, DAY = 0.25, 0.1
-"""Size of the matrices that a person's head and a day's cap add to that of everybody."""
+PERSON, DAY, LOUDNESS = 0.25, 0.1, 0.3
+"""Size of the matrices that a head and a day's cap add to that of everybody; spread of a background's log level."""
+RECORD = "memory.json"
+N_NEW, FIRST_WINDOWS = 200, 50
 SEED = 0
 
 Array = NDArray[np.float64]
 
 
-def simulated(people: int = PEOPLE) -> Iterator[dict[str, Any]]:
-    """Yield the rows of each person: alone, from an earlier day, from other people, from both."""
+@dataclass(frozen=True)
+class Day:
+    """A person's day.
+
+    Attributes
+    ----------
+    names
+        ``[trials]``: what was shown.
+    samples
+        float32 ``[trials, times, channels]``.
+    targets
+        What each picture should decode to.
+    layout
+        Where the window lies.
+    """
+
+    names: NDArray[np.str_]
+    samples: NDArray[np.float32]
+    targets: Targets
+    layout: Layout
+
+    def examples(self, which: NDArray[np.int64]) -> Examples:
+        """Return some of the trials, to learn from."""
+        own = self.names[which]
+        return Examples(self.samples[which], self.targets.of(own), own, own, np.ones(len(own), dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """What a bundle of an earlier day holds.
+
+    Attributes
+    ----------
+    memory
+        Of its trials.
+    level, covariance
+        ``[times, channels]`` and ``[channels, channels]``: how the EEG was.
+    """
+
+    memory: Memory
+    level: NDArray[np.float32]
+    covariance: NDArray[np.float32]
+
+
+def person_rows(person: int, out: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a person: alone, from an earlier day, from other people, from both.
+
+    What earlier days remember is kept in `out`, where other people find it.
+    """
     config = load_config("demo")
-    others = tuple(Earlier(f"person {n}", _memory(config, 100 + n, 0)) for n in range(OTHERS))
-    for person in range(people):
-        own = Earlier("earlier day", _memory(config, person, 0))
-        modes = {
-            "within session": (), "cross session": (own,), "cross subject": others,
-            "cross session and subject": (own, *others),
-        }  # fmt: skip
-        most = _trials(config, max(MINUTES))
-        known = open_pictures(config.pictures, "calibration").names
-        new = choose_pictures(open_pictures(config.pictures, "test"), 200, SEED)
-        learned, samples, targets, layout = _day(config, person, 1, most, tuple(new))
-        test = np.isin(learned, new)
-        alone: dict[float, float] = {}
-        for minutes in MINUTES:
-            first = np.flatnonzero(~test)[: _trials(config, minutes)]
-            for mode, earlier in modes.items():
-                if not (minutes or earlier) or (minutes == max(MINUTES) and earlier):
-                    continue
-                made = (
-                    fit_map(_examples(learned, samples, targets, first), layout, config.fit, earlier).map
-                    if minutes
-                    else map_of_sources(earlier, layout, config.fit)
-                )
-                gallery = targets.scaled_by(np.array(known)).gallery
-                shown = np.array([gallery.numbers[name] for name in learned[test]])
-                scores = retrieve(made.predict(samples[test]), shown, np.zeros_like(shown), gallery).two_way
+    own = _bundle(config, person, out)
+    others = tuple(_bundle(config, (person + k) % PEOPLE, out) for k in range(1, OTHERS + 1))
+    modes: dict[str, tuple[Bundled, ...]] = {
+        "within session": (), "cross session": (own,), "cross subject": others,
+        "cross session and subject": (own, *others),
+    }  # fmt: skip
+    known = open_pictures(config.pictures, "calibration").names
+    new = choose_pictures(open_pictures(config.pictures, "test"), N_NEW, SEED)
+    day = _day(config, person, 1, _trials(config, max(MINUTES)), tuple(new))
+    test = np.isin(day.names, new)
+    gallery = day.targets.scaled_by(np.array(known)).gallery
+    shown = np.array([gallery.numbers[name] for name in day.names[test]])
+    alone: dict[float, float] = {}
+    for minutes in MINUTES:
+        first = np.flatnonzero(~test)[: _trials(config, minutes)]
+        for mode, bundles in modes.items():
+            if not (minutes or bundles) or (minutes == max(MINUTES) and bundles):
+                continue
+            earlier = tuple(Earlier(str(number), each.memory) for number, each in enumerate(bundles))
+            if minutes:
+                made = fit_map(day.examples(first), day.layout, config.fit, earlier).map
+                level, covariance = _statistics(day.samples[first])
+            else:
+                made = map_of_sources(earlier, day.layout, config.fit)
+                level = np.mean([each.level for each in bundles], axis=0)
+                covariance = np.mean([each.covariance for each in bundles], axis=0)
+            calibrated = Calibrated(level, covariance, gallery.mean, gallery.std)
+            for told, predicted in _predicted(made, day.samples[test], calibrated).items():
+                scores = retrieve(predicted, shown, np.zeros_like(shown), gallery).two_way
                 low, high = mean_interval(scores, shown, SEED)
-                if not earlier:
+                if not bundles and not told:
                     alone[minutes] = float(scores.mean())
-                name = f"simulated person {person + 1} of {people}, 16 electrodes, two-way"
-                row = {"set": name, "mode": mode, "trials": len(first), "auc": float(scores.mean())}
+                name = f"simulated person {person + 1}"
+                row = {"set": name, "mode": mode + told, "trials": len(first), "auc": float(scores.mean())}
                 yield row | {"low": low, "high": high, "alone": alone.get(minutes), "minutes": minutes}
+
+
+def _predicted(made: LinearMap, session: NDArray[np.float32], calibrated: Calibrated) -> dict[str, NDArray[np.float32]]:
+    """Return the embeddings of a session as it comes, and with all windows but the first aligned."""
+    plain = WindowWeights.of(made.weights, made.bias, np.asarray(calibrated.mean_input, dtype=np.float32))
+    found = {"": made.predict(session)}
+    for told, eeg, embeddings in ((", EEG aligned", True, False), (", embeddings aligned", False, True)):
+        folded = align(session[:FIRST_WINDOWS], plain, calibrated, eeg=eeg, embeddings=embeddings).folded(plain)
+        later = session[FIRST_WINDOWS:].reshape(-1, len(folded.weights)) @ folded.weights + folded.bias
+        found[told] = np.concatenate([found[""][:FIRST_WINDOWS], later])
+    return found
 
 
 def _trials(config: Config, minutes: float) -> int:
     return round(60 * minutes / config.stimulus.onset_to_onset_s)
 
 
-def _day(
-    config: Config, person: int, day: int, n_trials: int, new: tuple[str, ...] = ()
-) -> tuple[NDArray[np.str_], NDArray[np.float32], Targets, Layout]:
-    """Return what was shown, the epochs, the targets and the layout of a person's day; `new` pictures come last."""
+def _day(config: Config, person: int, day: int, n_trials: int, new: tuple[str, ...] = ()) -> Day:
+    """Return a person's day; `new` pictures come last."""
     rng = np.random.default_rng((SEED, person, day))
     known = open_pictures(config.pictures, "calibration").names
     order = np.concatenate([rng.permutation(known) for _ in range(-(-n_trials // len(known)))])[:n_trials]
-    settings = SimulationSettings(seed=person, session=day, channels=ELECTRODES)
+    loud = np.exp(LOUDNESS * np.random.default_rng((SEED, person, 2)).standard_normal(4))
+    usual = BackgroundSettings()
+    background = BackgroundSettings(
+        pink_uv=usual.pink_uv * loud[0],
+        alpha_uv=usual.alpha_uv * loud[1],
+        blink_uv=usual.blink_uv * loud[2],
+        sensor_uv=usual.sensor_uv * loud[3],
+    )
+    settings = SimulationSettings(seed=SEED, session=10 * person + day, channels=ELECTRODES, background=background)
     pictures = open_pictures(config.pictures, "all")
     source = OfflineParticipant(pictures, [*order.tolist(), *new], config.stimulus.onset_to_onset_s, settings)
     pipeline = Pipeline(config, source.spec)
@@ -97,7 +177,7 @@ def _day(
     mixing = np.eye(len(ELECTRODES)) + _mixing(person, -1, PERSON) + _mixing(person, day, DAY)
     samples = np.array([epoch.samples for epoch in epochs], dtype=np.float32) @ mixing.astype(np.float32)
     layout = Layout.of(pipeline.times_s, config.window.start_s, config.window.baseline_s)
-    return names, samples, make_targets(config, names), layout
+    return Day(names, samples, make_targets(config, names), layout)
 
 
 def _mixing(person: int, day: int, size: float) -> Array:
@@ -105,15 +185,29 @@ def _mixing(person: int, day: int, size: float) -> Array:
     return size * rng.standard_normal((len(ELECTRODES), len(ELECTRODES))) / np.sqrt(len(ELECTRODES))
 
 
-def _examples(
-    names: NDArray[np.str_], samples: NDArray[np.float32], targets: Targets, which: NDArray[np.int64]
-) -> Examples:
-    own = names[which]
-    return Examples(samples[which], targets.of(own), own, own, np.ones(len(own), dtype=np.bool_))
+def _statistics(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    level: NDArray[np.float32] = samples.mean(axis=0)
+    return level, mean_covariance(samples, level)
 
 
-def _memory(config: Config, person: int, day: int) -> Memory:
-    names, samples, targets, layout = _day(config, person, day, _trials(config, EARLIER_MINUTES))
-    examples = _examples(names, samples, targets, np.arange(len(names)))
-    mapping = fit_map(examples, layout, config.fit)
-    return remember(examples, np.zeros(len(names), dtype=np.int64), layout, mapping, config)
+def _bundle(config: Config, person: int, out: Path | None) -> Bundled:
+    """Return the bundle of a person's earlier day, from `out` where this commit has left it there."""
+    folder = None if out is None else out / f"simulated-{person}-{commit()}"
+    if folder is not None and (folder / RECORD).exists():
+        told = MemoryRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
+        eeg = np.load(folder / "eeg.npz")
+        return Bundled(read_memory(folder, told, len(ELECTRODES), int(eeg["dims"])), eeg["level"], eeg["covariance"])
+    day = _day(config, person, 0, _trials(config, EARLIER_MINUTES))
+    examples = day.examples(np.arange(len(day.names)))
+    mapping = fit_map(examples, day.layout, config.fit)
+    found = Bundled(
+        remember(examples, np.zeros(len(day.names), dtype=np.int64), day.layout, mapping, config),
+        *_statistics(day.samples),
+    )
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.memory.write(folder)
+        dims = found.memory.targets.shape[1]
+        np.savez(folder / "eeg.npz", level=found.level, covariance=found.covariance, dims=dims)
+        write_whole(folder / RECORD, json.dumps(found.memory.record()))
+    return found

@@ -25,6 +25,7 @@ from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, grouping, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.model.noise import shared_by_channels
+from calibration.model.prior import Prior
 from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
@@ -33,6 +34,7 @@ from calibration.scores.picture_null import null_of_pictures
 from calibration.scores.summary import headline, summarise
 from calibration.statistics import rounded
 from configs.schema import Config, FitSettings
+from realtime.decoding.alignment import mean_covariance
 from realtime.decoding.bundle import Bundle
 from realtime.decoding.gallery import Gallery
 from realtime.processes.apart import output_of
@@ -184,6 +186,8 @@ def fit_trials(
     if settings.low_level_rank:
         low_level, found["low_level"] = fit_low_level(examples, layout, config, part_of(progress, "layouts"))
     covariance, use = shared_by_channels(examples, layout, mapping.chain)
+    taught = examples.samples[examples.teaches]
+    mean_input = taught.mean(axis=0, dtype=np.float64).astype(np.float32)
     bundle = Bundle(
         spec=trials.spec,
         filters=trials.filters,
@@ -191,7 +195,8 @@ def fit_trials(
         first_s=float(trials.times_s[0]),
         weights=mapping.map.weights,
         bias=mapping.map.bias,
-        mean_input=examples.samples[examples.teaches].mean(axis=0, dtype=np.float64).astype(np.float32),
+        mean_input=mean_input,
+        window_covariance=mean_covariance(taught, mean_input),
         space=targets.space,
         gallery=gallery,
         confidence=fit_confidence(*judged),
@@ -215,7 +220,7 @@ def fit_trials(
                 "seed": settings.seed,
                 "n_trials": len(trials),
                 "n_taught": int(examples.teaches.sum()),
-                "prior": None if mapping.prior is None else mapping.prior.record() | {"notices": list(told)},
+                "prior": None if mapping.prior is None else _told(mapping.prior, sources, told),
             }
         ),
         scores=found,
@@ -250,6 +255,14 @@ def earlier_of(
     found = [(each.name, *memory_for(each, trials, config, targets.space)) for each in sources]
     lines = tuple(line for _, _, line in found if line is not None)
     return tuple(Earlier(name, memory) for name, memory, _ in found), lines
+
+
+def _told(prior: Prior, sources: Sequence[EarlierBundle], notices: Sequence[str]) -> dict[str, Any]:
+    """Return what the bundle says of the earlier ones: what each contributed, of when it is, and what it scored."""
+    of_source = {each.name: each.told() for each in sources}
+    record = prior.record()
+    listed = [each | of_source[str(each["name"])] for each in prior.sources()]
+    return record | {"sources": listed, "notices": list(notices)}
 
 
 def baseline_scores(

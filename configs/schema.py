@@ -16,6 +16,7 @@ from configs.epochs import ArtefactSettings as ArtefactSettings
 from configs.epochs import FilterSettings as FilterSettings
 from configs.epochs import WindowSettings as WindowSettings
 from configs.errors import ConfigError as ConfigError
+from configs.evidence import EvidenceSettings as EvidenceSettings
 from configs.markers import MarkerSettings as MarkerSettings
 from configs.outputs import OutputSettings as OutputSettings
 from configs.outputs import WebSettings as WebSettings
@@ -164,23 +165,6 @@ class FitSettings(Settings):
     def moved(self, by_s: float) -> FitSettings:
         """Return the settings with the windows to choose from moved in time, as for pre-stimulus windows."""
         return self.model_copy(update={"windows": tuple((start + by_s, stop + by_s) for start, stop in self.windows)})
-
-
-class EvidenceSettings(Settings):
-    """How single trials add up."""
-
-    accumulate: bool = True
-    """Average the repeats of one picture."""
-    abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Confidence under which no picture is shown."""
-    decide_above: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Confidence from which a picture needs no more repeats."""
-    neighbours: Annotated[int, Field(ge=1, le=20)] = 5
-    """How many of the nearest pictures a percept names."""
-    adapt: bool = False
-    """Follow slow changes of the embeddings' mean and size; only where a session's pictures are varied."""
-    adapt_trials: Annotated[float, Field(ge=10)] = 100
-    """How many trials that remembers."""
 
 
 class DisplaySettings(Settings):

@@ -17,10 +17,8 @@ import numpy as np
 
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
-from realtime.decoding.drift import DriftCorrection
 from realtime.decoding.evidence import Percept, PictureEvidence
 from realtime.decoding.linear_decoder import LinearDecoder
-from realtime.decoding.missing_channels import MissingChannels, channel_covariance
 from realtime.epoching.electrode_watch import ElectrodeChange
 from realtime.epoching.epochs import Closed, Epoch, Opened, Refused, Retracted, Samples
 from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
@@ -29,6 +27,7 @@ from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, RendererNotice
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, Source
 from realtime.timeline.sample_grid import Fault, Hole
+from realtime.windows import WindowDecoder
 from stimuli.markers import class_of
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Decoded:
     map_us
         The part of it that the map took.
     drift
-        What is corrected at present: `shift` and `scale` as in `DriftCorrection`; None where nothing is followed.
+        What was corrected in it, as `WindowDecoder.correction` says it; None for nothing.
     """
 
     percept: Percept
@@ -140,8 +139,6 @@ class Session:
         While true, windows are refused and nothing is painted.
     painter
         Asks for the pictures: with how many steps, and from which confidence on.
-    drift
-        Follows slow changes of the embeddings; None where the settings leave them alone.
     failures
         What has failed so far; whoever observes the session counts their own failures there as well.
 
@@ -186,19 +183,14 @@ class Session:
         low_level = bundle.low_level if renderer is not None and config.render.low_level else None
         self.painter = Painter(renderer, clock, config.render, config.evidence.abstain_below, low_level)
         self._decoder = _decoder(bundle, low_level)
-        whole, channels = self._decoder.whole, bundle.spec.channels
-        self._missing = MissingChannels(whole, bundle.mean_input, channel_covariance(bundle), channels)
-        if config.artefacts.take_out:
-            self._missing.make_room()
         settings = config.evidence
         gallery, confidence = bundle.gallery, bundle.confidence
         self.evidence = PictureEvidence(
             gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above
         )
-        length = None if confidence is None else confidence.length
-        self.drift = (
-            DriftCorrection(gallery.mean, gallery.std, length, settings.adapt_trials) if settings.adapt else None
-        )
+        self._windows = WindowDecoder(settings, bundle, self._decoder)
+        if config.artefacts.take_out:
+            self._windows.make_room()
         self._control = PictureEvidence(gallery, confidence, 0, settings.accumulate)
         self._pre_stimulus_two_way: dict[int, float | None] = {}
         self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a pre-stimulus window's trial is ~trial
@@ -312,10 +304,10 @@ class Session:
     def _handle(self, event: PipelineEvent, received: float, start_ns: int) -> Iterator[SessionEvent]:
         match event:
             case Opened(trial):
-                self._decoder.open(trial)
+                self._windows.open(trial, event.onset)
             case Samples(trial):
                 self._add_ns, self._added = time.perf_counter_ns(), len(event.samples)
-                self._add(trial, event)
+                self._windows.add(trial, event)
             case Closed(trial, epoch) if self.paused:
                 self._decoder.drop(trial)
                 self._pre_stimulus_two_way.pop(trial, None)
@@ -328,27 +320,22 @@ class Session:
                 yield event
             case Retracted(trial):
                 self._take_back(trial, self.evidence)
+                self._windows.take_back(trial)
                 yield event
             case PreStimulus():
                 yield from self._pre_stimulus(event)
             case ElectrodeChange():
-                self._missing.prepare(event.without)
+                self._windows.prepare(event.without)
                 yield event
                 yield Notice(event.stamp, "electrodes", event.text)
             case _:
                 yield event
 
-    def _add(self, key: int, event: Samples) -> None:
-        """Add samples to the sum of a window, which is decoded without the electrodes that are out for all of it."""
-        if event.without and not event.first:
-            self._decoder.use(key, self._missing.without(event.without))
-        self._decoder.add(key, event.first, event.samples)
-
     def _decoded(self, event: Closed, received: float, start_ns: int) -> Decoded:
-        whole = self._decoder.close(event.trial)
-        end_ns = time.perf_counter_ns()
-        single = self._corrected(whole)
         epoch = event.epoch
+        whole = self._windows.close(event.trial, epoch)
+        end_ns = time.perf_counter_ns()
+        single = whole[: self._bundle.space.dims]
         # A recording's timestamps are of another day: only this run's own delays can be told.
         ledger = {"arrived": received}
         if epoch.arrived is not None:
@@ -363,15 +350,8 @@ class Session:
         percept = replace(percept, pre_stimulus_two_way=self._pre_stimulus_two_way.pop(event.trial, None))
         self._keep(event.trial, target if picture is None else picture, whole)
         percept = self._ask(percept) or percept
-        drift = None if self.drift is None else {"shift": self.drift.shift, "scale": self.drift.scale}
+        drift = self._windows.correction
         return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3, drift)
-
-    def _corrected(self, whole: NDArray[np.float32], learn: bool = True) -> NDArray[np.float32]:
-        """Correct the embedding at the head of a window's sum in place, where drift is followed, and return it."""
-        embedding = whole[: self._bundle.space.dims]
-        if self.drift is not None:
-            embedding[:] = self.drift.correct(embedding, learn=learn)
-        return embedding
 
     def _keep(self, trial: int, key: str | None, whole: NDArray[np.float32]) -> None:
         """Keep what a trial's window came to for as long as it may turn out wrong."""
@@ -387,12 +367,12 @@ class Session:
         """Decode the window before a stimulus under a key that no true trial has."""
         match event.event:
             case Opened(trial):
-                self._decoder.open(~trial)
+                self._windows.open(~trial, event.event.onset)
             case Samples(trial) as samples:
-                self._add(~trial, samples)
+                self._windows.add(~trial, samples)
             case Closed(trial, epoch):
-                whole, picture = self._decoder.close(~trial), self.shown(epoch.marker)
-                single = self._corrected(whole, learn=False)
+                picture = self.shown(epoch.marker)
+                single = self._windows.close(~trial, epoch, learn=False)[: self._bundle.space.dims]
                 two_way = self._control.add(trial, picture, single).two_way
                 if trial in self._decoder.open_trials:  # else its percept has been told
                     self._pre_stimulus_two_way[trial] = two_way

@@ -23,6 +23,7 @@ FLOORS = (
         "realtime.failures",
         "realtime.painter",
     ),
+    ("realtime.windows",),
     ("realtime.session", "realtime.recording"),
     ("calibration.statistics", "calibration.errors", "calibration.progress"),
     ("calibration.data",),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from calibration.errors import FitError
-from realtime.decoding.bundle import MAP_FILE, RECORD_FILE
+from realtime.decoding.bundle import MAP_FILE, RECORD_FILE, Bundle
 from realtime.decoding.bundle_record import Record, read_json
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,34 @@ class Day:
     sources: dict[str, float]
     memory_mb: float | None
     simulated: bool
+
+
+def carried_over(bundle: Bundle) -> tuple[Day, ...]:
+    """Return the earlier bundles that one started from, as it tells of them, and then itself; none if from nothing."""
+    prior = bundle.fit.get("prior")
+    if not prior:
+        return ()
+    name = "auc" if "auc" in bundle.scores else "two_way"
+
+    def day(told: Mapping[str, Any], n_trials: int | None, sources: dict[str, float]) -> Day:
+        ends = told.get("interval")
+        return Day(
+            participant=told.get("participant") or NOBODY,
+            day=str(told.get("created") or "n/a")[:16].replace("T", " "),
+            folder=str(told.get("name", "")),
+            score_name=name,
+            score=told.get("score"),
+            interval=(ends[0], ends[1]) if ends and None not in ends else None,
+            n_trials=n_trials,
+            sources=sources,
+            memory_mb=None,
+            simulated=bundle.simulated,
+        )
+
+    own = {"participant": bundle.participant, "created": bundle.provenance.get("created")}
+    own |= {"score": bundle.scores.get(name), "interval": bundle.scores.get(f"{name}_interval")}
+    worths = {str(each["name"]): float(each["worth_trials"]) for each in prior["sources"]}
+    return (*(day(each, each["n_trials"], {}) for each in prior["sources"]), day(own, prior["n_new_trials"], worths))
 
 
 def days(folders: Sequence[Path]) -> tuple[Day, ...]:

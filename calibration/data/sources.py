@@ -27,6 +27,13 @@ class EarlierBundle:
         """Date on which it was fitted; ``n/a`` where it does not say."""
         return str(self.bundle.provenance.get("created", "n/a"))[:10]
 
+    def told(self) -> dict[str, object]:
+        """Return whose it is, of when, and what it scored, to stand beside what it contributed."""
+        bundle = self.bundle
+        name = "auc" if "auc" in bundle.scores else "two_way"
+        score = {key: bundle.scores.get(f"{name}{end}") for key, end in (("score", ""), ("interval", "_interval"))}
+        return {"created": bundle.provenance.get("created"), "participant": bundle.participant} | score
+
 
 def load_sources(folders: Sequence[str | Path], config: Config) -> tuple[EarlierBundle, ...]:
     """Return the bundles in `folders`; those that remember nothing are refused.

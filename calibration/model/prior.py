@@ -147,12 +147,15 @@ class Prior:
     alone: float
 
     def record(self) -> dict[str, object]:
-        """Return it as it is written into the bundle."""
-        sources = [
+        """Return it as it is written into the bundle, without the sources."""
+        told: dict[str, object] = {"n_new_trials": self.n_trials, "share_alone": self.share_alone}
+        return told | {"score": self.score, "score_alone": self.alone}
+
+    def sources(self) -> list[dict[str, object]]:
+        """Return what each source counts as, as it is written into the bundle."""
+        return [
             {"name": each.name, "worth_trials": each.worth, "n_trials": each.memory.n_trials} for each in self.earlier
         ]
-        told: dict[str, object] = {"n_new_trials": self.n_trials, "share_alone": self.share_alone}
-        return told | {"sources": sources, "score": self.score, "score_alone": self.alone}
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -34,9 +34,11 @@ def noise_covariance(samples: NDArray[np.floating]) -> Array:
     covariance, squares = np.zeros((channels, channels)), 0.0
     for start in range(0, n, _BLOCK):
         noise = samples[start : start + _BLOCK] - evoked
-        each = noise.swapaxes(1, 2) @ noise / times
-        covariance += each.sum(axis=0) / n
-        squares += float(np.sum(each**2))
+        flat = noise.reshape(-1, channels)
+        covariance += flat.T @ flat / (n * times)
+        # Of a trial's two matrices of products the smaller one has the same sum of squares.
+        products = noise.swapaxes(1, 2) @ noise if channels <= times else noise @ noise.swapaxes(1, 2)
+        squares += float(np.sum(products**2)) / times**2
     target = np.trace(covariance) / channels * np.eye(channels)
     distance = float(np.sum((covariance - target) ** 2))
     error = max(squares / n - float(np.sum(covariance**2)), 0.0) / n
@@ -53,4 +55,15 @@ def whitening_matrix(covariance: Array) -> Array:
     values, vectors = np.linalg.eigh(covariance)
     root = 1.0 / np.sqrt(np.maximum(values, max(float(values[-1]), 1e-30) * 1e-8))
     result: Array = (vectors * root) @ vectors.T
+    return result
+
+
+def whitened(embeddings: NDArray[np.floating]) -> Array:
+    """Return embeddings ``[n, dims]`` of one person about their mean, their shrunk covariance made the identity.
+
+    No label is looked at, so it is also right for a person whom the map has never seen.
+    """
+    one_sample_each = np.asarray(embeddings, dtype=np.float64)[:, None]
+    centred = one_sample_each[:, 0] - one_sample_each[:, 0].mean(axis=0)
+    result: Array = centred @ whitening_matrix(noise_covariance(one_sample_each))
     return result

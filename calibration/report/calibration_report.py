@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.participants import carried_over
 from calibration.fit import Fit
 from calibration.progress import Progress
 from calibration.report import calibration_figures as figures
+from calibration.report.days_figure import scores_by_day
 from calibration.report.page import page
 from calibration.scores import class_scores, retrieval
 from calibration.scores.breakdown import by_channel, by_time
@@ -81,6 +83,7 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
     fit, score, p = bundle.fit, found[kind], found.get("auc_p" if kind == "auc" else "p")
     belief = found["reliability_curve"]
     head, repeats = _repeats(found, kind)
+    earlier = carried_over(bundle)
     about = f"{config.name}: {found['n_trials']} trials, {len(bundle.spec.channels)} electrodes, {bundle.rate_hz:g} Hz"
     return page(
         "calibration.html",
@@ -105,6 +108,10 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         outlook=_outlook(curve),
         alphas=figures.alphas(fit["alphas"], fit["errors"], fit["alpha"], fit["alpha_by_fold"]),
         asked=_asked(result),
+        days=scores_by_day(earlier).png if earlier else None,
+        carried=[
+            (each.folder, each.day, each.n_trials, f"{earlier[-1].sources[each.folder]:.0f}") for each in earlier[:-1]
+        ],
         classes=_classes(result) if kind == "auc" else [],
         told_apart=bundle.gallery.names,
         labels=bundle.space.is_labels,

@@ -75,6 +75,9 @@ class Bundle:
         What the embeddings are.
     gallery
         Pictures to search.
+    window_covariance
+        float32 ``[channels, channels]``: how the calibration's EEG varied, as
+        `realtime.decoding.alignment.mean_covariance` has it; None where that is not known.
     confidence
         How similarity becomes a probability, where it was calibrated.
     classes
@@ -131,6 +134,7 @@ class Bundle:
     mean_input: NDArray[np.float32]
     space: EmbeddingSpace
     gallery: Gallery
+    window_covariance: NDArray[np.float32] | None = None
     confidence: ConfidenceModel | None = None
     classes: dict[str, str] = field(default_factory=dict)
     fit: dict[str, Any] = field(default_factory=dict)
@@ -247,7 +251,8 @@ class Bundle:
     def _write(self, folder: Path) -> None:
         from safetensors.numpy import save_file
 
-        arrays = (*MAP_ARRAYS, *(() if self.use is None else CHANNEL_ARRAYS))
+        arrays = [*MAP_ARRAYS, *(() if self.use is None else CHANNEL_ARRAYS)]
+        arrays += ["window_covariance"] * (self.window_covariance is not None)
         save_file({name: np.ascontiguousarray(getattr(self, name)) for name in arrays}, folder / MAP_FILE)
         low_level, patterns = self.low_level, self.patterns
         for file, part_of_it, names in (
@@ -353,7 +358,7 @@ def _read(folder: Path) -> Bundle:
         "weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)
     }  # fmt: skip
     shapes |= dict.fromkeys(CHANNEL_ARRAYS if told.channels else (), (channels, channels))
-    decoder = read_arrays(folder / MAP_FILE, shapes)
+    decoder = read_arrays(folder / MAP_FILE, shapes, {"window_covariance": (channels, channels)})
     scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
     gallery = read_arrays(folder / GALLERY_FILE, scale)
     low_level = patterns = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LARGEST_JSON = 64 * 2**20
 _LARGEST_VALUE = 1e12
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Scale = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -94,14 +95,15 @@ class LowLevel(_Part):
 
 
 class MemoryRecord(_Part):
-    """See `realtime.decoding.memory.Memory`."""
+    """See `realtime.decoding.memory.Memory`; the first had one time scale, `smooth_s`, and one window, `window_s`."""
 
     n_trials: _Count
     by_recording: tuple[Annotated[int, Field(ge=0)], ...]
     alpha: _Positive
     step_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    smooth_s: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
-    windows: tuple[tuple[_Finite, _Finite] | None, ...]
+    smooth_s: Annotated[tuple[_Scale, ...], Field(min_length=1)] | _Scale
+    windows: Annotated[tuple[tuple[_Finite, _Finite] | None, ...], Field(min_length=1)] = (None,)
+    window_s: tuple[_Finite, _Finite] | None = None
     baseline_s: tuple[_Finite, _Finite] | None
     rows: _Count
     n_times: _Count
@@ -181,7 +183,10 @@ def read_json(path: Path, model: type[Model]) -> Model:
         raise ValueError(msg) from None
 
 
-def read_arrays(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, NDArray[np.float32]]:
+Shapes = Mapping[str, tuple[int | None, ...]]
+
+
+def read_arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, NDArray[np.float32]]:
     """Return the arrays of a safetensors file.
 
     Parameters
@@ -190,6 +195,8 @@ def read_arrays(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> dic
         The file.
     shapes
         By name what each must be; None where a length is not known.
+    optional
+        The same of those that may be missing, as they are in bundles of earlier versions.
 
     Raises
     ------
@@ -202,7 +209,9 @@ def read_arrays(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> dic
     try:
         with safe_open(path, framework="numpy") as file:
             held = set(file.keys())
-            for name, expected in shapes.items():
+            for name, expected in (dict(shapes) | dict(optional or {})).items():
+                if name not in held and name not in shapes:
+                    continue
                 if name not in held:
                     msg = f"{path.name} lacks {name}"
                     raise ValueError(msg)

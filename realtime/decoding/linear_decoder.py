@@ -61,6 +61,11 @@ class WindowWeights:
         bias: NDArray[np.float32] = self.remaining[-1]
         return bias
 
+    def apply(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what a whole window ``[times, channels]`` comes to, ``[dims]``."""
+        whole: NDArray[np.float32] = window.reshape(-1) @ self.weights + self.bias
+        return whole
+
 
 class LinearDecoder:
     """Turns open windows into embeddings, block of samples by block of samples.
@@ -128,6 +133,10 @@ class LinearDecoder:
         self._sums[trial] = total
         self._seen[trial] = 0
         self._used[trial] = self.whole
+
+    def used(self, trial: int) -> WindowWeights:
+        """Return what the open window of `trial` is decoded with."""
+        return self._used[trial]
 
     def use(self, trial: int, weights: WindowWeights) -> None:
         """Decode the window of `trial`, none of whose samples has been added, with `weights`.

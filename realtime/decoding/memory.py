@@ -112,5 +112,7 @@ def read_memory(folder: Path, told: MemoryRecord, channels: int, dims: int) -> M
         "mean_target": (dims,),
     }
     arrays = read_arrays(folder / MEMORY_FILE, shapes)
-    kept: dict[str, Any] = told.model_dump(exclude={"rows", "n_times", "megabytes"})
+    kept: dict[str, Any] = told.model_dump(exclude={"rows", "n_times", "megabytes", "window_s"})
+    if not isinstance(told.smooth_s, tuple):
+        kept |= {"smooth_s": (told.smooth_s,), "windows": (told.window_s,)}
     return Memory(**kept | arrays)

@@ -105,7 +105,11 @@ def fitted(bundle: Bundle, spec: StreamSpec, least: float) -> Fitted:
     share = _share_kept(bundle, covariance, mixing, forward)
     facts = _facts(bundle, spec, missing, other_reference, share)
     _check(facts, least, spec, share, len(own))
-    return Fitted(_folded(bundle, spec, given, mixing, forward, seen), _text(facts), facts)
+    varied = bundle.window_covariance
+    if varied is not None:
+        varied = None if other_reference else (forward @ varied @ forward.T + error).astype(np.float32)
+    folded = replace(_folded(bundle, spec, given, mixing, forward, seen), window_covariance=varied)
+    return Fitted(folded, _text(facts), facts)
 
 
 def _find(name: str, channels: Sequence[str]) -> int | None:

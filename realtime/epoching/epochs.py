@@ -268,7 +268,6 @@ class EpochBuilder:
             events += self._bad(chunk.index[piece], chunk.samples[piece])
             self._history.append(chunk.index[piece], chunk.times[piece], chunk.samples[piece], chunk.arrived)
             events += self._open_windows()
-            events += self._feed(self._open)
         return events
 
     def _bad(self, index: NDArray[np.int64], samples: NDArray[np.float32]) -> list[EpochEvent]:
@@ -318,13 +317,12 @@ class EpochBuilder:
         return first < gap.stop and first + self.n_times > gap.start
 
     def _open_windows(self) -> list[EpochEvent]:
-        """Open the windows of waiting markers whose onset the samples have reached."""
+        """Open the windows of waiting markers whose onset the samples have reached, and feed all that are open."""
         if not len(self._history):
             return []
         reached = [(trial, marker) for trial, marker in self._waiting if marker.stamp <= self._history.last_time]
         self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.stamp > self._history.last_time]
         events: list[EpochEvent] = []
-        fresh = []
         for trial, marker in reached:
             first = self._history.position(marker.stamp, self.rate_hz) + self._offset
             gap = next((gap for gap in self._breaks if self._touches(first, gap)), None)
@@ -336,9 +334,9 @@ class EpochBuilder:
                 events.append(Refused(trial, marker, reason, "late-marker"))
             else:
                 events.append(Opened(trial, marker, marker.stamp))
-                fresh.append(_Window(trial, marker, first))
-        self._open += fresh
-        return events + self._feed(fresh)
+                self._open.append(_Window(trial, marker, first))
+        # All in one go: windows close in the order of their onsets, however many samples came at once.
+        return events + self._feed(self._open)
 
     def _feed(self, windows: Iterable[_Window]) -> list[EpochEvent]:
         """Hand on the samples that `windows` have not had, and close those that are full."""

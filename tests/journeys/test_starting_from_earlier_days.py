@@ -37,13 +37,18 @@ def fit(folder, name, *options, config="lab.yaml", recording=None):
 
 
 def test_the_second_day_tells_what_the_first_contributed_and_decodes_as_one_map(folder):
-    done = fit(folder, "tuesday", "--from", folder / "monday")
+    done = fit(folder, "tuesday", "--from", folder / "monday", "--report")
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "its 60 trials count as" in told
     record = json.loads((folder / "tuesday" / "bundle.json").read_text())
     (source,) = record["fit"]["prior"]["sources"]
     assert source["n_trials"] == 60
+    assert (source["participant"], source["score"]) == ("p07", load_bundle(folder / "monday").scores["auc"])
+    assert source["created"] == load_bundle(folder / "monday").provenance["created"]
+    page = (folder / "tuesday" / "report.html").read_text()
+    assert "<h2>Earlier days</h2>" in page
+    assert f"{folder / 'monday'}" in page
     assert 0 < source["worth_trials"] <= 60
     assert record["fit"]["prior"]["n_new_trials"] == record["memory"]["n_trials"] == 30
     assert record["scores"]["auc"] > 0.9

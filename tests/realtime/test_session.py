@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -179,7 +180,7 @@ def test_the_map_fits_what_the_pipeline_cuts():
 def test_slow_changes_are_followed_only_where_asked_and_told():
     plain = of(Decoded, run(ListSource(*recording(), EVERY)))
     assert all(event.drift is None for event in plain)
-    evidence = CONFIG.evidence.model_copy(update={"adapt": True, "adapt_trials": 10})
+    evidence = CONFIG.evidence.model_copy(update={"adapt": "follow", "adapt_trials": 10})
     followed = of(
         Decoded, run(ListSource(*recording(), EVERY), config=CONFIG.model_copy(update={"evidence": evidence}))
     )
@@ -187,6 +188,39 @@ def test_slow_changes_are_followed_only_where_asked_and_told():
     assert all(0 < shift <= 1 for shift in shifts)
     assert {event.drift["scale"] for event in followed} == {1.0}, "no usual length is known without a confidence model"
     assert not np.array_equal(plain[-1].single, followed[-1].single)
+
+
+def adapted(adapt, cuts, late=0.0, known=True, seconds=14.0):
+    """The percepts of a session that aligns itself to its first ten windows."""
+    evidence = CONFIG.evidence.model_copy(update={"adapt": adapt, "adapt_windows": 10})
+    covariance = np.diag([900.0, 400.0, 900.0]).astype(np.float32)
+    calibrated = replace(bundle(), window_covariance=covariance if known else None)
+    source = ListSource(*recording(seconds), cuts, late=late)
+    config = CONFIG.model_copy(update={"evidence": evidence})
+    return of(Decoded, Session(config, calibrated, source, None, clock=time.perf_counter).run())
+
+
+@pytest.mark.parametrize("adapt", ["eeg", "embeddings", "both"])
+def test_which_windows_are_aligned_does_not_depend_on_how_the_samples_came(adapt):
+    plain = of(Decoded, run(ListSource(*recording(), EVERY)))
+    expected = adapted(adapt, EVERY)
+    assert [event.drift is None for event in expected] == [True] * 10 + [False] * (len(expected) - 10)
+    for before, after in zip(plain[:10], expected, strict=False):
+        np.testing.assert_allclose(before.single, after.single, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(plain[12].single, expected[12].single, rtol=0.05)
+    rng = np.random.default_rng(0)
+    for cuts, late in ((range(0, 3500, 700), 0.0), (range(0, 3500, 31), 0.3), (rng.integers(0, 3500, 40), 0.1)):
+        found = adapted(adapt, cuts, late)
+        assert [event.percept.trial for event in found] == [event.percept.trial for event in expected]
+        for event, same in zip(found, expected, strict=True):
+            assert event.drift == pytest.approx(same.drift)
+            np.testing.assert_allclose(event.single, same.single, rtol=1e-3, atol=1e-3 * np.abs(same.single).max())
+
+
+def test_a_bundle_that_does_not_say_how_the_eeg_varied_cannot_be_aligned_to():
+    with pytest.raises(BundleError, match=r"evidence\.adapt: eeg compares .* fit it again"):
+        adapted("eeg", EVERY, known=False)
+    assert adapted("embeddings", EVERY, known=False)
 
 
 def test_each_percept_knows_when_its_marker_came():

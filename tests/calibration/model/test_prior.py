@@ -18,7 +18,7 @@ from configs.schema import Config, FitSettings, WindowSettings
 
 RATE_HZ = 125.0
 SETTINGS = FitSettings(permutations=0)
-CANDIDATE = Candidate(None, 0.016, 0.02)
+CANDIDATE = Candidate(0.016, (0.02,))
 LAYOUT = Layout.of(np.arange(50) / RATE_HZ, 0.0, None)
 
 

@@ -53,6 +53,17 @@ def test_what_is_written_is_read_back(bundle, tmp_path):
         assert getattr(again, name) == getattr(bundle, name)
 
 
+def test_how_the_eeg_varied_is_kept_where_it_is_known(bundle, tmp_path):
+    known = replace(bundle, window_covariance=np.eye(3, dtype=np.float32))
+    for name, each in (("known", known), ("unknown", bundle)):
+        each.save(tmp_path / name)
+    np.testing.assert_array_equal(load_bundle(tmp_path / "known").window_covariance, np.eye(3))
+    assert load_bundle(tmp_path / "unknown").window_covariance is None
+    replace(bundle, window_covariance=np.eye(4, dtype=np.float32)).save(tmp_path / "wrong")
+    with pytest.raises(BundleError, match="window_covariance is F32 4×4, F32 3×3 expected"):
+        load_bundle(tmp_path / "wrong")
+
+
 def test_an_old_bundle_is_replaced_whole(bundle, tmp_path):
     bundle.save(tmp_path / "bundle")
     (tmp_path / "bundle" / "report.html").write_text("old")
@@ -206,6 +217,20 @@ def test_a_bundle_of_a_version_that_remembered_nothing_is_read(bundle, tmp_path)
     again = load_bundle(tmp_path / "bundle")
     assert (again.memory, again.participant) == (None, None)
     np.testing.assert_array_equal(again.weights, bundle.weights)
+
+
+def test_a_memory_of_one_time_scale_and_window_is_read_as_the_first_version_wrote_it(bundle, tmp_path):
+    remembered(bundle).save(tmp_path / "bundle")
+    file = tmp_path / "bundle" / "bundle.json"
+    told = json.loads(file.read_text())
+    del told["memory"]["windows"]
+    file.write_text(json.dumps(told | {"memory": told["memory"] | {"smooth_s": 0.02, "window_s": [0.1, 0.3]}}))
+    memory = load_bundle(tmp_path / "bundle").memory
+    assert (memory.smooth_s, memory.windows) == ((0.02,), ((0.1, 0.3),))
+    file.write_text(json.dumps(told | {"memory": told["memory"] | {"smooth_s": []}}))
+    with pytest.raises(BundleError, match="smooth_s") as error:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "another"])

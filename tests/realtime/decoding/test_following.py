@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from realtime.decoding.drift import MOST_SCALE, MOST_SHIFT, DriftCorrection
+from realtime.decoding.alignment import MOST_SCALE, MOST_SHIFT, DriftCorrection
 
 DIMS = 16
 MEAN, STD = np.linspace(-2, 2, DIMS), np.linspace(0.5, 2, DIMS)
