@@ -58,14 +58,17 @@ def test_live_and_replayed_the_same_windows_are_aligned_and_say_the_same(folder)
     replayed, plain = percepts(folder, "replayed", "aligned.yaml"), percepts(folder, "plain", "lab.yaml")
     live = percepts(folder, "live", "aligned.yaml", "--lsl", "--speed", "1")
     assert len(live) == len(replayed) == len(plain) == FIRST + LATER
+    moved = []
     for number, (one, other, unaligned) in enumerate(zip(live, replayed, plain, strict=True)):
         assert ("drift" in one) == ("drift" in other) == (number >= FIRST)
-        np.testing.assert_allclose(similarities(one), similarities(other), atol=1e-3)
+        # Live the filters may begin some samples later.
+        np.testing.assert_allclose(similarities(one), similarities(other), atol=5e-3)
         if number < FIRST:
             assert similarities(other) == similarities(unaligned)
         else:
-            assert one["drift"] == pytest.approx(other["drift"], abs=1e-3)
-            assert similarities(other) != similarities(unaligned)
+            assert one["drift"] == pytest.approx(other["drift"], abs=5e-3)
+            moved.append(np.abs(np.subtract(similarities(other), similarities(unaligned))).max())
+    assert max(moved) > 0.02
     assert json.loads((folder / "replayed" / "summary.json").read_text())["drift"]["eeg"] < 1
 
 
