@@ -79,6 +79,7 @@ def take_turns(
                 renderer.pause()
             else:
                 renderer.resume()
+                painted += _until_painted(renderer, RenderRequest(turn, embeddings[turn % 16], 0, settings.steps))
             for trial in range(epochs):
                 if name == SATURATED:
                     # a new request at each sample: the renderer always has one waiting
@@ -87,6 +88,19 @@ def take_turns(
                 times[name].append(_decode(decoder, trial, windows[trial % 16]))
         renderer.resume()
     return times, painted
+
+
+def _until_painted(renderer: RenderWorker, request: RenderRequest) -> int:
+    """Wait until the renderer paints, as it may take up a frozen picture first, and return how many pictures came."""
+    number, came = renderer.submit(request), 0
+    while True:
+        frames = renderer.frames()
+        came += len(frames)
+        if any(frame.request >= number for frame in frames):
+            return came
+        if not renderer.wait(READY_S):
+            msg = f"nothing was painted within {READY_S:g} s: {renderer.state.text}"
+            raise TimeoutError(msg)
 
 
 def _decode(decoder: LinearDecoder, trial: int, window: Any) -> float:

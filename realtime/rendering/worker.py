@@ -27,6 +27,7 @@ from realtime.rendering.messages import (
     RenderState,
     Report,
 )
+from realtime.rendering.picture_slots import InSlot, PictureSlots
 from realtime.rendering.worker_process import paint_requests
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class RenderWorker(FrameQueue):
         self._make = make
         self._threads = max(1, (os.cpu_count() or 1) // 2) if threads is None else threads
         self._requests = Mailbox(CAPACITY)
+        self._pictures = PictureSlots(3 * settings.pixels**2)
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._supervisor: threading.Thread | None = None
@@ -251,12 +253,12 @@ class RenderWorker(FrameQueue):
 
     def _run_once(self) -> tuple[bool, str, str]:
         """Run one process to its end; return whether it was ever ready, what it said was wrong, and what was seen."""
-        arguments = (self._settings, self._make, self._requests, self._served, self._threads)
+        arguments = (self._settings, self._make, self._requests, self._pictures, self._served, self._threads)
         process = Supervised("renderer", paint_requests, arguments, IDLE_S, IDLE_S)
         prepared, fault = False, ""
         self._progressed = time.monotonic()
 
-        def take(report: Report) -> None:
+        def take(report: Report | InSlot) -> None:
             nonlocal prepared, fault
             if isinstance(report, Ready):
                 prepared, process.hung_s = True, HUNG_S
@@ -275,7 +277,7 @@ class RenderWorker(FrameQueue):
             process.close()
         return prepared, fault, trouble
 
-    def _take(self, report: Report) -> None:
+    def _take(self, report: Report | InSlot) -> None:
         match report:
             case Progress():
                 self._progressed = time.monotonic()
@@ -295,9 +297,16 @@ class RenderWorker(FrameQueue):
                     self._text = f"failed: {text}"
                     self._served = max(self._served, request)
                     self._tell(RendererNotice("failed", text, request))
-            case Frame() as frame:
-                text = f"trial {frame.trial}: step {frame.step} of {frame.of}"
-                self._text = text if frame.origin == Origin() else f"{text}, {frame.origin}"
-                if frame.final:
-                    self._served = max(self._served, frame.request)
-                self._hand_out(frame)
+            case InSlot(sent):
+                self._take_frame(sent, self._pictures.fetch(report))
+            case Frame():
+                self._take_frame(report, report)
+
+    def _take_frame(self, sent: Frame, whole: Frame | None) -> None:
+        """Note that `sent` was painted, and hand it out unless its pixels are lost."""
+        text = f"trial {sent.trial}: step {sent.step} of {sent.of}"
+        self._text = text if sent.origin == Origin() else f"{text}, {sent.origin}"
+        if sent.final:
+            self._served = max(self._served, sent.request)
+        if whole is not None:
+            self._hand_out(whole)

@@ -26,6 +26,7 @@ from realtime.rendering.messages import (
     RenderRequest,
     note_picture,
 )
+from realtime.rendering.picture_slots import SLOTS, PictureSlots
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -40,7 +41,7 @@ MAX_FAILED = 3
 """Pictures in a row that may fail before a new process is tried."""
 HUNG_S = 60.0
 """Longest that one step may take before a new process is tried."""
-REPORTS = {"word": 100, "frame": 16, "progress": 1}
+REPORTS = {"word": 100, "frame": SLOTS, "progress": 1}
 """What waits for a session that does not listen."""
 
 
@@ -49,6 +50,7 @@ def paint_requests(
     settings: RenderSettings,
     make: Callable[[RenderSettings], Generator],
     requests: Mailbox,
+    pictures: PictureSlots,
     after: int,
     threads: int,
 ) -> None:
@@ -64,6 +66,8 @@ def paint_requests(
         The generator is ``make(settings)``.
     requests
         What to paint.
+    pictures
+        Where painted pictures wait for the session.
     after
         Number of the last request that is already served.
     threads
@@ -82,7 +86,7 @@ def paint_requests(
         if letter is None:
             continue
         after, request = letter
-        failed = 0 if _paint(economy, after, request, requests, out) else failed + 1
+        failed = 0 if _paint(economy, after, request, requests, pictures, out) else failed + 1
         if failed == MAX_FAILED:
             _give_up(out, 0, f"{failed} pictures in a row could not be painted")
     logger.info("the session is gone; the renderer ends")
@@ -120,7 +124,9 @@ def _prepare(
     return Economy(settings, generator)
 
 
-def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mailbox, out: Reports) -> bool:
+def _paint(
+    economy: Economy, number: int, request: RenderRequest, requests: Mailbox, pictures: PictureSlots, out: Reports
+) -> bool:
     """Send a frame for every step of `request`, until a newer one waits; return whether that went well."""
     from pylsl import local_clock
 
@@ -129,7 +135,8 @@ def _paint(economy: Economy, number: int, request: RenderRequest, requests: Mail
     try:
         for step, image, origin in economy.paint(request):
             note_picture(ledger, step, request.steps, local_clock())
-            out.say(Frame(request.trial, step, request.steps, image, dict(ledger), number, origin), "frame")
+            frame = Frame(request.trial, step, request.steps, image, dict(ledger), number, origin)
+            out.say(pictures.put(frame), "frame")
             out.turn()
             if step == request.steps or requests.newest(number) is not None or not out.heard:
                 return True

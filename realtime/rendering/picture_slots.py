@@ -1,0 +1,82 @@
+"""Pictures on their way from the renderer's process: pixels wait in shared memory, only where they lie is sent."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from realtime.rendering.messages import Frame
+
+SLOTS = 8
+"""Pictures that may wait; a session that listens fetches each at once."""
+_NUMBER = struct.Struct("<Q")
+_NOTHING = np.zeros((0, 0, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class InSlot:
+    """A frame without its pixels, and where they lie.
+
+    Attributes
+    ----------
+    frame
+        Its image is empty.
+    shape
+        Shape of the picture, uint8.
+    number
+        Number of the picture, from 1; its slot is ``number % SLOTS``.
+    """
+
+    frame: Frame
+    shape: tuple[int, ...]
+    number: int
+
+
+class PictureSlots:
+    """Shared memory for `SLOTS` pictures between one process that paints and one that fetches.
+
+    The painter takes no lock and never waits: it overwrites the oldest picture. Each slot begins with the number of the
+    picture in it, 0 while it is being written, so that a picture that was overwritten meanwhile is known to be lost.
+    The memory has no name: nothing is left of it, however processes end.
+
+    Parameters
+    ----------
+    capacity
+        Bytes of the largest picture; a larger one travels with its frame.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._shared = get_context("spawn").RawArray("B", SLOTS * (_NUMBER.size + capacity))
+        self._number = 0
+
+    def put(self, frame: Frame) -> Frame | InSlot:
+        """Leave the pixels of `frame` in a slot, and return what is to be sent."""
+        image = frame.image
+        if image.nbytes > self._capacity:
+            return frame
+        self._number += 1
+        number, pixels = self._slot(self._number)
+        number[:] = _NUMBER.pack(0)
+        np.frombuffer(pixels, np.uint8, image.size).reshape(image.shape)[:] = image
+        number[:] = _NUMBER.pack(self._number)
+        return InSlot(replace(frame, image=_NOTHING), image.shape, self._number)
+
+    def fetch(self, sent: InSlot) -> Frame | None:
+        """Return the frame with a copy of its pixels; None where newer pictures have taken their place."""
+        number, pixels = self._slot(sent.number)
+        image: NDArray[np.uint8] = np.frombuffer(pixels, np.uint8, int(np.prod(sent.shape))).reshape(sent.shape).copy()
+        return replace(sent.frame, image=image) if _NUMBER.unpack(number) == (sent.number,) else None
+
+    def _slot(self, number: int) -> tuple[memoryview, memoryview]:
+        """Return where the picture's number and its pixels lie."""
+        start = number % SLOTS * (_NUMBER.size + self._capacity)
+        slot = memoryview(self._shared).cast("B")[start : start + _NUMBER.size + self._capacity]
+        return slot[: _NUMBER.size], slot[_NUMBER.size :]
