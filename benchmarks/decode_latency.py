@@ -31,10 +31,13 @@ from benchmarks.harness import (
     print_table,
     versions,
 )
+from realtime.decoding.identification_head import Residual
 from realtime.decoding.linear_decoder import LinearDecoder
 
 SIZES = ((17, 80), (64, 250), (128, 512))
 DIMS = 1024
+HEAD_DIMS, UNITS = 256, 256
+"""A second output, by which pictures are told apart, and the hidden units of its residual: a fit's defaults."""
 OPEN_EPOCHS = (1, 3, 6)
 OTHER_WORK = np.ones(1 << 20, np.float32)
 """4 MB, eight times a usual second-level cache, read through between two samples."""
@@ -57,6 +60,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     with one_thread():
         bandwidth = memory_bandwidth(1 << 26 if quick else 1 << 28)
         rows = [row for size in (SIZES[:2] if quick else SIZES) for row in _size(*size, epochs, turns, bandwidth)]
+        heads = _heads(epochs)
         blas = sorted(
             {
                 f"{one['internal_api']} {one.get('version', '')} {one.get('architecture', '')}".strip()
@@ -72,6 +76,9 @@ def run(quick: bool = False) -> dict[str, Any]:
         "speedup_interval": headline["speedup_interval"],
         "floor_us": headline["floor_us"],
         "product_us": headline["product_us"],
+        "two_heads_us": heads["map alone"],
+        "two_heads_residual_us": heads["with residual"],
+        "head_dims": HEAD_DIMS,
         "epochs": epochs,
         "peer_epochs": turns,
         "threads": 1,
@@ -127,6 +134,38 @@ def _size(channels: int, times: int, epochs: int, turns: int, bandwidth: float) 
                 }
             )
     return rows
+
+
+def _heads(epochs: int) -> dict[str, dict[str, float]]:
+    """Return the microseconds from the last sample to both outputs, without and with the second one's residual."""
+    rng = np.random.default_rng(1)
+    channels, times = 64, 250
+    columns = DIMS + HEAD_DIMS
+    weights = rng.standard_normal((times, channels, columns), dtype=np.float32)
+    bias = rng.standard_normal(columns, dtype=np.float32)
+    windows = rng.standard_normal((4, times, channels), dtype=np.float32)
+    summed = windows.reshape(4, -1) @ weights.reshape(-1, columns) + bias
+    hidden = rng.standard_normal((HEAD_DIMS, UNITS), dtype=np.float32) / np.float32(HEAD_DIMS**0.5)
+    residual = Residual(
+        hidden - hidden.mean(axis=0),
+        np.zeros(UNITS, np.float32),
+        rng.standard_normal((UNITS, HEAD_DIMS), dtype=np.float32),
+        np.zeros(HEAD_DIMS, np.float32),
+    )
+    found = {}
+    for name, corrects in (("map alone", None), ("with residual", residual)):
+        decoder = Rewindable(weights, bias, np.zeros((times, channels), np.float32), corrects)
+        expected = summed.copy()
+        if corrects is not None:
+            expected[:, DIMS:] = corrects(expected[:, DIMS:])
+        ours = _Ours(decoder, windows, expected, open_epochs=1)
+        gc.disable()
+        try:
+            found[name] = percentiles(ours.time(trial, read_ahead=True)[0] for trial in range(epochs))
+        finally:
+            gc.enable()
+        ours.close()
+    return found
 
 
 class _Ours:
@@ -251,6 +290,14 @@ def _print(result: dict[str, Any]) -> None:
                 "{:.0f} × ({:.0f} to {:.0f})".format(row["speedup"], *row["speedup_interval"]),
             )
             for row in rows
+        ],
+    )
+    print_table(
+        f"last sample → an embedding of {DIMS} and an output of {HEAD_DIMS} dims, 64 channels × 250 samples (µs)",
+        ("", "p50", "p95", "p99", "max"),
+        [
+            (name, *(result[key][one] for one in ("p50", "p95", "p99", "max")))
+            for name, key in (("one product", "two_heads_us"), ("and the residual", "two_heads_residual_us"))
         ],
     )
     names = result["versions"]

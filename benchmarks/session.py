@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.harness import machine, print_table
 from calibration.data.targets import make_targets
 from calibration.data.trials import Collector, Trials
+from calibration.evaluate import compared
 from calibration.fit import fit_trials
-from calibration.model.folding import LinearMap
 from calibration.scores.confidence import bins, calibration_error
 from calibration.scores.summary import summarise
 from configs.schema import Config, load_config
@@ -125,7 +125,7 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
     rng = np.random.default_rng(participant.session)
     names = rng.permutation(np.repeat(np.array(group), REPEATS)).tolist()
     source = OfflineParticipant(pictures, names, EVERY_S, participant)
-    only = replace(bundle, gallery=bundle.gallery.only(set(group)))
+    only = bundle.only(set(group))
     percepts: dict[str, list[Percept]] = {name: [] for name in group}
     singles: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
     earlier: dict[str, list[NDArray[np.float32]]] = {name: [] for name in group}
@@ -137,12 +137,12 @@ def _look(config: Config, bundle: Bundle, participant: SimulationSettings, group
             earlier[event.marker.picture].append(event.single)
     another_day = replace(participant, session=1000 + participant.session)
     again = _trials(config, OfflineParticipant(pictures, names, EVERY_S, another_day))
-    offline = LinearMap(bundle.weights, bundle.bias).predict(again.samples)
+    offline = compared(bundle, again.samples)
     return {
         name: Looks(
             np.array([percept.confidence for percept in percepts[name]], dtype=np.float64),
             np.array([percept.neighbours[0].name == name for percept in percepts[name]]),
-            np.stack([percept.embedding for percept in percepts[name]]),
+            np.stack([percept.compared for percept in percepts[name]]),
             _reordered(only, name, singles[name], rng),
             np.mean(earlier[name], axis=0),
             offline[again.names == name],
@@ -157,7 +157,7 @@ def _reordered(
     """Return confidence and rightness after each look, had the looks come in other orders."""
     orders = []
     for _ in range(ORDERS):
-        evidence = PictureEvidence(bundle.gallery, bundle.confidence, neighbours=1)
+        evidence = PictureEvidence(bundle.candidates, bundle.confidence, neighbours=1)
         orders.append([evidence.add(trial, name, singles[trial]) for trial in rng.permutation(len(singles)).tolist()])
     said = np.array([[percept.confidence for percept in order] for order in orders], dtype=np.float64)
     return said, np.array([[percept.neighbours[0].name == name for percept in order] for order in orders])
@@ -173,11 +173,11 @@ def _evidence(looks: dict[str, Looks], groups: list[list[str]], bundle: Bundle) 
     for count in (1, 2, 4, 8):
         live = np.stack([looks[n].embeddings[count - 1] for n in names])
         recorded = np.stack([looks[n].offline[:count].mean(axis=0) for n in names])
-        found, other = (summarise(one, names, folds, bundle.gallery, 0) for one in (live, recorded))
+        found, other = (summarise(one, names, folds, bundle.candidates, 0) for one in (live, recorded))
         two_way[str(count)] = {"two_way": found["two_way"], "interval": found["two_way_interval"]}
         offline[str(count)] = {"two_way": other["two_way"], "interval": other["two_way_interval"]}
         top1[str(count)] = found["top1"]
-    control = summarise(np.stack([looks[n].pre_stimulus for n in names]), names, folds, bundle.gallery, 5000)
+    control = summarise(np.stack([looks[n].pre_stimulus for n in names]), names, folds, bundle.candidates, 5000)
     return {
         "n_pictures": len(looks),
         "calibration_error": calibration_error(curve),

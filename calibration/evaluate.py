@@ -81,13 +81,21 @@ def score(bundle: Bundle, trials: Trials, config: Config, permutations: int | No
             f"the bundle does not know {', '.join(map(repr, unknown[:3]))}: fit it with the picture set that was shown"
         )
         raise FitError(msg)
-    predicted = LinearMap(bundle.weights, bundle.bias).predict(trials.samples)
+    predicted, gallery = compared(bundle, trials.samples), bundle.candidates
     together = np.zeros(len(trials), dtype=np.int64)
     size = config.fit.permutations if permutations is None else permutations
     chance = None
-    if size and config.fit.exchange == "shift" and bundle.gallery.told_apart:
-        chance = _in_step(predicted, trials, bundle.gallery, size, config.fit.seed)
-    return summarise(predicted, trials.names, together, bundle.gallery, size, config.fit.seed, chance)
+    if size and config.fit.exchange == "shift" and gallery.told_apart:
+        chance = _in_step(predicted, trials, gallery, size, config.fit.seed)
+    return summarise(predicted, trials.names, together, gallery, size, config.fit.seed, chance)
+
+
+def compared(bundle: Bundle, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a session would compare with the bundle's candidates of windows ``[trials, times, channels]``."""
+    head = bundle.identification
+    if head is None:
+        return LinearMap(bundle.weights, bundle.bias).predict(samples)
+    return head.finish(LinearMap(head.weights, head.bias).predict(samples))
 
 
 def _in_step(predicted: NDArray[np.float32], trials: Trials, gallery: Gallery, permutations: int, seed: int) -> Null:

@@ -17,7 +17,9 @@ from calibration.data.sources import EarlierBundle, memory_for
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, check_channels, read_windows, why_none
 from calibration.errors import FitError, RidgeError
+from calibration.fit_identification import Identified, fit_identification
 from calibration.fit_low_level import fit_low_level
+from calibration.heads.identification import Judged, judge
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.filtered_patterns import make_patterns
 from calibration.model.choosing import said
@@ -64,6 +66,8 @@ class Fit:
         The fitted map, step by step.
     held_out
         Predictions of every trial by a map that never saw its group.
+    judged
+        Likewise, of whatever pictures are told apart by.
     """
 
     bundle: Bundle
@@ -72,6 +76,7 @@ class Fit:
     layout: Layout
     mapping: Mapping
     held_out: HeldOut
+    judged: Judged
 
 
 def fit(recordings: Sequence[str | Path], config: Config, progress: Progress | None = None) -> Bundle:
@@ -169,18 +174,23 @@ def fit_trials(
     held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"), earlier)
     mapping = fit_map(examples, layout, config.fit, earlier)
     gallery, settings = targets.gallery, config.fit
-    own = np.array([gallery.names.index(str(name)) for name in trials.names])
+    told_by = fit_identification(
+        examples, layout, config, gallery, targets.space, (mapping, held_out), part_of(progress, "identification")
+    )
+    judged = told_by.judged
+    own = np.array([judged.gallery.numbers[str(name)] for name in judged.names])
     # Labels exchanged in the new trials alone say nothing of a map that also learned from others: then the predictions'
     # own null is taken, as wide as that of a cross-validation can be.
-    fitted_anew = settings.permutations > 0 and not earlier
+    fitted_anew = settings.permutations > 0 and not earlier and told_by.head is None
     chance = _null(examples, own, gallery, layout, settings, held_out) if fitted_anew else None
     found = summarise(
-        held_out.predicted, trials.names, held_out.folds, gallery, settings.permutations, settings.seed, chance
+        judged.predicted, judged.names, judged.folds, judged.gallery, settings.permutations, settings.seed, chance
     )
-    found |= baseline_scores(null, targets, config, part_of(progress, "baseline")) if null is not None else {}
+    if null is not None:
+        found |= baseline_scores(null, targets, config, part_of(progress, "baseline"), told_by)
     found |= counts(trials)
-    judged = (held_out.predicted, own, held_out.folds, gallery, settings.seed)
-    curve = reliability_curve(*judged)
+    held = (judged.predicted, own, judged.folds, judged.gallery, settings.seed)
+    curve = reliability_curve(*held)
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
     low_level = None
     if settings.low_level_rank:
@@ -199,7 +209,7 @@ def fit_trials(
         window_covariance=mean_covariance(taught, mean_input),
         space=targets.space,
         gallery=gallery,
-        confidence=fit_confidence(*judged),
+        confidence=fit_confidence(*held),
         classes=dict(config.markers.classes),
         fit=rounded(
             {
@@ -209,6 +219,7 @@ def fit_trials(
                 "choose": settings.choose,
                 "chosen": None if mapping.choice is None else str(mapping.choice),
                 "chosen_by_fold": said(held_out.choices),
+                "told_apart_by": told_by.record,
                 "identification": [] if mapping.choice is None else mapping.choice.scores.tolist(),
                 "alpha_by_fold": list(held_out.alphas),
                 "folds": len(held_out.alphas),
@@ -227,12 +238,13 @@ def fit_trials(
         provenance=_provenance(config),
         simulated=trials.simulated,
         low_level=low_level,
+        identification=told_by.head,
         participant=config.participant,
         covariance=covariance,
         use=use,
         memory=remember(examples, trials.recordings, layout, mapping, config) if settings.memory else None,
     )
-    return Fit(bundle, trials, examples, layout, mapping, held_out)
+    return Fit(bundle, trials, examples, layout, mapping, held_out, judged)
 
 
 def earlier_of(
@@ -266,7 +278,11 @@ def _told(prior: Prior, sources: Sequence[EarlierBundle], notices: Sequence[str]
 
 
 def baseline_scores(
-    null: Trials, targets: Targets, config: Config, progress: Callable[[int, int], None] | None = None
+    null: Trials,
+    targets: Targets,
+    config: Config,
+    progress: Callable[[int, int], None] | None = None,
+    told_by: Identified | None = None,
 ) -> dict[str, Any]:
     """Return the scores of the same procedure on pre-stimulus windows: what chance looks like in these data.
 
@@ -280,6 +296,8 @@ def baseline_scores(
         The settings of the fit itself.
     progress
         Called with how many folds are done and of how many.
+    told_by
+        What tells pictures apart; the embedding when left out.
     """
     if len(null) < FEWEST_TRIALS:
         return {"baseline_n_trials": len(null)}
@@ -289,13 +307,16 @@ def baseline_scores(
     examples = make_examples(null, targets, config)
     try:
         held_out = cross_validate(examples, layout, settings, progress)
-        if settings.permutations:
+        judged = Judged(held_out.predicted, null.names, held_out.folds, gallery, gallery.names)
+        if told_by is not None and told_by.targets is not None:
+            judged = judge(examples, told_by.targets, layout, settings, held_out)
+        elif settings.permutations:
             own = np.array([gallery.names.index(str(name)) for name in null.names])
             few = settings.model_copy(update={"permutations": min(settings.permutations, _BASELINE_PERMUTATIONS)})
             chance = _null(examples, own, gallery, layout, few, held_out)
     except RidgeError:
         return {"baseline_n_trials": len(null)}
-    found = summarise(held_out.predicted, null.names, held_out.folds, gallery, 0, settings.seed, chance)
+    found = summarise(judged.predicted, judged.names, judged.folds, judged.gallery, 0, settings.seed, chance)
     name, value = headline(found)
     return {
         f"baseline_{name}": value,

@@ -17,6 +17,7 @@ from configs.epochs import FilterSettings as FilterSettings
 from configs.epochs import WindowSettings as WindowSettings
 from configs.errors import ConfigError as ConfigError
 from configs.evidence import EvidenceSettings as EvidenceSettings
+from configs.fit import FitSettings as FitSettings
 from configs.markers import MarkerSettings as MarkerSettings
 from configs.outputs import OutputSettings as OutputSettings
 from configs.outputs import WebSettings as WebSettings
@@ -117,54 +118,6 @@ class StimulusSettings(Settings):
             msg = f"on_s ({self.on_s:g}) must not exceed onset_to_onset_s ({self.onset_to_onset_s:g})"
             raise ValueError(msg)
         return self
-
-
-class FitSettings(Settings):
-    """How the map is fitted."""
-
-    model: str = "perceptogram-drawn"
-    """Encoder of the pictures, whose embedding the map learns; ``perceptogram-drawn`` comes along, others are open_clip
-    models."""
-    pretrained: str = "builtin"
-    """The encoder's weights: a tag of open_clip's or a local file."""
-    encoder_weights: Path | None = None
-    """File on this machine that holds the weights that `pretrained` names, or an ``image_encoder`` folder."""
-    download: bool = False
-    """Whether weights of `model` that are not on this machine may be fetched; ViT-H-14 takes 4 GB."""
-    choose: Literal["identification", "error"] = "identification"
-    """What alpha and the prior over time are chosen by: how well held-out trials are told apart; ``error`` chooses
-    alpha alone, by squared error, and uses samples as they are."""
-    windows: tuple[tuple[float, float], ...] = ((0.04, 0.5),)
-    """Shorter parts of the window where answers are expected most, each start and stop in seconds after onset."""
-    step_s: Positive = 0.016
-    """Length of the steps that are averaged where the noise is whitened in space and time."""
-    smooth_s: tuple[Annotated[float, Field(ge=0)], ...] = (0.02, 0.0)
-    """Time scales in seconds of the answers that the map's prior expects; 0 for those that vary as the noise does."""
-    whiten: bool = True
-    """Take the channels' shared noise out of samples that are used as they are."""
-    alphas: tuple[Positive, ...] = tuple(10.0**k for k in range(9))
-    """Strengths of the ridge penalty to choose from by cross-validation."""
-    folds: Annotated[int, Field(ge=2)] = 5
-    """Parts of the cross-validation."""
-    group_by: Literal["picture", "recording"] = "picture"
-    """What is never both learned from and tested on: all trials of a picture, or a whole recording."""
-    average_repeats: bool = False
-    """Learn from the mean of the trials of each picture, in place of single trials."""
-    low_level_rank: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Size of the second map, from EEG to the layout that `render.low_level` starts from; 0 fits none."""
-    memory: bool = True
-    """Keep in the bundle what a later fit needs of the trials, so that it can start from this one."""
-    permutations: Annotated[int, Field(ge=0)] = 1000
-    """Shuffles of the labels behind p; 0 leaves p out."""
-    exchange: Literal["auto", "shift"] = "auto"
-    """How labels of classes change places behind p: shuffled, or moved along in time where they came in blocks;
-    ``shift`` moves them along by as many trials in every recording, as where recordings share one order of trials."""
-    seed: int = 0
-    """Seed of the folds, the shuffles and the intervals."""
-
-    def moved(self, by_s: float) -> FitSettings:
-        """Return the settings with the windows to choose from moved in time, as for pre-stimulus windows."""
-        return self.model_copy(update={"windows": tuple((start + by_s, stop + by_s) for start, stop in self.windows)})
 
 
 class DisplaySettings(Settings):

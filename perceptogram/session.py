@@ -247,7 +247,7 @@ class Session:
         ValueError
             If the picture is not in the bundle's gallery.
         """
-        return float(self.bundle.gallery.only({picture}).similarities(percept.embedding)[0])
+        return float(self.bundle.candidates.only({picture}).similarities(percept.compared)[0])
 
     def epochs(self) -> mne.EpochsArray:
         """Return the windows decoded so far as `perceptogram.read_epochs` returns those of recordings.

@@ -17,8 +17,8 @@ import numpy as np
 
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
+from realtime.decoding.columns import make_decoder
 from realtime.decoding.evidence import Percept, PictureEvidence
-from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.epoching.electrode_watch import ElectrodeChange
 from realtime.epoching.epochs import Closed, Epoch, Opened, Refused, Retracted, Samples
 from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
@@ -32,8 +32,6 @@ from stimuli.markers import class_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from realtime.decoding.low_level_map import LowLevelMap
 
 RENDER_PATIENCE_S = 30.0
 """Seconds that the end of a session waits for the frames of the last percept."""
@@ -53,7 +51,7 @@ class Decoded:
     percept
         What is now believed, all repeats together.
     single
-        float32 ``[dims]``: the embedding of this trial alone.
+        float32 ``[dims]``: of this trial alone, what is compared with the candidates.
     epoch
         The window itself.
     latency_us
@@ -182,13 +180,13 @@ class Session:
         self._clock = clock
         low_level = bundle.low_level if renderer is not None and config.render.low_level else None
         self.painter = Painter(renderer, clock, config.render, config.evidence.abstain_below, low_level)
-        self._decoder = _decoder(bundle, low_level)
+        self._columns, self._decoder = make_decoder(bundle, low_level)
         settings = config.evidence
-        gallery, confidence = bundle.gallery, bundle.confidence
+        gallery, confidence = bundle.candidates, bundle.confidence
         self.evidence = PictureEvidence(
-            gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above
+            gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above, self._columns
         )
-        self._windows = WindowDecoder(settings, bundle, self._decoder)
+        self._windows = WindowDecoder(settings, bundle, self._decoder, self._columns)
         if config.artefacts.take_out:
             self._windows.make_room()
         self._control = PictureEvidence(gallery, confidence, 0, settings.accumulate)
@@ -335,7 +333,7 @@ class Session:
         epoch = event.epoch
         whole = self._windows.close(event.trial, epoch)
         end_ns = time.perf_counter_ns()
-        single = whole[: self._bundle.space.dims]
+        single = self._columns.compared(whole)
         # A recording's timestamps are of another day: only this run's own delays can be told.
         ledger = {"arrived": received}
         if epoch.arrived is not None:
@@ -372,7 +370,7 @@ class Session:
                 self._windows.add(~trial, samples)
             case Closed(trial, epoch):
                 picture = self.shown(epoch.marker)
-                single = self._windows.close(~trial, epoch, learn=False)[: self._bundle.space.dims]
+                single = self._columns.compared(self._windows.close(~trial, epoch, learn=False))
                 two_way = self._control.add(trial, picture, single).two_way
                 if trial in self._decoder.open_trials:  # else its percept has been told
                     self._pre_stimulus_two_way[trial] = two_way
@@ -382,12 +380,3 @@ class Session:
                 self._decoder.drop(~trial)
             case Retracted(trial):
                 self._take_back(~trial, self._control)
-
-
-def _decoder(bundle: Bundle, low_level: LowLevelMap | None) -> LinearDecoder:
-    """Return what applies the bundle's map and, behind it, the low-level one in the same product."""
-    weights, bias = bundle.weights, bundle.bias
-    if low_level is not None:
-        weights = np.concatenate([weights, low_level.weights], axis=2)
-        bias = np.concatenate([bias, low_level.bias])
-    return LinearDecoder(weights, bias, bundle.mean_input)

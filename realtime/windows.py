@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import EvidenceSettings
+    from realtime.decoding.columns import Columns
     from realtime.decoding.linear_decoder import LinearDecoder, WindowWeights
 
 _UNKNOWN = (
@@ -49,6 +50,8 @@ class WindowDecoder:
         What was calibrated.
     decoder
         Sums the windows.
+    columns
+        Which of its columns are what.
 
     Attributes
     ----------
@@ -62,10 +65,10 @@ class WindowDecoder:
         If the bundle does not know how the calibration's EEG varied, and that is to be compared.
     """
 
-    def __init__(self, settings: EvidenceSettings, bundle: Bundle, decoder: LinearDecoder) -> None:
-        self._dims, self._decoder = bundle.space.dims, decoder
+    def __init__(self, settings: EvidenceSettings, bundle: Bundle, decoder: LinearDecoder, columns: Columns) -> None:
+        self._columns, self._decoder = columns, decoder
         covariance, channels = channel_covariance(bundle), bundle.spec.channels
-        gallery, adapt = bundle.gallery, settings.adapt
+        gallery, adapt = bundle.candidates, settings.adapt
 
         def without_electrodes(whole: WindowWeights) -> MissingChannels:
             return MissingChannels(whole, bundle.mean_input, covariance, channels)
@@ -76,16 +79,20 @@ class WindowDecoder:
         self._first: dict[int, Epoch] = {}
         self._wanted = 0
         self._follow: DriftCorrection | None = None
+        self._follow_painted: DriftCorrection | None = None
         self.correction: dict[str, float] | None = None
         if adapt == "follow":
             length = None if bundle.confidence is None else bundle.confidence.length
             self._follow = DriftCorrection(gallery.mean, gallery.std, length, settings.adapt_trials)
+            if columns.identification:
+                painted = bundle.gallery
+                self._follow_painted = DriftCorrection(painted.mean, painted.std, None, settings.adapt_trials)
         elif adapt != "none":
             eeg, embeddings = adapt in ("eeg", "both"), adapt in ("embeddings", "both")
             varied = bundle.window_covariance if eeg else np.eye(len(channels))
             if varied is None:
                 raise BundleError(_UNKNOWN.format(adapt))
-            calibrated = Calibrated(bundle.mean_input, varied, gallery.mean, gallery.std)
+            calibrated = Calibrated(bundle.mean_input, varied, *_scale(bundle, columns))
             self._wanted = settings.adapt_windows
 
             def aligned(windows: NDArray[np.float32]) -> _Map:
@@ -137,12 +144,15 @@ class WindowDecoder:
             without = tuple(flag[len(WITHOUT) :] for flag in epoch.flags if flag.startswith(WITHOUT))
             weights = due.weights.without(without)
             if weights is not opened:
-                whole = weights.apply(epoch.samples)
+                whole = self._decoder.finish(weights.apply(epoch.samples))
             self.correction = None if due.alignment is None else due.alignment.record()
             if learn and not epoch.flags:
                 self._collect(epoch)
         if self._follow is not None:
-            whole[: self._dims] = self._follow.correct(whole[: self._dims], learn=learn)
+            compared, painted = self._columns.compared(whole), self._columns.painted(whole)
+            compared[:] = self._follow.correct(compared, learn=learn)
+            if self._follow_painted is not None:
+                painted[:] = self._follow_painted.correct(painted, learn=learn)
             self.correction = {"shift": self._follow.shift, "scale": self._follow.scale}
         return whole
 
@@ -173,3 +183,13 @@ class WindowDecoder:
         beside = ThreadPoolExecutor(1, thread_name_prefix="alignment")
         self._aligned = beside.submit(self._align, windows)
         beside.shutdown(wait=False)
+
+
+def _scale(bundle: Bundle, columns: Columns) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and spread of the columns that are aligned, up to the last of them; 0 for what is left alone."""
+    outputs = [(bundle.gallery.mean, bundle.gallery.std)]
+    if bundle.identification is not None:
+        layout = np.zeros(columns.low_level, np.float32)
+        outputs += [(layout, layout), (bundle.candidates.mean, bundle.candidates.std)]
+    mean, std = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    return mean, std

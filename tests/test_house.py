@@ -28,6 +28,7 @@ FLOORS = (
     ("calibration.statistics", "calibration.errors", "calibration.progress"),
     ("calibration.data",),
     ("calibration.model",),
+    ("calibration.heads",),
     ("calibration.scores",),
     ("calibration.maps",),
     ("calibration",),

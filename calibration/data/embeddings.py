@@ -70,6 +70,11 @@ class Encoder:
         """The network that turns prepared pictures into embeddings."""
         return self._network.model.visual
 
+    @property
+    def prepare(self) -> Any:
+        """What makes a picture of PIL's ready for the image tower."""
+        return self._network.transform
+
     def embed_images(self, images: Sequence[NDArray[np.uint8]], batch: int = 64) -> NDArray[np.float32]:
         """Return the un-normalised embeddings ``[n, dims]`` of RGB pictures, each uint8 ``[height, width, 3]``.
 

@@ -157,15 +157,15 @@ def _outlook(curve: Sequence[Any]) -> list[str] | None:
 
 
 def _own(result: Fit) -> NDArray[np.intp]:
-    """Return for each trial the place of what was shown in the gallery."""
-    return np.array([result.bundle.gallery.names.index(str(name)) for name in result.trials.names])
+    """Return for each trial the place of what was shown in the gallery that it was compared with."""
+    return np.array([result.judged.gallery.numbers[str(name)] for name in result.judged.names])
 
 
 def _classes(result: Fit) -> list[tuple[bytes, int]]:
     """Return the evidence for each pair of classes as a figure, and of how many trials."""
-    gallery, own, drawn = result.bundle.gallery, _own(result), []
-    evidence = class_scores.pair_evidence(result.held_out.predicted, gallery)
-    centred = retrieval.centred(evidence.T, result.held_out.folds).T
+    gallery, own, drawn = result.judged.gallery, _own(result), []
+    evidence = class_scores.pair_evidence(result.judged.predicted, gallery)
+    centred = retrieval.centred(evidence.T, result.judged.folds).T
     for row, (a, b) in zip(centred, class_scores.pairs(len(gallery.names)), strict=True):
         both = (own == a) | (own == b)
         png = figures.evidence(row[both], own[both] == b, (gallery.names[a], gallery.names[b]))
@@ -184,16 +184,17 @@ class _Example:
 
 def _examples(result: Fit, images: Images | None) -> dict[str, list[tuple[_Example, list[_Example]]]]:
     """Return pictures and those that were taken for them: best, middle and worst."""
-    gallery, predicted, own = result.bundle.gallery, result.held_out.predicted, _own(result)
+    judged, own = result.judged, _own(result)
+    gallery, predicted = judged.gallery, judged.predicted
 
     def example(place: int, text: str) -> _Example:
-        name = gallery.names[place]
+        name = judged.pictures[place]
         return _Example(name, text, None if images is None else figures.picture(images(name)))
 
     rows = []
     for place in np.unique(own):
         trials = np.flatnonzero(own == place)
-        present = np.unique(own[result.held_out.folds == result.held_out.folds[trials[0]]])
+        present = np.unique(own[judged.folds == judged.folds[trials[0]]])
         mean = predicted[trials].mean(axis=0, keepdims=True)
         alike = similarity(mean, gallery.embeddings[present], gallery.mean, gallery.std)[0]
         order = np.argsort(-alike)

@@ -30,6 +30,7 @@ BENCHMARKS = {
     "real-eeg": "real_eeg",
     "accuracy": "accuracy",
     "transfer": "transfer",
+    "heads": "heads",
     "real-maps": "real_maps",
     "live-pattern": "live_pattern",
     "session": "session",
@@ -59,7 +60,9 @@ def register(app: typer.Typer) -> None:
         publish: bool = typer.Option(
             False, "--publish", help="Write them into benchmarks/results, and into README and docs, of this clone."
         ),
-        out: Path | None = typer.Option(None, help="Folder for pictures; accuracy: for what a later run goes on from."),
+        out: Path | None = typer.Option(
+            None, help="Folder for pictures; accuracy, heads: for what a later run goes on from."
+        ),
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),

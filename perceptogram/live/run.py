@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +144,7 @@ def decode(
         door = opened.enter_context(open_door(config.web)) if config.web.enabled else None
         calibrated = bundle
         if candidates is not None:
-            bundle = replace(bundle, gallery=bundle.gallery.only(candidates))
+            bundle = bundle.only(candidates)
         targets = osc_targets(config.outputs, calibrated, len(bundle.gallery.names))
         if config.control.url is not None or door is not None or targets:
             stage = Stage.of(config)

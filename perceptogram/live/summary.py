@@ -101,7 +101,7 @@ def _score(trials: Labelled, bundle: Bundle, seed: int) -> dict[str, Any]:
         return {}
     names = np.array([name for name, _ in known])
     predicted = np.stack([embedding for _, embedding in known])
-    return score(predicted, names, np.zeros(len(names), dtype=np.int64), bundle.gallery, PERMUTATIONS, seed)
+    return score(predicted, names, np.zeros(len(names), dtype=np.int64), bundle.candidates, PERMUTATIONS, seed)
 
 
 def _means(trials: Labelled) -> list[tuple[str, NDArray[np.floating[Any]]]]:

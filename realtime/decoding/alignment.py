@@ -40,7 +40,7 @@ class Calibrated:
         ``[times, channels]`` and ``[channels, channels]``: the mean window in microvolts, and the mean of
         `window_covariances`.
     mean, std
-        ``[dims]``: of the embeddings.
+        ``[dims]``: of the embeddings, and of an identification head's output where there is one.
     """
 
     mean_input: NDArray[np.floating[Any]]

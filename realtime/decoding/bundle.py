@@ -1,14 +1,14 @@
 """The calibration bundle: a folder that holds the map and everything that a live stream must match.
 
 ``bundle.json`` says what it is, ``decoder.safetensors`` holds the map, ``gallery.safetensors`` and ``gallery.json`` the
-pictures to search. It is read and written here alone, so one file knows the format.
+pictures to search. It is written here and read in `realtime.decoding.bundle_reading`, and nowhere else.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +18,11 @@ from configs.errors import InputError
 from configs.files import whole_folder
 from configs.schema import FilterSettings, WindowSettings
 from realtime.decoding.evidence import ConfidenceModel
-from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
+from realtime.decoding.filtered_patterns import Patterns
 from realtime.decoding.gallery import Gallery
+from realtime.decoding.identification_head import IDENTIFICATION_FILE, IdentificationHead
 from realtime.decoding.low_level_map import LowLevelMap
-from realtime.decoding.memory import MEMORY_FILE, Memory, read_memory
+from realtime.decoding.memory import MEMORY_FILE, Memory
 from realtime.sources.base import StreamSpec, same_rate
 from realtime.spaces import EmbeddingSpace
 
@@ -46,7 +47,7 @@ GALLERY_FILE, NAMES_FILE = "gallery.safetensors", "gallery.json"
 REPORT_FILE = "report.html"
 FILES = (
     *(RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE),
-    *(LOW_LEVEL_FILE, PATTERN_FILE, MEMORY_FILE, REPORT_FILE),
+    *(LOW_LEVEL_FILE, IDENTIFICATION_FILE, PATTERN_FILE, MEMORY_FILE, REPORT_FILE),
 )
 """All that a fit writes, and so all that the next one may replace."""
 
@@ -84,6 +85,8 @@ class Bundle:
         Marker labels that stand for sets of pictures.
     low_level
         The map from EEG to the layout of a picture, where one was fitted.
+    identification
+        The output by which pictures are told apart; None where that is the embedding itself.
     patterns
         The maps behind the display's patterns, where the calibration could tell an attribute.
     fit
@@ -142,12 +145,29 @@ class Bundle:
     provenance: dict[str, Any] = field(default_factory=dict)
     simulated: bool = False
     low_level: LowLevelMap | None = None
+    identification: IdentificationHead | None = None
     patterns: Patterns | None = None
     offline: str | None = None
     participant: str | None = None
     memory: Memory | None = None
     covariance: NDArray[np.float32] | None = None
     use: NDArray[np.float32] | None = None
+
+    @property
+    def candidates(self) -> Gallery:
+        """The pictures that can be the answer, as what was decoded is compared with them."""
+        return self.gallery if self.identification is None else self.identification.gallery
+
+    def only(self, names: set[str]) -> Bundle:
+        """Return the bundle with some of its pictures as candidates.
+
+        Raises
+        ------
+        ValueError
+            If it has no such picture.
+        """
+        head = None if self.identification is None else self.identification.only(names)
+        return replace(self, gallery=self.gallery.only(names), identification=head)
 
     def check_runs(self) -> None:
         """Refuse a bundle that can decode no stream; asked before anything is opened.
@@ -261,8 +281,9 @@ class Bundle:
         ):
             if part_of_it is not None:
                 save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, folder / file)
-        if self.memory is not None:
-            self.memory.write(folder)
+        for part in (self.memory, self.identification):
+            if part is not None:
+                part.write(folder)
         gallery = self.gallery
         save_file({"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, folder / GALLERY_FILE)
         _write_json(folder / NAMES_FILE, {"names": gallery.names, "labels": gallery.labels})
@@ -276,6 +297,7 @@ class Bundle:
             "classes": self.classes,
             "confidence": None if self.confidence is None else asdict(self.confidence),
             "low_level": None if low_level is None else {"space": low_level.space},
+            "identification": None if self.identification is None else self.identification.record(),
             "patterns": None if patterns is None else [asdict(attribute) for attribute in patterns.attributes],
             "offline": self.offline,
             "participant": self.participant,
@@ -337,60 +359,13 @@ def load_bundle(folder: str | Path) -> Bundle:
             f"no bundle in {folder}: bundle.json is missing; make one with 'perceptogram fit RECORDING --out {folder}'"
         )
         raise BundleError(msg)
+    from realtime.decoding.bundle_reading import read_bundle
+
     try:
-        return _read(folder)
+        return read_bundle(folder)
     except (OSError, ValueError) as error:
         msg = f"bundle {folder} is damaged: {' '.join(str(error).split())[:300]}; fit it again"
         raise BundleError(msg) from error
-
-
-def _read(folder: Path) -> Bundle:
-    from realtime.decoding.bundle_record import Names, Record, Schema, read_arrays, read_json
-
-    schema = read_json(folder / RECORD_FILE, Schema).number
-    if schema != SCHEMA:
-        msg = f"bundle {folder} has schema {schema}, this version reads {SCHEMA}; fit it again"
-        raise BundleError(msg)
-    told = read_json(folder / RECORD_FILE, Record)
-    names = read_json(folder / NAMES_FILE, Names)
-    times, channels, dims = told.window.n_times, len(told.stream.channels), told.space.dims
-    shapes: dict[str, tuple[int | None, ...]] = {
-        "weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)
-    }  # fmt: skip
-    shapes |= dict.fromkeys(CHANNEL_ARRAYS if told.channels else (), (channels, channels))
-    decoder = read_arrays(folder / MAP_FILE, shapes, {"window_covariance": (channels, channels)})
-    scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
-    gallery = read_arrays(folder / GALLERY_FILE, scale)
-    low_level = patterns = None
-    if told.low_level is not None:
-        layout = (None, 4, None, None)
-        shapes = {"weights": (times, channels, None), "bias": (None,), "components": layout, "mean": layout[1:]}
-        low_level = LowLevelMap(**read_arrays(folder / LOW_LEVEL_FILE, shapes), space=told.low_level.space)
-    if told.patterns is not None:
-        columns = sum(attribute.columns for attribute in told.patterns)
-        shapes = {"mean": (dims,), "scale": (dims,), "readout": (dims, columns), "maps": (columns, channels)}
-        attributes = tuple(PatternAttribute(**attribute.model_dump()) for attribute in told.patterns)
-        patterns = Patterns(attributes, **read_arrays(folder / PATTERN_FILE, shapes))
-    return Bundle(
-        spec=StreamSpec(**told.stream.model_dump()),
-        filters=told.filters,
-        rate_hz=told.window.rate_hz,
-        first_s=told.window.first_s,
-        **decoder,
-        space=EmbeddingSpace(**told.space.model_dump()),
-        gallery=Gallery(names.names, names.labels, **gallery, classes=bool(told.classes)),
-        confidence=None if told.confidence is None else ConfidenceModel(**told.confidence.model_dump()),
-        classes=told.classes,
-        fit=told.fit.model_dump(exclude_unset=True),
-        scores=told.scores,
-        provenance=told.provenance,
-        simulated=told.simulated,
-        low_level=low_level,
-        patterns=patterns,
-        offline=told.offline,
-        participant=told.participant,
-        memory=None if told.memory is None else read_memory(folder, told.memory, channels, dims),
-    )
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -94,6 +94,14 @@ class LowLevel(_Part):
     space: Literal["sd", "sdxl"]
 
 
+class IdentificationRecord(_Part):
+    """See `realtime.decoding.identification_head.IdentificationHead`."""
+
+    dims: _Count
+    units: Annotated[int, Field(ge=0, le=100_000)]
+    targets: str
+
+
 class MemoryRecord(_Part):
     """See `realtime.decoding.memory.Memory`; the first had one time scale, `smooth_s`, and one window, `window_s`."""
 
@@ -135,6 +143,7 @@ class Record(_Part):
     classes: dict[str, str]
     confidence: Confidence | None
     low_level: LowLevel | None = None
+    identification: IdentificationRecord | None = None
     patterns: list[Attribute] | None = None
     offline: str | None = None
     participant: str | None = None

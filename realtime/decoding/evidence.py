@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from realtime.decoding.columns import Columns
 from realtime.decoding.gallery import Gallery, Neighbour
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Percept:
         Share of the other candidates less like what the pre-stimulus windows decode to: it must be at chance, 0.5.
     low_level
         float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
+    identification
+        float32: the output by which pictures are told apart, weighted likewise; None where that is the embedding.
 
     Examples
     --------
@@ -115,6 +118,12 @@ class Percept:
     two_way: float | None = None
     pre_stimulus_two_way: float | None = None
     low_level: NDArray[np.float32] | None = None
+    identification: NDArray[np.float32] | None = None
+
+    @property
+    def compared(self) -> NDArray[np.float32]:
+        """What the candidates are compared with."""
+        return self.embedding if self.identification is None else self.identification
 
 
 @dataclass
@@ -163,6 +172,8 @@ class PictureEvidence:
         Whether repeats add up; otherwise every trial stands alone.
     decide_above
         Confidence from which a percept counts as decided.
+    columns
+        What else than what is compared with the gallery is added up; nothing when left out.
     """
 
     def __init__(
@@ -172,13 +183,14 @@ class PictureEvidence:
         neighbours: int = 5,
         accumulate: bool = True,
         decide_above: float = 0.9,
+        columns: Columns | None = None,
     ) -> None:
         self._gallery = gallery
         self._confidence = confidence
         self._neighbours = neighbours
         self._accumulate = accumulate
         self._decide_above = decide_above
-        self._dims = gallery.embeddings.shape[1]
+        self._columns = columns or Columns(gallery.embeddings.shape[1])
         self._sums: dict[str, _Sum] = {}
 
     def add(
@@ -199,7 +211,7 @@ class PictureEvidence:
         picture
             The picture shown, where it is known: repeats of it add up.
         embedding
-            ``[dims]``, or ``[dims + rank]`` with the low-level map's coordinates behind it.
+            ``[dims]``, with the low-level map's coordinates and what is compared behind it where there are any.
         flags
             What makes the epoch doubtful, handed on.
         ledger
@@ -214,15 +226,15 @@ class PictureEvidence:
             kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding))))
             kept.add(embedding, weight)
             whole, repeats, effective = kept.mean, kept.repeats, kept.effective
-        mean, low_level = whole[: self._dims], whole[self._dims :]
-        compared = self._gallery.compare(mean)
+        columns = self._columns
+        compared = self._gallery.compare(columns.compared(whole))
         confidence = None
         if self._confidence is not None:
             confidence = float(self._confidence.posterior(compared.reach, effective).max())
         return Percept(
             trial,
             picture,
-            mean,
+            columns.painted(whole),
             repeats,
             confidence,
             compared.rank(self._neighbours),
@@ -231,7 +243,8 @@ class PictureEvidence:
             weight,
             confidence is not None and confidence >= self._decide_above,
             compared.two_way(picture),
-            low_level=low_level if len(low_level) else None,
+            low_level=columns.layout(whole) if columns.low_level else None,
+            identification=columns.compared(whole) if columns.identification else None,
         )
 
     def retract(self, key: str | None, embedding: NDArray[np.float32]) -> None:
@@ -245,4 +258,4 @@ class PictureEvidence:
     def _weight(self, embedding: NDArray[np.float32]) -> float:
         if self._confidence is None:
             return 1.0
-        return self._confidence.weight(self._gallery.length(embedding[: self._dims]))
+        return self._confidence.weight(self._gallery.length(self._columns.compared(embedding)))

@@ -17,6 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from realtime.decoding.identification_head import Residual
+
 
 @dataclass(frozen=True, eq=False)
 class WindowWeights:
@@ -79,6 +81,8 @@ class LinearDecoder:
     mean_input
         float32 ``[times, channels]``: the calibration mean of the window in microvolts. It stands in for what has not
         been recorded yet, which makes the partial sum an unbiased preview.
+    residual
+        Corrects the last columns of what comes out, as many as it has; None where the sum is all.
 
     Attributes
     ----------
@@ -102,10 +106,15 @@ class LinearDecoder:
     """
 
     def __init__(
-        self, weights: NDArray[np.float32], bias: NDArray[np.float32], mean_input: NDArray[np.float32]
+        self,
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        mean_input: NDArray[np.float32],
+        residual: Residual | None = None,
     ) -> None:
         self.whole = WindowWeights.of(weights, bias, mean_input)
         self.n_times, self.n_channels, self.dims = weights.shape
+        self._residual = residual
         self._product = np.empty(self.dims, dtype=np.float32)
         self._sums: dict[int, NDArray[np.float32]] = {}
         self._seen: dict[int, int] = {}
@@ -190,7 +199,7 @@ class LinearDecoder:
     def preview(self, trial: int) -> NDArray[np.float32]:
         """Return the best guess ``[dims]`` from what has been recorded of the window so far."""
         guess: NDArray[np.float32] = self._sums[trial] + self._used[trial].remaining[self._seen[trial]]
-        return guess
+        return self.finish(guess)
 
     def close(self, trial: int) -> NDArray[np.float32]:
         """Return the embedding ``[dims]`` of the complete window and forget the trial.
@@ -205,6 +214,13 @@ class LinearDecoder:
             raise ValueError(msg)
         embedding: NDArray[np.float32] = self._sums[trial] + self._used[trial].bias
         self.drop(trial)
+        return self.finish(embedding)
+
+    def finish(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Correct the last columns of a whole sum in place, where there is a residual, and return it."""
+        if self._residual is not None:
+            own = embedding[-len(self._residual.output_bias) :]
+            own[:] = self._residual(own)
         return embedding
 
     def drop(self, trial: int) -> None:

@@ -240,15 +240,13 @@ def _folded(
         WindowWeights.of(bundle.weights, bundle.bias, bundle.mean_input), bundle.mean_input, given_mean, mixing
     )
     shape = (len(bundle.weights), len(given), -1)
-    low_level, patterns = bundle.low_level, bundle.patterns
-    if low_level is not None:
-        layout = mixed_weights(
-            WindowWeights.of(low_level.weights, low_level.bias, bundle.mean_input),
-            bundle.mean_input,
-            given_mean,
-            mixing,
-        )
-        low_level = replace(low_level, weights=layout.weights.reshape(shape), bias=layout.bias)
+    others: dict[str, Any] = {"low_level": bundle.low_level, "identification": bundle.identification}
+    for name, other in others.items():
+        if other is not None:
+            own = WindowWeights.of(other.weights, other.bias, bundle.mean_input)
+            mixed = mixed_weights(own, bundle.mean_input, given_mean, mixing)
+            others[name] = replace(other, weights=mixed.weights.reshape(shape), bias=mixed.bias)
+    patterns = bundle.patterns
     if patterns is not None:
         patterns = replace(patterns, maps=(patterns.maps @ forward.T).astype(np.float32))
     return replace(
@@ -258,7 +256,7 @@ def _folded(
         weights=whole.weights.reshape(shape),
         bias=whole.bias,
         mean_input=given_mean.astype(np.float32),
-        low_level=low_level,
+        **others,
         patterns=patterns,
         memory=None,
         covariance=seen.astype(np.float32),

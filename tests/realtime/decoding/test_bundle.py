@@ -8,6 +8,7 @@ from realtime.decoding.bundle import Bundle, BundleError, load_bundle
 from realtime.decoding.evidence import ConfidenceModel
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 from realtime.decoding.gallery import Gallery
+from realtime.decoding.identification_head import IdentificationHead, Residual
 from realtime.decoding.low_level_map import LowLevelMap
 from realtime.decoding.memory import Memory
 from realtime.sources.base import StreamSpec
@@ -127,6 +128,50 @@ def test_damaged_bundles_are_refused_in_one_line(bundle, tmp_path):
     (tmp_path / "b" / "decoder.safetensors").write_bytes(b"short")
     with pytest.raises(BundleError, match="damaged"):
         load_bundle(tmp_path / "b")
+
+
+def identifying(bundle, units=5):
+    """`bundle` with a second output of three columns, corrected by `units` hidden units where there are any."""
+    rng = np.random.default_rng(3)
+
+    def drawn(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    gallery = replace(bundle.gallery, embeddings=drawn(2, 3), mean=drawn(3), std=np.ones(3, np.float32))
+    residual = Residual(drawn(3, units), drawn(units), drawn(units, 3), drawn(3)) if units else None
+    return replace(bundle, identification=IdentificationHead(drawn(10, 3, 3), drawn(3), gallery, "layers 1", residual))
+
+
+@pytest.mark.parametrize("units", [0, 5])
+def test_an_identification_head_comes_back_and_a_bundle_without_one_is_read_as_before(bundle, tmp_path, units):
+    whole = identifying(bundle, units)
+    whole.save(tmp_path / "b")
+    found, head = load_bundle(tmp_path / "b"), whole.identification
+    for name in ("weights", "bias"):
+        np.testing.assert_array_equal(getattr(found.identification, name), getattr(head, name))
+    for name in ("embeddings", "mean", "std"):
+        np.testing.assert_array_equal(getattr(found.candidates, name), getattr(head.gallery, name))
+    assert (found.candidates.names, found.identification.targets) == (("a", "b"), "layers 1")
+    summed = np.float32([1, -2, 3])
+    np.testing.assert_array_equal(found.identification.finish(summed), head.finish(summed))
+    bundle.save(tmp_path / "b")
+    record = tmp_path / "b" / "bundle.json"
+    told = json.loads(record.read_text())
+    assert told.pop("identification") is None
+    record.write_text(json.dumps(told))
+    before = load_bundle(tmp_path / "b")
+    assert before.identification is None
+    assert before.candidates is before.gallery
+    assert not (tmp_path / "b" / "identification.safetensors").exists()
+
+
+def test_a_damaged_identification_head_is_refused_in_one_line(bundle, tmp_path):
+    identifying(bundle).save(tmp_path / "b")
+    record = tmp_path / "b" / "bundle.json"
+    record.write_text(record.read_text().replace('"units": 5', '"units": 6'))
+    with pytest.raises(BundleError, match=r"identification\.safetensors: hidden is F32 3×5, F32 3×6 expected") as error:
+        load_bundle(tmp_path / "b")
+    assert "\n" not in str(error.value)
 
 
 def test_a_low_level_map_comes_back(bundle, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from test_bundle import bundle  # noqa: F401  (a fixture)
+from test_bundle import bundle, identifying  # noqa: F401  (one is a fixture)
 
 from realtime.decoding.bundle import BundleError, load_bundle
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
@@ -28,7 +28,7 @@ def whole(bundle):  # noqa: F811
     hue = PatternAttribute("hue", "circular", ("red", "yellow", "cyan", "blue"), 2, 0.12, 5.0, 0.3, 0.01)
     shapes = {"mean": (4,), "scale": (4,), "readout": (4, 2), "maps": (2, 3)}
     arrays = {k: rng.standard_normal(v).astype(np.float32) for k, v in shapes.items()}
-    return replace(bundle, low_level=low_level, patterns=Patterns((hue,), **arrays))
+    return replace(identifying(bundle), low_level=low_level, patterns=Patterns((hue,), **arrays))
 
 
 def use(found):
@@ -43,6 +43,9 @@ def use(found):
     if found.confidence is not None:
         found.confidence.weight(found.gallery.length(embedding))
         assert np.isfinite(found.confidence.posterior(compared.reach, 3)).all()
+    if found.identification is not None:
+        finished = found.identification.finish(found.identification.bias)
+        assert np.isfinite(found.candidates.compare(finished).similarities).all()
     if found.low_level is not None:
         found.low_level.latent(np.zeros(found.low_level.rank, np.float32))
     if found.patterns is not None:

@@ -5,6 +5,7 @@ import pytest
 
 from realtime.decoding.bundle import Bundle, BundleError
 from realtime.decoding.gallery import Gallery
+from realtime.decoding.identification_head import IdentificationHead
 from realtime.decoding.linear_decoder import WindowWeights
 from realtime.decoding.missing_channels import filled_in, mixed_weights
 from realtime.decoding.other_cap import expected_score, fitted
@@ -150,3 +151,11 @@ def test_a_score_falls_to_chance_with_what_is_left_of_the_predictions():
     assert expected_score(0.86, 1.0) == pytest.approx(0.86)
     assert expected_score(0.86, 0.0) == pytest.approx(0.5)
     assert 0.5 < expected_score(0.86, 0.25) < expected_score(0.86, 0.5) < 0.86
+
+
+def test_a_second_output_follows_the_first_onto_the_other_cap():
+    made = bundle()
+    head = IdentificationHead(made.weights[:, :, 1:3], made.bias[1:3], made.gallery, "two of the first one's columns")
+    found = on(replace(made, identification=head), [*OWN[::-1][:-1], "POz"]).bundle
+    np.testing.assert_allclose(found.identification.weights, found.weights[:, :, 1:3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.identification.bias, found.bias[1:3], rtol=1e-4, atol=1e-3)

@@ -1,0 +1,248 @@
+"""Which of 200 new pictures was seen: by the ridge map's embedding and by the contrastive head, from the same trials.
+
+The simulated participant sees drawn pictures, each of its own parameters, in single looks; both maps learn from the
+first trials, and everything in them, the choice between them too, comes from those. Test pictures are new, and each is
+looked at five times. A second table tells what a fit of the size of THINGS-EEG2 takes, on made-up features.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.harness import machine, print_table, versions
+from calibration.data.embeddings import load_encoder
+from calibration.data.layers import layers_cached, load_tower, side_by_side
+from calibration.data.targets import cache_folder, given_targets
+from calibration.heads.choosing import choose_head
+from calibration.heads.contrastive import Problem
+from calibration.heads.identification import FittedHead, HeadTargets, candidate_of, fit_head, train
+from calibration.heads.kept import Kept
+from calibration.model.examples import Examples, Layout
+from calibration.model.folds import grouped_folds
+from calibration.model.linear_model import fit_map
+from calibration.scores.retrieval import retrieve
+from calibration.statistics import mean_interval
+from configs.files import write_whole
+from configs.schema import Config, FitSettings, load_config
+from perceptogram.console import progress_bar
+from realtime.decoding.gallery import Gallery
+from realtime.epoching.epochs import Closed
+from realtime.epoching.pipeline import Pipeline
+from realtime.sources.simulation.offline import OfflineParticipant
+from realtime.sources.simulation.participant import SimulationSettings
+from stimuli.drawn.manifest import test_pictures, training_picture
+from stimuli.pictures import DrawnSet, open_pictures
+
+SEED = 0
+N_PICTURES, N_NEW, LOOKS = 2000, 200, 5
+FIRST_PICTURE = 1_000_000
+"""Of the endless stream; the small encoder was trained on earlier ones."""
+TRIALS = (300, 1500, 4000, 8000)
+QUICK = (300,)
+BLOCKS = (4, 5)
+"""Of the small encoder, for the rows whose head learns layers."""
+SIZE = (16_540, 63 * 250, 1024)
+"""Trials (each of a picture of its own), features and target dimensions of the fit that is only timed."""
+QUICK_SIZE = (1_000, 63 * 25, 64)
+
+
+def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
+    """Measure rows of trials, then the large fit; what a run has left in the folder `out` is not measured again."""
+    folder = Path(tempfile.mkdtemp()) if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = QUICK if quick else TRIALS
+    world: list[World] = []
+    rows = []
+    for blocks in ((),) if quick else ((), BLOCKS):
+        for count in counts:
+            file = folder / f"{count}-{'-'.join(map(str, blocks))}.json"
+            if not file.exists():
+                world = world or [World(max(counts))]
+                write_whole(file, json.dumps(world[0].row(count, blocks)))
+            rows.append(json.loads(file.read_text(encoding="utf-8")))
+    size = timed_fit(*(QUICK_SIZE if quick else SIZE), folder)
+    _print(rows)
+    _print_size(size)
+    return {"rows": rows, "size": size, "machine": machine(), "versions": versions("numpy", "torch", "open_clip_torch")}
+
+
+class World:
+    """What the participant answered to `n_trials` looks to learn from, and to new pictures."""
+
+    def __init__(self, n_trials: int) -> None:
+        self.config = load_config("demo")
+        known = {f"picture-{number:04d}": training_picture(FIRST_PICTURE + number) for number in range(N_PICTURES)}
+        fixed = dict(zip(open_pictures(self.config.pictures, "test").names, test_pictures(), strict=True))
+        new = list(fixed)[:N_NEW]
+        self.pictures = DrawnSet(known | {name: fixed[name] for name in new})
+        rng = np.random.default_rng(SEED)
+        rounds = -(-n_trials // N_PICTURES)
+        learned = np.concatenate([rng.permutation(list(known)) for _ in range(rounds)])[:n_trials]
+        shown = [*learned.tolist(), *rng.permutation(np.repeat(np.array(new), LOOKS)).tolist()]
+        source = OfflineParticipant(
+            self.pictures, shown, self.config.stimulus.onset_to_onset_s, SimulationSettings(seed=SEED)
+        )
+        pipeline = Pipeline(self.config, source.spec)
+        events = [event for item in source.events() for event in pipeline.push(item)] + list(pipeline.finish())
+        epochs = [event.epoch for event in events if isinstance(event, Closed)]
+        self.samples = np.array([epoch.samples for epoch in epochs], dtype=np.float32)
+        self.names = np.array([epoch.marker.picture for epoch in epochs])
+        self.is_new = np.isin(self.names, new)
+        window = self.config.window
+        self.layout = Layout.of(pipeline.times_s, window.start_s, window.baseline_s)
+        self.known: dict[tuple[int, ...] | None, tuple[NDArray[np.float32], str]] = {}
+
+    def row(self, n_trials: int, blocks: tuple[int, ...]) -> dict[str, Any]:
+        """Return the scores of maps of the first `n_trials` looks; the head learns layers where blocks are given."""
+        taught = np.flatnonzero(~self.is_new)[:n_trials]
+        test = np.flatnonzero(self.is_new)
+        names = self.pictures.names
+        labels = [self.pictures.label(name) for name in names]
+        embeddings, said = self.learned(None)
+        space = load_encoder().space
+        targets = given_targets(names, labels, embeddings[0], space).scaled_by(self.names[taught])
+        shown = self.names[taught]
+        everything = np.ones(len(taught), dtype=np.bool_)
+        examples = Examples(self.samples[taught], targets.of(shown), shown, shown, everything)
+        settings = self.config.fit.model_copy(update={"identification_layers": blocks})
+        mapping = fit_map(examples, self.layout, settings)
+        layers, said = self.learned(blocks) if blocks else (embeddings, said)
+        head_targets = HeadTargets(targets.gallery, layers, said)
+        begin = time.monotonic()
+        with progress_bar() as bar:
+            task = bar.add_task(f"contrastive head, {n_trials} trials", total=None)
+            head = fit_head(
+                examples, head_targets, self.layout, settings, candidate_of(mapping), mapping.alpha,
+                lambda: bar.advance(task),
+            )  # fmt: skip
+        seconds = time.monotonic() - begin
+        ridge = self._right(mapping.map.predict(self.samples[test]), test, targets.gallery)
+        ours = self._right(head.predict(self.samples[test]), test, _gallery(head, targets.gallery))
+        own = self.names[test]
+        low, high = mean_interval(ours, own, SEED)
+        difference = mean_interval(ours - ridge, own, SEED)
+        return {
+            "trials": n_trials,
+            "pictures": len(np.unique(shown)),
+            "targets": said,
+            "ridge_top1": float(ridge.mean()),
+            "ridge_interval": mean_interval(ridge, own, SEED),
+            "contrastive_top1": float(ours.mean()),
+            "low": low,
+            "high": high,
+            "difference_interval": difference,
+            "chosen": "contrastive" if head.choice.pays else "same",
+            "how": str(head.choice),
+            "seconds": round(seconds, 1),
+        }
+
+    def learned(self, blocks: tuple[int, ...] | None) -> tuple[NDArray[np.float32], str]:
+        """Return ``[layers, pictures, dims]`` of the small encoder: its embeddings, or the blocks given."""
+        if blocks not in self.known:
+            names = self.pictures.names
+            if blocks is None:
+                encoder = load_encoder()
+                images = [self.pictures.image(name) for name in names]
+                self.known[blocks] = encoder.embed_images_cached(images, cache_folder())[None], "its embedding"
+            else:
+                rows = layers_cached(load_tower(Config()), blocks, names, self.pictures.image, cache_folder())
+                self.known[blocks] = side_by_side(rows), f"its blocks {', '.join(map(str, blocks))}"
+        return self.known[blocks]
+
+    def _right(self, predicted: NDArray[np.float32], test: NDArray[np.int64], gallery: Gallery) -> NDArray[np.float64]:
+        """Return 1 for each look whose picture comes first of the new ones, else 0."""
+        own = np.array([gallery.numbers[str(name)] for name in self.names[test]])
+        return (retrieve(predicted, own, np.zeros_like(own), gallery).rank < 1).astype(np.float64)
+
+
+def timed_fit(trials: int, features: int, dims: int, folder: Path) -> dict[str, Any]:
+    """Return what a fit of this size takes, on made-up features; a run that was cut off goes on, its time counted.
+
+    Parameters
+    ----------
+    trials, features, dims
+        Size; every trial shows a picture of its own.
+    folder
+        Where its state is kept.
+    """
+    rng = np.random.default_rng(SEED)
+    settings = FitSettings()
+    inner = rng.standard_normal((trials, 64), dtype=np.float32)
+    targets = inner @ rng.standard_normal((64, dims), dtype=np.float32) + rng.standard_normal(
+        (trials, dims), dtype=np.float32
+    )
+    made = rng.standard_normal((trials, features), dtype=np.float32)
+    made += inner @ (rng.standard_normal((64, features), dtype=np.float32) / np.float32(8 * features**0.5) * 3)
+    problem = Problem(made, np.arange(trials), targets[None])
+    kept = Kept(folder / f"fit-{trials}-{features}")
+    clock = folder / f"fit-{trials}-{features}.json"
+    before = json.loads(clock.read_text(encoding="utf-8")) if clock.exists() else {"seconds": 0.0, "peak_mb": 0.0}
+    begin = time.monotonic()
+
+    def spent() -> dict[str, float]:
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return {
+            "seconds": before["seconds"] + time.monotonic() - begin,
+            "peak_mb": max(before["peak_mb"], peak_mb),
+        }
+
+    with progress_bar() as bar:
+        task = bar.add_task(f"contrastive fit, {trials} x {features}", total=None)
+
+        def tell() -> None:
+            bar.advance(task)
+            write_whole(clock, json.dumps(spent()))
+
+        folds = grouped_folds(problem.pictures, settings.folds, SEED)
+        choice = choose_head(problem, folds, 1e4, settings, kept, tell)
+        train(problem, choice, 1e4, settings, kept, tell)
+    result = spent()
+    kept.forget()
+    clock.unlink(missing_ok=True)
+    return {
+        "trials": trials,
+        "features": features,
+        "target_dims": dims,
+        "seconds": round(result["seconds"], 1),
+        "peak_mb": round(result["peak_mb"]),
+        "epochs": choice.epochs,
+    }
+
+
+def _gallery(head: FittedHead, gallery: Gallery) -> Gallery:
+    dims = head.embeddings.shape[1]
+    return Gallery(
+        gallery.names, gallery.labels, head.embeddings, np.zeros(dims, np.float32), np.ones(dims, np.float32)
+    )
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    print_table(
+        f"single looks at {N_NEW} new pictures, simulated EEG: how often the right one comes first",
+        ("trials", "pictures", "learned", "ridge", "contrastive", "95 %", "difference, 95 %", "chosen", "s"),
+        [
+            (
+                row["trials"], row["pictures"], row["targets"], f"{row['ridge_top1']:.3f}",
+                f"{row['contrastive_top1']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}",
+                "{:+.3f} to {:+.3f}".format(*row["difference_interval"]), row["chosen"], f"{row['seconds']:.0f}",
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _print_size(size: dict[str, Any]) -> None:
+    print_table(
+        "a contrastive fit of the size of THINGS-EEG2, made-up features",
+        ("trials x features", "target dims", "seconds", "peak MB"),
+        [(f"{size['trials']} x {size['features']}", size["target_dims"], size["seconds"], size["peak_mb"])],
+    )

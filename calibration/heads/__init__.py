@@ -1,0 +1,1 @@
+"""Outputs of the product that learn something else than the embedding."""

@@ -1,0 +1,88 @@
+"""Reads a bundle's folder; `realtime.decoding.bundle` writes it and says what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from realtime.decoding.bundle import (
+    CHANNEL_ARRAYS,
+    GALLERY_FILE,
+    LOW_LEVEL_FILE,
+    MAP_FILE,
+    NAMES_FILE,
+    PATTERN_FILE,
+    RECORD_FILE,
+    SCHEMA,
+    Bundle,
+    BundleError,
+)
+from realtime.decoding.bundle_record import Names, Record, Schema, read_arrays, read_json
+from realtime.decoding.evidence import ConfidenceModel
+from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
+from realtime.decoding.gallery import Gallery
+from realtime.decoding.identification_head import read_identification
+from realtime.decoding.low_level_map import LowLevelMap
+from realtime.decoding.memory import read_memory
+from realtime.sources.base import StreamSpec
+from realtime.spaces import EmbeddingSpace
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Return the bundle in `folder`.
+
+    Raises
+    ------
+    BundleError
+        If it is of another schema version.
+    OSError, ValueError
+        If a part is missing, is not finite or does not fit the others.
+    """
+    schema = read_json(folder / RECORD_FILE, Schema).number
+    if schema != SCHEMA:
+        msg = f"bundle {folder} has schema {schema}, this version reads {SCHEMA}; fit it again"
+        raise BundleError(msg)
+    told = read_json(folder / RECORD_FILE, Record)
+    names = read_json(folder / NAMES_FILE, Names)
+    times, channels, dims = told.window.n_times, len(told.stream.channels), told.space.dims
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "weights": (times, channels, dims), "bias": (dims,), "mean_input": (times, channels)
+    }  # fmt: skip
+    shapes |= dict.fromkeys(CHANNEL_ARRAYS if told.channels else (), (channels, channels))
+    decoder = read_arrays(folder / MAP_FILE, shapes, {"window_covariance": (channels, channels)})
+    scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
+    gallery = Gallery(
+        names.names, names.labels, **read_arrays(folder / GALLERY_FILE, scale), classes=bool(told.classes)
+    )
+    low_level = identification = patterns = None
+    if told.identification is not None:
+        identification = read_identification(folder, told.identification, times, channels, gallery)
+    if told.low_level is not None:
+        layout = (None, 4, None, None)
+        shapes = {"weights": (times, channels, None), "bias": (None,), "components": layout, "mean": layout[1:]}
+        low_level = LowLevelMap(**read_arrays(folder / LOW_LEVEL_FILE, shapes), space=told.low_level.space)
+    if told.patterns is not None:
+        columns = sum(attribute.columns for attribute in told.patterns)
+        shapes = {"mean": (dims,), "scale": (dims,), "readout": (dims, columns), "maps": (columns, channels)}
+        attributes = tuple(PatternAttribute(**attribute.model_dump()) for attribute in told.patterns)
+        patterns = Patterns(attributes, **read_arrays(folder / PATTERN_FILE, shapes))
+    return Bundle(
+        spec=StreamSpec(**told.stream.model_dump()),
+        filters=told.filters,
+        rate_hz=told.window.rate_hz,
+        first_s=told.window.first_s,
+        **decoder,
+        space=EmbeddingSpace(**told.space.model_dump()),
+        gallery=gallery,
+        confidence=None if told.confidence is None else ConfidenceModel(**told.confidence.model_dump()),
+        classes=told.classes,
+        fit=told.fit.model_dump(exclude_unset=True),
+        scores=told.scores,
+        provenance=told.provenance,
+        simulated=told.simulated,
+        low_level=low_level,
+        identification=identification,
+        patterns=patterns,
+        offline=told.offline,
+        participant=told.participant,
+        memory=None if told.memory is None else read_memory(folder, told.memory, channels, dims),
+    )
