@@ -10,6 +10,7 @@ import sys
 import typer
 
 from configs.errors import InputError
+from configs.extras import told as told_missing
 from perceptogram import __version__
 from perceptogram.console import errors, styled
 from realtime.processes.blas_threads import wait_passively
@@ -87,6 +88,10 @@ def main() -> None:
         errors.print("interrupted")
         sys.exit(130)
     except Exception as error:
+        missing = told_missing(error) if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None:
+            errors.print(styled(("error:", "bold red"), f" {missing}"))
+            sys.exit(2)
         if os.environ.get("PERCEPTOGRAM_DEBUG"):
             raise
         told = f" {type(error).__name__}: {error} (PERCEPTOGRAM_DEBUG=1 shows where)"

@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from configs.extras import BRINGS
+
 HOUSE = Path(__file__).parents[1]
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
 ROOMS = ("configs", "stimuli", "realtime", "calibration", "perceptogram")
@@ -43,15 +45,27 @@ def test_every_import_is_declared():
     undeclared = []
     for module, file in imports():
         brings = {canonicalize_name(name) for name in distributions.get(module, ())}
-        # An extra may be missing, so the file says which: a user reads it there. Developers' never counts.
-        offered = [name for name, lines in extras.items() if name != "dev" and brings & names(lines)]
-        told = any(f"perceptogram-live[{name}]" in (HOUSE / file).read_text() for name in offered)
+        # an extra may be missing, and which one it is is told then; developers' never counts
+        told = any(module in modules and brings & names(extras[extra]) for extra, modules in BRINGS.items())
         if not (brings & needed or told):
             undeclared.append(f"{file}: {module}")
     assert not undeclared
 
 
-@pytest.mark.parametrize("name", sorted(names(PROJECT["dependencies"])))
+def test_what_an_extra_brings_is_what_it_installs():
+    """Distributions and modules have other names; each module comes with its extra, and each of these is asked for."""
+    distributions = packages_distributions()
+    for extra, modules in BRINGS.items():
+        installs = names(PROJECT["optional-dependencies"][extra])
+        brought = {canonicalize_name(name) for module in modules for name in distributions[module]}
+        assert installs <= brought, extra
+        assert all({canonicalize_name(name) for name in distributions[module]} & installs for module in modules), extra
+
+
+BROUGHT = [line for extra in BRINGS for line in PROJECT["optional-dependencies"][extra]]
+
+
+@pytest.mark.parametrize("name", sorted(names([*PROJECT["dependencies"], *BROUGHT])))
 def test_every_dependency_has_its_tested_version(name):
     pinned = re.findall(r"^([A-Za-z0-9._-]+)==", (HOUSE / "constraints.txt").read_text(), re.MULTILINE)
     assert name in {canonicalize_name(one) for one in pinned}

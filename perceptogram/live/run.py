@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.extras import lacking
 from configs.schema import Config, ConfigError, PictureSettings, StimulusSettings
 from perceptogram.console import as_json, errors
 from perceptogram.live.control_observer import Shower, Steering
@@ -154,16 +155,16 @@ def decode(
             opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
         if door is not None:
             errors.print(f"page at {door.invitation}")
+        unpainted = _why_unpainted(config, bundle) if render else None
         painter: RenderWorker | RemoteRenderer | None = None if labels else renderer
-        if render and painter is None and not labels:
+        if render and painter is None and unpainted is None:
             painter = _open_renderer(config, bundle)
             opened.enter_context(painter)
         if painter is not None:
             check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
         session = Session(config, bundle, source, painter, local_clock)
-        if render and labels:
-            names = ", ".join(bundle.gallery.names)
-            session.tell("unpainted", f"nothing is painted: the bundle tells labels apart ({names}), not pictures")
+        if unpainted is not None:
+            session.tell("unpainted", f"nothing is painted: {unpainted}")
         if cap.text is not None:
             session.tell("cap", cap.text)
         if control is not None:
@@ -221,6 +222,13 @@ def _tell_failure(control: Control | None, error: BaseException | None) -> None:
     """Tell other programs that the session has failed, where it has."""
     if control is not None and error is not None:
         control.set_state("failed", error=str(error) or type(error).__name__)
+
+
+def _why_unpainted(config: Config, bundle: Bundle) -> str | None:
+    """Return why nothing can be painted in this session though it is decoded; None where it can."""
+    if bundle.space.is_labels:
+        return f"the bundle tells labels apart ({', '.join(bundle.gallery.names)}), not pictures"
+    return None if config.render.remote else lacking("gpu", "painting")
 
 
 def _open_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRenderer:

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from configs.extras import lacking
 from realtime.processes.apart import called_apart
 from realtime.sources import lsl_config
 
@@ -330,6 +331,9 @@ def _see_flips() -> Check:
 
 
 def _gpu() -> Check:
+    missing = lacking("gpu", "painting, or fitting to pictures,")
+    if missing is not None:
+        return Check("GPU", "ok", f"n/a, decoding takes none; {missing}")
     import torch
 
     if torch.cuda.is_available():

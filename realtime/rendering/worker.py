@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from configs.extras import require
 from realtime.processes.mailbox import Mailbox
 from realtime.processes.supervised import HUNG_S, Supervised
 from realtime.rendering.errors import GeneratorError
@@ -94,7 +95,10 @@ class RenderWorker(FrameQueue):
         ------
         GeneratorError
             If it was started before.
+        ExtraMissingError
+            If what paints is not installed.
         """
+        require("gpu", "painting")
         if self._supervisor is not None:
             msg = "this renderer was already started; make a new one"
             raise GeneratorError(msg)
