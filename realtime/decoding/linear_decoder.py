@@ -40,7 +40,12 @@ class WindowWeights:
     def of(
         cls, weights: NDArray[np.float32], bias: NDArray[np.float32], mean_input: NDArray[np.float32]
     ) -> WindowWeights:
-        """Return what a map comes to; its parameters are those of `LinearDecoder`.
+        """Return what a map comes to.
+
+        Parameters
+        ----------
+        weights, bias, mean_input
+            As those of `LinearDecoder`.
 
         Raises
         ------

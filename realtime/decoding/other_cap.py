@@ -38,7 +38,7 @@ _CHANCE = 0.5
 
 
 @dataclass(frozen=True)
-class Fitted:
+class OnCap:
     """A bundle made to fit a stream.
 
     Attributes
@@ -56,7 +56,7 @@ class Fitted:
     facts: dict[str, Any] | None = None
 
 
-def fitted(bundle: Bundle, spec: StreamSpec, least: float) -> Fitted:
+def fitted(bundle: Bundle, spec: StreamSpec, least: float) -> OnCap:
     """Return `bundle` as it decodes a stream with other electrodes, or another reference.
 
     Parameters
@@ -74,7 +74,7 @@ def fitted(bundle: Bundle, spec: StreamSpec, least: float) -> Fitted:
         In one line, if too little is to be expected, or nothing can be said.
     """
     if not bundle.spec.differences(replace(spec, rate_hz=bundle.spec.rate_hz)):
-        return Fitted(bundle)
+        return OnCap(bundle)
     own = bundle.spec.channels
     at = [_find(name, spec.channels) for name in own]
     missing = [name for name, place in zip(own, at, strict=True) if place is None]
@@ -109,7 +109,7 @@ def fitted(bundle: Bundle, spec: StreamSpec, least: float) -> Fitted:
     if varied is not None:
         varied = None if other_reference else (forward @ varied @ forward.T + error).astype(np.float32)
     folded = replace(_folded(bundle, spec, given, mixing, forward, seen), window_covariance=varied)
-    return Fitted(folded, _text(facts), facts)
+    return OnCap(folded, _text(facts), facts)
 
 
 def _find(name: str, channels: Sequence[str]) -> int | None:
