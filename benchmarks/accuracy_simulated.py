@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,12 @@ def simulated(case: Simulated) -> dict[str, Any]:
     for choose in ("error", "identification"):
         fitted = fit_map(examples, layout, config.fit.model_copy(update={"choose": choose}))
         choices += [] if fitted.choice is None else [fitted.choice]
-        scores[choose] = retrieve(fitted.map.predict(samples[~taught]), own, np.zeros_like(own), gallery)
+        predicted, together = fitted.map.predict(samples[~taught]), np.zeros_like(own)
+        compared = replace(gallery, likelihood=fitted.comparison.likelihood)
+        scores[choose] = retrieve(predicted, own, together, compared)
+        if choose == "identification":
+            by_angle = retrieve(predicted, own, together, gallery)
+            compared_by = fitted.comparison.form
     ours, today = scores["identification"], scores["error"]
     low, high = mean_interval(ours.two_way, own, SEED)
     return {
@@ -98,6 +103,9 @@ def simulated(case: Simulated) -> dict[str, Any]:
         "before_onset": None,
         "today": float(today.two_way.mean()),
         "today_top1": float(np.mean(today.rank < 1)),
+        "compared": compared_by,
+        "by_angle": float(by_angle.two_way.mean()),
+        "by_angle_top1": float(np.mean(by_angle.rank < 1)),
         "peers": {},
         "curve": {},
         "chosen": said(choices),

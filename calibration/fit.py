@@ -33,6 +33,7 @@ from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
 from calibration.scores.permutation_null import Null, null_of_cross_validation
 from calibration.scores.picture_null import null_of_pictures
+from calibration.scores.retrieval import FoldGallery
 from calibration.scores.summary import headline, summarise
 from calibration.statistics import rounded
 from configs.schema import Config, FitSettings
@@ -182,14 +183,19 @@ def fit_trials(
     # Labels exchanged in the new trials alone say nothing of a map that also learned from others: then the predictions'
     # own null is taken, as wide as that of a cross-validation can be.
     fitted_anew = settings.permutations > 0 and not earlier and told_by.head is None
-    chance = _null(examples, own, gallery, layout, settings, held_out) if fitted_anew else None
+    chance = _null(examples, own, judged.gallery, layout, settings, held_out) if fitted_anew else None
     found = summarise(
         judged.predicted, judged.names, judged.folds, judged.gallery, settings.permutations, settings.seed, chance
     )
     if null is not None:
         found |= baseline_scores(null, targets, config, part_of(progress, "baseline"), told_by)
     found |= counts(trials)
-    held = (judged.predicted, own, judged.folds, judged.gallery, settings.seed)
+    alike = judged.gallery
+    if told_by.head is None:
+        # A confidence is of one way to compare, that of the bundle, whatever single folds chose.
+        form = mapping.comparison.form
+        alike = FoldGallery.of(gallery, [each.likelihoods.get(form) for each in held_out.comparisons])
+    held = (judged.predicted, own, judged.folds, alike, settings.seed)
     curve = reliability_curve(*held)
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
     low_level = None
@@ -208,7 +214,7 @@ def fit_trials(
         mean_input=mean_input,
         window_covariance=mean_covariance(taught, mean_input),
         space=targets.space,
-        gallery=gallery,
+        gallery=replace(gallery, likelihood=mapping.comparison.likelihood),
         confidence=fit_confidence(*held),
         classes=dict(config.markers.classes),
         fit=rounded(
@@ -221,6 +227,8 @@ def fit_trials(
                 "chosen_by_fold": said(held_out.choices),
                 "told_apart_by": told_by.record,
                 "identification": [] if mapping.choice is None else mapping.choice.scores.tolist(),
+                "compared": str(mapping.comparison),
+                "compared_by_fold": [each.form for each in held_out.comparisons],
                 "alpha_by_fold": list(held_out.alphas),
                 "folds": len(held_out.alphas),
                 "group_by": grouping(config),
@@ -307,13 +315,14 @@ def baseline_scores(
     examples = make_examples(null, targets, config)
     try:
         held_out = cross_validate(examples, layout, settings, progress)
-        judged = Judged(held_out.predicted, null.names, held_out.folds, gallery, gallery.names)
+        compared = FoldGallery.of(gallery, [each.likelihood for each in held_out.comparisons])
+        judged = Judged(held_out.predicted, null.names, held_out.folds, compared, gallery.names)
         if told_by is not None and told_by.targets is not None:
             judged = judge(examples, told_by.targets, layout, settings, held_out)
         elif settings.permutations:
             own = np.array([gallery.names.index(str(name)) for name in null.names])
             few = settings.model_copy(update={"permutations": min(settings.permutations, _BASELINE_PERMUTATIONS)})
-            chance = _null(examples, own, gallery, layout, few, held_out)
+            chance = _null(examples, own, compared, layout, few, held_out)
     except RidgeError:
         return {"baseline_n_trials": len(null)}
     found = summarise(judged.predicted, judged.names, judged.folds, judged.gallery, 0, settings.seed, chance)

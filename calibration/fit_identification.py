@@ -22,6 +22,7 @@ from calibration.heads.identification import (
 )
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import HeldOut, Mapping
+from calibration.scores.retrieval import FoldGallery
 from configs.schema import Config, FitSettings
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.identification_head import IdentificationHead
@@ -88,7 +89,8 @@ def fit_identification(
     """
     mapping, held_out = fitted
     settings = config.fit
-    same = Judged(held_out.predicted, examples.names, held_out.folds, gallery, gallery.names)
+    compared = FoldGallery.of(gallery, [each.likelihood for each in held_out.comparisons])
+    same = Judged(held_out.predicted, examples.names, held_out.folds, compared, gallery.names)
     if settings.identification == "same" or (settings.identification == "auto" and gallery.told_apart):
         return Identified(None, same, None, {"chosen": "same"})
     if gallery.told_apart:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -261,7 +261,8 @@ def _score(
     groups = samples[:, order].reshape(pictures, count, repeats, *samples.shape[2:]).mean(axis=2)
     own = np.repeat(np.arange(pictures), count)
     predicted = mapping.map.predict(groups.reshape(pictures * count, *samples.shape[2:]))
-    found = retrieval.retrieve(predicted, own, np.zeros(len(own), np.int64), gallery)
+    compared = replace(gallery, likelihood=mapping.comparison.likelihood)
+    found = retrieval.retrieve(predicted, own, np.zeros(len(own), np.int64), compared)
     top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
     null = retrieval.null_by_pictures(found, settings.permutations, settings.seed)
     two_way = float(found.two_way.mean())

@@ -27,6 +27,9 @@ class FitSettings(Settings):
     choose: Literal["identification", "error"] = "identification"
     """What alpha and the prior over time are chosen by: how well held-out trials are told apart; ``error`` chooses
     alpha alone, by squared error, and uses samples as they are."""
+    compare: Literal["likelihood", "angle"] = "likelihood"
+    """By what decoded embeddings are compared with pictures: how likely each makes them, where that tells held-out
+    training trials apart better than the angle does; or ever the angle."""
     windows: tuple[tuple[float, float], ...] = ((0.04, 0.5),)
     """Shorter parts of the window where answers are expected most, each start and stop in seconds after onset."""
     step_s: Positive = 0.016

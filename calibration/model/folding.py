@@ -75,7 +75,7 @@ class Chain:
     target_std: Array
 
     @property
-    def _gain(self) -> Array:
+    def gain(self) -> Array:
         """Return how much each dimension is stretched; one whose held-out predictions never vary stays at its mean."""
         return np.divide(
             self.target_std, self.predicted_std, out=np.zeros_like(self.target_std), where=self.predicted_std > 1e-12
@@ -95,20 +95,20 @@ class Chain:
             window = self.temporal.T @ window
         scaled = (window @ self.whitening - self.mean) / self.std
         predicted = scaled.reshape(len(scaled), -1) @ self.weights + self.intercept
-        embedding: Array = (predicted - self.predicted_mean) * self._gain + self.target_mean
+        embedding: Array = (predicted - self.predicted_mean) * self.gain + self.target_mean
         return embedding
 
     def fold(self) -> LinearMap:
         """Return the chain as one map."""
         steps, channels = self.mean.shape
-        scaled = self.weights.reshape(steps, channels, -1) / self.std[:, :, None] * self._gain
+        scaled = self.weights.reshape(steps, channels, -1) / self.std[:, :, None] * self.gain
         window = np.einsum("ce,ted->tcd", self.whitening, scaled, optimize=True)
         if self.temporal is not None:
             window = np.tensordot(self.temporal, window, axes=1)
         weights = np.zeros((len(self.baseline), channels, scaled.shape[2]))
         weights[self.start : self.start + len(window)] = window
         weights -= self.baseline[:, None, None] * window.sum(axis=0)
-        offset = (self.intercept - self.predicted_mean) * self._gain + self.target_mean
+        offset = (self.intercept - self.predicted_mean) * self.gain + self.target_mean
         bias = offset - np.einsum("tc,tcd->d", self.mean, scaled, optimize=True)
         return LinearMap(weights.astype(np.float32), bias.astype(np.float32))
 

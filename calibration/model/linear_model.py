@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.model.choosing import MapChoice, choose
+from calibration.model.comparing import ANGLE, ComparisonChoice, Form, Learned, choose_form, estimate
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
 from calibration.model.prior import Blend, Prior, Taught, weigh
-from calibration.model.ridge import fit_ridge, held_out_along, solve_ridge, threads_for
+from calibration.model.ridge import fit_ridge, solve_ridge, threads_for
 from calibration.model.scaling import scale
 from configs.schema import FitSettings
 
@@ -41,6 +41,8 @@ class Mapping:
         How the rest was chosen; None where alpha alone was, by squared error.
     prior
         What was taken over from earlier calibrations; None where none was given.
+    comparison
+        By what its embeddings are compared with pictures.
     """
 
     chain: Chain
@@ -49,6 +51,7 @@ class Mapping:
     errors: Array
     choice: MapChoice | None
     prior: Prior | None = None
+    comparison: ComparisonChoice = ANGLE
 
     @cached_property
     def map(self) -> LinearMap:
@@ -72,6 +75,8 @@ class HeldOut:
         What else was chosen there; empty where nothing else was.
     priors
         What was taken over there from earlier calibrations; empty where none was given.
+    comparisons
+        By what each fold's embeddings are compared with pictures.
     """
 
     predicted: NDArray[np.float32]
@@ -79,6 +84,7 @@ class HeldOut:
     alphas: tuple[float, ...]
     choices: tuple[MapChoice, ...] = ()
     priors: tuple[Prior, ...] = ()
+    comparisons: tuple[ComparisonChoice, ...] = ()
 
 
 def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: Sequence[Earlier] = ()) -> Mapping:
@@ -111,13 +117,6 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
     prior: Prior | None = None
     if settings.choose == "identification":
         choice, scaling, features = choose(examples, layout, settings, folds)
-        if earlier:
-            spread_folds = _spread_folds(examples, settings.seed)
-            taught = Taught(examples, folds, single, spread_folds, spread_folds[members])
-            prior, blend = weigh(taught, layout, settings, choice, earlier)
-            if blend is not None:
-                chain = _chain_of(blend, layout)
-                return Mapping(chain, choice.alpha, choice.alphas, choice.errors, choice, prior)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
         with threads_for(*features.shape):
             weights, intercept = solve_ridge(features, targets, alpha)
@@ -129,7 +128,22 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
         )  # fmt: skip
     # What is decoded is a single trial, whose prediction varies more than that of a mean.
     unseen = scaling.apply(single.samples) if settings.average_repeats else features
-    folds = _spread_folds(examples, settings.seed)
+    spread_folds = _spread_folds(examples, settings.seed)
+    learned = Learned(
+        features, targets, spread_folds, alpha, unseen, spread_folds[members], single.targets, single.names
+    )
+    with threads_for(*features.shape):
+        compared = settings.compare == "likelihood" and choice is not None
+        form, scores = choose_form(learned, settings.seed) if compared else ("angle", {})
+    if choice is not None and earlier:
+        taught = Taught(examples, folds, single, spread_folds, spread_folds[members])
+        prior, blend = weigh(taught, layout, settings, choice, earlier)
+        if blend is not None:
+            chain = _chain_of(blend, layout)
+            comparison = _compared(form, scores, blend.unseen, chain, single)
+            return Mapping(chain, alpha, alphas, errors, choice, prior, comparison)
+    with threads_for(*features.shape):
+        along = learned.along()
     chain = Chain(
         baseline=layout.baseline,
         start=layout.start,
@@ -140,11 +154,21 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
         weights=weights,
         intercept=intercept,
         predicted_mean=unseen.mean(axis=0, dtype=np.float64) @ weights + intercept,
-        predicted_std=_spread(features, targets, folds, alpha, unseen, folds[members]),
+        # Without intercepts: they differ from fold to fold, which is no spread of a map's predictions, and at a large
+        # alpha exceeds it many times.
+        predicted_std=along.std(axis=0),
         target_mean=targets.mean(axis=0, dtype=np.float64),
         target_std=targets.std(axis=0, dtype=np.float64),
     )
-    return Mapping(chain, alpha, alphas, errors, choice, prior)
+    return Mapping(chain, alpha, alphas, errors, choice, prior, _compared(form, scores, along, chain, single))
+
+
+def _compared(form: Form, scores: dict[Form, float], along: Array, chain: Chain, single: Examples) -> ComparisonChoice:
+    """Return the comparison of a form, by trials ``[trials, dims]`` that maps have not seen."""
+    if not scores:
+        return ANGLE
+    decoded = (along - along.mean(axis=0)) * chain.gain
+    return ComparisonChoice(form, scores, estimate(decoded, single.targets, chain.target_mean, single.names))
 
 
 def _chain_of(blend: Blend, layout: Layout) -> Chain:
@@ -160,7 +184,7 @@ def _chain_of(blend: Blend, layout: Layout) -> Chain:
         weights=blend.weights.reshape(-1, dims),
         intercept=blend.offset,
         predicted_mean=np.zeros(dims),
-        predicted_std=blend.spread,
+        predicted_std=blend.unseen.std(axis=0),
         target_mean=blend.target_mean,
         target_std=blend.target_std,
     )
@@ -179,24 +203,6 @@ def _spread_folds(examples: Examples, seed: int) -> NDArray[np.int64]:
     for group in range(len(sizes)):
         order[place == group] = np.arange(sizes[group]) * stretches // sizes[group]
     return grouped_folds(place * stretches + order, _SPREAD_FOLDS, seed)
-
-
-def _spread(
-    x: NDArray[np.floating[Any]],
-    y: NDArray[np.floating[Any]],
-    folds: NDArray[np.int64],
-    alpha: float,
-    unseen: NDArray[np.floating[Any]],
-    of_fold: NDArray[np.int64],
-) -> Array:
-    """Return the standard deviation ``[dims]`` of one map's predictions of trials that it has not seen.
-
-    Each of `unseen` is predicted by the map fitted on the trials of `x` outside its fold, without the intercept: that
-    differs from fold to fold, which is no spread of a map's predictions, and at a large alpha exceeds it many times.
-    """
-    with threads_for(*x.shape):
-        spread: Array = held_out_along(x, y, folds, alpha, unseen, of_fold).std(axis=0)
-    return spread
 
 
 def cross_validate(
@@ -223,7 +229,7 @@ def cross_validate(
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)
-    alphas, choices, priors = [], [], []
+    alphas, choices, priors, comparisons = [], [], [], []
     numbers = np.unique(folds)
     for done, fold in enumerate(numbers):
         if progress is not None:
@@ -234,4 +240,5 @@ def cross_validate(
         alphas.append(mapping.alpha)
         choices += [] if mapping.choice is None else [mapping.choice]
         priors += [] if mapping.prior is None else [mapping.prior]
-    return HeldOut(predicted, folds, tuple(alphas), tuple(choices), tuple(priors))
+        comparisons.append(mapping.comparison)
+    return HeldOut(predicted, folds, tuple(alphas), tuple(choices), tuple(priors), tuple(comparisons))

@@ -176,15 +176,15 @@ class Blend:
     ----------
     weights, offset
         ``[times, channels, dims]`` for a window in microvolts, and ``[dims]``.
-    spread
-        ``[dims]``: standard deviation of its predictions of single trials that it has not seen.
+    unseen
+        ``[trials, dims]``: predictions of single trials by maps that have not seen them, without the intercepts.
     target_mean, target_std
         ``[dims]``.
     """
 
     weights: Array
     offset: Array
-    spread: Array
+    unseen: Array
     target_mean: Array
     target_std: Array
 
@@ -304,7 +304,7 @@ class _Search:
                 )
                 sums = [total + part for total, part in zip(sums, parts, strict=True)]
         weights, offset, held_out, unseen, mean, std = sums
-        return Blend(weights, offset, unseen.std(axis=0), mean, std), self._score(held_out)
+        return Blend(weights, offset, unseen, mean, std), self._score(held_out)
 
     def _held_out(self, ridge: PriorRidge, alpha: float) -> Array:
         return ridge.deviations(self._taught.folds, alpha, self._taught.examples.samples, self._taught.folds)

@@ -23,7 +23,6 @@ from calibration.scores.breakdown import by_channel, by_time
 from calibration.scores.learning_curve import learning_curve, trials_to_reach
 from configs.files import write_whole
 from configs.schema import Config
-from realtime.decoding.gallery import similarity
 
 Images = Callable[[str], NDArray[np.uint8]]
 
@@ -196,8 +195,8 @@ def _examples(result: Fit, images: Images | None) -> dict[str, list[tuple[_Examp
         trials = np.flatnonzero(own == place)
         present = np.unique(own[judged.folds == judged.folds[trials[0]]])
         mean = predicted[trials].mean(axis=0, keepdims=True)
-        alike = similarity(mean, gallery.embeddings[present], gallery.mean, gallery.std)[0]
-        order = np.argsort(-alike)
+        alike = gallery.compare(mean[0]).similarities[present]
+        order = np.argsort(-gallery.reach(mean, present)[0])
         rank = int(np.flatnonzero(present[order] == place)[0])
         rows.append((rank, len(present), int(place), present[order[:_NEIGHBOURS]], alike[order[:_NEIGHBOURS]]))
     rows.sort(key=lambda row: row[0] / row[1])
@@ -243,6 +242,7 @@ def _facts(result: Fit) -> list[tuple[str, str]]:
         ("validation", f"{bundle.fit['folds']} folds grouped by {bundle.fit['group_by']}, seed {bundle.fit['seed']}"),
         ("chosen", bundle.fit["chosen"] or f"alpha, by squared error; whitening: {bundle.fit['whiten']}"),
         ("chosen in the folds", _plain_counts(bundle.fit["chosen_by_fold"])),
+        ("compared by", bundle.fit["compared"]),
         ("commit", bundle.provenance["commit"] or "unknown"),
     ]
 

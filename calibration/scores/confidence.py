@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.scores.retrieval import averaged
+from calibration.scores.retrieval import averaged, of_fold
 from realtime.decoding.evidence import ConfidenceModel
-from realtime.decoding.gallery import Gallery, project
+from realtime.decoding.gallery import Gallery
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -72,7 +72,7 @@ def make_choices(
     projections, places = [], []
     for one, pictures in among.items():
         rows = fold == one
-        projections.append(project(mean[rows], gallery.embeddings[pictures], gallery.mean, gallery.std))
+        projections.append(of_fold(gallery, one).reach(mean[rows], pictures))
         places.append(np.searchsorted(pictures, shown[rows]))
     return Choices(repeats, tuple(projections), tuple(places))
 

@@ -11,6 +11,7 @@ from calibration.errors import RidgeError
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
+from calibration.scores.retrieval import FoldGallery
 from calibration.scores.summary import main_score
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
@@ -64,7 +65,7 @@ def learning_curve(
         if progress is not None:
             progress(done, len(shares))
         predicted = np.empty(examples.targets.shape, dtype=np.float32)
-        used = []
+        used, likelihoods = [], []
         try:
             for fold in np.unique(folds):
                 train = np.flatnonzero(folds != fold)
@@ -72,9 +73,11 @@ def learning_curve(
                 used.append(len(train))
                 mapping = fit_map(examples.take(train), layout, settings)
                 predicted[folds == fold] = mapping.chain.predict(examples.samples[folds == fold])
+                likelihoods.append(mapping.comparison.likelihood)
         except RidgeError:
             continue  # so few trials that all are of one group: no point on the curve
-        found = main_score(predicted, examples.names, folds, gallery, settings.seed)
+        compared = FoldGallery.of(gallery, likelihoods)
+        found = main_score(predicted, examples.names, folds, compared, settings.seed)
         if found is not None:
             points.append(Point(round(float(np.mean(used))), *found))
     return points

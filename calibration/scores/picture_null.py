@@ -50,7 +50,7 @@ def null_of_pictures(
     rng = np.random.default_rng(settings.seed)
     pictures, place = np.unique(own, return_inverse=True)
     with threads_for(len(examples), examples.samples[0].size):
-        answers = _answers(examples, place, layout, settings, held_out)
+        answers = centred(_answers(examples, place, layout, settings, held_out), held_out.folds)
         count = min(settings.permutations, MOST_PERMUTATIONS)
         orders = [np.arange(len(pictures)), *(rng.permutation(len(pictures)) for _ in range(count))]
         found = [_score(answers, pictures[order], place, held_out.folds, gallery) for order in orders]
@@ -79,12 +79,17 @@ def _answers(
 
 
 def _score(answers: NDArray[np.float32], handed: Index, place: Index, folds: Index, gallery: Gallery) -> float:
-    """Return two-way identification where picture `i` of the trials had the embedding `handed[i]`."""
-    targets = gallery.embeddings[handed[place]]
-    level, spread = targets.mean(axis=0), targets.std(axis=0)
-    predicted: NDArray[np.floating[Any]] = centred(answers @ (gallery.embeddings[handed] - level), folds)
+    """Return two-way identification where picture `i` of the trials had the embedding `handed[i]`.
+
+    `answers` are about the mean of their fold.
+    """
+    given, shown = gallery.embeddings[handed], np.bincount(place, minlength=len(handed)) / len(place)
+    level = shown @ given
+    spread = np.sqrt(shown @ (given - level) ** 2)
+    predicted: NDArray[np.floating[Any]] = answers @ (given - level).astype(np.float32)
     size = predicted.std(axis=0)
     # Every map stretches its predictions to the spread of its targets.
-    stretched = level + predicted * np.divide(spread, size, out=np.zeros_like(size), where=size > 0)
-    found = retrieve(stretched, handed[place], folds, gallery)
+    predicted *= np.divide(spread, size, out=np.zeros_like(size), where=size > 0)
+    predicted += level.astype(np.float32)
+    found = retrieve(predicted, handed[place], folds, gallery)
     return float(np.nanmean(found.two_way))

@@ -6,18 +6,51 @@ them would compare maps, not pictures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.decoding.gallery import Gallery, similarity
+from realtime.decoding.gallery import Gallery
+from realtime.decoding.likelihood import Likelihood
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 _ROWS = 2048
+
+
+@dataclass(frozen=True)
+class FoldGallery(Gallery):
+    """A gallery with which embeddings of each fold are compared by what the fold's own map estimated.
+
+    Attributes
+    ----------
+    by_fold
+        One a fold, by its number.
+    """
+
+    by_fold: tuple[Likelihood | None, ...] = ()
+
+    @classmethod
+    def of(cls, gallery: Gallery, by_fold: Sequence[Likelihood | None]) -> Gallery:
+        """Return `gallery` with the likelihoods of folds; unchanged where no fold has one."""
+        if not any(by_fold):
+            return gallery
+        return cls(**{each.name: getattr(gallery, each.name) for each in fields(Gallery)}, by_fold=tuple(by_fold))
+
+    @cached_property
+    def galleries(self) -> tuple[Gallery, ...]:
+        """The gallery as the map of each fold compares with it."""
+        return tuple(replace(self, likelihood=each) for each in self.by_fold)
+
+
+def of_fold(gallery: Gallery, fold: int) -> Gallery:
+    """Return the gallery as the map of a fold compares with it."""
+    return gallery.galleries[fold] if isinstance(gallery, FoldGallery) else gallery
 
 
 @dataclass(frozen=True)
@@ -27,9 +60,10 @@ class Retrieval:
     Attributes
     ----------
     two_way
-        ``[trials]``: share of the fold's pictures with other labels that are less similar than the one shown.
+        ``[trials]``: share of the fold's pictures with other labels that the prediction speaks less for than for the
+        one shown.
     rank
-        ``[trials]``: how many of the fold's pictures are more similar than the one shown.
+        ``[trials]``: how many of the fold's pictures it speaks more for.
     n_way
         ``[trials]``: how many pictures the fold has.
     votes
@@ -64,11 +98,11 @@ def retrieve(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gal
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
         pictures, place = np.unique(own[rows], return_inverse=True)
-        labels = np.array(gallery.labels)[pictures]
+        labels, compared = np.array(gallery.labels)[pictures], of_fold(gallery, int(fold))
         table = np.zeros((len(pictures), len(pictures)))
         for start in range(0, len(rows), _ROWS):
             part, at = rows[start : start + _ROWS], place[start : start + _ROWS]
-            alike = similarity(predicted[part], gallery.embeddings[pictures], gallery.mean, gallery.std)
+            alike = compared.reach(predicted[part], pictures).astype(np.float32)
             better = _share_below(alike, labels)
             each = np.arange(len(part))
             two_way[part] = better[each, at]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,9 @@ def _classes(
 ) -> dict[str, Any]:
     evidence = class_scores.pair_evidence(predicted, gallery)
     observed = class_scores.auc(evidence, own, folds)
-    size = permutations if null is None else len(null.draws)
-    exchanged = class_scores.null_of_one_map(evidence, own, folds, size, seed) if size else None
-    widen = _spread_by_fitting(null, exchanged, folds)
+    exchanged, widen = _by_chance(
+        null, permutations, folds, lambda size: class_scores.null_of_one_map(evidence, own, folds, size, seed)
+    )
     found: dict[str, Any] = {
         "auc": observed,
         "auc_interval": class_scores.interval(evidence, own, folds, seed, widen),
@@ -131,13 +132,38 @@ def _classes(
     }
     if permutations and np.isfinite(observed) and exchanged is not None:
         found["auc_p"] = _p(observed, exchanged, null, widen)
-    found["by_repeats"] = {}
-    for repeats in REPEATS:
-        mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
+
+    def of_means(mean: NDArray[np.floating[Any]], shown: Index, fold: Index) -> float | None:
         if min(np.count_nonzero(shown == entry) for entry in range(len(gallery.names))) < _FEWEST:
+            return None
+        return class_scores.auc(class_scores.pair_evidence(mean, gallery), shown, fold)
+
+    return found | {"by_repeats": _by_repeats(predicted, own, folds, seed, of_means)}
+
+
+def _by_chance(
+    null: Null | None, permutations: int, folds: Index, exchange: Callable[[int], Array]
+) -> tuple[Array | None, float]:
+    """Return scores with labels exchanged among predictions, if any are wanted, and by how much intervals are wider."""
+    size = permutations if null is None else len(null.draws)
+    exchanged = exchange(size) if size else None
+    return exchanged, _spread_by_fitting(null, exchanged, folds)
+
+
+def _by_repeats(
+    predicted: NDArray[np.floating[Any]],
+    own: Index,
+    folds: Index,
+    seed: int,
+    score: Callable[[NDArray[np.floating[Any]], Index, Index], Any],
+) -> dict[str, Any]:
+    """Return the score of means of so many predictions each, for as long as `score` has enough of them."""
+    found: dict[str, Any] = {}
+    for repeats in REPEATS:
+        one = score(*retrieval.averaged(predicted, own, folds, repeats, seed))
+        if one is None:
             break
-        again = class_scores.pair_evidence(mean, gallery)
-        found["by_repeats"][str(repeats)] = class_scores.auc(again, shown, fold)
+        found[str(repeats)] = one
     return found
 
 
@@ -177,9 +203,7 @@ def _many(
     two_way = float(found.two_way[valid].mean())
     top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
     reliability = retrieval.reliability(predicted, own, folds, seed)
-    size = permutations if null is None else len(null.draws)
-    exchanged = retrieval.null_by_pictures(found, size, seed) if size else None
-    widen = _spread_by_fitting(null, exchanged, folds)
+    exchanged, widen = _by_chance(null, permutations, folds, lambda size: retrieval.null_by_pictures(found, size, seed))
     result: dict[str, Any] = {
         "two_way": two_way,
         "two_way_interval": mean_interval(found.two_way[valid], own[valid], seed, widen),
@@ -198,17 +222,17 @@ def _many(
     }
     if permutations and exchanged is not None:
         result["p"] = _p(two_way, exchanged, null, widen)
-    result["by_repeats"] = {}
-    for repeats in REPEATS:
-        mean, shown, fold = retrieval.averaged(predicted, own, folds, repeats, seed)
+
+    def of_means(mean: NDArray[np.floating[Any]], shown: Index, fold: Index) -> dict[str, Any] | None:
         if len(mean) < _FEWEST:
-            break
+            return None
         again = retrieval.retrieve(mean, shown, fold, gallery)
-        result["by_repeats"][str(repeats)] = {
+        return {
             "two_way": float(np.nanmean(again.two_way)),
             "top1": float(np.mean(again.rank < 1)),
             "top5": float(np.mean(again.rank < 5)),
             "n": len(mean),
             "n_way": float(again.n_way.mean()),
         }
-    return result
+
+    return result | {"by_repeats": _by_repeats(predicted, own, folds, seed, of_means)}

@@ -20,8 +20,10 @@ from calibration.model.examples import FEWEST_TRIALS, Layout, make_examples
 from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import cross_validate
 from calibration.scores.learning_curve import Point, trials_to_reach
+from calibration.scores.retrieval import FoldGallery
 from calibration.scores.summary import headline, summarise
 from configs.schema import Config
+from realtime.decoding.gallery import Gallery
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,11 @@ class Blocks:
             return Standing(len(trials), {}, tuple(self._curve))
         targets = self._targets if config.markers.classes else self._targets.scaled_by(trials.names)
         try:
-            predicted, folds, worth = self._held_out(trials, targets, earlier)
+            predicted, folds, gallery, worth = self._held_out(trials, targets, earlier)
         except RidgeError:
             return Standing(len(trials), {}, tuple(self._curve))
         settings = config.fit
-        found = summarise(predicted, trials.names, folds, targets.gallery, settings.permutations, settings.seed)
+        found = summarise(predicted, trials.names, folds, gallery, settings.permutations, settings.seed)
         name, value = headline(found)
         if value is not None:
             self._curve.append(Point(len(trials), value, *found[f"{name}_interval"]))
@@ -141,21 +143,22 @@ class Blocks:
 
     def _held_out(
         self, trials: Trials, targets: Targets, earlier: tuple[Earlier, ...]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], float | None]:
-        """Return predictions by maps that have not seen what they predict, the folds, and what sources count as."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], Gallery, float | None]:
+        """Return predictions by maps that have not seen these trials, folds, the gallery, and what sources count as."""
         window, settings = self._config.window, self._config.fit
         layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
         if len(trials) >= FEWEST_TRIALS:
             found = cross_validate(make_examples(trials, targets, self._config), layout, settings, earlier=earlier)
             worths = [sum(each.worth for each in prior.earlier) for prior in found.priors]
-            return found.predicted, found.folds, float(np.mean(worths)) if worths else None
+            gallery = FoldGallery.of(targets.gallery, [each.likelihood for each in found.comparisons])
+            return found.predicted, found.folds, gallery, float(np.mean(worths)) if worths else None
         if not earlier:
             msg = f"{len(trials)} trials are too few"
             raise RidgeError(msg)
         # Too few to learn anything from: the sources' own map has seen none of them.
         predicted = map_of_sources(earlier, layout, settings).predict(trials.samples)
         worth = float(sum(each.memory.n_trials for each in earlier))
-        return predicted, np.zeros(len(trials), dtype=np.int64), worth
+        return predicted, np.zeros(len(trials), dtype=np.int64), targets.gallery, worth
 
 
 def _join(first: Trials, second: Trials) -> Trials:

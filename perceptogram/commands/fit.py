@@ -78,6 +78,7 @@ def register(app: typer.Typer) -> None:
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
         if bundle.fit.get("chosen"):
             console.print(f"chosen: {bundle.fit['chosen']}")
+            console.print(f"pictures are compared by: {bundle.fit['compared']}")
         tell_memory(result)
         console.print(f"bundle written to {out}" + (f"; open {out / 'report.html'}" if report else ""))
         if bundle.offline is not None:

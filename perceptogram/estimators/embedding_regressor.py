@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         self.mapping_: Mapping | None = mapping
         self.alpha_: float | None = mapping.alpha
         self.weights_, self.bias_ = mapping.map.weights, mapping.map.bias
-        self.gallery_ = self.gallery or _gallery_of(targets, names)
+        self.gallery_ = replace(self.gallery or _gallery_of(targets, names), likelihood=mapping.comparison.likelihood)
         self._shape, self._flat, self._input = volts.shape[1:], answers.ndim == 1, read
         self._times_s = times_s
         return self
@@ -165,7 +166,8 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         places = _places(rows, self.gallery_)
         labels = tuple(f"new {i}" if at is None else self.gallery_.labels[at] for i, at in enumerate(places))
         names = tuple(map(str, range(len(rows))))
-        shown = Gallery(names, labels, rows, self.gallery_.mean, self.gallery_.std)
+        scale = self.gallery_
+        shown = Gallery(names, labels, rows, scale.mean, scale.std, likelihood=scale.likelihood)
         each = retrieve(predicted, own.reshape(-1), np.zeros(len(predicted), np.int64), shown).two_way
         valid = np.isfinite(each)
         if not valid.any():

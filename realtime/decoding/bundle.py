@@ -285,7 +285,9 @@ class Bundle:
             if part is not None:
                 part.write(folder)
         gallery = self.gallery
-        save_file({"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}, folder / GALLERY_FILE)
+        kept = {"embeddings": gallery.embeddings, "mean": gallery.mean, "std": gallery.std}
+        kept |= {} if gallery.likelihood is None else gallery.likelihood.arrays()
+        save_file({name: np.ascontiguousarray(array) for name, array in kept.items()}, folder / GALLERY_FILE)
         _write_json(folder / NAMES_FILE, {"names": gallery.names, "labels": gallery.labels})
         record = {
             "schema": SCHEMA,
@@ -295,6 +297,7 @@ class Bundle:
             "window": {"first_s": self.first_s, "rate_hz": self.rate_hz, "n_times": len(self.weights)},
             "space": asdict(self.space),
             "classes": self.classes,
+            "likelihood": None if gallery.likelihood is None else {"rank": len(gallery.likelihood.decorrelation)},
             "confidence": None if self.confidence is None else asdict(self.confidence),
             "low_level": None if low_level is None else {"space": low_level.space},
             "identification": None if self.identification is None else self.identification.record(),

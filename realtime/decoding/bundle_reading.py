@@ -21,6 +21,7 @@ from realtime.decoding.evidence import ConfidenceModel
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.identification_head import read_identification
+from realtime.decoding.likelihood import read_likelihood
 from realtime.decoding.low_level_map import LowLevelMap
 from realtime.decoding.memory import read_memory
 from realtime.sources.base import StreamSpec
@@ -50,9 +51,9 @@ def read_bundle(folder: Path) -> Bundle:
     shapes |= dict.fromkeys(CHANNEL_ARRAYS if told.channels else (), (channels, channels))
     decoder = read_arrays(folder / MAP_FILE, shapes, {"window_covariance": (channels, channels)})
     scale = {"embeddings": (len(names.names), dims), "mean": (dims,), "std": (dims,)}
-    gallery = Gallery(
-        names.names, names.labels, **read_arrays(folder / GALLERY_FILE, scale), classes=bool(told.classes)
-    )
+    arrays = read_arrays(folder / GALLERY_FILE, scale)
+    likelihood = None if told.likelihood is None else read_likelihood(folder / GALLERY_FILE, told.likelihood.rank, dims)
+    gallery = Gallery(names.names, names.labels, **arrays, classes=bool(told.classes), likelihood=likelihood)
     low_level = identification = patterns = None
     if told.identification is not None:
         identification = read_identification(folder, told.identification, times, channels, gallery)

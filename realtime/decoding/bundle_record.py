@@ -59,6 +59,12 @@ class Space(_Part):
     normalised: bool
 
 
+class LikelihoodRecord(_Part):
+    """See `realtime.decoding.likelihood.Likelihood`."""
+
+    rank: Annotated[int, Field(ge=0, le=10_000)]
+
+
 class Confidence(_Part):
     """See `realtime.decoding.evidence.ConfidenceModel`."""
 
@@ -141,6 +147,7 @@ class Record(_Part):
     window: DecodedWindow
     space: Space
     classes: dict[str, str]
+    likelihood: LikelihoodRecord | None = None
     confidence: Confidence | None
     low_level: LowLevel | None = None
     identification: IdentificationRecord | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from realtime.decoding.likelihood import Likelihood
 
 
 def similarity(
@@ -103,19 +105,14 @@ class Comparison:
     gallery
         The pictures.
     reach
-        float64 ``[pictures]``: how far the embedding reaches towards each; see `project`.
-    length
-        Length of the embedding, in standard deviations of the gallery.
+        float64 ``[pictures]``: how much the embedding speaks for each; see `Gallery.reach`.
+    similarities
+        float32 ``[pictures]``: the cosine with every picture, from -1 to 1.
     """
 
     gallery: Gallery
     reach: NDArray[np.float64]
-    length: float
-
-    @property
-    def similarities(self) -> NDArray[np.float32]:
-        """The similarity ``[pictures]`` to every picture."""
-        return (self.reach / self.length if self.length > 0 else np.zeros_like(self.reach)).astype(np.float32)
+    similarities: NDArray[np.float32]
 
     def two_way(self, name: str | None) -> float | None:
         """Return the share of the other pictures that the embedding is less like than picture `name`.
@@ -130,9 +127,9 @@ class Comparison:
 
     def rank(self, count: int) -> tuple[Neighbour, ...]:
         """Return the `count` nearest pictures, nearest first."""
-        names, labels, scores = self.gallery.names, self.gallery.labels, self.similarities
-        order = np.argsort(-scores, kind="stable")[:count]
-        return tuple(Neighbour(names[i], labels[i], float(scores[i])) for i in order)
+        names, labels, alike = self.gallery.names, self.gallery.labels, self.similarities
+        order = np.argsort(-(alike if self.gallery.likelihood is None else self.reach), kind="stable")[:count]
+        return tuple(Neighbour(names[i], labels[i], float(alike[i])) for i in order)
 
 
 @dataclass(frozen=True)
@@ -149,6 +146,8 @@ class Gallery:
         float32 ``[dims]``: of the pictures that the map was calibrated on.
     classes
         Whether each entry is a class of many pictures.
+    likelihood
+        By what pictures are told apart; None for the angle on the gallery's scale.
 
     Examples
     --------
@@ -167,6 +166,7 @@ class Gallery:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     classes: bool = False
+    likelihood: Likelihood | None = None
 
     def __post_init__(self) -> None:
         """Refuse tables whose lengths differ."""
@@ -187,8 +187,39 @@ class Gallery:
 
     def compare(self, embedding: NDArray[np.floating[Any]]) -> Comparison:
         """Return how one embedding ``[dims]`` lies to all pictures."""
-        row = _standardised(embedding, self.mean, self.std)
-        return Comparison(self, self._directions @ row, float(np.linalg.norm(row)))
+        if self.likelihood is None:
+            row = _standardised(embedding, self.mean, self.std)
+            reach, length = self._directions @ row, float(np.linalg.norm(row))
+            alike = reach / length if length > 0 else np.zeros_like(reach)
+        else:
+            expected, level = self._expected
+            row = self.likelihood.whitened(embedding)
+            along = expected @ row
+            lengths = np.linalg.norm(row) * np.sqrt(-2 * level)
+            reach, alike = along + level, np.divide(along, lengths, out=np.zeros_like(along), where=lengths > 0)
+        return Comparison(self, reach, alike.astype(np.float32))
+
+    def reach(self, embeddings: NDArray[np.floating[Any]], among: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how much embeddings speak for pictures, proportional to the logarithm of each one's likelihood.
+
+        Without a `likelihood` it is taken from `project`.
+
+        Parameters
+        ----------
+        embeddings
+            ``[n, dims]``.
+        among
+            ``[m]``: places of the pictures.
+
+        Returns
+        -------
+        float64 ``[n, m]``.
+        """
+        if self.likelihood is None:
+            return project(embeddings, self.embeddings[among], self.mean, self.std)
+        expected, level = self._expected
+        reach: NDArray[np.float64] = self.likelihood.whitened(embeddings) @ expected[among].T + level[among]
+        return reach
 
     def similarities(self, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Return the similarity ``[pictures]`` of one embedding ``[dims]`` to every picture."""
@@ -216,6 +247,15 @@ class Gallery:
         """The pictures' directions ``[pictures, dims]``: made once, as a session asks after every trial."""
         return _unit(_standardised(self.embeddings, self.mean, self.std))
 
+    @cached_property
+    def _expected(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What pictures come to by the likelihood, whitened ``[pictures, rank]``, and minus half its square."""
+        if self.likelihood is None:
+            msg = "the gallery has no likelihood"
+            raise ValueError(msg)
+        expected = self.likelihood.expected(self.embeddings)
+        return expected, -0.5 * np.einsum("pr,pr->p", expected, expected)
+
     def only(self, names: set[str]) -> Gallery:
         """Return the gallery reduced to some of its pictures, compared on the same scale.
 
@@ -229,11 +269,9 @@ class Gallery:
             msg = f"not in the bundle's gallery: {', '.join(unknown[:5])}; fit the bundle with the picture set shown"
             raise ValueError(msg)
         keep = [i for i, name in enumerate(self.names) if name in names]
-        return Gallery(
-            tuple(self.names[i] for i in keep),
-            tuple(self.labels[i] for i in keep),
-            self.embeddings[keep],
-            self.mean,
-            self.std,
-            self.classes,
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in keep),
+            labels=tuple(self.labels[i] for i in keep),
+            embeddings=self.embeddings[keep],
         )

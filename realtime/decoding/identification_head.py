@@ -143,6 +143,6 @@ def read_identification(
         shapes |= {"hidden": (dims, units), "hidden_bias": (units,), "output": (units, dims), "output_bias": (dims,)}
     arrays = read_arrays(folder / IDENTIFICATION_FILE, shapes)
     embeddings, mean, std = (arrays.pop(name) for name in ("embeddings", "mean", "std"))
-    compared = replace(gallery, embeddings=embeddings, mean=mean, std=std)
+    compared = replace(gallery, embeddings=embeddings, mean=mean, std=std, likelihood=None)
     weights, bias = arrays.pop("weights"), arrays.pop("bias")
     return IdentificationHead(weights, bias, compared, told.targets, Residual(**arrays) if units else None)

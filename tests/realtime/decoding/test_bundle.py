@@ -7,8 +7,9 @@ import pytest
 from realtime.decoding.bundle import Bundle, BundleError, load_bundle
 from realtime.decoding.evidence import ConfidenceModel
 from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
-from realtime.decoding.gallery import Gallery
+from realtime.decoding.gallery import Gallery, similarity
 from realtime.decoding.identification_head import IdentificationHead, Residual
+from realtime.decoding.likelihood import Likelihood
 from realtime.decoding.low_level_map import LowLevelMap
 from realtime.decoding.memory import Memory
 from realtime.sources.base import StreamSpec
@@ -63,6 +64,34 @@ def test_how_the_eeg_varied_is_kept_where_it_is_known(bundle, tmp_path):
     replace(bundle, window_covariance=np.eye(4, dtype=np.float32)).save(tmp_path / "wrong")
     with pytest.raises(BundleError, match="window_covariance is F32 4×4, F32 3×3 expected"):
         load_bundle(tmp_path / "wrong")
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_by_what_pictures_are_told_apart_is_read_back(bundle, tmp_path, rank):
+    rng = np.random.default_rng(1)
+    sizes = ((4,), (4,), (4,), (rank, 4))
+    likelihood = Likelihood(*(np.abs(rng.standard_normal(size)).astype(np.float32) for size in sizes))
+    replace(bundle, gallery=replace(bundle.gallery, likelihood=likelihood)).save(tmp_path / "bundle")
+    again = load_bundle(tmp_path / "bundle").gallery
+    for name in ("mean", "response", "precision", "decorrelation"):
+        np.testing.assert_array_equal(getattr(again.likelihood, name), getattr(likelihood, name))
+    record = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    record["likelihood"]["rank"] = 3
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(record))
+    with pytest.raises(BundleError, match=f"likelihood_decorrelation is F32 {rank}×4, F32 3×4 expected"):
+        load_bundle(tmp_path / "bundle")
+
+
+def test_a_bundle_from_before_likelihoods_compares_by_the_angle(bundle, tmp_path):
+    bundle.save(tmp_path / "bundle")
+    record = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    assert record.pop("likelihood") is None
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(record))
+    again = load_bundle(tmp_path / "bundle").gallery
+    assert again.likelihood is None
+    embedding = np.array([1.0, -2.0, 0.5, 3.0], np.float32)
+    expected = similarity(embedding[None], bundle.gallery.embeddings, bundle.gallery.mean, bundle.gallery.std)[0]
+    np.testing.assert_allclose(again.similarities(embedding), expected, rtol=1e-6)
 
 
 def test_an_old_bundle_is_replaced_whole(bundle, tmp_path):
