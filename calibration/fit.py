@@ -17,6 +17,7 @@ from calibration.data.sources import EarlierBundle, memory_for
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, check_channels, read_windows, why_none
 from calibration.errors import FitError, RidgeError
+from calibration.fit_answers import HeldOutAnswers
 from calibration.fit_identification import Identified, fit_identification
 from calibration.fit_low_level import fit_low_level
 from calibration.heads.identification import Judged, judge
@@ -172,7 +173,8 @@ def fit_trials(
     window = config.window
     layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
     earlier, told = earlier_of(sources, trials, config, targets)
-    held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"), earlier)
+    answers = HeldOutAnswers(examples, config.fit.seed)
+    held_out = cross_validate(examples, layout, config.fit, part_of(progress, "cross-validate"), earlier, answers)
     mapping = fit_map(examples, layout, config.fit, earlier)
     gallery, settings = targets.gallery, config.fit
     told_by = fit_identification(
@@ -198,6 +200,10 @@ def fit_trials(
     held = (judged.predicted, own, judged.folds, alike, settings.seed)
     curve = reliability_curve(*held)
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
+    early, by_time = answers.judged(
+        trials.names, held_out.folds, gallery, float(trials.times_s[0]), trials.rate_hz, settings.seed
+    )
+    found |= rounded({"by_time": by_time})
     low_level = None
     if settings.low_level_rank:
         low_level, found["low_level"] = fit_low_level(examples, layout, config, part_of(progress, "layouts"))
@@ -251,6 +257,7 @@ def fit_trials(
         covariance=covariance,
         use=use,
         memory=remember(examples, trials.recordings, layout, mapping, config) if settings.memory else None,
+        early=early,
     )
     return Fit(bundle, trials, examples, layout, mapping, held_out, judged)
 

@@ -181,6 +181,9 @@ class Session:
     def __iter__(self) -> Iterator[Percept]:
         """Return each percept from now on, until the session ends: for scripts without asyncio.
 
+        Those before a window's end (`evidence.answer_at_s`) say of which time they are, `at_s`; the last of a trial is
+        the one that `show` returns.
+
         The newest `WAITING` wait for a loop that does not keep up; a loop that ends early is forgotten.
         """
         return self._listeners.plain(Percept)
@@ -252,7 +255,7 @@ class Session:
     def epochs(self) -> mne.EpochsArray:
         """Return the windows decoded so far as `perceptogram.read_epochs` returns those of recordings.
 
-        Also after the session. Windows that turned out wrong are not among them.
+        Also after the session. Windows that turned out wrong, or were decided before their end, are not among them.
 
         Raises
         ------
@@ -289,9 +292,11 @@ class Session:
         match event:
             case Settled():
                 self._settled.set()
+            case live.Answered(percept):
+                self._listeners.tell(percept)
             case live.Decoded(percept):
                 self._listeners.tell(percept)
-                if self._kept is not None:
+                if self._kept is not None and percept.at_s is None:
                     self._kept.add(event.epoch, percept.picture or event.epoch.marker.kind)
                 self._answer(event.epoch.marker.extra.get("demand"), percept)
             case Refused(_, marker):

@@ -67,6 +67,8 @@ class Painter:
         Confidence under which no picture is painted.
     low_level
         Gives the layout to start from; None for pure noise.
+    preview_above
+        Confidence of an answer before a window's end from which its picture is painted.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class Painter:
         settings: RenderSettings,
         abstain_below: float = 0.0,
         low_level: LowLevelMap | None = None,
+        preview_above: float = 0.0,
     ) -> None:
         self.steps = settings.steps
         self.flow = settings.flow
@@ -89,23 +92,36 @@ class Painter:
         self._clock = clock
         self._seed = settings.seed
         self._low_level = low_level
+        self._preview_above = preview_above
+        self._previewed: int | None = None  # the last trial of which a preview was asked for
         self._awaited: int | None = None
         self._newest = 0  # the latest request of which a picture came
 
-    def ask(self, percept: Percept) -> Percept | None:
+    def ask(self, percept: Percept, *, preview: bool = False) -> Percept | None:
         """Have `percept` painted, and return it with the time of the request.
 
-        None where it is not: there is no renderer, or the evidence is too weak.
+        None where it is not: there is no renderer, or the evidence is too weak; of a trial's previews the first that
+        may be painted is.
         """
         doubtful = percept.confidence is not None and percept.confidence < self.abstain_below
+        if preview:
+            doubtful |= percept.confidence is None or percept.confidence < self._preview_above
+            doubtful |= percept.trial == self._previewed
         if self._renderer is None or doubtful:
             return None
-        asked = replace(percept, ledger={**percept.ledger, "requested": self._clock()})
+        stage = "requested"
+        if preview:
+            stage, self._previewed = "preview_requested", percept.trial
+        asked = replace(percept, ledger={**percept.ledger, stage: self._clock()})
         start = None
         if self._low_level is not None and percept.low_level is not None:
             start = self._low_level.latent(percept.low_level)
         flow = self.flow if self.steps > 1 else 0.0  # a single step keeps nothing of the last picture
-        request = RenderRequest(percept.trial, percept.embedding, self._seed, self.steps, asked.ledger, start, flow)
+        request = RenderRequest(
+            *(percept.trial, percept.embedding, self._seed, self.steps, asked.ledger, start, flow),
+            at_s=percept.at_s,
+            preview=preview,
+        )
         self._awaited = self._renderer.submit(request)
         return asked
 
@@ -114,7 +130,7 @@ class Painter:
         if self._renderer is None:
             return
         for frame in self._renderer.frames():
-            if frame.final and frame.request == self._awaited:
+            if frame.complete and frame.request == self._awaited:
                 self._awaited = None
             if frame.request >= self._newest:
                 self._newest = frame.request

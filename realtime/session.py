@@ -10,25 +10,31 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
-from realtime.decoding.columns import make_decoder
+from realtime.decoding.early_answers import EarlyAnswer, answers_of
 from realtime.decoding.evidence import Percept, PictureEvidence
+from realtime.decoding.linear_decoder import make_decoder
 from realtime.epoching.electrode_watch import ElectrodeChange
-from realtime.epoching.epochs import Closed, Epoch, Opened, Refused, Retracted, Samples
-from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
+from realtime.epoching.epochs import Closed, Epoch, Opened, Refused, Retracted, Samples, SoFar
+from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus
 from realtime.failures import Failures
 from realtime.painter import Late, Painter, Renderer
 from realtime.rendering.messages import Frame, RendererNotice
+from realtime.session_events import Answered as Answered
+from realtime.session_events import Decoded as Decoded
+from realtime.session_events import OnScreen as OnScreen
+from realtime.session_events import PreStimulusDecoded as PreStimulusDecoded
+from realtime.session_events import SessionEvent as SessionEvent
+from realtime.session_events import Tick as Tick
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, NoticeKind, Source
-from realtime.timeline.sample_grid import Fault, Hole
 from realtime.windows import WindowDecoder
-from stimuli.markers import class_of
+from stimuli.markers import class_of, target_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,79 +46,6 @@ KEPT_SINGLES = 1000
 KEPT_NEWS = 100
 """Notices and times from elsewhere that wait for the session."""
 PAUSED = "the session is paused"
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """One trial's window, decoded.
-
-    Attributes
-    ----------
-    percept
-        What is now believed, all repeats together.
-    single
-        float32 ``[dims]``: of this trial alone, what is compared with the candidates.
-    epoch
-        The window itself.
-    latency_us
-        From the chunk that held the window's last sample reaching the session to the embedding.
-    map_us
-        The part of it that the map took.
-    drift
-        What was corrected in it, as `WindowDecoder.correction` says it; None for nothing.
-    """
-
-    percept: Percept
-    single: NDArray[np.float32]
-    epoch: Epoch
-    latency_us: float
-    map_us: float
-    drift: dict[str, float] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class PreStimulusDecoded:
-    """The window of the same length that ends at a trial's onset, decoded by the same map: it must be at chance.
-
-    `shown` is what followed, as `Session.shown` names it.
-    """
-
-    trial: int
-    marker: Marker
-    single: NDArray[np.float32]
-    shown: str | None
-
-
-@dataclass(frozen=True)
-class Tick:
-    """The session is alive, and the newest sample is of `stamp`, in seconds on the LSL clock."""
-
-    stamp: float
-
-
-@dataclass(frozen=True)
-class OnScreen:
-    """A trial's final picture is on the screen since `stamp`, in seconds on the LSL clock."""
-
-    trial: int
-    stamp: float
-
-
-SessionEvent = (
-    Decoded
-    | PreStimulusDecoded
-    | Frame
-    | Late
-    | OnScreen
-    | Refused
-    | Retracted
-    | ElectrodeChange
-    | Settled
-    | Hole
-    | Fault
-    | Notice
-    | Tick
-)
 
 
 class Session:
@@ -145,6 +78,8 @@ class Session:
     BundleError
         If the stream is not what the bundle was fitted for; one line for each difference. If pictures are to start from
         a low-level map that the bundle does not have.
+    InputError
+        If windows are to be answered before they end, and the bundle cannot.
     """
 
     def __init__(
@@ -160,7 +95,9 @@ class Session:
             stream = config.stream.model_copy(update={"channels": bundle.spec.channels})
             config = bundle.completed(config.model_copy(update={"stream": stream}))
             spec = source.spec.at_rate_of(bundle.spec)
-            self.pipeline = Pipeline(config, spec, pre_stimulus=True, watch=config.artefacts.take_out)
+            self._early = answers_of(bundle.early, config.evidence, bundle.mean_input, bundle.first_s, bundle.rate_hz)
+            watch = config.artefacts.take_out
+            self.pipeline = Pipeline(config, spec, pre_stimulus=True, watch=watch, answers=tuple(self._early))
             bundle.check_stream(
                 spec,
                 self.pipeline.filters,
@@ -179,9 +116,11 @@ class Session:
         self._source = source
         self._clock = clock
         low_level = bundle.low_level if renderer is not None and config.render.low_level else None
-        self.painter = Painter(renderer, clock, config.render, config.evidence.abstain_below, low_level)
-        self._columns, self._decoder = make_decoder(bundle, low_level)
         settings = config.evidence
+        self.painter = Painter(
+            renderer, clock, config.render, settings.abstain_below, low_level, settings.preview_above
+        )
+        self._columns, self._decoder = make_decoder(bundle, low_level)
         gallery, confidence = bundle.candidates, bundle.confidence
         self.evidence = PictureEvidence(
             gallery, confidence, settings.neighbours, settings.accumulate, settings.decide_above, self._columns
@@ -191,7 +130,9 @@ class Session:
             self._windows.make_room()
         self._control = PictureEvidence(gallery, confidence, 0, settings.accumulate)
         self._pre_stimulus_two_way: dict[int, float | None] = {}
-        self._singles: dict[int, tuple[str | None, NDArray[np.float32]]] = {}  # a pre-stimulus window's trial is ~trial
+        self._ended: set[int] = set()  # decided: what the newest samples still bring of their windows is left out
+        # A pre-stimulus window's trial is ~trial.
+        self._singles: dict[int, tuple[str | None, NDArray[np.float32], float]] = {}
         self._added = 1  # how many samples came at once
         self._add_ns = 0  # when the newest samples were given to the map
 
@@ -218,18 +159,18 @@ class Session:
         """Have a notice come among the events, soon; from any thread."""
         self._hear(Notice(self._clock(), kind, text))
 
-    def on_screen(self, trial: int, stamp: float) -> None:
-        """Have it come among the events, soon, that a trial's final picture is on the screen; from any thread."""
-        self._hear(OnScreen(trial, stamp))
+    def on_screen(self, picture: OnScreen) -> None:
+        """Have it come among the events, soon, that a picture is on the screen; from any thread."""
+        self._hear(picture)
 
     def _hear(self, news: Notice | OnScreen) -> None:
         self._told.append(news)
         self._source.wake()
 
-    def _ask(self, percept: Percept) -> Percept | None:
+    def _ask(self, percept: Percept, *, preview: bool = False) -> Percept | None:
         """Ask for a picture as `Painter.ask` does; the EEG goes on without one."""
         try:
-            return self.painter.ask(percept)
+            return self.painter.ask(percept, preview=preview)
         except Exception as error:
             self.tell("failed", f"{self.failures.note('painting', error)}; trial {percept.trial} is not painted")
             return None
@@ -267,6 +208,7 @@ class Session:
             item = replace(item, received=received)
         for event in self.pipeline.push(item):
             yield from self._handle(event, received, start_ns)
+        self._ended.clear()
         if isinstance(item, Chunk):
             self._decoder.read_ahead(self._added)
             self.pipeline.work_ahead()
@@ -303,6 +245,11 @@ class Session:
         match event:
             case Opened(trial):
                 self._windows.open(trial, event.onset)
+            case Samples(trial) | SoFar(trial) | Closed(trial) | Refused(trial) if trial in self._ended:
+                pass
+            case SoFar():
+                if not self.paused:
+                    yield self._answered(event, received, start_ns)
             case Samples(trial):
                 self._add_ns, self._added = time.perf_counter_ns(), len(event.samples)
                 self._windows.add(trial, event)
@@ -332,8 +279,30 @@ class Session:
     def _decoded(self, event: Closed, received: float, start_ns: int) -> Decoded:
         epoch = event.epoch
         whole = self._windows.close(event.trial, epoch)
-        end_ns = time.perf_counter_ns()
-        single = self._columns.compared(whole)
+        taken_us = _since_us(start_ns), _since_us(self._add_ns)
+        return self._final(self._believed(epoch, whole, received), epoch, whole, taken_us)
+
+    def _answered(self, event: SoFar, received: float, start_ns: int) -> Answered | Decoded:
+        """Answer an open window; one that is decided ends here."""
+        trial, epoch, begin_ns = event.trial, event.epoch, time.perf_counter_ns()
+        early = self._early[len(epoch.samples)]
+        whole = self._windows.answer(trial, epoch, early)
+        taken_us = _since_us(start_ns), _since_us(begin_ns)
+        percept = self._believed(epoch, whole, received, early)
+        if not percept.decided:
+            # No picture of an earlier trial shall follow a preview.
+            first = all(trial <= other for other in self._decoder.open_trials if other >= 0)
+            percept = (self._ask(percept, preview=True) if first else None) or percept
+            return Answered(percept, self._columns.compared(whole), epoch)
+        self._decoder.drop(trial)
+        self._ended.add(trial)
+        self.pipeline.end(trial, early.seen)
+        return self._final(percept, epoch, whole, taken_us, early.share)
+
+    def _believed(
+        self, epoch: Epoch, whole: NDArray[np.float32], received: float, early: EarlyAnswer | None = None
+    ) -> Percept:
+        """Return what is believed with what an epoch came to, `whole` ``[dims]``."""
         # A recording's timestamps are of another day: only this run's own delays can be told.
         ledger = {"arrived": received}
         if epoch.arrived is not None:
@@ -341,19 +310,28 @@ class Session:
             if epoch.marker.received is not None:
                 ledger["marker"] = epoch.marker.received
         ledger["embedding"] = self._clock()
-        picture = self.shown(epoch.marker)
-        target = epoch.marker.extra.get("target")
-        target = target if isinstance(target, str) else None
-        percept = self.evidence.add(event.trial, picture, whole, epoch.flags, ledger, target)
-        percept = replace(percept, pre_stimulus_two_way=self._pre_stimulus_two_way.pop(event.trial, None))
-        self._keep(event.trial, target if picture is None else picture, whole)
-        percept = self._ask(percept) or percept
-        drift = self._windows.correction
-        return Decoded(percept, single, epoch, (end_ns - start_ns) / 1e3, (end_ns - self._add_ns) / 1e3, drift)
+        picture, target = self.shown(epoch.marker), target_of(epoch.marker)
+        percept = self.evidence.add(epoch.trial, picture, whole, epoch.flags, ledger, target, early)
+        return replace(percept, pre_stimulus_two_way=self._pre_stimulus_two_way.get(epoch.trial))
 
-    def _keep(self, trial: int, key: str | None, whole: NDArray[np.float32]) -> None:
-        """Keep what a trial's window came to for as long as it may turn out wrong."""
-        self._singles[trial] = (key, whole)
+    def _final(
+        self,
+        percept: Percept,
+        epoch: Epoch,
+        whole: NDArray[np.float32],
+        taken_us: tuple[float, float],
+        share: float = 1.0,
+    ) -> Decoded:
+        """Return the last word on a trial, its picture asked for."""
+        self._pre_stimulus_two_way.pop(epoch.trial, None)
+        self._keep(epoch.trial, target_of(epoch.marker) if percept.picture is None else percept.picture, whole, share)
+        percept = self._ask(percept) or percept
+        single = self._columns.compared(whole)
+        return Decoded(percept, single, epoch, *taken_us, self._windows.correction)
+
+    def _keep(self, trial: int, key: str | None, whole: NDArray[np.float32], share: float = 1.0) -> None:
+        """Keep what a trial's window came to, and was worth, for as long as it may turn out wrong."""
+        self._singles[trial] = (key, whole, share)
         if len(self._singles) > KEPT_SINGLES:
             del self._singles[next(iter(self._singles))]
 
@@ -380,3 +358,7 @@ class Session:
                 self._decoder.drop(~trial)
             case Retracted(trial):
                 self._take_back(~trial, self._control)
+
+
+def _since_us(begin_ns: int) -> float:
+    return (time.perf_counter_ns() - begin_ns) / 1e3

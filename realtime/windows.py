@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import EvidenceSettings
-    from realtime.decoding.columns import Columns
-    from realtime.decoding.linear_decoder import LinearDecoder, WindowWeights
+    from realtime.decoding.early_answers import EarlyAnswer
+    from realtime.decoding.linear_decoder import Columns, LinearDecoder, WindowWeights
 
 _UNKNOWN = (
     "evidence.adapt: {} compares the EEG with how the calibration's varied, which is not known of a bundle of an "
@@ -140,14 +140,31 @@ class WindowDecoder:
         opened = self._decoder.used(key)
         whole = self._decoder.close(key)
         if self._wanted:
-            due = self._due(epoch)
-            without = tuple(flag[len(WITHOUT) :] for flag in epoch.flags if flag.startswith(WITHOUT))
-            weights = due.weights.without(without)
+            weights, alignment = self._weights_due(epoch), self._due(epoch).alignment
             if weights is not opened:
                 whole = self._decoder.finish(weights.apply(epoch.samples))
-            self.correction = None if due.alignment is None else due.alignment.record()
+            self.correction = None if alignment is None else alignment.record()
             if learn and not epoch.flags:
                 self._collect(epoch)
+        return self._followed(whole, learn=learn)
+
+    def answer(self, key: int, epoch: Epoch, early: EarlyAnswer) -> NDArray[np.float32]:
+        """Return what an open window is answered, corrected as `close` does; nothing is learned from it.
+
+        Parameters
+        ----------
+        key
+            The decoder's number of the window.
+        epoch
+            The window so far.
+        early
+            How it is answered.
+        """
+        weights = self._weights_due(epoch) if self._wanted else self._decoder.used(key)
+        return self._followed(self._decoder.finish(early.decode(weights, epoch.samples)), learn=False)
+
+    def _followed(self, whole: NDArray[np.float32], *, learn: bool) -> NDArray[np.float32]:
+        """Correct what a window came to in place, where slow changes are followed, and return it."""
         if self._follow is not None:
             compared, painted = self._columns.compared(whole), self._columns.painted(whole)
             compared[:] = self._follow.correct(compared, learn=learn)
@@ -169,6 +186,11 @@ class WindowDecoder:
         if self._aligned is None or epoch.onset <= self._from_stamp:
             return self._plain
         return self._aligned.result()
+
+    def _weights_due(self, epoch: Epoch) -> WindowWeights:
+        """Return what a window is decoded with: the map that is due to it, without the electrodes that were out."""
+        without = tuple(flag[len(WITHOUT) :] for flag in epoch.flags if flag.startswith(WITHOUT))
+        return self._due(epoch).weights.without(without)
 
     def _collect(self, epoch: Epoch) -> None:
         """Keep a window, if more are wanted; the last one begins the alignment, beside the session."""

@@ -79,6 +79,12 @@ def class_of(marker: Marker, classes: Mapping[str, str]) -> str | None:
     return next((name for label, name in classes.items() if label in fits), None)
 
 
+def target_of(marker: Marker) -> str | None:
+    """Return what repeats have in common where the picture is unknown, such as "what the participant imagines now"."""
+    target = marker.extra.get("target")
+    return target if isinstance(target, str) else None
+
+
 def is_stimulus(marker: Marker, classes: Mapping[str, str], ignore: Collection[str] = ()) -> bool:
     """Return whether a marker is the onset of a stimulus: of one of the classes or, where there are none, of a picture.
 

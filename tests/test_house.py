@@ -23,7 +23,7 @@ FLOORS = (
         "realtime.failures",
         "realtime.painter",
     ),
-    ("realtime.windows",),
+    ("realtime.windows", "realtime.session_events"),
     ("realtime.session", "realtime.recording"),
     ("calibration.statistics", "calibration.errors", "calibration.progress"),
     ("calibration.data",),

@@ -211,6 +211,7 @@ def cross_validate(
     settings: FitSettings,
     progress: Callable[[int, int], None] | None = None,
     earlier: Sequence[Earlier] = (),
+    each: Callable[[Mapping, Examples, NDArray[np.bool_]], None] | None = None,
 ) -> HeldOut:
     """Return held-out predictions: each fold by a map fitted, alpha and all, on the other folds.
 
@@ -226,6 +227,8 @@ def cross_validate(
         Called before each fold with how many are done and of how many.
     earlier
         Earlier calibrations to start from; their worths are chosen in each fold, on its training trials alone.
+    each
+        Called after each fold with its map, the trials that it learned from, and ``[trials]`` which it did not see.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)
@@ -235,7 +238,10 @@ def cross_validate(
         if progress is not None:
             progress(done, len(numbers))
         test = folds == fold
-        mapping = fit_map(examples.take(~test), layout, settings, earlier)
+        train = examples.take(~test)
+        mapping = fit_map(train, layout, settings, earlier)
+        if each is not None:
+            each(mapping, train, test)
         predicted[test] = mapping.map.predict(examples.samples[test])
         alphas.append(mapping.alpha)
         choices += [] if mapping.choice is None else [mapping.choice]

@@ -40,6 +40,7 @@ TIME_SHRINKAGE = 0.3
 _LEAST = 1e-4
 """Share of the largest variance that the prior expects, from which a direction in time has a feature."""
 _BLOCK = 256
+_ENOUGH = 2000
 
 
 Window = tuple[float, float]
@@ -110,6 +111,18 @@ def time_covariance(samples: NDArray[np.floating[Any]]) -> Array:
         noise = (samples[start : start + _BLOCK] - evoked).transpose(1, 0, 2).reshape(times, -1)
         covariance += noise @ noise.T / (n * channels)
     return _shrunk(covariance)
+
+
+def noise_over_time(samples: NDArray[np.floating[Any]]) -> Array:
+    """Return the covariance over time ``[times, times]`` of epochs as they are, channels whitened, up to its unit.
+
+    Parameters
+    ----------
+    samples
+        ``[trials, times, channels]`` in microvolts; of very many trials, some evenly spaced ones are enough.
+    """
+    some = samples[:: max(1, len(samples) // _ENOUGH)]
+    return time_covariance(some @ whitening_matrix(noise_covariance(some)).astype(np.float32))
 
 
 def covariance_of_rows(rows: NDArray[np.floating[Any]], n_trials: int) -> Array:

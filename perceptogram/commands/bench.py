@@ -31,6 +31,7 @@ BENCHMARKS = {
     "accuracy": "accuracy",
     "transfer": "transfer",
     "heads": "heads",
+    "degrade": "degrade",
     "real-maps": "real_maps",
     "live-pattern": "live_pattern",
     "session": "session",

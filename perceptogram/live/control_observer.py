@@ -14,7 +14,7 @@ from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.signal_quality import signal_quality
 from realtime.recording.percept_outlets import PerceptOutlets
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, OnScreen, Session, SessionEvent, Tick
+from realtime.session import Answered, Decoded, OnScreen, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
 from realtime.timeline.sample_grid import Fault, Hole
 
@@ -79,12 +79,12 @@ class Steering:
 
     def __call__(self, event: SessionEvent) -> None:
         """Tell one event and do what was asked meanwhile."""
-        if isinstance(event, Decoded) and self._outlets is not None:
+        if isinstance(event, Decoded | Answered) and self._outlets is not None:
             self._outlets.push(event.percept, event.percept.ledger.get("embedding"))
         elif isinstance(event, Frame) and event.final and self._outlets is not None:
             self._outlets.stages(event.trial, event.ledger)
         elif isinstance(event, OnScreen) and self._outlets is not None:
-            self._outlets.stages(event.trial, {"shown": event.stamp})
+            self._outlets.stages(event.trial, {event.stage: event.stamp})
         self._tell_state()
         if self._control is None:
             return
@@ -111,8 +111,10 @@ class Steering:
                 control.publish(event)
                 if event.final:
                     control.publish(Event("ledger", {"trial": event.trial, "stages": dict(event.ledger)}))
+            case Answered(percept):
+                control.publish(percept)
             case OnScreen(trial, stamp):
-                control.publish(Event("ledger", {"trial": trial, "stages": {"shown": stamp}}))
+                control.publish(Event("ledger", {"trial": trial, "stages": {event.stage: stamp}}))
             case Refused(trial, _, reason, kind):
                 control.publish(Event("refused", {"trial": trial, "reason": reason, "because": kind}))
             case Retracted(trial, _, reason, kind):

@@ -20,7 +20,7 @@ from realtime.epoching.epochs import Refused, Retracted
 from realtime.epoching.signal_quality import signal_quality
 from realtime.painter import Renderer
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, Session, SessionEvent, Tick
+from realtime.session import Answered, Decoded, OnScreen, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
 from stimuli.picture_set import PictureSet
 
@@ -65,6 +65,8 @@ class Screen:
         self._displays = displays
         self._close = close
         self._percepts: dict[int, Percept] = {}
+        self._previewed: Percept | None = None  # the last one of which a preview was asked for
+        self._preview_shown: int | None = None
         self._two_way: dict[str, tuple[float | None, float | None]] = {}  # by picture: true and pre-stimulus
         self._standing = ""  # what is said while there is nothing newer
         self._stalled = False  # whether the notice that stands there is that no EEG comes
@@ -94,6 +96,8 @@ class Screen:
                     paused=self._session.paused,
                     abstain_below=self._session.painter.abstain_below,
                 )
+            case Answered(percept):
+                self._previewed = percept if "preview_requested" in percept.ledger else self._previewed
             case Decoded(percept):
                 quality = signal_quality(event.epoch.samples, self._channels, self._config.artefacts)
                 if percept.picture is not None:
@@ -108,10 +112,12 @@ class Screen:
                 if "requested" not in percept.ledger:
                     state = self._with(state, percept)
             case Frame(trial, step, of, image, origin=origin):
-                if trial in self._percepts:
-                    state = self._with(state, self._percepts[trial])
-                    ledger, glides = dict(event.ledger), origin.glides
-                    state = replace(state, picture=image, step=step, of=of, gliding=glides, ledger=ledger)
+                known = self._percepts.get(trial)
+                if event.preview:
+                    known = self._previewed if self._previewed and self._previewed.trial == trial else None
+                if known is not None:
+                    state = replace(self._with(state, known), picture=image, step=step, of=of, gliding=origin.glides)
+                    state = replace(state, ledger=dict(event.ledger), preview=event.preview)
             case ElectrodeChange():
                 self._standing = f"decoded without {', '.join(event.without)}" if event.without else ""
             case Notice(_, kind, text):
@@ -140,6 +146,8 @@ class Screen:
             nearest=tuple(Similar(None, near.label, near.similarity, near.name) for near in percept.neighbours),
             confidence=percept.confidence,
             repeats=percept.repeats,
+            at_s=percept.at_s,
+            preview=False,
             ledger=dict(percept.ledger),
             patterns=state.patterns if self._patterns is None else self._patterns.heads(percept.embedding),
         )
@@ -147,8 +155,12 @@ class Screen:
     def _listen(self, state: DisplayState) -> DisplayState:
         """Take in what happened at the window; return `state` with the time at which its picture was on the screen."""
         for first, event in ((display is self._displays[0], e) for display in self._displays for e in display.events()):
-            if first and isinstance(event, Shown) and event.step == event.of:
-                self._session.on_screen(event.trial, event.stamp)
+            if isinstance(event, Shown) and event.preview:
+                if first and event.trial != self._preview_shown:
+                    self._preview_shown = event.trial
+                    self._session.on_screen(OnScreen(event.trial, event.stamp, preview=True))
+            elif first and isinstance(event, Shown) and event.step == event.of:
+                self._session.on_screen(OnScreen(event.trial, event.stamp))
                 if event.trial == state.trial:
                     state = replace(state, ledger={**state.ledger, "shown": event.stamp})
             elif isinstance(event, Lost):

@@ -11,12 +11,13 @@ from typing import Any
 from configs.files import file_name, whole_file
 from configs.schema import PictureSettings
 from perceptogram.live.picture_writer import PictureWriter
-from realtime.decoding.percept_record import percept_record
+from realtime.control.percept_record import percept_record
+from realtime.decoding.evidence import Percept
 from realtime.epoching.epochs import Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import PerceptLog
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, OnScreen, SessionEvent
+from realtime.session import Answered, Decoded, OnScreen, SessionEvent
 from realtime.sources.base import Notice
 from stimuli.picture_set import PictureSet
 
@@ -66,8 +67,10 @@ class SessionFolder:
                 self.frame(event)
             case Late(frame):
                 self.frame(frame)
-            case OnScreen(trial, stamp):  # after the trial's record, which does not wait for that
-                self._log.write({"trial": trial, "ledger": {"shown": stamp}})
+            case Answered(percept):
+                self._log.write(self._record(percept))
+            case OnScreen(trial, stamp):  # not in the trial's record, which does not wait for that
+                self._log.write({"trial": trial, "ledger": {event.stage: stamp}})
             case Refused() | Retracted():
                 self.not_decoded(event)
             case Notice(stamp, kind, text):
@@ -76,12 +79,7 @@ class SessionFolder:
     def decoded(self, event: Decoded, *, painted: bool) -> None:
         """Note a percept; `painted` says whether a picture will come."""
         percept = event.percept
-        label = None
-        if percept.picture is not None:
-            known = percept.picture in self._pictures.names
-            label = self._pictures.label(percept.picture) if known else percept.picture
-        record = percept_record(percept) | {
-            "label": label,
+        record = self._record(percept) | {
             "latency_us": round(event.latency_us, 1),
             "map_us": round(event.map_us, 1),
             "file": None,
@@ -94,8 +92,19 @@ class SessionFolder:
         if not painted:
             self._write(percept.trial)
 
+    def _record(self, percept: Percept) -> dict[str, Any]:
+        label = None
+        if percept.picture is not None:
+            known = percept.picture in self._pictures.names
+            label = self._pictures.label(percept.picture) if known else percept.picture
+        return percept_record(percept) | {"label": label}
+
     def frame(self, frame: Frame) -> None:
         """Note a frame; a final one is saved beside what was shown. Several workers may end in another order."""
+        if frame.preview:
+            if frame.step == 1:
+                self._log.write({"trial": frame.trial, "ledger": {"preview": frame.ledger["preview"]}})
+            return
         record = self._waiting.get(frame.trial)
         if record is None:
             return

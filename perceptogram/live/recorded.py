@@ -107,7 +107,7 @@ def _words(record: dict[str, Any], pictures: Mapping[int, Path]) -> Iterator[tup
         at = ledger.get("embedding", ledger.get("arrived"))
         yield at, "event", {"kind": "percept", **record}
         trial = record["trial"]
-        if trial in pictures:
+        if trial in pictures and record.get("file"):
             label = {"trial": trial, "step": 1, "of": 1, "ledger": {}, "url": f"/pictures/{trial}"}
             yield ledger.get("final_picture", at), "frame", label
     elif isinstance(ledger, dict):

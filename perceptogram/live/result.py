@@ -15,7 +15,7 @@ from realtime.epoching.epochs import WITHOUT, RefusalKind, Refused, Retracted
 from realtime.painter import Late
 from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
-from realtime.session import Decoded, OnScreen, PreStimulusDecoded, SessionEvent
+from realtime.session import Answered, Decoded, OnScreen, PreStimulusDecoded, SessionEvent
 from realtime.sources.base import Notice
 from realtime.timeline.sample_grid import Fault, Hole
 
@@ -56,6 +56,10 @@ class LiveResult:
     electrodes_out, n_without
         The newest times for which an electrode was out of the map, on the LSL clock (`to` is None while it still is);
         percepts that were decoded without one.
+    n_early
+        Answers to windows that went on.
+    decided_at_s
+        When the windows were decided that were before their end.
     """
 
     singles: Spool
@@ -75,6 +79,9 @@ class LiveResult:
     drift: dict[str, float] | None = None
     electrodes_out: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_ABSENCES))
     n_without: int = 0
+    n_early: int = 0
+    decided_at_s: array[float] = field(default_factory=lambda: array("d"))
+    _previews: dict[int, float] = field(default_factory=dict)
     _latest: dict[str, Percept] = field(default_factory=dict)
     _recent: dict[int, Percept] = field(default_factory=dict)
     _ledgers: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -97,6 +104,8 @@ class LiveResult:
         match event:
             case Decoded():
                 self._decoded(event)
+            case Answered():
+                self.n_early += 1
             case PreStimulusDecoded(trial, _, single, shown):
                 if shown is not None:
                     self.pre_stimulus.add(trial, shown, single)
@@ -104,6 +113,8 @@ class LiveResult:
                 self._frame(event)
             case Late(frame):
                 self._frame(frame)
+            case OnScreen(trial, stamp, True):
+                _keep(self._previews, trial, stamp, RECENT)
             case OnScreen(trial, stamp):
                 if trial in self._ledgers:
                     self.delays.add(self._ledgers[trial] | {"shown": stamp}, ("shown",))
@@ -139,9 +150,15 @@ class LiveResult:
     def _decoded(self, event: Decoded) -> None:
         percept = event.percept
         self.n_trials += 1
-        self.delays.add(percept.ledger, DECODED)
-        self.latencies_us.append(event.latency_us)
-        self.map_us.append(event.map_us)
+        if percept.at_s is None:
+            self.delays.add(percept.ledger, DECODED)
+            self.latencies_us.append(event.latency_us)
+            self.map_us.append(event.map_us)
+            shown = self._previews.pop(percept.trial, None)
+            if shown is not None:
+                self.delays.add({**percept.ledger, "preview_shown": shown}, ("preview_shown", "last_sample"))
+        else:
+            self.decided_at_s.append(percept.at_s)
         self.n_without += any(flag.startswith(WITHOUT) for flag in percept.flags)
         self.drift = event.drift if event.drift is not None else self.drift
         _keep(self._recent, percept.trial, percept, RECENT)
@@ -150,6 +167,8 @@ class LiveResult:
             self._latest[percept.picture] = percept
 
     def _frame(self, frame: Frame) -> None:
+        if frame.preview:
+            return
         first = frame.trial not in self._ledgers
         stages = (*(("first_picture",) if first else ()), *(("final_picture",) if frame.final else ()))
         self.delays.add(frame.ledger, stages)

@@ -57,6 +57,8 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
         "latency_us": latency_us,
         "latency_ms": latency_ms,
     }
+    if result.n_early or result.decided_at_s:
+        content["early"] = _early(result, bundle)
     if result.drift is not None:
         content["drift"] = result.drift
     unscored = result.singles.lost + result.pre_stimulus.lost
@@ -80,6 +82,17 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
             "single_trial": {key: single.get(key) for key in ("two_way", "two_way_interval", "p", "top1", "top5")},
         }
     )
+
+
+def _early(result: LiveResult, bundle: Bundle) -> dict[str, Any]:
+    """Return how often windows were answered and decided before their end, and what share of their time that saved."""
+    length_s = len(bundle.weights) / bundle.rate_hz
+    saved_s = sum(bundle.first_s + length_s - at_s for at_s in result.decided_at_s)
+    return {
+        "answers": result.n_early + len(result.decided_at_s),
+        "decided": len(result.decided_at_s),
+        "window_time_saved": round(saved_s / (length_s * max(1, result.n_trials)), 4),
+    }
 
 
 def _percentiles(values: Sequence[float]) -> dict[str, float] | None:

@@ -25,8 +25,8 @@ from realtime.control.messages import (
     schema,
 )
 from realtime.control.osc import OscLink
+from realtime.control.percept_record import percept_record
 from realtime.decoding.evidence import Percept
-from realtime.decoding.percept_record import percept_record
 from realtime.mqtt.json import to_json
 from realtime.mqtt.link import Letter, Link
 from realtime.mqtt.topics import Topics

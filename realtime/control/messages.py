@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from pylsl import local_clock
 
 from configs.schema import MAX_STEPS
-from realtime.decoding.percept_record import PerceptRecord
+from realtime.control.percept_record import PerceptRecord
 from realtime.mqtt.foreign_text import one_line
 from realtime.mqtt.json import to_json
 

@@ -187,6 +187,7 @@ def _percept(percept: Percept, target: OscTarget) -> Iterator[Words]:
     yield "chance", (1 / target.candidates,)
     yield "repeats", (percept.repeats,)
     yield "decided", (int(percept.decided),)
+    yield "at_s", (_number(percept.at_s),)
     yield "two_way", (_number(percept.two_way),)
     yield "pre_stimulus_two_way", (_number(percept.pre_stimulus_two_way),)
     yield "embedding", tuple(target.axes(percept.embedding))

@@ -17,8 +17,9 @@ import numpy as np
 from configs.errors import InputError
 from configs.files import whole_folder
 from configs.schema import FilterSettings, WindowSettings
+from realtime.decoding.early_answers import EARLY_FILE, EarlyAnswers
 from realtime.decoding.evidence import ConfidenceModel
-from realtime.decoding.filtered_patterns import Patterns
+from realtime.decoding.filtered_patterns import PATTERN_ARRAYS, PATTERN_FILE, Patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.identification_head import IDENTIFICATION_FILE, IdentificationHead
 from realtime.decoding.low_level_map import LowLevelMap
@@ -40,14 +41,12 @@ FOLLOWING = {"stages", "delay_s", "settle_s"}
 MAP_ARRAYS, CHANNEL_ARRAYS = ("weights", "bias", "mean_input"), ("covariance", "use")
 LOW_LEVEL_FILE = "low_level.safetensors"
 LOW_LEVEL_ARRAYS = ("weights", "bias", "components", "mean")
-PATTERN_FILE = "patterns.safetensors"
-PATTERN_ARRAYS = ("mean", "scale", "readout", "maps")
 RECORD_FILE, MAP_FILE, SCORES_FILE = "bundle.json", "decoder.safetensors", "scores.json"
 GALLERY_FILE, NAMES_FILE = "gallery.safetensors", "gallery.json"
 REPORT_FILE = "report.html"
 FILES = (
     *(RECORD_FILE, MAP_FILE, SCORES_FILE, GALLERY_FILE, NAMES_FILE),
-    *(LOW_LEVEL_FILE, IDENTIFICATION_FILE, PATTERN_FILE, MEMORY_FILE, REPORT_FILE),
+    *(LOW_LEVEL_FILE, IDENTIFICATION_FILE, PATTERN_FILE, MEMORY_FILE, EARLY_FILE, REPORT_FILE),
 )
 """All that a fit writes, and so all that the next one may replace."""
 
@@ -104,6 +103,8 @@ class Bundle:
     covariance, use
         float32 ``[channels, channels]``: what missing channels are guessed by, and what they are to the map
         (`calibration.model.noise.shared_by_channels`); None in bundles of before they were kept.
+    early
+        How windows are answered before they end; None where no confidence could be calibrated.
 
     Examples
     --------
@@ -152,6 +153,7 @@ class Bundle:
     memory: Memory | None = None
     covariance: NDArray[np.float32] | None = None
     use: NDArray[np.float32] | None = None
+    early: EarlyAnswers | None = None
 
     @property
     def candidates(self) -> Gallery:
@@ -281,7 +283,7 @@ class Bundle:
         ):
             if part_of_it is not None:
                 save_file({name: np.ascontiguousarray(getattr(part_of_it, name)) for name in names}, folder / file)
-        for part in (self.memory, self.identification):
+        for part in (self.memory, self.identification, self.early):
             if part is not None:
                 part.write(folder)
         gallery = self.gallery
@@ -306,6 +308,7 @@ class Bundle:
             "participant": self.participant,
             "memory": None if self.memory is None else self.memory.record(),
             "channels": self.use is not None,
+            "early": None if self.early is None else self.early.record(),
             "fit": self.fit,
             "scores": self.scores,
             "provenance": self.provenance,

@@ -10,15 +10,15 @@ from realtime.decoding.bundle import (
     LOW_LEVEL_FILE,
     MAP_FILE,
     NAMES_FILE,
-    PATTERN_FILE,
     RECORD_FILE,
     SCHEMA,
     Bundle,
     BundleError,
 )
 from realtime.decoding.bundle_record import Names, Record, Schema, read_arrays, read_json
+from realtime.decoding.early_answers import read_early_answers
 from realtime.decoding.evidence import ConfidenceModel
-from realtime.decoding.filtered_patterns import PatternAttribute, Patterns
+from realtime.decoding.filtered_patterns import PATTERN_FILE, read_patterns
 from realtime.decoding.gallery import Gallery
 from realtime.decoding.identification_head import read_identification
 from realtime.decoding.likelihood import read_likelihood
@@ -62,10 +62,7 @@ def read_bundle(folder: Path) -> Bundle:
         shapes = {"weights": (times, channels, None), "bias": (None,), "components": layout, "mean": layout[1:]}
         low_level = LowLevelMap(**read_arrays(folder / LOW_LEVEL_FILE, shapes), space=told.low_level.space)
     if told.patterns is not None:
-        columns = sum(attribute.columns for attribute in told.patterns)
-        shapes = {"mean": (dims,), "scale": (dims,), "readout": (dims, columns), "maps": (columns, channels)}
-        attributes = tuple(PatternAttribute(**attribute.model_dump()) for attribute in told.patterns)
-        patterns = Patterns(attributes, **read_arrays(folder / PATTERN_FILE, shapes))
+        patterns = read_patterns(folder / PATTERN_FILE, told.patterns, dims, channels)
     return Bundle(
         spec=StreamSpec(**told.stream.model_dump()),
         filters=told.filters,
@@ -86,4 +83,5 @@ def read_bundle(folder: Path) -> Bundle:
         offline=told.offline,
         participant=told.participant,
         memory=None if told.memory is None else read_memory(folder, told.memory, channels, dims),
+        early=None if told.early is None else read_early_answers(folder, told.early, times),
     )

@@ -6,6 +6,7 @@ Sizes are compared with what the record says before an array is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -108,6 +109,22 @@ class IdentificationRecord(_Part):
     targets: str
 
 
+class EarlyRecord(_Part):
+    """See `realtime.decoding.early_answers.EarlyAnswers`."""
+
+    at_s: Annotated[tuple[_Finite, ...], Field(min_length=1)]
+    stretch: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+    share: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> EarlyRecord:
+        rising = all(before < after for before, after in pairwise(self.at_s))
+        if not rising or not len(self.at_s) == len(self.stretch) == len(self.share):
+            msg = f"{len(self.at_s)} times, which must rise, {len(self.stretch)} stretches, {len(self.share)} shares"
+            raise ValueError(msg)
+        return self
+
+
 class MemoryRecord(_Part):
     """See `realtime.decoding.memory.Memory`; the first had one time scale, `smooth_s`, and one window, `window_s`."""
 
@@ -156,6 +173,7 @@ class Record(_Part):
     participant: str | None = None
     memory: MemoryRecord | None = None
     channels: bool = False
+    early: EarlyRecord | None = None
     fit: Fitted
     scores: dict[str, Any]
     provenance: dict[str, Any]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from realtime.decoding.columns import Columns
 from realtime.decoding.gallery import Gallery, Neighbour
+from realtime.decoding.linear_decoder import Columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from realtime.decoding.early_answers import EarlyAnswer
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ class ConfidenceModel:
         projections
             ``[candidates]``, the reach of a `realtime.decoding.gallery.Comparison`.
         repeats
-            How many trials stand behind the embedding; a fraction where they were weighted.
+            How many trials stand behind the embedding; a fraction where they were weighted, less than 1 where one
+            has only begun.
 
         Returns
         -------
         ``[candidates]``; they sum to 1.
         """
-        certainty = repeats / (1 + (repeats - 1) * self.shared)
+        certainty = repeats / (1 + max(repeats - 1, 0.0) * self.shared)
         logits = self.gain * certainty * np.asarray(projections, dtype=np.float64)
         odds = np.exp(logits - logits.max())
         result: NDArray[np.float64] = odds / odds.sum()
@@ -96,6 +99,8 @@ class Percept:
         float32 ``[rank]``: the low-level map's coordinates, weighted like the embedding; None without such a map.
     identification
         float32: the output by which pictures are told apart, weighted likewise; None where that is the embedding.
+    at_s
+        Time in seconds after onset until which the window was read, of an answer before its end; None for all of it.
 
     Examples
     --------
@@ -119,6 +124,7 @@ class Percept:
     pre_stimulus_two_way: float | None = None
     low_level: NDArray[np.float32] | None = None
     identification: NDArray[np.float32] | None = None
+    at_s: float | None = None
 
     @property
     def compared(self) -> NDArray[np.float32]:
@@ -134,18 +140,20 @@ class _Sum:
     repeats: int = 0
     weight: float = 0.0
     squared: float = 0.0
+    unseen: float = 0.0
 
-    def add(self, embedding: NDArray[np.float32], weight: float) -> None:
-        self.total = self.total + weight * embedding
-        self.repeats += 1
-        self.weight += weight
-        self.squared += weight * weight
+    def add(self, embedding: NDArray[np.float32], weight: float, share: float) -> None:
+        self._move(1, embedding, weight * share, share)
 
-    def take_back(self, embedding: NDArray[np.float32], weight: float) -> None:
-        self.total = self.total - weight * embedding
-        self.repeats -= 1
-        self.weight -= weight
-        self.squared -= weight * weight
+    def take_back(self, embedding: NDArray[np.float32], weight: float, share: float) -> None:
+        self._move(-1, embedding, weight * share, share)
+
+    def _move(self, sign: int, embedding: NDArray[np.float32], weight: float, share: float) -> None:
+        self.total = self.total + sign * weight * embedding
+        self.repeats += sign
+        self.weight += sign * weight
+        self.squared += sign * weight * weight
+        self.unseen += sign * (1 - share)
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -153,8 +161,8 @@ class _Sum:
 
     @property
     def effective(self) -> float:
-        """How many trials of equal weight would have the same variance (Kish 1965)."""
-        return self.weight**2 / self.squared
+        """How many whole trials of equal weight would have the same variance (Kish 1965)."""
+        return self.weight**2 / self.squared - self.unseen
 
 
 class PictureEvidence:
@@ -201,8 +209,11 @@ class PictureEvidence:
         flags: tuple[str, ...] = (),
         ledger: Mapping[str, float] | None = None,
         target: str | None = None,
+        early: EarlyAnswer | None = None,
     ) -> Percept:
         """Add one trial's embedding and return what is now believed about its picture.
+
+        An answer before the window's end is kept only where it is decided, and with it the window over.
 
         Parameters
         ----------
@@ -218,19 +229,25 @@ class PictureEvidence:
             The stage times of the trial so far, in seconds, handed on.
         target
             What repeats have in common where the picture is unknown, such as "what the participant imagines now".
+        early
+            How the window was answered before its end; None where the embedding is of all of it.
         """
         key = picture if picture is not None else target
-        weight = self._weight(embedding)
-        whole, repeats, effective = embedding, 1, 1.0
+        weight, share = self._weight(embedding), 1.0 if early is None else early.share
+        whole, repeats, effective = embedding, 1, share
+        added = None
         if key is not None and self._accumulate:
-            kept = self._sums.setdefault(key, _Sum(np.zeros(len(embedding))))
-            kept.add(embedding, weight)
-            whole, repeats, effective = kept.mean, kept.repeats, kept.effective
+            added = replace(self._sums[key]) if key in self._sums else _Sum(np.zeros(len(embedding)))
+            added.add(embedding, weight, share)
+            whole, repeats, effective = added.mean, added.repeats, added.effective
         columns = self._columns
         compared = self._gallery.compare(columns.compared(whole))
         confidence = None
         if self._confidence is not None:
             confidence = float(self._confidence.posterior(compared.reach, effective).max())
+        decided = confidence is not None and confidence >= self._decide_above
+        if key is not None and added is not None and (early is None or decided):
+            self._sums[key] = added
         return Percept(
             trial,
             picture,
@@ -241,17 +258,28 @@ class PictureEvidence:
             flags,
             ledger if ledger is not None else {},
             weight,
-            confidence is not None and confidence >= self._decide_above,
+            decided,
             compared.two_way(picture),
             low_level=columns.layout(whole) if columns.low_level else None,
             identification=columns.compared(whole) if columns.identification else None,
+            at_s=None if early is None else early.at_s,
         )
 
-    def retract(self, key: str | None, embedding: NDArray[np.float32]) -> None:
-        """Take back one embedding, added before under `key` (a picture or a target), that turned out to be wrong."""
+    def retract(self, key: str | None, embedding: NDArray[np.float32], share: float = 1.0) -> None:
+        """Take back one embedding that turned out to be wrong.
+
+        Parameters
+        ----------
+        key
+            The picture or target that it was added under.
+        embedding
+            As it was added.
+        share
+            What it was worth, see `realtime.decoding.early_answers.EarlyAnswer`.
+        """
         if key in self._sums:
             kept = self._sums[key]
-            kept.take_back(embedding, self._weight(embedding))
+            kept.take_back(embedding, self._weight(embedding), share)
             if not kept.repeats:
                 del self._sums[key]
 

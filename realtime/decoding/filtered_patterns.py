@@ -7,14 +7,20 @@ bundle; live, two small products are left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from realtime.decoding.bundle_record import Attribute
+
+PATTERN_FILE = "patterns.safetensors"
+PATTERN_ARRAYS = ("mean", "scale", "readout", "maps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,3 +129,28 @@ def _nearest_level(attribute: PatternAttribute, values: NDArray[np.float32]) -> 
         turn = np.arctan2(values[1], values[0]) / (2 * np.pi) * len(levels)
         return levels[round(float(turn)) % len(levels)]
     return levels[int(values[0] > 0)]
+
+
+def read_patterns(file: Path, told: Sequence[Attribute], dims: int, channels: int) -> Patterns:
+    """Return what the file of a bundle holds.
+
+    Parameters
+    ----------
+    file
+        The arrays.
+    told
+        The attributes, as ``bundle.json`` tells them.
+    dims, channels
+        Size of embeddings, and number of electrodes.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, in one line.
+    """
+    from realtime.decoding.bundle_record import read_arrays
+
+    columns = sum(attribute.columns for attribute in told)
+    shapes = {"mean": (dims,), "scale": (dims,), "readout": (dims, columns), "maps": (columns, channels)}
+    attributes = tuple(PatternAttribute(**attribute.model_dump()) for attribute in told)
+    return Patterns(attributes, **read_arrays(file, shapes))

@@ -172,9 +172,11 @@ def _warning(canvas: Canvas, left: float, right: float, bottom: float, text: str
 def _progress(canvas: Canvas, state: DisplayState, left: float, top: float, width: float) -> None:
     if state.trial is None or not state.of:
         return
-    final = state.step == state.of
+    final = state.step == state.of and not state.preview
     canvas.text((left, top + 14), f"trial {state.trial}", 14, MUTED)
     text = "final picture" if final else f"preview {state.step} of {state.of}"
+    if state.at_s is not None:
+        text += f" at {1000 * state.at_s:.0f} ms"
     if state.abstains or state.gliding:
         text = "withheld" if state.abstains else "gliding"
     canvas.text((left + width, top + 14), text, 14, TEXT if final else MUTED, "right")

@@ -42,6 +42,9 @@ class DisplayState:
         How far the reconstruction is.
     gliding
         Whether it lies between two percepts and is no reconstruction of either.
+    at_s, preview
+        Time after onset, in seconds, until which the window behind it was read, None for all of it; and whether the
+        trial's own picture is still to come.
     shown, shown_label, shown_name
         What the participant saw, where it is known; where it is only named, the window looks it up.
     nearest
@@ -105,6 +108,8 @@ class DisplayState:
     electrodes: tuple[str, ...] = ()
     candidates: int | None = None
     labels: bool = False
+    at_s: float | None = None
+    preview: bool = False
 
     def looks_like(self, other: DisplayState) -> bool:
         """Return whether `other` says the same, the time of the newest sample apart."""

@@ -37,12 +37,13 @@ class DisplayOpened:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of a trial is on the screen since `stamp` (LSL clock)."""
+    """A picture of a trial, or of its preview, is on the screen since `stamp` (LSL clock)."""
 
     trial: int
     step: int
     of: int
     stamp: float
+    preview: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ def _serve(window: Window, frame_s: float, states: Mailbox, events: Reports, loo
     from pylsl import local_clock
 
     state, number, drawn_at = DisplayState(), 0, -REDRAW_S
-    on_screen: tuple[int, int] | None = None
+    on_screen: tuple[int, int, bool] | None = None
     while events.heard:
         letter = states.wait(number, frame_s)
         told = window.obey()
@@ -251,6 +252,6 @@ def _serve(window: Window, frame_s: float, states: Mailbox, events: Reports, loo
         window.show(state, local_clock())
         drawn_at = local_clock()
         if state.trial is not None and state.picture is not None and not state.abstains:
-            if on_screen != (state.trial, state.step):
-                events.say(Shown(state.trial, state.step, state.of, drawn_at))
-            on_screen = state.trial, state.step
+            if on_screen != (state.trial, state.step, state.preview):
+                events.say(Shown(state.trial, state.step, state.of, drawn_at, state.preview))
+            on_screen = state.trial, state.step, state.preview

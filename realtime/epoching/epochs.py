@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs.errors import InputError
 from configs.schema import ArtefactSettings
+from realtime.epoching.epoch_events import Closed as Closed
+from realtime.epoching.epoch_events import Epoch as Epoch
+from realtime.epoching.epoch_events import EpochEvent as EpochEvent
+from realtime.epoching.epoch_events import Opened as Opened
+from realtime.epoching.epoch_events import RefusalKind as RefusalKind
+from realtime.epoching.epoch_events import Refused as Refused
+from realtime.epoching.epoch_events import Retracted as Retracted
+from realtime.epoching.epoch_events import Samples as Samples
+from realtime.epoching.epoch_events import SoFar as SoFar
 from realtime.epoching.ring_buffer import History
 from realtime.epoching.signal_quality import artefact_flags
 from realtime.timeline.sample_grid import Hole, TimedChunk
@@ -21,22 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from realtime.epoching.electrode_watch import ElectrodeWatch
-
-RefusalKind = Literal[
-    "unsettled",
-    "lost-samples",
-    "broken-time",
-    "not-finite",
-    "rate",
-    "late-marker",
-    "marked",
-    "artefact",
-    "electrodes",
-    "stream-ended",
-    "paused",
-    "failed",
-]
-"""Why a trial has no usable window, as it is counted; the line beside it says when and how much."""
 
 WITHOUT = "without "
 """Begin of the flags that name the electrodes that a window was decoded without."""
@@ -49,96 +42,12 @@ MARGIN = 0.25
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One complete window.
-
-    Attributes
-    ----------
-    trial
-        Running number of the marker.
-    marker
-        What happened at `onset`.
-    onset
-        Time of the event in seconds on the LSL clock; the window is laid on the sample nearest to it.
-    samples
-        float32 ``[times, channels]`` in microvolts.
-    flags
-        What makes it doubtful, such as ``"peak-to-peak Fp1"``; empty for a clean epoch.
-    last_stamp
-        Time of its last sample.
-    arrived
-        LSL clock time at which this machine had its last sample; None where nobody knows, as of a recording.
-    """
-
-    trial: int
-    marker: Marker
-    onset: float
-    samples: NDArray[np.float32]
-    flags: tuple[str, ...]
-    last_stamp: float
-    arrived: float | None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The first sample of a trial's window can be told."""
-
-    trial: int
-    marker: Marker
-    onset: float
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The next samples of an open window: float32 ``[k, channels]``, of which the first is number `first` of it.
-
-    `without` names the electrodes that are out for the whole window (`realtime.epoching.electrode_watch`).
-    """
-
-    trial: int
-    first: int
-    samples: NDArray[np.float32]
-    without: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A trial's window is complete and nothing in it is known to be wrong."""
-
-    trial: int
-    epoch: Epoch
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A trial has no usable window; `reason` is one line for people, `kind` what is counted."""
-
-    trial: int
-    marker: Marker
-    reason: str
-    kind: RefusalKind
-
-
-@dataclass(frozen=True)
-class Retracted:
-    """A trial that was closed has turned out wrong; `reason` and `kind` as in `Refused`."""
-
-    trial: int
-    marker: Marker
-    reason: str
-    kind: RefusalKind
-
-
-@dataclass(frozen=True)
 class Span:
     """Time from `start` to `stop`, in seconds on the LSL clock, that somebody marked as not to be used, and why."""
 
     start: float
     stop: float
     reason: str
-
-
-EpochEvent = Opened | Samples | Closed | Refused | Retracted
 
 
 @dataclass(frozen=True)
@@ -153,11 +62,12 @@ class _Break:
 
 @dataclass
 class _Window:
-    """A trial whose window starts at grid position `first` and of which `sent` samples were handed on."""
+    """A trial whose window of `length` starts at grid position `first` and of which `sent` samples were handed on."""
 
     trial: int
     marker: Marker
     first: int
+    length: int
     sent: int = 0
     without: tuple[str, ...] = ()
 
@@ -186,6 +96,8 @@ class EpochBuilder:
         Number of the first trial.
     watch
         Knows which electrodes are out; None where all are always in.
+    answers
+        After how many samples each window is told as far as it is, rising.
 
     Attributes
     ----------
@@ -208,6 +120,7 @@ class EpochBuilder:
         factor: int = 1,
         first_trial: int = 0,
         watch: ElectrodeWatch | None = None,
+        answers: Sequence[int] = (),
     ) -> None:
         self.rate_hz = rate_hz
         self._watch = watch
@@ -218,6 +131,7 @@ class EpochBuilder:
             msg = f"window from {first_s:g} s to {stop_s:g} s holds no sample at {rate_hz:g} Hz: make it longer"
             raise InputError(msg)
         self.times_s = (self._offset + np.arange(self.n_times)) / rate_hz
+        self._told_at = (*answers, self.n_times)
         self._artefacts = artefacts
         self._settle = round(settle_s * rate_hz)
         self._channels = tuple(channels)
@@ -305,16 +219,13 @@ class EpochBuilder:
         while self._breaks[0].stop < self._history.tail:
             self._breaks.popleft()
         events: list[EpochEvent] = []
-        for window in [w for w in self._open if self._touches(w.first, gap)]:
+        for window in [w for w in self._open if _touches(w.first, w.length, gap)]:
             self._open.remove(window)
             events.append(Refused(window.trial, window.marker, gap.reason, gap.kind))
-        for window in [w for w in self._closed if self._touches(w.first, gap)]:
+        for window in [w for w in self._closed if _touches(w.first, w.length, gap)]:
             self._closed.remove(window)
             events.append(Retracted(window.trial, window.marker, gap.reason, gap.kind))
         return events
-
-    def _touches(self, first: int, gap: _Break) -> bool:
-        return first < gap.stop and first + self.n_times > gap.start
 
     def _open_windows(self) -> list[EpochEvent]:
         """Open the windows of waiting markers whose onset the samples have reached, and feed all that are open."""
@@ -325,7 +236,7 @@ class EpochBuilder:
         events: list[EpochEvent] = []
         for trial, marker in reached:
             first = self._history.position(marker.stamp, self.rate_hz) + self._offset
-            gap = next((gap for gap in self._breaks if self._touches(first, gap)), None)
+            gap = next((gap for gap in self._breaks if _touches(first, self.n_times, gap)), None)
             if gap is not None:
                 events.append(Refused(trial, marker, gap.reason, gap.kind))
             elif first < self._history.tail:
@@ -334,30 +245,65 @@ class EpochBuilder:
                 events.append(Refused(trial, marker, reason, "late-marker"))
             else:
                 events.append(Opened(trial, marker, marker.stamp))
-                self._open.append(_Window(trial, marker, first))
+                self._open.append(_Window(trial, marker, first, self.n_times))
         # All in one go: windows close in the order of their onsets, however many samples came at once.
         return events + self._feed(self._open)
 
+    def end(self, trial: int, length: int) -> None:
+        """Let the window of `trial` end after `length` samples: what comes behind them is no part of it any more."""
+        for window in [w for w in self._open if w.trial == trial]:
+            self._open.remove(window)
+            self._closed.append(window)
+        for window in self._closed:
+            if window.trial == trial:
+                window.length = length
+
     def _feed(self, windows: Iterable[_Window]) -> list[EpochEvent]:
-        """Hand on the samples that `windows` have not had, and close those that are full."""
+        """Hand on the samples that `windows` have not had, tell how far they are and close those that are full.
+
+        What is told is in the order in which its last samples were recorded, and at one sample what closes comes first.
+        """
         events: list[EpochEvent] = []
-        for window in list(windows):
-            stop = min(window.first + self.n_times, self._history.head)
-            if window.first + window.sent < stop:
-                if self._watch is not None and not window.sent:
-                    window.without = self._watch.out_for(window.first)
-                new = self._history.samples(window.first + window.sent, stop)
-                events.append(Samples(window.trial, window.sent, new, window.without))
-                window.sent += len(new)
-            if window.sent == self.n_times:
+        told = []
+        for window in windows:
+            ready = self._history.head - window.first
+            told += [(window.first + n, n, window) for n in self._told_at if window.sent < n <= ready]
+        for _, n, window in sorted(told, key=lambda one: (one[0], -one[1])):
+            events += self._hand_on(window)
+            if n < self.n_times:
+                epoch = self._epoch(window, n)
+                events += [SoFar(window.trial, epoch)] if isinstance(epoch, Epoch) else []
+            else:
                 self._open.remove(window)
                 events.append(self._close(window))
+        for window in windows:
+            events += self._hand_on(window)
         return events
 
+    def _hand_on(self, window: _Window) -> list[EpochEvent]:
+        stop = min(window.first + self.n_times, self._history.head)
+        if window.first + window.sent >= stop:
+            return []
+        if self._watch is not None and not window.sent:
+            window.without = self._watch.out_for(window.first)
+        new = self._history.samples(window.first + window.sent, stop)
+        window.sent += len(new)
+        return [Samples(window.trial, window.sent - len(new), new, window.without)]
+
     def _close(self, window: _Window) -> Closed | Refused:
-        samples = self._history.samples(window.first, window.first + self.n_times)
-        times, arrived = self._history.times(window.first, window.first + self.n_times)
-        off = times - (window.marker.stamp + self.times_s)
+        epoch = self._epoch(window, self.n_times)
+        if isinstance(epoch, Refused):
+            return epoch
+        self._closed.append(window)
+        while self._closed[0].first < self._history.tail:
+            self._closed.popleft()
+        return Closed(window.trial, epoch)
+
+    def _epoch(self, window: _Window, length: int) -> Epoch | Refused:
+        """Return the first samples of a window, or why they cannot be used."""
+        samples = self._history.samples(window.first, window.first + length)
+        times, arrived = self._history.times(window.first, window.first + length)
+        off = times - (window.marker.stamp + self.times_s[:length])
         if np.abs(off).max() > (1 - MARGIN) * max(TOLERANCE_S, 1 / self.rate_hz):
             reason = (
                 f"its samples lie up to {1e3 * np.abs(off).max():.1f} ms from where {self.rate_hz:g} Hz puts them: "
@@ -368,15 +314,15 @@ class EpochBuilder:
             return Refused(window.trial, window.marker, marked[0].reason, "marked")
         flags = artefact_flags(samples, self._artefacts, self._channels, window.without)
         if self._watch is not None:
-            flags += tuple(f"lost {name}" for name in self._watch.lost_in(window.first, window.first + self.n_times))
+            flags += tuple(f"lost {name}" for name in self._watch.lost_in(window.first, window.first + length))
         if len(window.without) == len(self._channels):
             return Refused(window.trial, window.marker, "all electrodes are flat or wild", "electrodes")
         if flags and self._artefacts.drop:
             return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}", "artefact")
-        self._closed.append(window)
-        while self._closed[0].first < self._history.tail:
-            self._closed.popleft()
         flags += tuple(f"{WITHOUT}{name}" for name in window.without)
         came = None if np.isnan(arrived[-1]) else float(arrived[-1])
-        epoch = Epoch(window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), came)
-        return Closed(window.trial, epoch)
+        return Epoch(window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), came)
+
+
+def _touches(first: int, length: int, gap: _Break) -> bool:
+    return first < gap.stop and first + length > gap.start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,6 +59,8 @@ class Pipeline:
         Number of the first trial.
     watch
         Whether electrodes that go flat or wild are told, and windows say which were out.
+    answers
+        After how many samples a window is told as far as it is (`realtime.epoching.epochs.SoFar`).
 
     Attributes
     ----------
@@ -99,9 +101,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, config: Config, spec: StreamSpec, pre_stimulus: bool = False, first_trial: int = 0, watch: bool = False
+        self,
+        config: Config,
+        spec: StreamSpec,
+        pre_stimulus: bool = False,
+        first_trial: int = 0,
+        watch: bool = False,
+        answers: Sequence[int] = (),
     ) -> None:
-        self._config, self._spec = config, spec
+        self._config, self._spec, self._answers = config, spec, answers
         self.channels = config.stream.channels if config.stream.channels is not None else spec.channels
         self._picks = pick_channels(self.channels, spec.channels)
         self._classes, self._ignored = config.markers.classes, frozenset(config.markers.ignore)
@@ -119,7 +127,7 @@ class Pipeline:
             factor, level = self._filters.factor, config.filters.highpass_hz is not None
             self._watch = ElectrodeWatch(self.channels, self.rate_hz, factor, config.artefacts, level=level)
 
-        def builder(window: WindowSettings) -> EpochBuilder:
+        def builder(window: WindowSettings, answers: Sequence[int] = ()) -> EpochBuilder:
             return EpochBuilder(
                 window.first_s,
                 window.stop_s,
@@ -130,9 +138,10 @@ class Pipeline:
                 self._filters.factor,
                 first_trial,
                 self._watch,
+                answers,
             )
 
-        self._epochs = builder(config.window)
+        self._epochs = builder(config.window, answers)
         self._pre_stimulus = builder(config.window.pre_stimulus(self.rate_hz)) if pre_stimulus else None
         self.n_times = self._epochs.n_times
         self.times_s = self._epochs.times_s
@@ -196,7 +205,11 @@ class Pipeline:
     def again(self) -> Pipeline:
         """Return a new one that goes on with the next sample and the next trial's number."""
         pre_stimulus, watch = self._pre_stimulus is not None, self._watch is not None
-        return Pipeline(self._config, self._spec, pre_stimulus, self._epochs.next_trial, watch)
+        return Pipeline(self._config, self._spec, pre_stimulus, self._epochs.next_trial, watch, self._answers)
+
+    def end(self, trial: int, length: int) -> None:
+        """Let the window of `trial` end after `length` samples, because it is decided."""
+        self._epochs.end(trial, length)
 
     def _is_enough(self, samples: int) -> bool:
         """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""

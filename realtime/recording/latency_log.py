@@ -26,6 +26,9 @@ COPIED = 1 << 20
 STAGES = {
     "onset": "stimulus marker's stamp",
     "marker": "this machine had the marker",
+    "preview_requested": "a preview was asked for, of an answer before the window's end",
+    "preview": "its first picture was painted",
+    "preview_shown": "its first picture was on the screen",
     "last_sample": "stamp of the window's last sample",
     "arrived": "this machine had the last sample",
     "embedding": "the embedding was complete",
@@ -38,6 +41,8 @@ STAGES = {
 
 INTERVALS = {
     "onset_to_marker_ms": ("onset", "marker"),
+    "onset_to_preview_shown_ms": ("onset", "preview_shown"),
+    "preview_shown_to_last_sample_ms": ("preview_shown", "last_sample"),
     "last_sample_to_arrival_us": ("last_sample", "arrived"),
     "last_sample_to_embedding_us": ("arrived", "embedding"),
     "embedding_to_request_us": ("embedding", "requested"),

@@ -15,7 +15,7 @@ import numpy as np
 import pylsl
 
 from realtime.control.messages import SCHEMA
-from realtime.decoding.percept_record import percept_record
+from realtime.control.percept_record import percept_record
 from realtime.mqtt.json import to_json
 
 if TYPE_CHECKING:

@@ -38,6 +38,10 @@ class RenderRequest:
         float16 ``[4, h, w]``: the latent to start from, as the low-level map predicts it; None for pure noise.
     flow
         0 paints the percept; more, below 1, has the last picture glide towards it, so much of the way excepted.
+    at_s
+        Time after onset, in seconds, until which the window was read; None for all of it.
+    preview
+        Whether a picture of the same trial will follow, which goes on from this one.
 
     Raises
     ------
@@ -52,6 +56,8 @@ class RenderRequest:
     ledger: Mapping[str, float] = field(default_factory=dict)
     start: NDArray[np.float16] | None = None
     flow: float = 0.0
+    at_s: float | None = None
+    preview: bool = False
 
     def __post_init__(self) -> None:
         embedding = np.asarray(self.embedding, dtype=np.float32, order="C")
@@ -83,13 +89,17 @@ class Origin:
     ----------
     kind
         ``"noise"``; ``"layout"`` (from the low-level map's latent); where the embedding barely moved, ``"warm"`` (from
-        the last picture) or ``"reused"`` (the last); ``"glide"`` (on the way from the last percept to this one).
+        the last picture) or ``"reused"`` (the last); ``"glide"`` (on the way from the last percept to this one);
+        ``"preview"`` (from what the same trial was answered early).
     trial
         Whose picture that was.
+    at_s
+        Time after onset, in seconds, until which the preview's window had been read.
     """
 
-    kind: Literal["noise", "layout", "warm", "reused", "glide"] = "noise"
+    kind: Literal["noise", "layout", "warm", "reused", "glide", "preview"] = "noise"
     trial: int | None = None
+    at_s: float | None = None
 
     @property
     def glides(self) -> bool:
@@ -104,6 +114,8 @@ class Origin:
                 return "from the low-level map's layout"
             case "warm":
                 return f"from the picture of trial {self.trial}"
+            case "preview":
+                return f"from the preview at {self.at_s:g} s"
             case "reused":
                 return f"the picture of trial {self.trial} again, as the embedding barely moved"
             case "glide":
@@ -119,7 +131,7 @@ class Frame:
     trial
         Which trial's embedding this picture was painted from.
     step, of
-        How far the picture is; final when they are equal.
+        How far the picture is; complete when they are equal.
     image
         uint8 ``[h, w, 3]``.
     ledger
@@ -128,6 +140,10 @@ class Frame:
         Number of the request, as `RenderWorker.submit` returned it.
     origin
         Whether it was painted from noise.
+    at_s
+        Time after onset, in seconds, until which the window was read; None for all of it.
+    preview
+        Whether the trial's own picture is still to come.
     """
 
     trial: int
@@ -137,15 +153,24 @@ class Frame:
     ledger: Mapping[str, float]
     request: int
     origin: Origin = Origin()
+    at_s: float | None = None
+    preview: bool = False
 
     @property
-    def final(self) -> bool:
+    def complete(self) -> bool:
         """Whether this is the last picture of its request."""
         return self.step == self.of
 
+    @property
+    def final(self) -> bool:
+        """Whether this is the last picture of its trial."""
+        return self.complete and not self.preview
 
-def note_picture(ledger: dict[str, float], step: int, of: int, time: float) -> None:
+
+def note_picture(ledger: dict[str, float], step: int, of: int, time: float, *, preview: bool = False) -> None:
     """Note when a step's picture was painted, under its number and, where it is one, as the first and the final one.
+
+    Of a preview the first alone is noted.
 
     Parameters
     ----------
@@ -157,7 +182,12 @@ def note_picture(ledger: dict[str, float], step: int, of: int, time: float) -> N
         How many steps the picture takes.
     time
         When it was painted, in seconds on this machine's clock.
+    preview
+        Whether it is a preview's.
     """
+    if preview:
+        ledger.setdefault("preview", time)
+        return
     ledger.setdefault("first_picture", time)
     ledger[f"picture_{step}"] = time
     if step == of:

@@ -1,6 +1,7 @@
-"""What a picture starts from: noise, the layout that the low-level map saw, or the last picture.
+"""What a picture starts from: noise, the layout that the low-level map saw, or a picture that was painted before.
 
-All but noise are off by default, because whoever looks must know which EEG made a picture; the frame says what it was.
+That is the trial's own preview, or a picture of nearly this embedding. All but noise are off by default, because
+whoever looks must know which EEG made a picture; the frame says what it was.
 """
 
 from __future__ import annotations
@@ -111,10 +112,15 @@ class Economy:
             return
         origin, first = Origin(), 1
         stream = self._generator.stream
-        if last is not None and self._warm and _reaches(alike, self._settings.warm_above):
-            assert isinstance(self._generator, WarmStarting)
-            origin, first = Origin("warm", last.request.trial), 1 + request.steps // 2
-            stream = self._generator.stream_warm
+        before = None if last is None or not self._warm or request.steps < 2 else last.request
+        own = before is not None and before.preview and before.trial == request.trial
+        if (
+            before is not None
+            and isinstance(self._generator, WarmStarting)
+            and (own or _reaches(alike, self._settings.warm_above))
+        ):
+            origin = Origin("preview", before.trial, before.at_s) if own else Origin("warm", before.trial)
+            first, stream = 1 + request.steps // 2, self._generator.stream_warm
         elif request.start is not None and isinstance(self._generator, Starting):
             origin, first = Origin("layout"), 1 + self._generator.first_step(request.steps)
             stream = partial(self._generator.stream_from, request.start)

@@ -310,7 +310,7 @@ class RenderWorker(FrameQueue):
         """Note that `sent` was painted, and hand it out unless its pixels are lost."""
         text = f"trial {sent.trial}: step {sent.step} of {sent.of}"
         self._text = text if sent.origin == Origin() else f"{text}, {sent.origin}"
-        if sent.final:
+        if sent.complete:
             self._served = max(self._served, sent.request)
         if whole is not None:
             self._hand_out(whole)

@@ -134,9 +134,9 @@ def _paint(
     step = 0
     try:
         for step, image, origin in economy.paint(request):
-            note_picture(ledger, step, request.steps, local_clock())
-            frame = Frame(request.trial, step, request.steps, image, dict(ledger), number, origin)
-            out.say(pictures.put(frame), "frame")
+            note_picture(ledger, step, request.steps, local_clock(), preview=request.preview)
+            told = (request.trial, step, request.steps, image, dict(ledger), number, origin)
+            out.say(pictures.put(Frame(*told, request.at_s, request.preview)), "frame")
             out.turn()
             if step == request.steps or requests.newest(number) is not None or not out.heard:
                 return True

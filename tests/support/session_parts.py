@@ -6,6 +6,7 @@ import numpy as np
 
 from configs.schema import parse_config
 from realtime.decoding.bundle import Bundle
+from realtime.decoding.early_answers import EarlyAnswers
 from realtime.decoding.gallery import Gallery
 from realtime.epoching.pipeline import Pipeline
 from realtime.rendering.messages import Frame, RenderState
@@ -87,6 +88,14 @@ def bundle(seed=1):
     )
 
 
+def early_answers(seed=2):
+    """What `bundle` needs to answer before its windows end."""
+    n_times = Pipeline(CONFIG, SPEC).n_times
+    root = np.random.default_rng(seed).standard_normal((n_times, 2 * n_times))
+    noise = (root @ root.T / (2 * n_times)).astype(np.float32)
+    return EarlyAnswers(noise, (0.1, 0.2, 0.4), (1.5, 1.2, 1.0), (0.2, 0.6, 1.0))
+
+
 class SlowRenderer:
     """Paints only when told to; keeps the newest request alone, as the real one does."""
 
@@ -107,7 +116,8 @@ class SlowRenderer:
     def paint(self):
         for step in (1, 2):
             image = np.zeros((4, 4, 3), np.uint8)
-            self._done.append(Frame(self.request.trial, step, 2, image, dict(self.request.ledger), self.number))
+            told = (self.request.trial, step, 2, image, dict(self.request.ledger), self.number)
+            self._done.append(Frame(*told, at_s=self.request.at_s, preview=self.request.preview))
 
     def frames(self):
         done, self._done = self._done, []

@@ -211,9 +211,9 @@ class RemoteRenderer(FrameQueue):
             if one is None or frame.step <= one.step:
                 return  # a companion that died has handed it out before
             one.step = frame.step
-            note_picture(one.ledger, frame.step, frame.of, came)
+            note_picture(one.ledger, frame.step, frame.of, came, preview=frame.preview)
             for older in [number for number in self._open if number < frame.request]:
                 del self._open[older]
-            if frame.final:
+            if frame.complete:
                 del self._open[frame.request]
         self._hand_out(replace(frame, ledger=dict(one.ledger)))

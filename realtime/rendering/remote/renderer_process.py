@@ -199,5 +199,6 @@ class _Remote:
             self._report(*abandoned)
             if deliver:
                 came, of = {CAME: stamp}, request.steps
-                frame = Frame(request.trial, picture.step, of, image, came, picture.request, picture.origin)
+                told = (request.trial, picture.step, of, image, came, picture.request, picture.origin)
+                frame = Frame(*told, request.at_s, request.preview)
                 self._report(frame)

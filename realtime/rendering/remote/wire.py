@@ -285,6 +285,8 @@ def frame_jpeg(frame: Frame, **more: Any) -> bytes:
     label = {"request": frame.request, "trial": frame.trial, "step": frame.step, "of": frame.of, "ledger": ledger}
     if frame.origin != Origin():
         label["origin"] = asdict(frame.origin)
+    if frame.at_s is not None:
+        label |= {"at_s": frame.at_s, "preview": frame.preview}
     return jpeg(frame.image, label | more)
 
 

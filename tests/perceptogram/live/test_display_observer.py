@@ -9,12 +9,13 @@ import pytest
 from perceptogram.live.control_observer import Steering
 from perceptogram.live.display_observer import Screen
 from realtime.control.control import Event
-from realtime.decoding.evidence import ConfidenceModel
+from realtime.decoding.evidence import ConfidenceModel, Percept
 from realtime.display.window import Pressed, Shown
 from realtime.epoching.epochs import Refused
-from realtime.session import Decoded, OnScreen, PreStimulusDecoded, Session, Tick
+from realtime.rendering.messages import Frame
+from realtime.session import Answered, Decoded, OnScreen, PreStimulusDecoded, Session, Tick
 from realtime.sources.base import Marker
-from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, recording
+from tests.support.session_parts import CONFIG, ListSource, SlowRenderer, bundle, early_answers, recording
 
 
 class Pictures:
@@ -159,3 +160,36 @@ def test_closing_the_window_ends_the_session(live):
             live.glass.waiting.append(Pressed("close"))
 
     assert sum(isinstance(event, Decoded) for event in follow(live, close)) == 1
+
+
+def test_a_preview_is_on_the_screen_with_its_time_until_the_trials_own_picture_is():
+    """The window is still open meanwhile; that the preview was seen is told once, and told to other programs."""
+    evidence = CONFIG.evidence.model_copy(update={"answer_at_s": (0.1, 0.2), "preview_above": 0.0, "decide_above": 1.0})
+    config = CONFIG.model_copy(update={"evidence": evidence})
+    calibration = replace(bundle(), confidence=ConfidenceModel(1e-4, 0.0, 1e9), early=early_answers())
+    source, glass, listener = ListSource(*recording(), range(0, 100_000, 10)), Glass(), Listener()
+    renderer = SlowRenderer()
+    session = Session(config, calibration, source, renderer, clock=lambda: 0.0)
+    screen = Screen(config, calibration, Pictures(), session, None, [glass], source.close)
+    steering = Steering(session, config, calibration, listener, None, source.close)
+    seen = []
+
+    for event in session.run():
+        screen(event)
+        steering(event)
+        if isinstance(event, Answered) and "preview_requested" in event.percept.ledger:
+            assert event.percept.at_s == 0.1
+            renderer.paint()
+        elif isinstance(event, Decoded):
+            renderer.paint()
+        elif isinstance(event, Frame):
+            state = glass.states[-1]
+            seen.append((state.trial, state.at_s, state.preview, state.step))
+            glass.waiting.append(Shown(state.trial, state.step, state.of, 10.0 * state.trial, state.preview))
+    expected = [(trial, at_s, at_s is not None, step) for trial in range(16) for at_s in (0.1, None) for step in (1, 2)]
+    assert seen == expected
+    ledgers = [one.data for one in listener.told if isinstance(one, Event) and one.kind == "ledger"]
+    previews = [one["trial"] for one in ledgers if "preview_shown" in one["stages"]]
+    assert previews == list(range(16))
+    told = [(one.trial, one.at_s) for one in listener.told if isinstance(one, Percept)]
+    assert told == [(trial, at_s) for trial in range(16) for at_s in (0.1, 0.2, None)]

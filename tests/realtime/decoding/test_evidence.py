@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.decoding.early_answers import EarlyAnswer
 from realtime.decoding.evidence import ConfidenceModel, PictureEvidence
 from realtime.decoding.gallery import Gallery, project, similarity
 
@@ -115,3 +116,38 @@ def test_a_map_that_knows_nothing_is_as_sure_as_a_guess():
 def test_probability_grows_with_reach_and_repeats():
     assert MODEL.posterior(np.array([3.0, 0.0]), 1)[0] > MODEL.posterior(np.array([1.0, 0.0]), 1)[0]
     assert MODEL.posterior(np.array([3.0, 0.0]), 8)[0] > MODEL.posterior(np.array([3.0, 0.0]), 1)[0]
+
+
+def early(share, at_s=0.3):
+    return EarlyAnswer(at_s, np.zeros((4, 1), np.float32), np.eye(4, 2, dtype=np.float32), share)
+
+
+def test_an_early_answer_counts_for_its_share_and_is_kept_only_where_it_is_decided():
+    gallery, rng = _setting()
+    looks = gallery.embeddings[4] + 0.5 * rng.standard_normal((3, 32)).astype(np.float32)
+    evidence = PictureEvidence(gallery, MODEL, decide_above=1.0)
+    alone = evidence.add(0, "p4", looks[0], early=early(0.25))
+    weaker = ConfidenceModel(0.25 * MODEL.gain, MODEL.shared, MODEL.length)
+    assert alone.confidence == pytest.approx(weaker.posterior(gallery.compare(looks[0]).reach, 1).max(), rel=1e-6)
+    assert (alone.repeats, alone.at_s, alone.decided) == (1, 0.3, False)
+    first = evidence.add(0, "p4", looks[1])
+    assert (first.repeats, first.at_s) == (1, None)
+    np.testing.assert_array_equal(first.embedding, PictureEvidence(gallery, MODEL).add(0, "p4", looks[1]).embedding)
+    second = evidence.add(1, "p4", looks[2], early=early(0.5))
+    assert second.repeats == 2
+    np.testing.assert_allclose(second.embedding, (looks[1] + 0.5 * looks[2]) / 1.5, rtol=1e-5)
+    assert evidence.add(2, "p4", looks[2]).repeats == 2
+
+
+def test_a_decided_early_answer_is_kept_and_can_be_taken_back():
+    gallery, rng = _setting()
+    looks = 9 * gallery.embeddings[[4, 4, 4]] + rng.standard_normal((3, 32)).astype(np.float32)
+    evidence, never = (PictureEvidence(gallery, MODEL, decide_above=0.5) for _ in range(2))
+    assert evidence.add(0, "p4", looks[0], early=early(0.5)).decided
+    assert evidence.add(1, "p4", looks[1]).repeats == 2
+    evidence.retract("p4", looks[0], 0.5)
+    never.add(1, "p4", looks[1])
+    again, expected = (one.add(2, "p4", looks[2]) for one in (evidence, never))
+    assert again.repeats == expected.repeats == 2
+    np.testing.assert_allclose(again.embedding, expected.embedding, rtol=1e-5)
+    assert again.confidence == pytest.approx(expected.confidence)

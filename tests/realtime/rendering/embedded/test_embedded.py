@@ -8,9 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.schema import RenderSettings
 from configs.torchvision_shim import load_torchvision
 from realtime.rendering.embedded.generator import WEIGHTS, EmbeddedGenerator
 from realtime.rendering.embedded.schedule import noise_levels
+from realtime.rendering.messages import Origin, RenderRequest
+from realtime.rendering.picture_reuse import Economy
 
 load_torchvision()
 
@@ -117,3 +120,33 @@ def test_weights_stay_small():
 def test_more_steps_than_any_setting_allows_are_refused_before_noise_is_drawn(generator):
     with pytest.raises(ValueError, match="steps is 10000: a picture takes 1 to 50"):
         generator.stream(np.zeros(generator.space.dims, np.float32), 0, 10_000)
+
+
+def test_a_trials_picture_goes_on_from_its_preview(generator, embedding):
+    """It takes the second half of the steps from there; another trial's begins with noise."""
+    economy = Economy(RenderSettings(steps=4), generator)
+    other = (embedding + 0.1).astype(np.float32)
+
+    def paint(trial, what, **more):
+        return list(economy.paint(RenderRequest(trial, what, 3, 4, **more)))
+
+    preview = paint(7, embedding, at_s=0.3, preview=True)
+    assert [(step, origin) for step, _, origin in preview] == [(step, Origin()) for step in (1, 2, 3, 4)]
+    whole = paint(7, other)
+    assert [(step, origin) for step, _, origin in whole] == [(step, Origin("preview", 7, 0.3)) for step in (3, 4)]
+    assert str(whole[0][2]) == "from the preview at 0.3 s"
+    drawn = [picture for _, picture, _ in preview]
+    list(generator.stream(embedding, 3, 4))
+    expected = list(generator.stream_warm(other, 3, 4))
+    np.testing.assert_array_equal([picture for _, picture, _ in whole], expected)
+    assert np.abs(drawn[-1].astype(int) - whole[-1][1]).mean() < 40
+    assert [origin for _, _, origin in paint(8, embedding)] == [Origin()] * 4
+    paint(9, embedding, at_s=0.3, preview=True)
+    assert [origin for _, _, origin in paint(10, other)] == [Origin()] * 4
+
+
+def test_a_preview_that_was_left_off_is_no_place_to_go_on_from(generator, embedding):
+    economy = Economy(RenderSettings(steps=4), generator)
+    next(economy.paint(RenderRequest(7, embedding, 3, 4, at_s=0.3, preview=True)))
+    whole = list(economy.paint(RenderRequest(7, embedding, 3, 4)))
+    assert [origin for _, _, origin in whole] == [Origin()] * 4

@@ -39,6 +39,7 @@ class PerceptRecord(BaseModel):
     pre_stimulus_two_way: Number
     flags: list[str]
     ledger: dict[str, Number]
+    at_s: Number
 
 
 def percept_record(percept: Percept) -> dict[str, Any]:
