@@ -1,4 +1,4 @@
-"""Whether the renderer slows the EEG side down: decode latency beside a saturated renderer and beside a frozen one."""
+"""Whether what goes on beside it slows the EEG side down: a renderer that paints without a break, and all who watch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.harness import machine, percentiles, print_table
+from benchmarks.watched import measure
 from configs.schema import RenderSettings
 from realtime.decoding.linear_decoder import LinearDecoder
 from realtime.rendering.generators.base import Generator
@@ -45,6 +46,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         "ratio": ratios,
         "frames": painted,
         "epochs": len(times[IDLE]),
+        "watched": measure(2, 20) if quick else measure(),
         "generator": settings.generator,
         "machine": machine(),
     }

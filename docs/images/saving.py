@@ -30,7 +30,7 @@ DRAWN = {
     "view_": (("realtime/display/participant.py",), "display.views: [participant], and S in the window"),
     "contact_sheet": (
         ("realtime/display/contact_sheet.py", "realtime/display/canvas.py"),
-        "perceptogram demo --overwrite, and copy",
+        "python docs/images/draw_sheet.py out/demo",
     ),
     "generator": (("benchmarks/embedded.py",), "python -m benchmarks.embedded --out build/embedded, and copy"),
     "maps-": (

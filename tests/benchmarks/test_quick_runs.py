@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import decode_latency, end_to_end, multi_room, picture_in_hand, receivers, scaling, throughput
+from benchmarks import decode_latency, end_to_end, multi_room, picture_in_hand, receivers, scaling, throughput, watched
 from benchmarks.lsl_sender import Amplifier, pushed_at, sending
 
 pytestmark = pytest.mark.processes
@@ -76,6 +76,14 @@ def test_two_rooms_share_their_workers(monkeypatch):
         assert row["asked"] == row["painted"] + row["abandoned"] > 0
         assert row["by_kind"]["request"][0] > 0
         assert row["by_kind"]["picture"][1] > 1000, "bytes of a picture"
+
+
+@pytest.mark.slow
+def test_sessions_with_and_without_those_who_watch_are_timed():
+    found = watched.measure(turns=1, percepts=5)
+    assert found["epochs"] >= 5
+    assert all(found["ratio"][share] > 0 for share in watched.SHARES)
+    assert 0 < found["final_picture_to_screen_ms"]["p50"] < 1e3
 
 
 def test_pictures_between_chunks_of_half_a_second_are_timed():
