@@ -1,280 +1,279 @@
-"""THINGS-EEG2 (Gifford et al. 2022), from its preprocessed files to a table beside published numbers.
+"""THINGS-EEG2 (Gifford et al. 2022) and its kin: people, as BIDS or as preprocessed arrays, scored by one protocol.
 
-On disk, for each subject ``sub-XX/preprocessed_eeg_training.npy`` (16,540 pictures × 4 repeats) and
-``sub-XX/preprocessed_eeg_test.npy`` (200 × 80), each a dictionary of ``preprocessed_eeg_data [pictures, repeats,
-channels, times]``, ``ch_names`` and ``times``.
+As arrays, for each subject ``sub-XX/preprocessed_eeg_training.npy`` (16,540 pictures × 4 repeats) and
+``sub-XX/preprocessed_eeg_test.npy`` (200 × 80). As BIDS, a task that is learned from and a task that is tested on, at
+whatever rate, cut by the session's own filters and epochs.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.data.targets import given_targets
+from calibration.cluster import each, workers
+from calibration.data.data_set import choose_runs
+from calibration.data.epochs_files import read_table
+from calibration.data.pickled_arrays import read_preprocessed
+from calibration.data.presentations import Presentations, of_arrays, of_runs, shown_pictures, windows_file
 from calibration.errors import FitError
-from calibration.model.examples import Examples, Layout
-from calibration.model.linear_model import Mapping, fit_map
-from calibration.scores import retrieval
-from calibration.statistics import mean_interval, permutation_p, rounded
-from configs.schema import FitSettings
-from realtime.decoding.gallery import Gallery
-from realtime.spaces import EmbeddingSpace
+from calibration.protocol import STOP_S, Plan, across, within
+from calibration.scores.identification import BY_PICTURE, SCORES, over_people
+from calibration.scores.published import PUBLISHED, as_rows
+from calibration.statistics import rounded
+from configs.schema import Config, FilterSettings, WindowSettings
+from realtime.sources.bids import BidsRun
 
-STOP_S = 0.8
-REPEATS = (1, 2, 4, 8, 20, 40, 80)
-PUBLISHED: tuple[tuple[str, float, float], ...] = (
-    ("NICE (ICLR 2024)", 0.161, 0.436),
-    ("ATM (NeurIPS 2024)", 0.271, 0.581),
-    ("UBP (CVPR 2025)", 0.509, 0.797),
-    ("NeuroBridge (AAAI 2026)", 0.632, 0.899),
-    ("SAMGA (2026)", 0.913, 0.988),
+PARTS = ("preprocessed_eeg_training.npy", "preprocessed_eeg_test.npy")
+CONFIG = Config(
+    filters=FilterSettings(highpass_hz=0.1, lowpass_hz=40.0, rate_hz=100.0),
+    window=WindowSettings(start_s=-0.2, stop_s=STOP_S),
 )
-"""Top-1 and top-5 of 200: mean of ten subjects, 17 channels, 80 test repeats averaged (SAMGA, 2604.17782, table I)."""
-
-_PLAIN = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-}
+"""How a BIDS data set is cut where no settings are given: as the preprocessed arrays are, but by causal filters."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One file: float32 ``[pictures, repeats, times, channels]``, channel names and times in seconds."""
+class ArrayFiles:
+    """People whose EEG lies in preprocessed files.
 
-    samples: NDArray[np.float32]
-    channels: tuple[str, ...]
-    times_s: NDArray[np.float64]
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads arrays and plain containers and refuses everything else: a downloaded file runs no code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        # What numpy 1 wrote names the package's old place.
-        module = module.replace("numpy.core.", "numpy._core.")
-        if (module, name) not in _PLAIN:
-            msg = f"it holds {module}.{name}, which is neither an array nor a plain value"
-            raise pickle.UnpicklingError(msg)
-        return super().find_class(module, name)
-
-
-def read_part(path: str | Path) -> Part:
-    """Return the trials in one preprocessed file.
-
-    The published channel list may end in ``stim`` where the data have no such channel, or have it as one more: it is
-    dropped from wherever it is.
-
-    Raises
-    ------
-    FitError
-        If the file cannot be read, or its shapes do not fit each other.
+    Attributes
+    ----------
+    root
+        Folder with ``sub-01`` and so on.
+    n_pictures
+        How many training and test pictures there are.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            content = _unpickle(file)
-        samples = np.asarray(content["preprocessed_eeg_data"])
-        channels = [str(name) for name in content["ch_names"]]
-        times_s = np.asarray(content["times"], dtype=np.float64)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        msg = f"cannot read {path}: {type(error).__name__}: {error}"
-        raise FitError(msg) from error
-    if samples.ndim != 4 or samples.shape[3] != len(times_s):
-        msg = f"{path}: data {samples.shape} must be [pictures, repeats, channels, times ({len(times_s)})]"
-        raise FitError(msg)
-    if "stim" in channels:
-        place = channels.index("stim")
-        if len(channels) == samples.shape[2]:
-            samples = np.delete(samples, place, axis=2)
-        channels.pop(place)
-    if len(channels) != samples.shape[2]:
-        msg = f"{path}: {len(channels)} channel names for {samples.shape[2]} channels"
-        raise FitError(msg)
-    return Part(samples.swapaxes(2, 3).astype(np.float32), tuple(channels), times_s)
+
+    root: Path
+    n_pictures: tuple[int, int]
+
+    def mark(self, subject: str) -> str:
+        """Return what the EEG of `subject` depends on."""
+        states = [path.stat() for path in self._paths(subject) if path.is_file()]
+        return " ".join(f"{subject} {state.st_size} {state.st_mtime_ns}" for state in states)
+
+    def read(self, subject: str) -> tuple[Presentations, Presentations]:
+        """Return what was learned from, and what is tested on."""
+        parts = []
+        for path, name, count in zip(self._paths(subject), ("training", "test"), self.n_pictures, strict=True):
+            content = read_preprocessed(path)
+            if len(content.samples) != count:
+                msg = f"subject {subject}: {len(content.samples)} {name} pictures, but {count} {name} embeddings"
+                raise FitError(msg)
+            parts.append(of_arrays(content, self.mark(subject)))
+        return parts[0], parts[1]
+
+    def _paths(self, subject: str) -> list[Path]:
+        return [self.root / f"sub-{subject}" / name for name in PARTS]
 
 
-def _unpickle(file: IO[bytes]) -> Any:
-    """Return the dictionary in `file`: pickled as it is, or as numpy's array of one object."""
-    if file.read(6) != b"\x93NUMPY":
-        file.seek(0)
-        return _PlainUnpickler(file).load()
-    file.seek(0)
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    _, _, dtype = read_header(file)
-    if not dtype.hasobject:
-        msg = "it holds a plain array, not a dictionary"
-        raise ValueError(msg)
-    return _PlainUnpickler(file).load().item()
+@dataclass(frozen=True)
+class BidsPeople:
+    """People of a BIDS data set.
+
+    Attributes
+    ----------
+    learned, tested
+        The runs that are learned from and tested on, of all people.
+    config
+        How they are read and cut.
+    names
+        The training and the test pictures, in the order of their embeddings.
+    folder
+        Where windows are kept once they are cut.
+    """
+
+    learned: tuple[BidsRun, ...]
+    tested: tuple[BidsRun, ...]
+    config: Config
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+    folder: Path
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Whose EEG there is of both parts."""
+        tested = {run.subject for run in self.tested}
+        return tuple(dict.fromkeys(run.subject for run in self.learned if run.subject in tested))
+
+    def mark(self, subject: str) -> str:
+        """Return what the EEG of `subject` depends on."""
+        paths = [path for runs in (self.learned, self.tested) for path in _of(runs, subject)]
+        return " ".join(windows_file(path, self.config, self.folder).stem for path in paths)
+
+    def read(self, subject: str) -> tuple[Presentations, Presentations]:
+        """Return what was learned from, and what is tested on."""
+        learned, tested = (
+            of_runs(_of(runs, subject), self.config, names, self.folder)
+            for runs, names in zip((self.learned, self.tested), self.names, strict=True)
+        )
+        return learned, tested
 
 
-def run_subject(
-    root: str | Path,
-    subject: int,
-    training: NDArray[np.floating[Any]],
-    test: NDArray[np.floating[Any]],
-    settings: FitSettings,
-    label: str = "given",
-) -> dict[str, Any]:
-    """Return one subject's scores by the paper's protocol and by the number of test repeats, down to single trials.
-
-    The map is fitted on the mean of each training picture's repeats, from 0 to 800 ms, alpha and re-standardisation
-    within the training pictures: nothing is taken from the test set, where the paper's code re-standardises by it.
+def bids_people(
+    root: Path,
+    folder: Path,
+    tasks: tuple[str, str] = ("train", "test"),
+    subjects: Sequence[str] = (),
+    config: Config = CONFIG,
+    picture_column: str | None = None,
+) -> tuple[BidsPeople, tuple[str, ...]]:
+    """Return the people of a BIDS data set and what should be known of how they are read, one line each.
 
     Parameters
     ----------
     root
-        Folder that holds ``sub-01`` and so on.
-    subject
-        Number of the subject, from 1.
-    training, test
-        Embeddings ``[pictures, dims]`` in the files' order.
-    settings
-        Alphas, folds, whitening, seed.
-    label
-        Name of the embedding space.
+        The data set.
+    folder
+        Where windows are kept once they are cut.
+    tasks
+        Labels of the task that is learned from and of the one that is tested on.
+    subjects
+        Their labels; all when left out.
+    config
+        Filters, window, channels; all but the window's part before onset as in a session.
+    picture_column
+        Column of ``events.tsv`` that names the picture.
+
+    Raises
+    ------
+    SourceError
+        If there is no such data set, task or subject.
+    """
+    parts = [choose_runs(root, task, config, subjects, (), picture_column) for task in tasks]
+    channels = [part.config.stream.channels for part in parts]
+    common = channels[0] and tuple(name for name in channels[0] if channels[1] is None or name in channels[1])
+    settings = parts[0].config
+    settings = settings.model_copy(update={"stream": settings.stream.model_copy(update={"channels": common})})
+    names = [tuple(shown_pictures(part.paths, settings)) for part in parts]
+    twice = sorted(set(names[0]) & set(names[1]))
+    if twice:
+        msg = f"{len(twice)} pictures, such as {twice[0]!r}, are in both tasks: they would be recognised, not decoded"
+        raise FitError(msg)
+    told = tuple(dict.fromkeys(line for part in parts for line in part.notices))
+    return BidsPeople(parts[0].runs, parts[1].runs, settings, (names[0], names[1]), folder), told
+
+
+def read_rows(path: Path, names: Sequence[str]) -> NDArray[np.float32]:
+    """Return the embeddings ``[pictures, dims]`` of pictures, in their order, from a file.
+
+    Parameters
+    ----------
+    path
+        The file. Where it does not name its rows they are those of the pictures in the order of their names.
+    names
+        The pictures, sorted.
 
     Raises
     ------
     FitError
-        If a file cannot be read or does not fit the embeddings.
+        If it lacks one, or has another number of rows without names.
     """
-    folder = Path(root) / f"sub-{subject:02d}"
-    learned = read_part(folder / "preprocessed_eeg_training.npy")
-    tested = read_part(folder / "preprocessed_eeg_test.npy")
-    for name, part, table in (("training", learned, training), ("test", tested, test)):
-        if len(part.samples) != len(table):
-            msg = f"subject {subject}: {len(part.samples)} {name} pictures, but {len(table)} {name} embeddings"
+    rows, known = read_table(path)
+    if known is None:
+        if len(rows) != len(names):
+            msg = f"{path} has {len(rows)} rows for {len(names)} pictures shown: add a list 'pictures' that names them"
             raise FitError(msg)
-    if learned.channels != tested.channels or not np.array_equal(learned.times_s, tested.times_s):
-        msg = f"subject {subject}: training and test files differ in channels or times"
+        return rows
+    places = {name: place for place, name in enumerate(known)}
+    missing = [name for name in names if name not in places]
+    if missing:
+        msg = f"{path} has no row for {len(missing)} of the pictures shown, such as {missing[0]!r}"
         raise FitError(msg)
-    names = [f"test-{place:05d}" for place in range(len(test))]
-    space = EmbeddingSpace(label, "given", test.shape[1])
-    gallery = given_targets(names, names, test.astype(np.float32), space).gallery
-    means = learned.samples.mean(axis=1)
-    result: dict[str, Any] = {"subject": subject, "channels": len(learned.channels), "n_training": len(training)}
-    mapping = _fit(means, learned.times_s, training, settings, before=False)
-    result |= {"alpha": mapping.alpha, "by_repeats": {}}
-    after = _inside(tested.times_s, before=False)
-    for repeats in [count for count in REPEATS if count <= tested.samples.shape[1]]:
-        result["by_repeats"][str(repeats)] = _score(mapping, tested.samples[:, :, after], repeats, gallery, settings)
-    result |= {"averaged": result["by_repeats"][str(repeats)], "single_trial": result["by_repeats"]["1"]}
-    earlier = _inside(tested.times_s, before=True)
-    if np.count_nonzero(earlier) > 1:
-        null = _fit(means, learned.times_s, training, settings, before=True)
-        result["baseline"] = _score(null, tested.samples[:, :, earlier], repeats, gallery, settings)
-    found: dict[str, Any] = rounded(result)
+    return rows[[places[name] for name in names]]
+
+
+def run(
+    plan: Plan,
+    jobs: int = 1,
+    backend: str = "loky",
+    dask: str | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Return all scores, their means over people, and what was published.
+
+    Parameters
+    ----------
+    plan
+        What is scored.
+    jobs, backend, dask
+        As for `calibration.cluster.workers`.
+    tell
+        Told what is being done.
+    """
+    stages = [("own map", within)]
+    if plan.across and len(plan.subjects) > 1:
+        stages.append(("the others' map", across))
+    rows: list[dict[str, Any]] = []
+    with workers(jobs, backend, dask):
+        for name, work in stages:
+            if tell is not None:
+                tell(f"{len(plan.subjects)} people, each by {name}")
+            rows += [row for part in each(work, plan.subjects, plan) for row in part]
+    found: dict[str, Any] = rounded(
+        {
+            "subjects": list(plan.subjects),
+            "settings": plan.settings.model_dump(mode="json"),
+            "n_training": len(plan.tables.training),
+            "n_test": len(plan.tables.test),
+            "mean": means(rows, plan.settings.seed),
+            "rows": [{name: value for name, value in row.items() if name != BY_PICTURE} for row in rows],
+            "published": as_rows(),
+        }
+    )
     return found
 
 
-def run_subjects(
-    root: str | Path,
-    subjects: Sequence[int],
-    training: NDArray[np.floating[Any]],
-    test: NDArray[np.floating[Any]],
-    settings: FitSettings,
-    jobs: int = 1,
-    backend: str = "loky",
-    run: Callable[..., dict[str, Any]] = run_subject,
-) -> list[dict[str, Any]]:
-    """Return the scores of several subjects, one dictionary each.
+def means(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Return the mean over people of each kind of row, with intervals over people and pictures.
 
     Parameters
     ----------
-    root
-        Folder that holds ``sub-XX``.
-    subjects
-        Numbers of the subjects.
-    training, test
-        Embeddings of the training pictures ``[16540, dims]`` and of the test pictures ``[200, dims]``.
-    settings
-        Alphas, folds and seed of the fit.
-    jobs
-        How many subjects are fitted at a time; each takes several GB of memory.
-    backend
-        joblib's backend: loky, dask, ray, ...
-    run
-        What is run for each subject.
+    rows
+        Rows of all people, with their means by picture.
+    seed
+        Seed of the intervals.
     """
-    from joblib import Parallel, delayed, parallel_config  # type: ignore[import-untyped]
-
-    with parallel_config(backend=backend, n_jobs=jobs):
-        return list(Parallel()(delayed(run)(root, subject, training, test, settings) for subject in subjects))
-
-
-def table(results: Sequence[dict[str, Any]]) -> list[tuple[str, float, float, float | None]]:
-    """Return rows of name, top-1, top-5 and two-way: ours by subject and on average, then what was published."""
-
-    def mean(kind: str, score: str) -> float:
-        return float(np.mean([result[kind][score] for result in results]))
-
-    rows: list[tuple[str, float, float, float | None]] = []
-    for result in results:
-        each = result["averaged"]
-        rows.append((f"this map, subject {result['subject']}", each["top1"], each["top5"], each["two_way"]))
-    count = results[0]["averaged"]["repeats"]
-    for name, kind in ((f"this map, {count} repeats", "averaged"), ("this map, single trial", "single_trial")):
-        rows.append((f"{name}, mean", mean(kind, "top1"), mean(kind, "top5"), mean(kind, "two_way")))
-    if all("baseline" in result for result in results):
-        rows.append(("before onset, mean", *(mean("baseline", score) for score in ("top1", "top5", "two_way"))))  # type: ignore[arg-type]
-    rows.append(("chance", results[0]["averaged"]["chance_top1"], results[0]["averaged"]["chance_top5"], 0.5))
-    return rows + [(f"published: {name}", top1, top5, None) for name, top1, top5 in PUBLISHED]
+    kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        repeats = "all" if row["all"] else row["repeats"]
+        kinds.setdefault((row["trained_on"], row["learned_from"], repeats), []).append(row)
+    return [
+        {"trained_on": kind[0], "learned_from": kind[1], "all": kind[2] == "all"} | over_people(same, seed)
+        for kind, same in kinds.items()
+    ]
 
 
-def _inside(times_s: NDArray[np.float64], before: bool) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = times_s < -1e-6 if before else (times_s >= -1e-6) & (times_s < STOP_S - 1e-6)
-    return inside
+Line = tuple[str, str, float | None, tuple[float, float] | None, float | None, float | None, str]
 
 
-def _fit(
-    means: NDArray[np.float32],
-    times_s: NDArray[np.float64],
-    training: NDArray[np.floating[Any]],
-    settings: FitSettings,
-    before: bool,
-) -> Mapping:
-    keep = _inside(times_s, before)
-    pictures = np.arange(len(means))
-    examples = Examples(means[:, keep], training, pictures, pictures, np.ones(len(means), np.bool_))
-    layout = Layout(0, np.zeros(np.count_nonzero(keep)), times_s[keep])
-    return fit_map(examples, layout, settings.moved(-STOP_S) if before else settings)
+def table(found: dict[str, Any]) -> list[Line]:
+    """Return lines of what, repeats, top-1 with its interval, top-5, two-way, and where it was read."""
+    chance = found["mean"][0]
+    lines: list[Line] = [_line(f"subject {row['subject']}, {_kind(row)}", row) for row in found["rows"] if row["all"]]
+    lines += [_line(f"mean, {_kind(row)}", row) for row in found["mean"]]
+    lines.append(("chance", "", chance["chance_top1"], None, chance["chance_top5"], 0.5, ""))
+    for one in PUBLISHED:
+        lines.append((f"published: {one.name}", "80", one.top1, None, one.top5, None, one.source))
+        if one.across_top1 is not None:
+            lines.append(
+                (f"published, others: {one.name}", "80", one.across_top1, None, one.across_top5, None, one.source)
+            )
+    return lines
 
 
-def _score(
-    mapping: Mapping, samples: NDArray[np.float32], repeats: int, gallery: Gallery, settings: FitSettings
-) -> dict[str, Any]:
-    """Return the scores of means of `repeats` of the trials ``[pictures, repeats, times, channels]``."""
-    pictures, present = samples.shape[:2]
-    count = present // repeats
-    order = np.random.default_rng(settings.seed).permutation(present)[: count * repeats]
-    groups = samples[:, order].reshape(pictures, count, repeats, *samples.shape[2:]).mean(axis=2)
-    own = np.repeat(np.arange(pictures), count)
-    predicted = mapping.map.predict(groups.reshape(pictures * count, *samples.shape[2:]))
-    compared = replace(gallery, likelihood=mapping.comparison.likelihood)
-    found = retrieval.retrieve(predicted, own, np.zeros(len(own), np.int64), compared)
-    top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
-    null = retrieval.null_by_pictures(found, settings.permutations, settings.seed)
-    two_way = float(found.two_way.mean())
-    return {
-        "repeats": repeats,
-        "top1": float(top1.mean()),
-        "top1_interval": mean_interval(top1, own, settings.seed),
-        "chance_top1": retrieval.chance(found, 1),
-        "top5": float(top5.mean()),
-        "chance_top5": retrieval.chance(found, 5),
-        "two_way": two_way,
-        "two_way_interval": mean_interval(found.two_way, own, settings.seed),
-        "p": permutation_p(two_way, null),
-        "n": len(own),
-    }
+def _kind(row: dict[str, Any]) -> str:
+    return f"{row['trained_on']}, {row['learned_from']}"
+
+
+def _line(name: str, row: dict[str, Any]) -> Line:
+    top1, top5, two_way = (row[score] for score in SCORES)
+    return name, str(row["repeats"]), top1, row["top1_interval"], top5, two_way, ""
+
+
+def _of(runs: Sequence[BidsRun], subject: str) -> list[Path]:
+    return [run.path for run in runs if run.subject == subject]

@@ -12,6 +12,7 @@ BRINGS = {
     "bids": ("mne_bids", "pybv"),
     "broker": ("amqtt",),
     "film": ("imageio_ffmpeg",),
+    "cluster": ("distributed",),
 }
 """Modules by extra. Pictures are embedded and painted by ``gpu``, with a GPU or without."""
 

@@ -5,12 +5,14 @@ And a file's name of anything that somebody else has named.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,22 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(read_text(path, what))
     except (json.JSONDecodeError, RecursionError) as error:
         msg = f"{what} {path} is not JSON: {error}"
+        raise InputError(msg) from error
+
+
+def read_tsv(path: Path, what: str) -> list[dict[str, str]]:
+    """Return the rows of a table whose columns are parted by tabs, by the names in its first line.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        reader = csv.DictReader(StringIO(read_text(path, what), newline=""), delimiter="\t")
+        return [{str(key): value or "" for key, value in row.items() if key is not None} for row in reader]
+    except (OSError, csv.Error) as error:
+        msg = f"cannot read {what} {path}: {error}"
         raise InputError(msg) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from configs.base import Settings
@@ -32,6 +34,12 @@ class MarkerSettings(Settings):
     classes: dict[str, str] = Field(default_factory=dict)
     """Labels that stand for a set of pictures, for example ``{"1": "house", "2": "face"}``; ``"orientation=45"`` goes
     by a field. The first that fits counts."""
+    events: Literal["recording", "bids"] = "recording"
+    """Where the markers of a recording are: in the file itself, or in the ``events.tsv`` beside it (``bids``), whose
+    ``channels.tsv`` then tells EEG from other channels and good from bad ones."""
+    picture_column: str | None = None
+    """Column of ``events.tsv`` that names the picture; ``stim_file``, or an identifier of ``stimuli.tsv``, when left
+    out."""
     offset_s: float = 0.0
     """Seconds from a marker's timestamp to the light on the screen, as measured; added to every timestamp."""
 

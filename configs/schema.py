@@ -70,17 +70,17 @@ class StreamSettings(Settings):
 class PictureSettings(Settings):
     """Which pictures are shown and searched."""
 
-    set: Literal["drawn", "folder", "things", "labels"] = "drawn"
-    """``drawn`` comes along; ``folder`` is a folder of your own pictures; ``things`` a tree of THINGS or
-    THINGS-EEG2; ``labels`` has no pictures: the classes of `markers.classes` are told apart, and nothing is painted."""
+    set: Literal["drawn", "folder", "things", "bids", "labels"] = "drawn"
+    """``drawn`` comes along; ``folder``: your own pictures; ``things``: a tree of THINGS or THINGS-EEG2; ``bids``: the
+    stimuli of a BIDS data set; ``labels``: no pictures, `markers.classes` are told apart, and nothing is painted."""
     folder: Path | None = None
-    """Where the pictures lie, for ``folder`` and ``things``."""
+    """Where the pictures lie, for ``folder`` and ``things``; for ``bids`` the data set."""
     seed: int = 0
     """Decides which pictures are for calibration and which for testing."""
 
     @model_validator(mode="after")
     def _folder_given(self) -> PictureSettings:
-        if self.set in ("folder", "things") and self.folder is None:
+        if self.set in ("folder", "things", "bids") and self.folder is None:
             msg = f"set {self.set!r} needs a folder"
             raise ValueError(msg)
         return self

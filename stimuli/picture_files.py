@@ -167,7 +167,7 @@ def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
     folder = folder.expanduser()
     manifest = folder if folder.suffix.lower() == ".csv" else folder / MANIFEST
     if manifest.is_file():
-        return _chosen(read_manifest(manifest, seed), split, manifest)
+        return chosen_files(read_manifest(manifest, seed), split, manifest)
     concepts = _folders(folder)
     held_out = split_concepts([concept.name for concept in concepts], seed)
     files = [
@@ -175,7 +175,7 @@ def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
         for concept in concepts
         for path in _images(concept)
     ]
-    return _chosen(files, split, folder)
+    return chosen_files(files, split, folder)
 
 
 def open_things(folder: Path, split: Split, seed: int) -> FileSet:
@@ -206,7 +206,7 @@ def open_things(folder: Path, split: Split, seed: int) -> FileSet:
         for concept in _folders(folder / part)
         for path in _images(concept)
     ]
-    return _chosen(files, split, folder)
+    return chosen_files(files, split, folder)
 
 
 def read_manifest(manifest: Path, seed: int) -> list[PictureFile]:
@@ -261,7 +261,23 @@ def split_concepts(concepts: Sequence[str], seed: int) -> dict[str, str]:
     return {concept: "test" if concept in held_out else "calibration" for concept in distinct}
 
 
-def _chosen(files: list[PictureFile], split: Split, origin: Path) -> FileSet:
+def chosen_files(files: list[PictureFile], split: Split, origin: Path) -> FileSet:
+    """Return the set of those of `files` that are in a split.
+
+    Parameters
+    ----------
+    files
+        All pictures.
+    split
+        Which part to return: ``"calibration"``, ``"test"`` or ``"all"``.
+    origin
+        Folder or manifest, for messages.
+
+    Raises
+    ------
+    PictureError
+        If there are none.
+    """
     if not files:
         msg = f"no pictures in {origin}: expected concept folders with {', '.join(sorted(SUFFIXES))} files"
         raise PictureError(msg)

@@ -106,6 +106,7 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
             msg = "pictures.set labels has no pictures to show; choose drawn, folder or things"
             raise PictureError(msg)
         return DrawnSet({})
+    from stimuli.bids_stimuli import open_bids
     from stimuli.picture_files import open_folder, open_things
 
     if settings.folder is None:
@@ -113,6 +114,8 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
         raise PictureError(msg)
     if settings.set == "things":
         return open_things(settings.folder, split, settings.seed)
+    if settings.set == "bids":
+        return open_bids(settings.folder, split, settings.seed)
     return open_folder(settings.folder, split, settings.seed)
 
 

@@ -35,12 +35,21 @@ def register(app: typer.Typer) -> None:
         ),
         memory: bool = typer.Option(True, help="Keep in the bundle what a later --from needs of the trials."),
         participant: str | None = typer.Option(None, help="Pseudonym of whose EEG it is, written into the bundle."),
+        bids: Path | None = typer.Option(None, help="BIDS data set, instead of recordings: see --task."),
+        task: str | None = typer.Option(None, help="Label of its task, for --bids."),
+        subject: list[str] | None = typer.Option(None, help="Label of a subject of it; all when left out."),
+        session: list[str] | None = typer.Option(None, help="Label of a session of it; all when left out."),
+        picture_column: str | None = typer.Option(
+            None, help="Column of its events.tsv that names the picture; stim_file or stim_id when left out."
+        ),
     ) -> None:
         """Fit the linear map from EEG to image embeddings and write it with its cross-validated scores.
 
         Example: perceptogram fit run1.csv run2.csv run3.csv --config muse_n170 --out bundle
 
         Example: perceptogram fit today.xdf --config lab.yaml --out tuesday --from monday --participant p07
+
+        Example: perceptogram fit --bids dataset --task pictures --subject 01 --out bundle
         """
         from calibration.data.sources import load_sources
         from calibration.fit import fit_recordings
@@ -49,6 +58,22 @@ def register(app: typer.Typer) -> None:
 
         check_place(out)
         given = None if config is None else load_config(config)
+        told: tuple[str, ...] = ()
+        if bids is not None:
+            if recordings or epochs is not None or embeddings is not None or task is None:
+                msg = "give --bids with --task, and neither recordings nor --epochs"
+                raise InputError(msg)
+            from calibration.data.data_set import choose_runs
+
+            chosen = choose_runs(bids, task, given, subject or (), session or (), picture_column)
+            recordings, given, told = chosen.paths, chosen.config, chosen.notices
+            if len(chosen.subjects) > 1:
+                told += (f"one map for {len(chosen.subjects)} people: {', '.join(chosen.subjects)}",)
+            elif participant is None:
+                participant = chosen.subjects[0]
+        elif task or subject or session or picture_column:
+            msg = "--task, --subject, --session and --picture-column go with --bids"
+            raise InputError(msg)
         earlier = load_sources(sources or (), given) if given is not None else ()
         with progress_bar() as progress:
             tell = teller(progress)
@@ -74,7 +99,7 @@ def register(app: typer.Typer) -> None:
                 nameless = bundle.classes or bundle.offline is not None
                 images = None if nameless else open_pictures(settings.pictures).image
                 write_report(result, out / "report.html", settings, images=images, progress=tell)
-        print_notices(bundle.scores.get("notices", ()))
+        print_notices((*told, *bundle.scores.get("notices", ())))
         print_rows(f"cross-validated{' (simulated EEG)' if bundle.simulated else ''}", score_rows(bundle.scores))
         if bundle.fit.get("chosen"):
             console.print(f"chosen: {bundle.fit['chosen']}")

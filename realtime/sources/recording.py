@@ -64,9 +64,14 @@ class Recording:
         """What people should know of how the file was read, one line each."""
         return self._loaded.notices
 
-    def with_markers(self, markers: Sequence[Marker], notice: str) -> Recording:
-        """Return the recording with other markers, in order of their timestamps, and a line that tells why."""
-        notices = (*self._loaded.notices, notice)
+    @property
+    def first_s(self) -> float:
+        """Timestamp of the first sample."""
+        return float(self._loaded.stamps[0])
+
+    def with_markers(self, markers: Sequence[Marker], *notices: str) -> Recording:
+        """Return the recording with other markers, in order of their timestamps, and lines that tell why."""
+        notices = (*self._loaded.notices, *notices)
         return Recording(replace(self._loaded, markers=tuple(markers), notices=notices), self._speed)
 
     @property
@@ -130,6 +135,33 @@ def open_recording(path: str | Path, config: Config | None = None, speed: float 
     if not file.is_file():
         msg = f"there is no recording {file}; give a file ending in {', '.join(SUFFIXES)}"
         raise SourceError(msg)
+    if settings.markers.events == "bids":
+        return _of_data_set(file, settings, speed)
+    return _open(file, settings, speed)
+
+
+def _of_data_set(file: Path, settings: Config, speed: float | None) -> Recording:
+    """Return a recording with the events, channels and unit that the tables of its data set give."""
+    from realtime.sources.bids import channel_table, good_channels, read_events
+
+    stream, table = settings.stream, channel_table(file)
+    told = None
+    if stream.channels is None:
+        channels, told = good_channels([file])
+        stream = stream.model_copy(update={"channels": channels})
+    try:
+        recording = _open(file, settings.model_copy(update={"stream": stream}), speed)
+    except SourceError:
+        # A file that does not say what its numbers are is read in the table's unit; one that says so knows best.
+        if table is None or table.unit is None or stream.unit is not None:
+            raise
+        stream = stream.model_copy(update={"unit": table.unit})
+        recording = _open(file, settings.model_copy(update={"stream": stream}), speed)
+    markers = read_events(file, settings.markers, recording.first_s)
+    return recording.with_markers(markers, *(() if told is None else (told,)))
+
+
+def _open(file: Path, settings: Config, speed: float | None) -> Recording:
     name = file.name.lower()
     if name.endswith((".xdf", ".xdfz", ".xdf.gz")):
         from realtime.sources.readers.xdf import read_xdf
