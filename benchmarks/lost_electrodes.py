@@ -40,7 +40,7 @@ from stimuli.pictures import choose_pictures, open_pictures
 
 SEED = 0
 N_NEW = 200
-N_TRIALS = 1500
+N_TRIALS = 450
 LOST = (1, 3, 8, 16)
 _SUBSET = (
     "Fp1 Fp2 AF3 AF4 F7 F3 Fz F4 F8 FC5 FC1 FC2 FC6 T7 C3 Cz C4 T8 CP5 CP1 CP2 CP6 P7 P3 Pz P4 P8 PO3 PO4 O1 Oz O2"
