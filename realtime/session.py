@@ -272,7 +272,7 @@ class Session:
             case ElectrodeChange():
                 self._windows.prepare(event.without)
                 yield event
-                yield Notice(event.stamp, "electrodes", event.text)
+                yield Notice(event.stamp, "electrodes", event.text + self._windows.how_guessed)
             case _:
                 yield event
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from realtime.decoding.early_answers import EarlyAnswer
     from realtime.decoding.linear_decoder import Columns, LinearDecoder, WindowWeights
 
+_INTERPOLATED = " (interpolated by spherical splines: the bundle, of an earlier version, does not tell what they share)"
 _UNKNOWN = (
     "evidence.adapt: {} compares the EEG with how the calibration's varied, which is not known of a bundle of an "
     "earlier version, or under another reference: fit it again, or leave evidence.adapt out"
@@ -55,6 +56,8 @@ class WindowDecoder:
 
     Attributes
     ----------
+    how_guessed
+        What is said beside that electrodes are guessed, where they are interpolated.
     correction
         What was corrected in the window that was closed last: `shift` and `scale` of embeddings and `eeg`, see
         `realtime.decoding.alignment.Alignment`; None for nothing.
@@ -73,6 +76,8 @@ class WindowDecoder:
         def without_electrodes(whole: WindowWeights) -> MissingChannels:
             return MissingChannels(whole, bundle.mean_input, covariance, channels)
 
+        known = bundle.covariance is not None or bundle.memory is not None
+        self.how_guessed = "" if known else _INTERPOLATED
         self._plain = _Map(without_electrodes(decoder.whole))
         self._aligned: Future[_Map] | None = None
         self._from_stamp = np.inf

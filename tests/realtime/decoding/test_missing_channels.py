@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.decoding.linear_decoder import LinearDecoder, WindowWeights
-from realtime.decoding.missing_channels import MissingChannels, filled_in, mixed_weights, regression
+from realtime.decoding.missing_channels import MissingChannels, filled_in, mixed_weights, regression, weights_without
 from realtime.electrodes import CHANNELS_64, on_sphere, spline_covariance
 
 TIMES, CHANNELS, DIMS = 9, 6, 5
@@ -84,6 +84,17 @@ def test_of_any_channels_the_guess_that_regression_gives_errs_least():
     filling = filled_in(covariance, missing)
     np.testing.assert_array_equal(filling[others], np.eye(CHANNELS)[others])
     np.testing.assert_array_equal(filling[:, missing], 0)
+
+
+@pytest.mark.parametrize("missing", [[3], [0, 5], list(range(CHANNELS))])
+def test_the_quick_way_to_weights_without_channels_gives_those_of_the_plain_one(missing):
+    weights, bias, mean, covariance = _world()
+    whole, places = WindowWeights.of(weights, bias, mean), np.array(missing)
+    plain = mixed_weights(whole, mean, mean, filled_in(covariance, places))
+    quick = weights_without(whole, mean, covariance, places, np.empty_like(weights))
+    np.testing.assert_allclose(quick.weights, plain.weights, atol=1e-4)
+    np.testing.assert_allclose(quick.remaining, plain.remaining, atol=1e-4)
+    assert not quick.weights.reshape(weights.shape)[:, missing].any()
 
 
 def test_channels_that_are_taken_as_they_are_keep_their_weights():
