@@ -13,6 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from realtime.timeline.axis_settings import AxisSettings
+    from realtime.timeline.outgoing import Outgoing
+
 
 BACKLOG_S = 0.1
 """What is older by more than this had to wait."""
@@ -23,11 +26,14 @@ class Arrivals:
 
     Parameters
     ----------
+    settings
+        What the time axis is tuned by.
     most
         How many are kept at least.
     """
 
-    def __init__(self, most: int = 4096) -> None:
+    def __init__(self, settings: AxisSettings, most: int = 4096) -> None:
+        self._calm_s = settings.quiet_s[0]
         self._most = most
         self._index = np.empty(2 * most, np.int64)
         self._arrived = np.empty(2 * most)
@@ -59,6 +65,11 @@ class Arrivals:
         late = int(np.searchsorted(self._arrived[: self._stop], self._arrived[self._stop - 1] - seconds))
         start = max(start, min(late, self._stop - 8))
         return self._arrived[start : self._stop], self._ages[start : self._stop]
+
+    def calm(self, since: int) -> bool:
+        """Return whether chunks have come one after the other since grid position `since`, no backlog at once."""
+        arrived, _ = self.after(since, 1.0)
+        return len(arrived) >= 3 and float(np.ptp(arrived)) >= 0.6 * self._calm_s
 
     def grown(
         self, begun: int, quiet: int, since: int, longest: int, line: tuple[int, float, float]
@@ -94,3 +105,44 @@ def _grown(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[flo
     spread = float(np.abs(lows - usual).mean()) * 1.25
     few = (float(np.median(before)) - float(before.min())) / math.log(2) / count if len(lows) < 4 else 0.0
     return float(after.min()) - usual, max(spread, few)
+
+
+class Punctuality:
+    """Report samples that come late, and stamps of another clock than this machine's.
+
+    Parameters
+    ----------
+    settings
+        What is late, and how far off a clock is another one.
+    """
+
+    def __init__(self, settings: AxisSettings) -> None:
+        self._set = settings
+        self._fastest = math.inf
+
+    def watch(self, out: Outgoing, index: int, last: float, arrived: float, correction: float) -> None:
+        """Look at a chunk.
+
+        Parameters
+        ----------
+        out
+            What it is reported to.
+        index
+            Grid position of its first sample.
+        last, arrived
+            Stamp of its last sample, and when it was here.
+        correction
+            What stamps are corrected by, in seconds.
+        """
+        if abs(arrived - last) > self._set.foreign_s and not correction:
+            text = f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+            out.report(index, "foreign-clock", last, text)
+        age = arrived - (last + correction)
+        self._fastest = min(self._fastest, age)
+        if age > self._fastest + self._set.late_s:
+            late = f"{1e3 * (age - self._fastest):.0f} ms later than usual"
+            out.report(index, "burst", last, f"samples arrive {late}: the sender or the network stalled")
+
+    def forget(self) -> None:
+        """Learn anew how old samples are: their clock stepped."""
+        self._fastest = math.inf

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.timeline.arrivals import Arrivals
+from realtime.timeline.arrivals import Arrivals, Punctuality
 from realtime.timeline.axis_settings import DEFAULT, AxisSettings
-from realtime.timeline.jitter_model import correlation_time
+from realtime.timeline.explanations import Explanation, Moved, explain, witnesses
+from realtime.timeline.live_line import LiveLine
 from realtime.timeline.observations import Repeats, Runs
 from realtime.timeline.outgoing import Outgoing
 from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
-from realtime.timeline.shifts import bent, breaks, change
-from realtime.timeline.stamp_line import StampRing, fit, location, pinball
+from realtime.timeline.shifts import bent, breaks, change, creeping
+from realtime.timeline.stamp_line import StampRing, location, pinball
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,17 +48,16 @@ class LiveAxis:
         self.rate_hz = rate_hz
         self.lost = 0
         self._set = settings
-        self._period = self._centre = 1 / rate_hz
+        self._period = 1 / rate_hz
+        self._line = LiveLine(self._period, settings)
         self._repeats = Repeats()
         self._runs = Runs(self._period)
         self._track = StampRing(round(settings.line_s[0] * rate_hz) + 256)
-        self._arrivals = Arrivals()
+        self._arrivals = Arrivals(settings)
         self._block = max(1, round(settings.block_s * rate_hz))
         self._fill = 0
         self._first = self._next = self._handed = 0
         self._known = False
-        self._anchor, self._time, self._slope = 0, 0.0, self._period
-        self._scale, self._alike = 0.1 * self._period, 1.0
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
         self._shifted: int | None = None
@@ -65,7 +65,7 @@ class LiveAxis:
         self._latest = 0.0
         self._refitted = self._broken = 0
         self._correction = 0.0
-        self._fastest = math.inf
+        self._punctual = Punctuality(settings)
         self._out = Outgoing(rate_hz)
 
     @property
@@ -76,15 +76,12 @@ class LiveAxis:
     @property
     def rate_hz_measured(self) -> float:
         """Sampling rate by the stamps."""
-        return 1 / self._slope
+        return 1 / self._line.slope
 
     @property
     def jitter_s(self) -> float:
         """Standard deviation of the stamps about the line of the sample grid."""
-        return 4 * self._scale
-
-    def work_ahead(self) -> None:
-        """Do nothing: a block takes no longer than a chunk may wait."""
+        return 4 * self._line.scale
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
@@ -92,9 +89,7 @@ class LiveAxis:
         newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
-            self._out.report(
-                self._next, "duplicate", float(newest[0]), f"{repeated} samples came twice and were left out"
-            )
+            self._out.report_repeated(self._next, float(newest[0]), repeated)
         if len(chunk.stamps):
             self._take(chunk)
             self._deliver()
@@ -102,7 +97,7 @@ class LiveAxis:
 
     def _take(self, chunk: Chunk) -> None:
         arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
-        self._watch_arrival(float(chunk.stamps[-1]), arrived)
+        self._punctual.watch(self._out, self._next, float(chunk.stamps[-1]), arrived, self._correction)
         rows = np.array(self._runs.observations(chunk.stamps), np.int64)
         if self._runs.anew is not None and not self._known:
             self._track.clear()
@@ -125,26 +120,18 @@ class LiveAxis:
         index = self._next + rows - start
         stamps = chunk.stamps[rows] + self._correction
         if not len(self._track) and len(rows):
-            self._anchor, self._time = int(index[0]), float(stamps[0])
+            self._line.anchor, self._line.time = int(index[0]), float(stamps[0])
         self._track.extend(index, stamps)
-        self._out.held.append(Run(chunk, start, stop, self._next, self._anchor, self._time, self._slope))
+        self._out.held.append(Run(chunk, start, stop, self._next, self._line.anchor, self._line.time, self._line.slope))
         self._next += stop - start
         if self._known and len(rows):
-            residuals = stamps - self._line(index)
+            residuals = stamps - self._line.at(index)
             self._latest = max(self._latest, float(residuals.max()))
             if self._moving is None:
-                far = self._is_far(residuals)
+                far = self._line.far(residuals)
                 if far.any():
                     self._moving = int(index[np.argmax(far)])
                     self._latest = float(residuals.max())
-
-    def _line(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(self._time + (index - self._anchor) * self._slope)
-
-    def _is_far(self, residuals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which stamps lie so far from the line that they are no jitter."""
-        least = min(0.75 * self._period, 2 * self._set.tolerable_s)
-        return (pinball(residuals) > self._set.far * self._scale) & (np.abs(residuals) > least)
 
     def _judge(self) -> None:
         """Look at what the stamps say, once a block."""
@@ -162,32 +149,20 @@ class LiveAxis:
         index, stamps = self._track.since(self._first)
         if not len(index):
             return
-        residuals = stamps - stamps[-1] - (index - index[-1]) * self._centre
-        level = location(residuals)
-        self._anchor, self._time, self._slope = int(index[-1]), float(stamps[-1]) + level, self._centre
-        for seconds in self._set.start_s:
-            rows = index > index[-1] - seconds * self.rate_hz
-            if np.count_nonzero(rows) < 2 * self._set.fewest or self._next - self._first < seconds * self.rate_hz:
-                continue
-            found = self._straight(index[rows], residuals[rows], self._set.rate_spread)
-            if found is None:
-                found = self._straight(index[rows], residuals[rows], self._set.steepest)
-            if found is None or not self._calm(int(index[rows][0])):
-                continue
-            level, slope, self._scale, self._alike = found
-            self._time, self._slope = float(stamps[-1]) + level, self._centre + slope
-            self._known, self._moving = True, None
-            if abs(self._slope / self._period - 1) > self._set.rate_tolerance:
-                self._report_rate(float(stamps[-1]))
-                self._centre = self._slope
-            self._regime = self._refitted = self._quiet = self._fitted = int(index[rows][0])
-            self._look_back(index, stamps)
+        since = self._line.begin(index, stamps, self._next - self._first, self._arrivals.calm)
+        if since is None:
             return
+        self._known, self._moving = True, None
+        if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
+            self._report_rate(float(stamps[-1]))
+            self._line.centre = self._line.slope
+        self._regime = self._refitted = self._quiet = self._fitted = since
+        self._look_back(index, stamps)
 
     def _look_back(self, index: NDArray[np.int64], stamps: NDArray[np.float64]) -> None:
         """Find out what was lost between the first stamps and those that the first line was laid through."""
-        residuals = stamps - self._line(index)
-        moved = np.flatnonzero(self._is_far(residuals))
+        residuals = stamps - self._line.at(index)
+        moved = np.flatnonzero(self._line.far(residuals))
         moved = moved[index[moved] < self._regime]
         if not len(moved):
             self._regime = self._quiet = int(index[0])
@@ -198,39 +173,14 @@ class LiveAxis:
         level = -location(early)
         row = int(moved[-1]) + 1
         at = int(index[row]) if row < len(index) else self._regime
-        lost = self._explain(level, self._doubt_of(len(early)), at, at)[0]
+        lost = self._explain(self._moved(level, self._line.doubt(len(early)), at, at)).lost
         if lost > 0:
             self._renumber(at, lost, 0.0)
             at += lost
         self._regime = self._quiet = at
         self._break(self._first, float(stamps[-1]), "time axis settled late")
 
-    def _calm(self, since: int) -> bool:
-        """Return whether chunks have come one after the other since grid position `since`, no backlog at once."""
-        arrived, _ = self._arrivals.after(since, 1.0)
-        return len(arrived) >= 3 and float(np.ptp(arrived)) >= 0.6 * self._set.quiet_s[0]
-
-    def _straight(
-        self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
-    ) -> tuple[float, float, float, float] | None:
-        """Return level at the last position, slope, scale and how many stamps err alike; None for no line."""
-        rough = max(float(pinball(residuals - location(residuals)).mean()), self._finest)
-        off = self._slope - self._centre if self._known else 0.0
-        level, slope = fit(index, residuals, rough, off, spread * self._period)
-        flat = residuals - level - slope * (index - index[-1])
-        scale = max(float(pinball(flat).mean()), self._finest)
-        alike = correlation_time(flat, self._finest)
-        return None if breaks(flat, min(alike, 8.0), self._finest) else (level, slope, scale, alike)
-
-    @property
-    def _finest(self) -> float:
-        return max(2e-5, 2e-3 * self._period)
-
     # -- all well
-
-    def _doubt_of(self, count: int) -> float:
-        """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
-        return 4.5 * self._scale * math.sqrt(self._alike / max(1, count))
 
     def _scan(self) -> None:
         """Look for stamps that moved by less than their jitter; go on with the line where they did not."""
@@ -238,52 +188,19 @@ class LiveAxis:
         if len(index) < 2:
             return
         index, stamps = index[-1024:], stamps[-1024:]
-        residuals = stamps - self._line(index)
-        unit = self._scale * self._alike
-        best, shift, count = 0.0, 0.0, 2
-        loss = np.cumsum(pinball(residuals[::-1]))
-        while count <= len(residuals):
-            part = residuals[-count:]
-            level = location(part)
-            if abs(level) > min(0.45 * self._period, self._set.least_shift_s):
-                nats = (loss[count - 1] - float(pinball(part - level).sum())) / unit
-                if nats > best:
-                    best, shift = nats, level
-            count *= 2
+        residuals = stamps - self._line.at(index)
+        unit = self._line.unit
+        least = min(0.45 * self._period, self._set.least_shift_s)
+        best, shift = creeping(residuals, unit, least)
         if best > self._set.certain:
             _, low, _ = change(residuals, shift, unit)
             self._moving = int(index[low])
             self._latest = 0.0
         elif best < 0.3 * self._set.certain and self._next - self._refitted > 0.25 * self.rate_hz:
-            self._refit()
-
-    def _refit(self) -> None:
-        """Lay the line through the last stamps anew."""
-        self._refitted = self._next
-        scale = self._scale * self._alike
-        for seconds in self._set.line_s:
-            index, stamps = self._track.since(max(self._regime, self._next - round(seconds * self.rate_hz)))
-            if len(index) < 2:
-                return
-            residuals = stamps - self._line(index)
-            spread = self._set.rate_spread * self._period
-            level, slope = fit(index, residuals, scale, self._slope - self._centre, spread)
-            flat = residuals - level - slope * (index - index[-1])
-            quarter = len(flat) // 4
-            doubt = self._doubt_of(quarter)
-            straight = quarter < 8 or all(abs(location(part)) < 2.5 * doubt for part in np.array_split(flat, 4))
-            if straight:
-                break
-        self._fitted = int(index[0])
-        self._time = float(self._line(index[-1:])[0]) + level
-        self._anchor, self._slope = int(index[-1]), self._slope + slope
-        usual = flat[~self._is_far(flat)]
-        if len(usual) >= 16 and straight:
-            weight = len(usual) / (len(usual) + 8)
-            self._scale = max(self._finest, (1 - weight) * self._scale + weight * float(pinball(usual).mean()))
-            self._alike = correlation_time(usual[-1024:], self._finest)
-        if abs(self._period / self._slope - 1) > self._set.rate_tolerance:
-            self._report_rate(float(stamps[-1]))
+            self._refitted = self._next
+            self._fitted = self._line.refit(self._track, self._regime, self._next)
+            if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
+                self._report_rate(self._line.time)
 
     # -- something moved
 
@@ -292,7 +209,7 @@ class LiveAxis:
         begun = self._moving
         assert begun is not None
         index, stamps = self._track.since(begun)
-        residuals = stamps - self._line(index)
+        residuals = stamps - self._line.at(index)
         for seconds in reversed(self._set.quiet_s):
             rows = index > self._next - seconds * self.rate_hz
             count = int(np.count_nonzero(rows))
@@ -300,54 +217,27 @@ class LiveAxis:
                 continue
             part = residuals[rows]
             level = location(part)
-            alike = min(self._alike, 8.0)
-            loss = float(pinball(part - level).mean()) / self._scale
+            alike = min(self._line.alike, 8.0)
+            loss = float(pinball(part - level).mean()) / self._line.scale
             if loss > 1 + 4 * math.sqrt(alike / count):
                 continue
-            if breaks(part, alike, self._scale):
+            if breaks(part, alike, self._line.scale):
                 continue
-            if self._calm(int(index[rows][0])) and self._resolve(level, index, residuals, int(index[rows][0])):
+            if self._arrivals.calm(int(index[rows][0])) and self._resolve(level, index, residuals, int(index[rows][0])):
                 return
         if self._next - begun > 1.5 * self.rate_hz and self._follow_rate(begun, index, residuals):
             return
         if self._next - begun > self._set.give_up_s * self.rate_hz:
             self._begin_anew(begun)
 
-    def _explain(self, level: float, doubt: float, begun: int, quiet: int) -> tuple[int, float, bool]:
-        """Return how many samples were lost and by how much the clock stepped; and whether that is clear."""
-        older, unsure, lag, lag_unsure = self._older(begun, quiet, level, doubt)
-        unsure += self._set.clocks_s
-        # Where arrivals scatter less about the line than stamps do, they count the better.
-        gap, gap_doubt = (lag, lag_unsure) if lag_unsure < doubt else (level, doubt)
-        whole, mixed = max(0, round(gap / self._period)), max(0, round((level + older) / self._period))
-        left = level + older - mixed * self._period
-        step = -older if abs(left) > 3 * (unsure + doubt) else level - mixed * self._period
-        phase = min(((gap - whole * self._period) / (gap_doubt + self._set.clocks_s)) ** 2, 0.5 * self._set.unlikely)
-        none = (level / (doubt + self._set.clocks_s)) ** 2
-        # Squared distances in standard deviations; two faults at once are the less likely by far.
-        costs = [
-            (none, 0, 0.0),
-            ((older / unsure) ** 2 + (phase if whole else none), whole, 0.0),
-            (((level + older) / (unsure + doubt)) ** 2, 0, level if doubt < unsure else -older),
-            (self._set.unlikely, mixed, step),
-        ]
-        costs.sort(key=lambda cost: cost[0])
-        best, *others = costs
-        far = [cost for cost in others if cost[1] != best[1] or abs(cost[2] - best[2]) > self._set.tolerable_s]
-        return best[1], best[2], not far or far[0][0] - best[0] > 9
+    def _moved(self, level: float, doubt: float, begun: int, quiet: int) -> Moved:
+        """Return by how much stamps and arrivals moved from before `begun` until after `quiet`."""
+        line = self._line.anchor, self._line.time, self._line.slope
+        grown = self._arrivals.grown(begun, quiet, self._quiet, round(6.0 * self.rate_hz), line)
+        return witnesses(level, doubt, *grown)
 
-    def _older(self, begun: int, quiet: int, level: float, doubt: float) -> tuple[float, float, float, float]:
-        """Return by how much samples got older against their stamps, and against the line, each with its doubt.
-
-        A sender's jitter delays a sample and its stamp alike, or the stamp alone: what scatters less is told.
-        """
-        line = self._anchor, self._time, self._slope
-        by_stamp, by_line = self._arrivals.grown(begun, quiet, self._quiet, round(6.0 * self.rate_hz), line)
-        if not math.isfinite(by_stamp[1]):
-            return 0.0, 0.0, level, math.inf
-        both = math.hypot(by_line[1], doubt)
-        older = (by_line[0] - level, both) if both < by_stamp[1] else by_stamp
-        return *older, *by_line
+    def _explain(self, moved: Moved) -> Explanation:
+        return explain(moved, self._period, self._set)
 
     def _resolve(self, level: float, index: NDArray[np.int64], residuals: NDArray[np.float64], quiet: int) -> bool:
         """Go on from a stable line that lies `level` after the one before; return whether it is clear what happened."""
@@ -355,21 +245,23 @@ class LiveAxis:
         assert begun is not None
         # The first stamps behind a shift may not have been far from the line yet.
         index, stamps = self._track.since(max(self._quiet, begun - round(0.5 * self.rate_hz)))
-        residuals = stamps - self._line(index)
-        unit = self._scale * self._alike
+        residuals = stamps - self._line.at(index)
+        unit = self._line.unit
         first = int(np.searchsorted(index, begun))
         row, low_row, high_row = first, first, first
-        if abs(level) > 3 * self._doubt_of(self._set.fewest):
+        if abs(level) > 3 * self._line.doubt(self._set.fewest):
             row, low_row, high_row = change(residuals, level, unit)
         quiet = max(quiet, int(index[high_row]))
         behind = residuals[index >= quiet]
         waited = (self._next - begun) / self.rate_hz
         if len(behind) < self._set.fewest:
             return False
-        level, doubt = location(behind), self._doubt_of(len(behind))
-        lost, step, clear = self._explain(level, doubt, min(begun, int(index[low_row])), quiet)
+        level, doubt = location(behind), self._line.doubt(len(behind))
+        moved = self._moved(level, doubt, min(begun, int(index[low_row])), quiet)
+        found = self._explain(moved)
+        lost, step, clear = found.lost, found.step, found.clear
         # One sample more or less must be told apart, and a change of the rate from a shift.
-        fine = min(doubt, self._older(begun, quiet, level, doubt)[3]) < 0.2 * self._period
+        fine = min(doubt, moved.lag_unsure) < 0.2 * self._period
         if not lost:
             fine = step != 0.0 or abs(level) <= 3 * doubt
         slow = 3 * doubt < abs(level) < self._set.steepest * (waited + 0.5)
@@ -378,11 +270,11 @@ class LiveAxis:
             return False
         at = int(index[row])
         low = self._last_before(min(begun, int(index[low_row])))
-        odd = self._is_far(residuals) & self._is_far(residuals - level)
+        odd = self._line.far(residuals) & self._line.far(residuals - level)
         phase = level - step - lost * self._period
         handed_late = at < self._handed
         self._moving = None
-        stamp = float(self._line(index[row : row + 1])[0])
+        stamp = float(self._line.at(index[row : row + 1])[0])
         if self._latest > self._set.burst_s and odd.any():
             self._out.report_stall(self._next, stamp, self._latest)
         if not lost and not step:
@@ -397,7 +289,7 @@ class LiveAxis:
         self._shifted = low
         if step:
             self._set_clock_back(at, step)
-            self._fastest = math.inf
+            self._punctual.forget()
             if abs(step) > self._set.tolerable_s:
                 text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
                 self._out.report(self._next, "clock-step", stamp, text, again=True)
@@ -419,7 +311,7 @@ class LiveAxis:
         """Return the position behind the last stamp before grid position `index`: what it stamped may not go on."""
         places, _ = self._track.since(index - round(2 * self.rate_hz))
         row = int(np.searchsorted(places, index))
-        if self._doubt_of(1) > self._period:
+        if self._line.doubt(1) > self._period:
             # What jitter hides may have begun some stamps before.
             row -= 2 * self._set.fewest
         return int(places[max(0, row - 1)]) + 1 if len(places) else index
@@ -430,25 +322,25 @@ class LiveAxis:
         if np.count_nonzero(rows) < 2 * self._set.fewest:
             return False
         places, part = index[rows], residuals[rows]
-        found = self._straight(places, part, self._set.steepest)
-        if found is None or not self._calm(int(places[0])) or found[2] > 2 * self._scale + 1e-4:
+        found = self._line.straight(places, part, self._set.steepest)
+        if found is None or not self._arrivals.calm(int(places[0])) or found[2] > 2 * self._line.scale + 1e-4:
             return False
         level, slope = found[:2]
         if abs(slope) > self._set.steepest * self._period:
             return False
         first = level + slope * (begun - int(places[-1]))
         last = level + slope * (int(places[0]) - int(places[-1]))
-        line = float(self._line(places[-1:])[0]) + level
+        line = float(self._line.at(places[-1:])[0]) + level
         self._moving = None
         if first * last > 0 and min(abs(first), abs(last)) > max(0.5 * self._period, self._set.tolerable_s):
-            doubt = self._doubt_of(len(part)) + 0.5 * abs(first - last)
-            lost, step, _ = self._explain(0.5 * (first + last), doubt, begun, int(places[0]))
-            line -= step
-            self._set_clock_back(begun, step)
-            if lost:
-                self._renumber(begun, lost, 0.0)
-                places = places + lost
-                begun += lost
+            doubt = self._line.doubt(len(part)) + 0.5 * abs(first - last)
+            found_out = self._explain(self._moved(0.5 * (first + last), doubt, begun, int(places[0])))
+            line -= found_out.step
+            self._set_clock_back(begun, found_out.step)
+            if found_out.lost:
+                self._renumber(begun, found_out.lost, 0.0)
+                places = places + found_out.lost
+                begun += found_out.lost
         # It may have begun before a stamp was far from the line: where the new line leaves the old one.
         bend = int(places[-1]) - round(level / slope) if slope else begun
         since = min(begun, bend)
@@ -457,24 +349,24 @@ class LiveAxis:
         else:
             since = max(self._quiet, since)
         since -= self._block
-        self._time, self._anchor = line, int(places[-1])
-        self._slope += slope
-        if abs(self._slope / self._period - 1) > 2e-3:
-            self._centre = self._slope
+        self._line.time, self._line.anchor = line, int(places[-1])
+        self._line.slope += slope
+        if abs(self._line.slope / self._period - 1) > 2e-3:
+            self._line.centre = self._line.slope
         self._regime = self._refitted = self._quiet = self._fitted = int(places[0])
         for run in self._out.held:
-            run.time += (run.anchor - self._anchor) * self._slope + self._time - run.time
-            run.period = self._slope
-        self._report_rate(float(self._line(np.array([begun]))[0]))
-        self._break(since, self._time)
+            run.time += (run.anchor - self._line.anchor) * self._line.slope + self._line.time - run.time
+            run.period = self._line.slope
+        self._report_rate(float(self._line.at(np.array([begun]))[0]))
+        self._break(since, self._line.time)
         return True
 
     def _begin_anew(self, begun: int) -> None:
         """Give up what is known of the line: lay a new one through what comes, on the clock that samples arrive by."""
         recent = self._next - round(self.rate_hz)
-        older, unsure, *_ = self._older(begun, recent, 0.0, math.inf)
-        if abs(older) > 3 * (unsure + self._set.clocks_s):
-            self._set_clock_back(begun, -older)
+        moved = self._moved(0.0, math.inf, begun, recent)
+        if abs(moved.older) > 3 * (moved.unsure + self._set.clocks_s):
+            self._set_clock_back(begun, -moved.older)
         self._known, self._moving = False, None
         self._first = begun
 
@@ -487,8 +379,8 @@ class LiveAxis:
     def _carry(self, at: int, seconds: float) -> None:
         """Move the line, and the stamps before grid position `at`, by `seconds`."""
         self._track.shift(0, at, seconds)
-        self._time += seconds
-        self._split(at)
+        self._line.time += seconds
+        self._out.split(at)
         for run in self._out.held:
             if run.index >= at:
                 run.time += seconds
@@ -497,19 +389,19 @@ class LiveAxis:
         """Mark that `lost` samples are missing before the sample that was numbered `at`."""
         retroactive = at < self._handed
         self._track.shift(0, at, phase)
-        self._time += phase
+        self._line.time += phase
         self._track.move(at, lost)
         self._arrivals.move(at, lost)
-        if self._anchor >= at:
-            self._anchor, self._time = self._anchor + lost, self._time + lost * self._slope
-        self._split(at)
+        if self._line.anchor >= at:
+            self._line.anchor, self._line.time = self._line.anchor + lost, self._line.time + lost * self._line.slope
+        self._out.split(at)
         self._out.hand_out(max(at, self._handed))
         for run in self._out.held:
             run.move(lost, phase)
         self.lost += lost
         self._next += lost
         self._handed = max(at, self._handed) + lost
-        time = float(self._line(np.array([at + lost]))[0])
+        time = float(self._line.at(np.array([at + lost]))[0])
         self._out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
 
     def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
@@ -530,35 +422,12 @@ class LiveAxis:
             self._handed = self._next
             begun = self._first if self._moving is None else self._moving
             if self._next - max(begun + self._set.start_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
-                self._break(begun, self._time, "stamps are on no line")
+                self._break(begun, self._line.time, "stamps are on no line")
                 self._broken = self._next
         else:
-            self._split(self._moving or 0)
+            self._out.split(self._moving or 0)
             self._out.hand_out(self._moving or 0)
             self._handed = max(self._handed, self._moving or 0)
-
-    def _split(self, at: int) -> None:
-        """Have a run begin at grid position `at`."""
-        held: list[Run] = []
-        for run in self._out.held:
-            cut = run.row + at - run.index
-            if run.row < cut < run.stop:
-                held.append(Run(run.chunk, run.row, cut, run.index, run.anchor, run.time, run.period))
-                held.append(Run(run.chunk, cut, run.stop, at, run.anchor, run.time, run.period))
-            else:
-                held.append(run)
-        self._out.held = held
-
-    def _watch_arrival(self, last: float, arrived: float) -> None:
-        """Report stamps of a foreign clock and samples that came late."""
-        if abs(arrived - last) > self._set.foreign_s and not self._correction:
-            text = f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
-            self._out.report(self._next, "foreign-clock", last, text)
-        age = arrived - (last + self._correction)
-        self._fastest = min(self._fastest, age)
-        if age > self._fastest + self._set.late_s:
-            late = f"{1e3 * (age - self._fastest):.0f} ms later than usual"
-            self._out.report(self._next, "burst", last, f"samples arrive {late}: the sender or the network stalled")
 
     def _report_rate(self, stamp: float) -> None:
         text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"

@@ -52,7 +52,9 @@ class Runs:
 
     def observations(self, stamps: NDArray[np.float64]) -> list[int]:
         """Return the rows of `stamps` that are new evidence."""
-        steps = np.diff(stamps, prepend=self._last) - self._period
+        steps = np.empty(len(stamps))
+        steps[0] = stamps[0] - self._last - self._period
+        steps[1:] = stamps[1:] - stamps[:-1] - self._period
         given = np.abs(steps) > np.maximum(1e-8, 4 * np.spacing(np.abs(stamps)))
         self._last = float(stamps[-1])
         rows: list[int] = []
@@ -110,29 +112,38 @@ class Repeats:
     """Find samples that came twice: same stamp, same values, a short while apart."""
 
     def __init__(self) -> None:
-        self._stamps = np.empty(0)
-        self._values = np.empty(0)
+        self._recent: deque[tuple[NDArray[np.float64], NDArray[np.float32]]] = deque()
+        self._held = 0
         self._newest = -np.inf
 
     def remove(self, chunk: Chunk) -> tuple[Chunk, int]:
         """Return `chunk` without samples that had come before, and how many those were."""
-        stamps = np.concatenate([self._stamps, chunk.stamps])
-        # Uneven weights: samples of a coarse converter often share their plain sum.
-        weights = np.sqrt(np.arange(2.0, 2.0 + chunk.samples.shape[1]))
-        # What has no value is as equal as any other: NaN itself equals nothing.
-        samples = np.where(np.isfinite(chunk.samples), chunk.samples, 0)
-        values = np.concatenate([self._values, (samples * weights).sum(axis=1)])
-        known = len(self._stamps)
-        newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.stamps]))
-        again = [
-            row for row in np.flatnonzero(chunk.stamps <= newest[:-1]).tolist() if _known(stamps, values, known + row)
-        ]
-        self._newest = float(newest[-1])
-        self._stamps, self._values = stamps[-RECENT:], values[-RECENT:]
+        stamps, newest = chunk.stamps, self._newest
+        again: list[int] = []
+        if len(stamps) and not (stamps[0] > newest and (stamps[1:] > stamps[:-1]).all()):
+            again = self._again(chunk)
+        self._newest = max(newest, float(stamps.max(initial=newest)))
+        self._recent.append((stamps, chunk.samples))
+        self._held += len(stamps)
+        while self._held - len(self._recent[0][0]) >= RECENT:
+            self._held -= len(self._recent.popleft()[0])
         if not again:
             return chunk, 0
-        kept = np.delete(np.arange(len(chunk.stamps)), again)
-        return replace(chunk, stamps=chunk.stamps[kept], samples=chunk.samples[kept]), len(again)
+        kept = np.delete(np.arange(len(stamps)), again)
+        return replace(chunk, stamps=stamps[kept], samples=chunk.samples[kept]), len(again)
+
+    def _again(self, chunk: Chunk) -> list[int]:
+        """Return the rows of `chunk` that had come before."""
+        known = self._held
+        stamps = np.concatenate([*(stamps for stamps, _ in self._recent), chunk.stamps])
+        samples = np.concatenate([*(samples for _, samples in self._recent), chunk.samples])
+        # Uneven weights: samples of a coarse converter often share their plain sum.
+        weights = np.sqrt(np.arange(2.0, 2.0 + samples.shape[1]))
+        # What has no value is as equal as any other: NaN itself equals nothing.
+        values = (np.where(np.isfinite(samples), samples, 0) * weights).sum(axis=1)
+        newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.stamps]))
+        behind = np.flatnonzero(chunk.stamps <= newest[:-1]).tolist()
+        return [row for row in behind if _known(stamps, values, known + row)]
 
 
 def _known(stamps: NDArray[np.float64], values: NDArray[np.float64], row: int) -> bool:

@@ -67,3 +67,15 @@ class Outgoing:
         self.report(
             index, "burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled"
         )
+
+    def split(self, at: int) -> None:
+        """Have a run begin at grid position `at`."""
+        held: list[Run] = []
+        for run in self.held:
+            cut = run.row + at - run.index
+            if run.row < cut < run.stop:
+                held.append(Run(run.chunk, run.row, cut, run.index, run.anchor, run.time, run.period))
+                held.append(Run(run.chunk, cut, run.stop, at, run.anchor, run.time, run.period))
+            else:
+                held.append(run)
+        self.held = held

@@ -67,3 +67,28 @@ def breaks(residuals: NDArray[np.float64], alike: float, least: float) -> bool:
             if count / alike * math.log(whole / split) > 8 + 0.5 * math.log(count):
                 return True
     return False
+
+
+def creeping(residuals: NDArray[np.float64], unit: float, least: float) -> tuple[float, float]:
+    """Return for how many nats the last `residuals` lie off the line, and where they lie, in seconds.
+
+    Parameters
+    ----------
+    residuals
+        Distances of stamps from the line, in seconds: of them the last 2, 4, 8, ... are looked at.
+    unit
+        Pinball loss of a nat, in seconds.
+    least
+        What lies no further off than this does not.
+    """
+    best, shift, count = 0.0, 0.0, 2
+    loss = np.cumsum(pinball(residuals[::-1]))
+    while count <= len(residuals):
+        part = residuals[-count:]
+        level = location(part)
+        if abs(level) > least:
+            nats = (loss[count - 1] - float(pinball(part - level).sum())) / unit
+            if nats > best:
+                best, shift = nats, level
+        count *= 2
+    return best, shift

@@ -1,0 +1,92 @@
+"""What explains that stamps moved and samples got older: lost samples, a clock that stepped, both, or neither."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from realtime.timeline.axis_settings import AxisSettings
+
+
+@dataclass(frozen=True)
+class Moved:
+    """By how much things moved, in seconds, and how far off that may be, as a standard deviation.
+
+    Attributes
+    ----------
+    level, doubt
+        Stamps against the line.
+    older, unsure
+        Age of samples on arrival against their stamps.
+    lag, lag_unsure
+        Arrivals against the line.
+    """
+
+    level: float
+    doubt: float
+    older: float
+    unsure: float
+    lag: float
+    lag_unsure: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Samples lost, seconds by which the clock stepped, and whether no other explanation comes near."""
+
+    lost: int
+    step: float
+    clear: bool
+
+
+def witnesses(level: float, doubt: float, by_stamp: tuple[float, float], by_line: tuple[float, float]) -> Moved:
+    """Return what stamps and arrivals tell together.
+
+    A sender's jitter delays a sample and its stamp alike, or the stamp alone: what scatters less is told.
+
+    Parameters
+    ----------
+    level, doubt
+        By how much stamps moved against the line.
+    by_stamp, by_line
+        By how much samples got older against their stamps, and against the line, each with its standard error.
+    """
+    if not math.isfinite(by_stamp[1]):
+        return Moved(level, doubt, 0.0, 0.0, level, math.inf)
+    both = math.hypot(by_line[1], doubt)
+    older = (by_line[0] - level, both) if both < by_stamp[1] else by_stamp
+    return Moved(level, doubt, *older, *by_line)
+
+
+def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
+    """Return the likeliest explanation.
+
+    Parameters
+    ----------
+    moved
+        What is to be explained.
+    period
+        Seconds between two samples.
+    settings
+        What the time axis is tuned by.
+    """
+    level, doubt, older = moved.level, moved.doubt, moved.older
+    unsure = moved.unsure + settings.clocks_s
+    # Where arrivals scatter less about the line than stamps do, they count the better.
+    gap, gap_doubt = (moved.lag, moved.lag_unsure) if moved.lag_unsure < doubt else (level, doubt)
+    whole, mixed = max(0, round(gap / period)), max(0, round((level + older) / period))
+    left = level + older - mixed * period
+    step = -older if abs(left) > 3 * (unsure + doubt) else level - mixed * period
+    phase = min(((gap - whole * period) / (gap_doubt + settings.clocks_s)) ** 2, 0.5 * settings.unlikely)
+    none = (level / (doubt + settings.clocks_s)) ** 2
+    # Squared distances in standard deviations; two faults at once are the less likely by far.
+    costs = [
+        (none, 0, 0.0),
+        ((older / unsure) ** 2 + (phase if whole else none), whole, 0.0),
+        (((level + older) / (unsure + doubt)) ** 2, 0, level if doubt < unsure else -older),
+        (settings.unlikely, mixed, step),
+    ]
+    costs.sort(key=lambda cost: cost[0])
+    best, *others = costs
+    far = [cost for cost in others if cost[1] != best[1] or abs(cost[2] - best[2]) > settings.tolerable_s]
+    return Explanation(best[1], best[2], not far or far[0][0] - best[0] > 9)

@@ -1,0 +1,148 @@
+"""The line that the stamps of a live stream lie on, and how they scatter about it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.timeline.jitter_model import correlation_time
+from realtime.timeline.shifts import breaks
+from realtime.timeline.stamp_line import StampRing, fit, location, pinball
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from realtime.timeline.axis_settings import AxisSettings
+
+
+class LiveLine:
+    """Times of grid positions: `time` at position `anchor`, and `slope` seconds a sample.
+
+    Parameters
+    ----------
+    period
+        Seconds between two samples by the nominal rate.
+    settings
+        What the time axis is tuned by.
+
+    Attributes
+    ----------
+    centre
+        Seconds a sample that slopes are likely to lie about.
+    scale
+        Mean pinball loss of a stamp, in seconds.
+    alike
+        How many stamps err alike.
+    """
+
+    def __init__(self, period: float, settings: AxisSettings) -> None:
+        self._set = settings
+        self._period = self.centre = self.slope = period
+        self.anchor, self.time = 0, 0.0
+        self.scale, self.alike = 0.1 * period, 1.0
+        self._finest = max(2e-5, 2e-3 * period)
+
+    @property
+    def unit(self) -> float:
+        """Pinball loss of a nat, in seconds."""
+        return self.scale * self.alike
+
+    def at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the times of grid positions."""
+        return np.asarray(self.time + (index - self.anchor) * self.slope)
+
+    def far(self, residuals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which stamps lie so far from the line that they are no jitter."""
+        least = min(0.75 * self._period, 2 * self._set.tolerable_s)
+        return (pinball(residuals) > self._set.far * self.scale) & (np.abs(residuals) > least)
+
+    def doubt(self, count: int) -> float:
+        """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
+        return 4.5 * self.scale * math.sqrt(self.alike / max(1, count))
+
+    def straight(
+        self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
+    ) -> tuple[float, float, float, float] | None:
+        """Return level at the last position, slope, scale and how many stamps err alike; None for no line.
+
+        Parameters
+        ----------
+        index, residuals
+            Grid positions of stamps, and their distances in seconds from this line.
+        spread
+            Standard deviation of slopes beforehand, as a share.
+        """
+        rough = max(float(pinball(residuals - location(residuals)).mean()), self._finest)
+        level, slope = fit(index, residuals, rough, self.slope - self.centre, spread * self._period)
+        flat = residuals - level - slope * (index - index[-1])
+        scale = max(float(pinball(flat).mean()), self._finest)
+        alike = correlation_time(flat, self._finest)
+        return None if breaks(flat, min(alike, 8.0), self._finest) else (level, slope, scale, alike)
+
+    def begin(
+        self, index: NDArray[np.int64], stamps: NDArray[np.float64], samples: int, calm: Callable[[int], bool]
+    ) -> int | None:
+        """Lay the first line through the last seconds; return where it begins, None as long as something moves.
+
+        Parameters
+        ----------
+        index, stamps
+            Grid positions and stamps so far.
+        samples
+            How many samples have come.
+        calm
+            Whether chunks came one after the other since a grid position.
+        """
+        residuals = stamps - stamps[-1] - (index - index[-1]) * self.centre
+        level = location(residuals)
+        self.anchor, self.time, self.slope = int(index[-1]), float(stamps[-1]) + level, self.centre
+        for seconds in self._set.start_s:
+            longest = seconds / self._period
+            rows = index > index[-1] - longest
+            if np.count_nonzero(rows) < 2 * self._set.fewest or samples < longest:
+                continue
+            found = self.straight(index[rows], residuals[rows], self._set.rate_spread)
+            if found is None:
+                found = self.straight(index[rows], residuals[rows], self._set.steepest)
+            if found is not None and calm(int(index[rows][0])):
+                level, slope, self.scale, self.alike = found
+                self.time, self.slope = float(stamps[-1]) + level, self.centre + slope
+                return int(index[rows][0])
+        return None
+
+    def refit(self, track: StampRing, since: int, stop: int) -> int:
+        """Lay the line through the last stamps anew; return the first grid position that was fitted.
+
+        Parameters
+        ----------
+        track
+            The stamps.
+        since, stop
+            Grid positions: none before `since` counts, and `stop` is the next to come.
+        """
+        scale = self.unit
+        for seconds in self._set.line_s:
+            index, stamps = track.since(max(since, stop - round(seconds / self._period)))
+            if len(index) < 2:
+                return since
+            residuals = stamps - self.at(index)
+            spread = self._set.rate_spread * self._period
+            level, slope = fit(index, residuals, scale, self.slope - self.centre, spread)
+            flat = residuals - level - slope * (index - index[-1])
+            quarter = len(flat) // 4
+            doubt = self.doubt(quarter)
+            straight = quarter < 8 or all(abs(location(part)) < 2.5 * doubt for part in np.array_split(flat, 4))
+            if straight:
+                break
+        self.time = float(self.at(index[-1:])[0]) + level
+        self.anchor, self.slope = int(index[-1]), self.slope + slope
+        usual = flat[~self.far(flat)]
+        if len(usual) >= 16 and straight:
+            weight = len(usual) / (len(usual) + 8)
+            self.scale = max(self._finest, (1 - weight) * self.scale + weight * float(pinball(usual).mean()))
+            self.alike = correlation_time(usual[-1024:], self._finest)
+        return int(index[0])
