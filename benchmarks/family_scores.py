@@ -281,11 +281,16 @@ def score_families(
     counts = {name: streams if isinstance(streams, int) else streams[name] for name in names}
     jobs = [(name, seed) for name, count in counts.items() for seed in seeds[:count]]
     scored = score_all(jobs, make, at_most_s)
+    return rows_of(scored, counts), scored
+
+
+def rows_of(scored: Sequence[Scored], names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return one row a family."""
     rows = []
-    for name in counts:
+    for name in names:
         total = sum((one.score for one in scored if one.family == name), Score())
         rows.append({"name": name, "about": FAMILIES[name].about} | row_of(total))
-    return rows, scored
+    return rows
 
 
 def row_of(total: Score) -> dict[str, Any]:

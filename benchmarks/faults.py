@@ -11,24 +11,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.family_scores import (
-    FULL,
-    REPORT,
-    Make,
-    Score,
-    default_pipeline,
-    print_families,
-    row_of,
-    score_families,
-)
+from benchmarks import families
 from benchmarks.fault_rows import ROW, Truth, measure, pipeline_for
 from benchmarks.harness import machine, print_table
-from benchmarks.live_families import SECONDS as LIVE_S
-from benchmarks.live_families import live_jobs, score_live
 from benchmarks.live_faults import LIVE_FAULTS, run_live
 from benchmarks.peers import SENDER, SYSTEMS, fault_at, mne_lsl, pyxdf, start_of
 from benchmarks.senders import SENDERS, Sender, events, raw_stamps
@@ -61,20 +51,29 @@ FAULTS = (
 )
 SIZES = (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200, 300, 400, 500)
 
-LIVE_RUNS = 40
-"""Random streams over LSL, of half a minute each."""
 REPEATS = 20
 """Times that a hole of each size is made, at other places among a sender's chunks and stalls."""
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Measure every fault, holes of 1 to 500 samples and ten clean minutes of each sender (quick: fewer, shorter)."""
+def run(quick: bool = False, out: Path | None = None, minutes: float | None = None) -> dict[str, Any]:
+    """Measure every fault, holes, ten clean minutes of each sender, and random streams (quick: fewer, shorter).
+
+    Parameters
+    ----------
+    quick
+        Whether to take fewer and shorter streams.
+    out
+        Folder for the scores of random streams, from which a later run of the same code goes on.
+    minutes
+        Time after which no random stream is begun.
+    """
+    random = families.run(quick, out, minutes)
     ours = [_ours(text) for text in FAULTS] + run_live()
     peers = [pyxdf(text) for text in FAULTS] + mne_lsl([*FAULTS, *LIVE_FAULTS])
     holes = [_holes(name, sender, 1 if quick else REPEATS) for name, sender in SENDERS.items()]
     clean = [_clean(name, sender, 60.0 if quick else 600.0) for name, sender in SENDERS.items()]
     _print(ours, peers, holes, clean)
-    return families(quick) | {
+    return random | {
         "faults": ours,
         "peers": peers,
         "holes": holes,
@@ -82,20 +81,6 @@ def run(quick: bool = False) -> dict[str, Any]:
         "false_alarms": sum(row["false_alarms"] for row in clean),
         "machine": machine(),
     }
-
-
-def families(quick: bool = False, make: Make = default_pipeline) -> dict[str, Any]:
-    """Return what becomes of random streams of report seeds, offline by family and live (quick: few, short ones).
-
-    `make` makes the pipeline of a stream, for other settings than those that ship.
-    """
-    rows, _ = score_families(REPORT, 1 if quick else FULL, make, at_most_s=15.0 if quick else math.inf)
-    runs = score_live(live_jobs(REPORT, 2 if quick else LIVE_RUNS), 12.0 if quick else LIVE_S, make)
-    live = {"name": "live, all families"} | row_of(sum((run.score for run in runs), Score()))
-    failed = [f"{run.family} {run.seed}: {run.error}" for run in runs if run.error]
-    print_families([*rows], "Random streams by family")
-    print_families([live], "Random streams live over LSL")
-    return {"families": rows, "live": live, "live_failed": failed, "seeds": "report"}
 
 
 def _ours(text: str) -> dict[str, Any]:

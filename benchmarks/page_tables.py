@@ -65,7 +65,7 @@ def faults(results: Mapping[str, Any]) -> str:
 
 def families(results: Mapping[str, Any]) -> str:
     """Return what becomes of random streams, one row a family, and one for those that went over LSL."""
-    result = results["faults"]["result"]
+    result = results.get("families", results["faults"])["result"]
     if "families" not in result:
         return "Not yet measured here: `perceptogram bench faults`."
     header = ["family", "streams", "wrong epochs", "refused far from any fault", "false alarms", "an hour"]
@@ -83,7 +83,18 @@ def families(results: Mapping[str, Any]) -> str:
         ]
         for row in [*result["families"], result["live"]]
     ]
-    return _with_source("faults", results, markdown_rows(header, rows), f"Seeds: {result['seeds']}.")
+    name = "families" if "families" in results else "faults"
+    return _with_source(name, results, markdown_rows(header, rows), f"Seeds: {result['seeds']}.")
+
+
+def operating_curve(results: Mapping[str, Any]) -> str:
+    """Return what the margin of the time axis trades: epochs that are wrong for epochs that are refused."""
+    name = "families" if "families" in results else "faults"
+    result = results[name]["result"]
+    if "operating_curve" not in result:
+        return "Not yet measured here: `perceptogram bench faults`."
+    header = ["margin", "epochs", "wrong in 10,000", "refused far from any fault, %", "lost samples counted exactly"]
+    return _with_source(name, results, markdown_rows(header, [list(row.values()) for row in result["operating_curve"]]))
 
 
 def holes(results: Mapping[str, Any]) -> str:

@@ -168,10 +168,13 @@ PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
     HOUSE / "docs" / "faults.md": {
         "faults": ("faults", page_tables.faults),
         "holes": ("faults", page_tables.holes),
-        "families": ("faults", page_tables.families),
         "soak": ("stream-soak", page_tables.stream_soak),
         "session-soak": ("session-soak", page_tables.session_soak),
         "kills": ("kill-matrix", page_tables.kill_matrix),
+    },
+    HOUSE / "docs" / "time_axis.md": {
+        "families": ("faults", page_tables.families),
+        "curve": ("faults", page_tables.operating_curve),
     },
     HOUSE / "docs" / "sessions.md": {
         "stopping": ("session", page_tables.stopping),

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "render": "render",
     "render-layouts": "render_layouts",
     "faults": "faults",
+    "families": "families",
     "maps": "maps",
     "real-eeg": "real_eeg",
     "accuracy": "accuracy",
@@ -62,14 +63,16 @@ def register(app: typer.Typer) -> None:
             False, "--publish", help="Write them into benchmarks/results, and into README and docs, of this clone."
         ),
         out: Path | None = typer.Option(
-            None, help="Folder for pictures; accuracy, heads: for what a later run goes on from."
+            None, help="Folder for pictures; accuracy, heads, faults: for what a later run goes on from."
         ),
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),
         size: int = typer.Option(512, min=64, help="render: width and height in pixels."),
         gpu_day: bool = typer.Option(False, "--gpu-day", help="render: all that a GPU is measured for, row by row."),
         minutes: float | None = typer.Option(
-            None, min=1.0, help="soaks: how long; the stream 10, the session 12; --gpu-day 8."
+            None,
+            min=1.0,
+            help="soaks: how long; the stream 10, the session 12; --gpu-day 8; faults: one run of several.",
         ),
         seed: int = typer.Option(0, help="stream-soak: which faults, and when."),
     ) -> None:

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from realtime.timeline.outgoing import Outgoing
 
 
-BACKLOG_S = 0.1
-"""What is older by more than this had to wait."""
-
-
 class Arrivals:
     """Ages of the last chunks.
 
@@ -33,7 +29,7 @@ class Arrivals:
     """
 
     def __init__(self, settings: AxisSettings, most: int = 4096) -> None:
-        self._calm_s = settings.quiet_s[0]
+        self._set = settings
         self._most = most
         self._index = np.empty(2 * most, np.int64)
         self._arrived = np.empty(2 * most)
@@ -41,7 +37,15 @@ class Arrivals:
         self._stop = 0
 
     def add(self, index: int, arrived: float, age: float) -> None:
-        """Take in a chunk whose last sample is at grid position `index`."""
+        """Take in a chunk whose last sample is at grid position `index`.
+
+        Parameters
+        ----------
+        index
+            Grid position of its last sample.
+        arrived, age
+            When it was here, and how long after its last stamp, in seconds.
+        """
         if self._stop == 2 * self._most:
             for ring in (self._index, self._arrived, self._ages):
                 ring[: self._most] = ring[self._most :]
@@ -57,19 +61,19 @@ class Arrivals:
         """Add `seconds` to the ages of chunks that end at grid position `index` or later."""
         self._ages[int(np.searchsorted(self._index[: self._stop], index)) : self._stop] += seconds
 
-    def after(self, index: int, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return arrivals and ages of chunks that end at grid position `index` or later, of the last `seconds`."""
+    def after(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return arrivals and ages of chunks that end at grid position `index` or later, not too old."""
         start = int(np.searchsorted(self._index[: self._stop], index))
         if start == self._stop:
             return self._arrived[:0], self._ages[:0]
-        late = int(np.searchsorted(self._arrived[: self._stop], self._arrived[self._stop - 1] - seconds))
+        late = int(np.searchsorted(self._arrived[: self._stop], self._arrived[self._stop - 1] - self._set.start_s))
         start = max(start, min(late, self._stop - 8))
         return self._arrived[start : self._stop], self._ages[start : self._stop]
 
     def calm(self, since: int) -> bool:
         """Return whether chunks have come one after the other since grid position `since`, no backlog at once."""
-        arrived, _ = self.after(since, 1.0)
-        return len(arrived) >= 3 and float(np.ptp(arrived)) >= 0.6 * self._calm_s
+        arrived, _ = self.after(since)
+        return len(arrived) >= 3 and float(np.ptp(arrived)) >= 0.6 * self._set.quiet_s
 
     def grown(
         self, begun: int, quiet: int, since: int, longest: int, line: tuple[int, float, float]
@@ -87,16 +91,18 @@ class Arrivals:
         """
         ends = self._index[: self._stop]
         first, stop = np.searchsorted(ends, [max(since, begun - longest), begun]).tolist()
-        start = self._stop - len(self.after(quiet, 1.0)[0])
+        start = self._stop - len(self.after(quiet)[0])
         if first >= stop or start >= self._stop:
             return (0.0, math.inf), (0.0, math.inf)
         lags = self._arrived[: self._stop] - (line[1] + (ends - line[0]) * line[2])
-        return _grown(self._ages[first:stop], self._ages[start : self._stop]), _grown(lags[first:stop], lags[start:])
+        ages, backlog_s = self._ages[: self._stop], 2 * self._set.burst_s
+        by_stamp = _grown(ages[first:stop], ages[start:], backlog_s)
+        return by_stamp, _grown(lags[first:stop], lags[start:], backlog_s)
 
 
-def _grown(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
-    """Return by how much the least of the ages grew, and how far off that is."""
-    before = before[before < before.min() + BACKLOG_S]
+def _grown(before: NDArray[np.float64], after: NDArray[np.float64], backlog_s: float) -> tuple[float, float]:
+    """Return by how much the least of the ages grew, and how far off that is, without what waited for `backlog_s`."""
+    before = before[before < before.min() + backlog_s]
     # The least of many is less than that of few: compared is the least of as many.
     count = min(len(after), max(1, len(before) // 4))
     usable = len(before) // count * count
@@ -139,7 +145,7 @@ class Punctuality:
             out.report(index, "foreign-clock", last, text)
         age = arrived - (last + correction)
         self._fastest = min(self._fastest, age)
-        if age > self._fastest + self._set.late_s:
+        if age > self._fastest + 5 * self._set.burst_s:
             late = f"{1e3 * (age - self._fastest):.0f} ms later than usual"
             out.report(index, "burst", last, f"samples arrive {late}: the sender or the network stalled")
 

@@ -76,7 +76,7 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     gap, gap_doubt = (moved.lag, moved.lag_unsure) if moved.lag_unsure < doubt else (level, doubt)
     whole, mixed = max(0, round(gap / period)), max(0, round((level + older) / period))
     left = level + older - mixed * period
-    step = -older if abs(left) > 3 * (unsure + doubt) else level - mixed * period
+    step = -older if abs(left) > settings.sure * (unsure + doubt) else level - mixed * period
     phase = min(((gap - whole * period) / (gap_doubt + settings.clocks_s)) ** 2, 0.5 * settings.unlikely)
     none = (level / (doubt + settings.clocks_s)) ** 2
     # Squared distances in standard deviations; two faults at once are the less likely by far.
@@ -89,4 +89,4 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     costs.sort(key=lambda cost: cost[0])
     best, *others = costs
     far = [cost for cost in others if cost[1] != best[1] or abs(cost[2] - best[2]) > settings.tolerable_s]
-    return Explanation(best[1], best[2], not far or far[0][0] - best[0] > 9)
+    return Explanation(best[1], best[2], not far or far[0][0] - best[0] > settings.margin)

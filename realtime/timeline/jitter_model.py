@@ -75,7 +75,6 @@ class JitterModel:
         self._start = self._stop = 0
         self._fresh = 0
         self.asked: tuple[int, int] | None = None
-        self._fit: Fit | None = None
 
     @property
     def spread(self) -> float:
@@ -108,16 +107,35 @@ class JitterModel:
         """Renumber the stamps from position `index` on by `places`; shift those before it, and the line, by `seconds`.
 
         What is shifted was right on a clock, or in a phase, that is no more.
+
+        Parameters
+        ----------
+        index
+            Grid position.
+        places
+            Samples, by which those behind it are renumbered.
+        seconds
+            What is added to the times of those before it.
         """
-        self._forget_fit()
+        self.asked = None
         row = int(np.searchsorted(self._index[: self._stop], index))
         self._index[row : self._stop] += places
         self._stamps[:row] += seconds
         self._origin = (self._origin[0], self._origin[1] + seconds)
 
     def bend(self, index: int, seconds: float, slope: float) -> None:
-        """Let the line begin anew at position `index`, moved by `seconds`, with a period longer by `slope`."""
-        self._forget_fit()
+        """Let the line begin anew at position `index`, moved by `seconds`, with a period longer by `slope`.
+
+        Parameters
+        ----------
+        index
+            Grid position.
+        seconds
+            By how much the line moves there.
+        slope
+            By how many seconds a sample takes longer.
+        """
+        self.asked = None
         self._origin = (index, self.time(index) + seconds)
         self.period += slope
         self._start += int(np.searchsorted(self._index[self._start : self._stop], index))
@@ -137,25 +155,17 @@ class JitterModel:
         self.take()
 
     def ask(self) -> None:
-        """Have the line fitted to what is remembered now, for `take`: the fit takes long, and others may go first."""
+        """Have the line fitted, in `take`, to what is remembered now."""
         self.asked = (self.n, int(self._index[self._stop - 1]))
-
-    def work_ahead(self) -> None:
-        """Make the fit that was asked for."""
-        if self.asked is not None and self._fit is None:
-            self._fit = self._fitted(self.n - self.asked[0])
 
     def take(self) -> None:
         """Go on with the fit that was asked for."""
-        self.work_ahead()
-        if self._fit is not None and self.asked is not None:
-            self._origin, self.period = self._fit.origin, self._fit.period
-            self.early, self.late, self.correlation = self._fit.early, self._fit.late, self._fit.correlation
+        if self.asked is not None:
+            fit = self._fitted(self.n - self.asked[0])
+            self._origin, self.period = fit.origin, fit.period
+            self.early, self.late, self.correlation = fit.early, fit.late, fit.correlation
             self._fresh = self.n - self.asked[0]
-        self._forget_fit()
-
-    def _forget_fit(self) -> None:
-        self.asked = self._fit = None
+        self.asked = None
 
     def _fitted(self, newer: int) -> Fit:
         """Return the line and the scales that fit what is remembered, but for the last `newer` stamps."""
@@ -263,9 +273,17 @@ def asymmetric_laplace(
 ) -> tuple[float, float, float]:
     """Return mode, lower and upper scale of the likeliest asymmetric Laplace distribution of `values`.
 
-    The values count as `weight` independent ones (all of them, when left out). A mode that lies `inertia` from 0 is
-    taken only where it is a nat likelier than 0.
+    Parameters
+    ----------
+    values
+        What is distributed so.
+    weight
+        As how many independent values they count: all of them, when left out.
+    inertia
+        A mode that lies so far from 0 is taken only where it is a nat likelier than 0.
 
+    Notes
+    -----
     For a given mode, the likeliest scales follow from the mean excess over and the mean shortfall under it; the
     likelihood falls with the sum of the roots of the two, so the mode is the value that makes this sum smallest
     (Kotz, Kozubowski and Podgórski 2001, The Laplace Distribution and Generalizations, section 3.5).

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.timeline.arrivals import Arrivals, Punctuality
+from realtime.timeline.arrivals import Punctuality
 from realtime.timeline.axis_settings import DEFAULT, AxisSettings
-from realtime.timeline.explanations import Explanation, Moved, explain, witnesses
-from realtime.timeline.live_line import LiveLine
+from realtime.timeline.explanations import Moved, explain, witnesses
+from realtime.timeline.live_grid import LiveGrid
 from realtime.timeline.observations import Repeats, Runs
-from realtime.timeline.outgoing import Outgoing
-from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
+from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
 from realtime.timeline.shifts import bent, breaks, change, creeping
-from realtime.timeline.stamp_line import StampRing, location, pinball
+from realtime.timeline.stamp_line import MOST, location, pinball
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,26 +36,18 @@ class LiveAxis:
         Nominal sampling rate.
     settings
         What it is tuned by.
-
-    Attributes
-    ----------
-    lost
-        Samples lost so far.
     """
 
     def __init__(self, rate_hz: float, settings: AxisSettings = DEFAULT) -> None:
         self.rate_hz = rate_hz
-        self.lost = 0
         self._set = settings
         self._period = 1 / rate_hz
-        self._line = LiveLine(self._period, settings)
+        self._grid = grid = LiveGrid(rate_hz, settings)
+        self._line, self._track, self._arrivals, self._out = grid.line, grid.track, grid.arrivals, grid.out
         self._repeats = Repeats()
         self._runs = Runs(self._period)
-        self._track = StampRing(round(settings.line_s[0] * rate_hz) + 256)
-        self._arrivals = Arrivals(settings)
         self._block = max(1, round(settings.block_s * rate_hz))
         self._fill = 0
-        self._first = self._next = self._handed = 0
         self._known = False
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
@@ -64,14 +55,17 @@ class LiveAxis:
         self._losses: list[int] = []
         self._latest = 0.0
         self._refitted = self._broken = 0
-        self._correction = 0.0
         self._punctual = Punctuality(settings)
-        self._out = Outgoing(rate_hz)
+
+    @property
+    def lost(self) -> int:
+        """Samples lost so far."""
+        return self._grid.lost
 
     @property
     def next_index(self) -> int:
         """Grid position of the sample that will be pushed next, unless samples are lost before it."""
-        return self._next
+        return self._grid.next
 
     @property
     def rate_hz_measured(self) -> float:
@@ -89,7 +83,7 @@ class LiveAxis:
         newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
-            self._out.report_repeated(self._next, float(newest[0]), repeated)
+            self._out.report_repeated(self._grid.next, float(newest[0]), repeated)
         if len(chunk.stamps):
             self._take(chunk)
             self._deliver()
@@ -97,13 +91,13 @@ class LiveAxis:
 
     def _take(self, chunk: Chunk) -> None:
         arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
-        self._punctual.watch(self._out, self._next, float(chunk.stamps[-1]), arrived, self._correction)
+        self._punctual.watch(self._out, self._grid.next, float(chunk.stamps[-1]), arrived, self._grid.correction)
         rows = np.array(self._runs.observations(chunk.stamps), np.int64)
         if self._runs.anew is not None and not self._known:
             self._track.clear()
             rows = rows[rows >= self._runs.anew]
-        age = arrived - float(chunk.stamps[-1]) - self._correction
-        self._arrivals.add(self._next + len(chunk.stamps) - 1, arrived, age)
+        age = arrived - float(chunk.stamps[-1]) - self._grid.correction
+        self._arrivals.add(self._grid.next + len(chunk.stamps) - 1, arrived, age)
         start = 0
         while start < len(chunk.stamps):
             stop = min(len(chunk.stamps), start + self._block - self._fill)
@@ -117,13 +111,7 @@ class LiveAxis:
 
     def _place(self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]) -> None:
         """Give the samples ``[start, stop)`` of `chunk` their numbers and times, and take in the stamps of `rows`."""
-        index = self._next + rows - start
-        stamps = chunk.stamps[rows] + self._correction
-        if not len(self._track) and len(rows):
-            self._line.anchor, self._line.time = int(index[0]), float(stamps[0])
-        self._track.extend(index, stamps)
-        self._out.held.append(Run(chunk, start, stop, self._next, self._line.anchor, self._line.time, self._line.slope))
-        self._next += stop - start
+        index, stamps = self._grid.place(chunk, start, stop, rows)
         if self._known and len(rows):
             residuals = stamps - self._line.at(index)
             self._latest = max(self._latest, float(residuals.max()))
@@ -135,6 +123,7 @@ class LiveAxis:
 
     def _judge(self) -> None:
         """Look at what the stamps say, once a block."""
+        self._grid.relax()
         if not self._known:
             self._start()
         elif self._moving is None:
@@ -146,10 +135,10 @@ class LiveAxis:
 
     def _start(self) -> None:
         """Lay the first line through the last seconds, once nothing moves in them."""
-        index, stamps = self._track.since(self._first)
+        index, stamps = self._track.since(self._grid.first)
         if not len(index):
             return
-        since = self._line.begin(index, stamps, self._next - self._first, self._arrivals.calm)
+        since = self._line.begin(index, stamps, self._grid.next - self._grid.first, self._arrivals.calm)
         if since is None:
             return
         self._known, self._moving = True, None
@@ -167,18 +156,18 @@ class LiveAxis:
         if not len(moved):
             self._regime = self._quiet = int(index[0])
             if self._broken:
-                self._break(self._first, float(stamps[-1]), "stamps were on no line")
+                self._grid.break_off(self._grid.first, float(stamps[-1]), cause="stamps were on no line")
             return
         early = residuals[: max(1, min(int(moved[-1]) + 1, self._set.fewest * 2))]
         level = -location(early)
         row = int(moved[-1]) + 1
         at = int(index[row]) if row < len(index) else self._regime
-        lost = self._explain(self._moved(level, self._line.doubt(len(early)), at, at)).lost
+        lost = explain(self._moved(level, self._line.doubt(len(early)), at, at), self._period, self._set).lost
         if lost > 0:
-            self._renumber(at, lost, 0.0)
+            self._grid.renumber(at, lost, 0.0)
             at += lost
         self._regime = self._quiet = at
-        self._break(self._first, float(stamps[-1]), "time axis settled late")
+        self._grid.break_off(self._grid.first, float(stamps[-1]), cause="time axis settled late")
 
     # -- all well
 
@@ -187,18 +176,18 @@ class LiveAxis:
         index, stamps = self._track.since(self._fitted)
         if len(index) < 2:
             return
-        index, stamps = index[-1024:], stamps[-1024:]
+        index, stamps = index[-2 * MOST :], stamps[-2 * MOST :]
         residuals = stamps - self._line.at(index)
         unit = self._line.unit
-        least = min(0.45 * self._period, self._set.least_shift_s)
+        least = min(0.45 * self._period, 0.5 * self._set.tolerable_s)
         best, shift = creeping(residuals, unit, least)
         if best > self._set.certain:
             _, low, _ = change(residuals, shift, unit)
             self._moving = int(index[low])
             self._latest = 0.0
-        elif best < 0.3 * self._set.certain and self._next - self._refitted > 0.25 * self.rate_hz:
-            self._refitted = self._next
-            self._fitted = self._line.refit(self._track, self._regime, self._next)
+        elif best < 0.3 * self._set.certain and self._grid.next - self._refitted > 5 * self._block:
+            self._refitted = self._grid.next
+            self._fitted = self._line.refit(self._track, self._regime, self._grid.next)
             if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
                 self._report_rate(self._line.time)
 
@@ -210,8 +199,8 @@ class LiveAxis:
         assert begun is not None
         index, stamps = self._track.since(begun)
         residuals = stamps - self._line.at(index)
-        for seconds in reversed(self._set.quiet_s):
-            rows = index > self._next - seconds * self.rate_hz
+        for seconds in self._set.quiets_s:
+            rows = index > self._grid.next - seconds * self.rate_hz
             count = int(np.count_nonzero(rows))
             if count < self._set.fewest or index[-1] - begun < 0.8 * seconds * self.rate_hz:
                 continue
@@ -225,83 +214,88 @@ class LiveAxis:
                 continue
             if self._arrivals.calm(int(index[rows][0])) and self._resolve(level, index, residuals, int(index[rows][0])):
                 return
-        if self._next - begun > 1.5 * self.rate_hz and self._follow_rate(begun, index, residuals):
+        if self._grid.next - begun > self._set.patience_s * self.rate_hz and self._follow_rate(begun, index, residuals):
             return
-        if self._next - begun > self._set.give_up_s * self.rate_hz:
+        if self._grid.next - begun > 4 * self._set.hold_s * self.rate_hz:
             self._begin_anew(begun)
 
     def _moved(self, level: float, doubt: float, begun: int, quiet: int) -> Moved:
         """Return by how much stamps and arrivals moved from before `begun` until after `quiet`."""
         line = self._line.anchor, self._line.time, self._line.slope
-        grown = self._arrivals.grown(begun, quiet, self._quiet, round(6.0 * self.rate_hz), line)
+        grown = self._arrivals.grown(begun, quiet, self._quiet, round(self._set.before_s * self.rate_hz), line)
         return witnesses(level, doubt, *grown)
-
-    def _explain(self, moved: Moved) -> Explanation:
-        return explain(moved, self._period, self._set)
 
     def _resolve(self, level: float, index: NDArray[np.int64], residuals: NDArray[np.float64], quiet: int) -> bool:
         """Go on from a stable line that lies `level` after the one before; return whether it is clear what happened."""
         begun = self._moving
         assert begun is not None
         # The first stamps behind a shift may not have been far from the line yet.
-        index, stamps = self._track.since(max(self._quiet, begun - round(0.5 * self.rate_hz)))
+        index, stamps = self._track.since(max(self._quiet, begun - round(self._set.patience_s / 3 * self.rate_hz)))
         residuals = stamps - self._line.at(index)
-        unit = self._line.unit
+        unit, sure = self._line.unit, self._set.sure
         first = int(np.searchsorted(index, begun))
         row, low_row, high_row = first, first, first
-        if abs(level) > 3 * self._line.doubt(self._set.fewest):
+        if abs(level) > sure * self._line.doubt(self._set.fewest):
             row, low_row, high_row = change(residuals, level, unit)
         quiet = max(quiet, int(index[high_row]))
         behind = residuals[index >= quiet]
-        waited = (self._next - begun) / self.rate_hz
+        waited = (self._grid.next - begun) / self.rate_hz
         if len(behind) < self._set.fewest:
             return False
         level, doubt = location(behind), self._line.doubt(len(behind))
         moved = self._moved(level, doubt, min(begun, int(index[low_row])), quiet)
-        found = self._explain(moved)
+        found = explain(moved, self._period, self._set)
         lost, step, clear = found.lost, found.step, found.clear
         # One sample more or less must be told apart, and a change of the rate from a shift.
         fine = min(doubt, moved.lag_unsure) < 0.2 * self._period
         if not lost:
-            fine = step != 0.0 or abs(level) <= 3 * doubt
-        slow = 3 * doubt < abs(level) < self._set.steepest * (waited + 0.5)
+            fine = step != 0.0 or abs(level) <= sure * doubt
+        slow = sure * doubt < abs(level) < self._set.steepest * (waited + self._set.patience_s / 3)
         bend = bent(index, residuals, row, level, unit) if slow else -math.inf
-        if bend > 0 or (not clear and waited < 3.0) or ((not fine or bend > -6) and waited < 1.5):
+        if (
+            bend > 0
+            or (not clear and waited < 2 * self._set.patience_s)
+            or ((not fine or bend > -self._set.certain / 3) and waited < self._set.patience_s)
+        ):
             return False
         at = int(index[row])
+        # Between two stamps nobody knows where in a packet samples are missing.
+        sparse = bool(row == 0 or (np.diff(index[row - 1 : row + 2]) > 1).any())
+        after = np.flatnonzero(index > quiet)
+        clean = int(index[after[0]]) if len(after) else self._grid.next
         low = self._last_before(min(begun, int(index[low_row])))
         odd = self._line.far(residuals) & self._line.far(residuals - level)
         phase = level - step - lost * self._period
-        handed_late = at < self._handed
+        handed_late = at < self._grid.handed
         self._moving = None
         stamp = float(self._line.at(index[row : row + 1])[0])
         if self._latest > self._set.burst_s and odd.any():
-            self._out.report_stall(self._next, stamp, self._latest)
+            self._out.report_stall(self._grid.next, stamp, self._latest)
         if not lost and not step:
-            if abs(level) > 3 * doubt:
+            if abs(level) > sure * doubt:
                 if self._follow_rate(begun, index, residuals):
                     return True
                 self._shifted = low
-                self._carry(at, level)
+                self._grid.carry(at, level)
                 if abs(level) > self._set.tolerable_s:
-                    self._break(low, stamp)
+                    self._grid.break_off(low, stamp, clean)
             return True
         self._shifted = low
         if step:
-            self._set_clock_back(at, step)
+            self._grid.set_clock_back(at, step)
             self._punctual.forget()
             if abs(step) > self._set.tolerable_s:
                 text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
-                self._out.report(self._next, "clock-step", stamp, text, again=True)
+                self._out.report(self._grid.next, "clock-step", stamp, text, again=True)
         if lost:
-            self._renumber(at, lost, phase if abs(phase) > 3 * doubt else 0.0)
-        if odd.any() or not clear or (lost and step) or (handed_late and lost):
-            self._break(low, stamp)
+            self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
+        if odd.any() or not clear or (lost and (step or sparse or handed_late)):
+            self._grid.break_off(low, stamp, clean + lost)
         elif abs(step) > self._set.offset_s:
-            self._break(at, stamp)
+            self._grid.break_off(at, stamp, clean + lost)
         self._quiet = quiet + lost
         if lost:
-            recent = [place for place in self._losses if at - place < 3 * self.rate_hz]
+            recent = [place for place in self._losses if at - place < 2 * self._set.patience_s * self.rate_hz]
             self._losses = [*recent, at] if lost == 1 else []
             if len(self._losses) >= 3:  # single samples, one after the other: perhaps the rate has changed
                 self._begin_anew(at + lost)
@@ -309,7 +303,7 @@ class LiveAxis:
 
     def _last_before(self, index: int) -> int:
         """Return the position behind the last stamp before grid position `index`: what it stamped may not go on."""
-        places, _ = self._track.since(index - round(2 * self.rate_hz))
+        places, _ = self._track.since(index - round(self._set.hold_s * self.rate_hz))
         row = int(np.searchsorted(places, index))
         if self._line.doubt(1) > self._period:
             # What jitter hides may have begun some stamps before.
@@ -318,7 +312,7 @@ class LiveAxis:
 
     def _follow_rate(self, begun: int, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
         """Follow a change of the sampling rate, once the stamps lie on a straight line that is not the old one."""
-        rows = index > self._next - 1.2 * self.rate_hz
+        rows = index > self._grid.next - self._set.rate_s * self.rate_hz
         if np.count_nonzero(rows) < 2 * self._set.fewest:
             return False
         places, part = index[rows], residuals[rows]
@@ -334,11 +328,12 @@ class LiveAxis:
         self._moving = None
         if first * last > 0 and min(abs(first), abs(last)) > max(0.5 * self._period, self._set.tolerable_s):
             doubt = self._line.doubt(len(part)) + 0.5 * abs(first - last)
-            found_out = self._explain(self._moved(0.5 * (first + last), doubt, begun, int(places[0])))
+            moved = self._moved(0.5 * (first + last), doubt, begun, int(places[0]))
+            found_out = explain(moved, self._period, self._set)
             line -= found_out.step
-            self._set_clock_back(begun, found_out.step)
+            self._grid.set_clock_back(begun, found_out.step)
             if found_out.lost:
-                self._renumber(begun, found_out.lost, 0.0)
+                self._grid.renumber(begun, found_out.lost, 0.0)
                 places = places + found_out.lost
                 begun += found_out.lost
         # It may have begun before a stamp was far from the line: where the new line leaves the old one.
@@ -348,87 +343,46 @@ class LiveAxis:
             since = self._shifted  # what moved the line a moment ago was the same change
         else:
             since = max(self._quiet, since)
+        ends = np.array([since, self._grid.handed]) - int(places[-1])
+        off = math.inf if self._shifted == since else float(np.abs(level + slope * ends).max())
         since -= self._block
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope
-        if abs(self._line.slope / self._period - 1) > 2e-3:
+        if abs(self._line.slope / self._period - 1) > 2 * self._set.rate_tolerance:
             self._line.centre = self._line.slope
         self._regime = self._refitted = self._quiet = self._fitted = int(places[0])
         for run in self._out.held:
             run.time += (run.anchor - self._line.anchor) * self._line.slope + self._line.time - run.time
             run.period = self._line.slope
         self._report_rate(float(self._line.at(np.array([begun]))[0]))
-        self._break(since, self._line.time)
+        if off > 0.25 * self._set.tolerable_s:
+            self._grid.break_off(since, self._line.time, cause="rate changed")
         return True
 
     def _begin_anew(self, begun: int) -> None:
         """Give up what is known of the line: lay a new one through what comes, on the clock that samples arrive by."""
-        recent = self._next - round(self.rate_hz)
+        recent = self._grid.next - round(self.rate_hz)
         moved = self._moved(0.0, math.inf, begun, recent)
-        if abs(moved.older) > 3 * (moved.unsure + self._set.clocks_s):
-            self._set_clock_back(begun, -moved.older)
+        if abs(moved.older) > self._set.sure * (moved.unsure + self._set.clocks_s):
+            self._grid.set_clock_back(begun, -moved.older)
         self._known, self._moving = False, None
-        self._first = begun
-
-    def _set_clock_back(self, at: int, seconds: float) -> None:
-        """Take `seconds` off the stamps from grid position `at` on, and off those to come."""
-        self._track.shift(at, 1 << 62, -seconds)
-        self._arrivals.shift(at, seconds)
-        self._correction -= seconds
-
-    def _carry(self, at: int, seconds: float) -> None:
-        """Move the line, and the stamps before grid position `at`, by `seconds`."""
-        self._track.shift(0, at, seconds)
-        self._line.time += seconds
-        self._out.split(at)
-        for run in self._out.held:
-            if run.index >= at:
-                run.time += seconds
-
-    def _renumber(self, at: int, lost: int, phase: float) -> None:
-        """Mark that `lost` samples are missing before the sample that was numbered `at`."""
-        retroactive = at < self._handed
-        self._track.shift(0, at, phase)
-        self._line.time += phase
-        self._track.move(at, lost)
-        self._arrivals.move(at, lost)
-        if self._line.anchor >= at:
-            self._line.anchor, self._line.time = self._line.anchor + lost, self._line.time + lost * self._line.slope
-        self._out.split(at)
-        self._out.hand_out(max(at, self._handed))
-        for run in self._out.held:
-            run.move(lost, phase)
-        self.lost += lost
-        self._next += lost
-        self._handed = max(at, self._handed) + lost
-        time = float(self._line.at(np.array([at + lost]))[0])
-        self._out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
-
-    def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
-        """Mark that no window may touch the samples from `at` to the newest; that they are out comes first."""
-        self._out.hand_out(self._next)
-        self._handed = self._next
-        self._out.items.append(Hole(max(self._first, at), 0, stamp, True, cause))
+        self._grid.first = begun
 
     # -- what is handed on
 
     def _deliver(self) -> None:
         """Hand out what is clear, and what has waited too long; that no window may have."""
         if self._known and self._moving is None:
-            self._out.hand_out(self._next)
-            self._handed = self._next
-        elif not self._known or self._next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
-            self._out.hand_out(self._next)
-            self._handed = self._next
-            begun = self._first if self._moving is None else self._moving
-            if self._next - max(begun + self._set.start_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
-                self._break(begun, self._line.time, "stamps are on no line")
-                self._broken = self._next
+            self._grid.hand_out(self._grid.next)
+        elif not self._known or self._grid.next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
+            self._grid.hand_out(self._grid.next)
+            begun = self._grid.first if self._moving is None else self._moving
+            if self._grid.next - max(begun + self._set.starts_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
+                self._grid.break_off(begun, self._line.time, cause="stamps are on no line")
+                self._broken = self._grid.next
         else:
-            self._out.split(self._moving or 0)
-            self._out.hand_out(self._moving or 0)
-            self._handed = max(self._handed, self._moving or 0)
+            self._grid.hand_out(self._moving or 0)
 
     def _report_rate(self, stamp: float) -> None:
         text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
-        self._out.report(self._next, "rate", stamp, text, every_s=math.inf)
+        self._out.report(self._grid.next, "rate", stamp, text, every_s=math.inf)

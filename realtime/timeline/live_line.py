@@ -9,7 +9,7 @@ import numpy as np
 
 from realtime.timeline.jitter_model import correlation_time
 from realtime.timeline.shifts import breaks
-from realtime.timeline.stamp_line import StampRing, fit, location, pinball
+from realtime.timeline.stamp_line import MOST, TAU, StampRing, fit, location, pinball
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class LiveLine:
 
     def doubt(self, count: int) -> float:
         """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
-        return 4.5 * self.scale * math.sqrt(self.alike / max(1, count))
+        return 2 / math.sqrt(TAU * (1 - TAU)) * self.scale * math.sqrt(self.alike / max(1, count))
 
     def straight(
         self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
@@ -100,7 +100,7 @@ class LiveLine:
         residuals = stamps - stamps[-1] - (index - index[-1]) * self.centre
         level = location(residuals)
         self.anchor, self.time, self.slope = int(index[-1]), float(stamps[-1]) + level, self.centre
-        for seconds in self._set.start_s:
+        for seconds in self._set.starts_s:
             longest = seconds / self._period
             rows = index > index[-1] - longest
             if np.count_nonzero(rows) < 2 * self._set.fewest or samples < longest:
@@ -125,7 +125,7 @@ class LiveLine:
             Grid positions: none before `since` counts, and `stop` is the next to come.
         """
         scale = self.unit
-        for seconds in self._set.line_s:
+        for seconds in self._set.lines_s:
             index, stamps = track.since(max(since, stop - round(seconds / self._period)))
             if len(index) < 2:
                 return since
@@ -135,7 +135,9 @@ class LiveLine:
             flat = residuals - level - slope * (index - index[-1])
             quarter = len(flat) // 4
             doubt = self.doubt(quarter)
-            straight = quarter < 8 or all(abs(location(part)) < 2.5 * doubt for part in np.array_split(flat, 4))
+            straight = quarter < 8 or all(
+                abs(location(part)) < self._set.sure * doubt for part in np.array_split(flat, 4)
+            )
             if straight:
                 break
         self.time = float(self.at(index[-1:])[0]) + level
@@ -144,5 +146,5 @@ class LiveLine:
         if len(usual) >= 16 and straight:
             weight = len(usual) / (len(usual) + 8)
             self.scale = max(self._finest, (1 - weight) * self.scale + weight * float(pinball(usual).mean()))
-            self.alike = correlation_time(usual[-1024:], self._finest)
+            self.alike = correlation_time(usual[-2 * MOST :], self._finest)
         return int(index[0])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from realtime.timeline.jitter_model import EXCESS, JitterModel
-from realtime.timeline.rate_changes import FEWEST, Bend, find_bend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +27,12 @@ QUEUED = 0.25
 """Share of its due distance within which a stamp follows another when both waited for the same thing."""
 STEEPEST = 0.05
 """Largest change of rate to reckon with: stamps that fall behind faster wait in a queue."""
+PLACES = 16
+"""Places tried for the bend."""
+FEWEST = 8
+"""Stamps that must lie behind it."""
+STEPS = 4
+"""Reweightings a fit."""
 
 
 def longest(model: JitterModel) -> int:
@@ -40,6 +46,13 @@ def bend_or_shift(
     """Return the bend, as a change of the sampling rate makes it, that explains `residuals`; and whether that is clear.
 
     Without a bend, and clear, they lie on a line that shifted, or are only late.
+
+    Parameters
+    ----------
+    model
+        The line known so far, and the jitter about it.
+    index, residuals
+        Grid positions of stamps, and their distances from the line in seconds.
     """
     if len(index) < 2 * FEWEST:
         return None, True
@@ -62,7 +75,17 @@ def _shift_surprise(model: JitterModel, residuals: NDArray[np.float64], count: i
 
 
 def shift_at(model: JitterModel, residuals: NDArray[np.float64], level: float) -> int:
-    """Return the row from which `residuals` most likely lie about `level` rather than about the line."""
+    """Return the row from which `residuals` most likely lie about `level` rather than about the line.
+
+    Parameters
+    ----------
+    model
+        The jitter about the line.
+    residuals
+        Distances of stamps from the line, in seconds.
+    level
+        Where they lie in the end, in seconds.
+    """
     gain = model.surprise(residuals) - model.surprise(residuals - level)
     # An outlier to both, as stamps in a stall just before a loss are, belongs to the one that it is less far from.
     side = np.sign(model.surprise(residuals, math.inf) - model.surprise(residuals - level, math.inf))
@@ -71,7 +94,15 @@ def shift_at(model: JitterModel, residuals: NDArray[np.float64], level: float) -
 
 
 def lasts(model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
-    """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in."""
+    """Return whether the lateness stays as it is, as after a loss, rather than falling as a backlog comes in.
+
+    Parameters
+    ----------
+    model
+        The jitter about the line.
+    index, residuals
+        Grid positions of stamps, and their distances from the line in seconds.
+    """
     n = len(residuals)
     # As many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate.
     every = max(1.0, float(index[-1] - index[0]) / max(1, n - 1)) * model.nominal
@@ -85,10 +116,89 @@ def lasts(model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.fl
 def shifted_by(
     model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.float64], level: float
 ) -> int | None:
-    """Return by how many samples the line shifted to the `level` of `residuals`; None while that is not certain."""
+    """Return by how many samples the line shifted to the `level` of `residuals`; None while that is not certain.
+
+    Parameters
+    ----------
+    model
+        The jitter about the line.
+    index, residuals
+        Grid positions of stamps, and their distances from the line in seconds.
+    level
+        Where they lie in the end, in seconds.
+    """
     places = round(level / model.nominal)
     queued = np.diff(residuals, prepend=residuals[0]) < (QUEUED - 1) * model.nominal * np.diff(index, prepend=index[0])
     news = residuals[~queued]
     costs = [float(model.surprise(news - k * model.nominal).sum()) for k in (0, places - 1, places, places + 1)]
     doubtful = min(costs[1], costs[3]) - costs[2] < SURE_COUNT and len(residuals) < longest(model) // 2
     return None if doubtful or costs[0] - costs[2] < CERTAIN else places
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A line that bends at one stamp.
+
+    Attributes
+    ----------
+    row
+        Number of the first stamp behind the bend.
+    level
+        Distance in seconds of the part before it from the line known so far.
+    slope
+        Change of the period in seconds.
+    surprise
+        How unlikely the stamps are about this line, in nats.
+    worst_s
+        Lateness of the stamp that lies furthest behind this line.
+    """
+
+    row: int
+    level: float
+    slope: float
+    surprise: float
+    worst_s: float
+
+
+def find_bend(
+    index: NDArray[np.int64], residuals: NDArray[np.float64], model: JitterModel, places: int = PLACES
+) -> Bend:
+    """Return the likeliest bend in the line through stamps that lie at `residuals` from the line of `model`.
+
+    With one place, that is the first stamp, and the bend is a straight line.
+
+    The fit is reweighted least squares for each of a few places of the bend at once: a stamp counts the less the
+    further it is off. It begins with equal weights and, so that a stall does not lead it astray, from the level line.
+
+    Parameters
+    ----------
+    model
+        The line known so far, and the jitter about it.
+    index, residuals
+        Grid positions of stamps, and their distances from the line in seconds.
+    places
+        How many places of the bend are tried.
+    """
+    rows = np.unique(np.linspace(0, max(0, len(index) - FEWEST), places).astype(int))
+    level_first = 1 / np.maximum(np.abs(residuals - model.location(residuals)), 0.25 * model.early)
+    first = np.repeat([np.ones(len(residuals)), level_first], len(rows), axis=0)
+    rows = np.tile(rows, 2)
+    behind = np.maximum(0, index - index[rows][:, None]).astype(np.float64)
+    nearest = 0.25 * min(model.early, model.late)
+    slope, level = np.zeros((len(rows), 1)), np.zeros((len(rows), 1))
+    for step in range(STEPS + 1):
+        flat = residuals - slope * behind - level
+        scale = np.where(flat > 0, model.late, model.early)
+        weights = 1 / (scale * np.maximum(np.abs(flat), nearest)) if step else first
+        total = weights.sum(axis=1, keepdims=True)
+        middle = (weights * behind).sum(axis=1, keepdims=True) / total
+        mean = (weights * residuals).sum(axis=1, keepdims=True) / total
+        away = weights * (behind - middle)
+        slope = (away * residuals).sum(axis=1, keepdims=True) / (away * behind).sum(axis=1, keepdims=True)
+        level = mean - slope * middle
+    flat = residuals - slope * behind - level
+    surprise = model.surprise(flat).sum(axis=1)
+    best = int(np.argmin(surprise))
+    return Bend(
+        int(rows[best]), float(level[best, 0]), float(slope[best, 0]), float(surprise[best]), float(flat[best].max())
+    )

@@ -58,11 +58,31 @@ class Outgoing:
             self.items.append(Fault(stamp, kind, text))
 
     def report_repeated(self, index: int, stamp: float, count: int) -> None:
-        """Report, before grid position `index`, that `count` samples came a second time, the newest at `stamp`."""
+        """Report, before grid position `index`, that `count` samples came a second time, the newest at `stamp`.
+
+        Parameters
+        ----------
+        index
+            Grid position of the sample that comes next.
+        stamp
+            The newest stamp, in seconds.
+        count
+            How many came twice.
+        """
         self.report(index, "duplicate", stamp, f"{count} samples came twice and were left out")
 
     def report_stall(self, index: int, stamp: float, late_s: float) -> None:
-        """Report, before grid position `index`, that samples came up to `late_s` seconds late, until `stamp`."""
+        """Report, before grid position `index`, that samples came up to `late_s` seconds late, until `stamp`.
+
+        Parameters
+        ----------
+        index
+            Grid position of the sample that comes next.
+        stamp
+            Until when, in seconds by the LSL clock.
+        late_s
+            How late the latest was, in seconds.
+        """
         late = f"{1e3 * late_s:.0f} ms late"
         self.report(
             index, "burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled"

@@ -12,10 +12,12 @@ from realtime.sources.base import Chunk
 from realtime.timeline.jitter_model import EXCESS, MEMORY, REFIT, Evidence, JitterModel
 from realtime.timeline.lost_samples import (
     CERTAIN,
+    FEWEST,
     QUEUED,
     STEEPEST,
     WINDOW,
     bend_or_shift,
+    find_bend,
     lasts,
     longest,
     shift_at,
@@ -23,7 +25,6 @@ from realtime.timeline.lost_samples import (
 )
 from realtime.timeline.observations import Repeats, Runs
 from realtime.timeline.outgoing import Outgoing
-from realtime.timeline.rate_changes import FEWEST, find_bend
 from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
 
 DOUBT = 9.0
@@ -31,11 +32,11 @@ DOUBT = 9.0
 CALM = 2.0
 """Evidence up to which jitter is learned."""
 WARM_UP = 32
-"""Stamps that the jitter is learned from before anything is decided, and"""
+"""Stamps that the jitter is learned from before anything is decided."""
 WARM_UP_S = 1.0
-"""the time that they must cover."""
+"""Seconds that those stamps must cover."""
 FIT_S = 0.04
-"""Time that a fit of the line may take, so that it is made between two chunks rather than while one waits."""
+"""Seconds of samples after which a fit of the line is gone on with: the same however they were cut into chunks."""
 HOLD_S = 2.0
 """Longest time for which doubtful samples are held."""
 BURST_S = 0.05
@@ -128,10 +129,6 @@ class RecordedAxis:
             self._take(chunk)
             self._out.hand_out(self._handed)
         return self._out.items
-
-    def work_ahead(self) -> None:
-        """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
-        self._jitter.work_ahead()
 
     def _take(self, chunk: Chunk) -> None:
         rows = self._runs.observations(chunk.stamps)

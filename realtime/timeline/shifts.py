@@ -57,7 +57,17 @@ def bent(index: NDArray[np.int64], residuals: NDArray[np.float64], row: int, lev
 
 
 def breaks(residuals: NDArray[np.float64], alike: float, least: float) -> bool:
-    """Return whether two levels, one after the other, fit `residuals` far better than one does."""
+    """Return whether two levels, one after the other, fit `residuals` far better than one does.
+
+    Parameters
+    ----------
+    residuals
+        Distances of stamps from the line, in seconds.
+    alike
+        How many of them err alike.
+    least
+        What is smaller than this does not count, in seconds.
+    """
     count = len(residuals)
     whole = float(pinball(residuals - location(residuals)).sum()) + count * 0.2 * least
     for row in np.unique(np.linspace(2, count - 2, 9).astype(int)).tolist():

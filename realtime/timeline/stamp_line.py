@@ -62,7 +62,15 @@ class StampRing:
         self._index[row : self._stop] += places
 
     def shift(self, first: int, stop: int, seconds: float) -> None:
-        """Add `seconds` to the stamps of grid positions ``[first, stop)``."""
+        """Add `seconds` to the stamps of grid positions ``[first, stop)``.
+
+        Parameters
+        ----------
+        first, stop
+            Grid positions: from and to.
+        seconds
+            What is added.
+        """
         places = self._index[self._start : self._stop]
         rows = self._start + np.searchsorted(places, [first, stop])
         self._stamps[rows[0] : rows[1]] += seconds

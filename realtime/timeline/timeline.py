@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from realtime.timeline.axis_settings import DEFAULT, AxisSettings
 from realtime.timeline.live_axis import LiveAxis
 from realtime.timeline.recorded_axis import WARM_UP_S, RecordedAxis
 
@@ -27,10 +28,13 @@ class Timeline:
     ----------
     rate_hz
         Nominal sampling rate.
+    settings
+        What a live time axis is tuned by.
     """
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, settings: AxisSettings = DEFAULT) -> None:
         self.rate_hz = rate_hz
+        self._settings = settings
         self._axis: LiveAxis | RecordedAxis | None = None
 
     @property
@@ -56,10 +60,6 @@ class Timeline:
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         if self._axis is None:
-            self._axis = (RecordedAxis if chunk.arrived is None else LiveAxis)(self.rate_hz)
+            live = chunk.arrived is not None
+            self._axis = LiveAxis(self.rate_hz, self._settings) if live else RecordedAxis(self.rate_hz)
         return self._axis.push(chunk)
-
-    def work_ahead(self) -> None:
-        """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
-        if self._axis is not None:
-            self._axis.work_ahead()

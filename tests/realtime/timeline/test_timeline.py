@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.sources.base import Chunk
-from realtime.timeline.jitter_model import JitterModel, asymmetric_laplace
+from realtime.timeline.jitter_model import asymmetric_laplace
 from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
 from realtime.timeline.timeline import Timeline
 
@@ -36,15 +36,13 @@ def stamps(kind, true, seed=0):
 RATES = {"jitter": RATE, "even": RATE, "chunks": 1000.0, "radio": 256.0}
 
 
-def run(raw, rate, cuts=None, arrived=None, ahead=False):
+def run(raw, rate, cuts=None, arrived=None):
     samples = np.arange(2 * len(raw), dtype=np.float32).reshape(-1, 2)
     timeline = Timeline(rate)
     out = []
     edges = sorted({0, *(range(0, len(raw), 25) if cuts is None else cuts), len(raw)})
     for a, b in itertools.pairwise(edges):
         out += timeline.push(Chunk(raw[a:b], samples[a:b], None if arrived is None else arrived[b - 1]))
-        if ahead:
-            timeline.work_ahead()
     return timeline, out
 
 
@@ -76,7 +74,7 @@ def test_same_bits_however_cut(kind, cuts, at, lost):
     true = np.delete(100 + np.arange(6000) / RATES[kind], slice(at, at + lost))
     raw = stamps(kind, true)
     one, whole = run(raw, RATES[kind], [])
-    many, pieces = run(raw, RATES[kind], [c for c in cuts if c < len(raw)], ahead=True)
+    many, pieces = run(raw, RATES[kind], [c for c in cuts if c < len(raw)])
     assert [h for h in whole if not isinstance(h, TimedChunk)] == [h for h in pieces if not isinstance(h, TimedChunk)]
     assert one.lost == many.lost
     for left, right in zip(axis(whole), axis(pieces), strict=True):
@@ -142,19 +140,6 @@ def test_a_big_hole_is_known_before_what_follows_is_handed_out():
     (hole,) = of(Hole, out)
     assert (hole.index, hole.lost, hole.retroactive) == (3025, 25, False)
     assert hole.stamp == pytest.approx(100 + 3025 / RATE, abs=1e-3)
-
-
-def test_the_line_is_fitted_before_the_samples_that_it_is_for(monkeypatch):
-    timeline, raw = Timeline(RATE), stamps("jitter", 100 + np.arange(3000) / RATE)
-    samples, fitted = np.zeros((5, 1), np.float32), []
-    fit = JitterModel._fitted
-    monkeypatch.setattr(JitterModel, "_fitted", lambda model, newer: fitted.append(newer) or fit(model, newer))
-    for start in range(0, 3000, 5):
-        done = len(fitted)
-        timeline.push(Chunk(raw[start : start + 5], samples))
-        assert start < 500 or len(fitted) == done
-        timeline.work_ahead()
-    assert len(fitted) > 50
 
 
 def test_nothing_is_held_while_stamps_are_clean():

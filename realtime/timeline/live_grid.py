@@ -1,0 +1,148 @@
+"""What a live time axis takes to be so: the places of samples and the line of their times, and how to mend both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realtime.timeline.arrivals import Arrivals
+from realtime.timeline.live_line import LiveLine
+from realtime.timeline.outgoing import Outgoing
+from realtime.timeline.sample_grid import Hole, Run
+from realtime.timeline.stamp_line import StampRing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from realtime.sources.base import Chunk
+    from realtime.timeline.axis_settings import AxisSettings
+
+
+class LiveGrid:
+    """Samples on the sample grid, the line through their stamps, their arrivals, and what is handed on.
+
+    Parameters
+    ----------
+    rate_hz
+        Nominal sampling rate.
+    settings
+        What the time axis is tuned by.
+
+    Attributes
+    ----------
+    line, track, arrivals, out
+        The line, the last stamps that are evidence, the last arrivals, and what is held and handed on.
+    first, handed, next
+        Grid positions: where the line begins, up to where samples were handed on, and the sample that comes next.
+    lost
+        Samples lost so far.
+    correction
+        Seconds that are added to every stamp.
+    """
+
+    def __init__(self, rate_hz: float, settings: AxisSettings) -> None:
+        self._set = settings
+        self.line = LiveLine(1 / rate_hz, settings)
+        self.track = StampRing(round(settings.line_s * rate_hz) + 256)
+        self.arrivals = Arrivals(settings)
+        self.out = Outgoing(rate_hz)
+        self.first = self.handed = self.next = self.lost = 0
+        self.correction = self._kept = 0.0
+
+    def place(
+        self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Take in samples; return the grid positions and the corrected stamps of those that are evidence.
+
+        Parameters
+        ----------
+        chunk
+            Samples as they came.
+        start, stop
+            Which of its rows are taken in.
+        rows
+            Which of them are evidence.
+        """
+        index = self.next + rows - start
+        stamps = chunk.stamps[rows] + self.correction
+        if not len(self.track) and len(rows):
+            self.line.anchor, self.line.time = int(index[0]), float(stamps[0])
+        self.track.extend(index, stamps)
+        self.out.held.append(Run(chunk, start, stop, self.next, self.line.anchor, self.line.time, self.line.slope))
+        self.next += stop - start
+        return index, stamps
+
+    def hand_out(self, stop: int) -> None:
+        """Hand on the samples before grid position `stop`."""
+        self.out.split(stop)
+        self.out.hand_out(stop)
+        self.handed = max(self.handed, stop)
+
+    def relax(self) -> None:
+        """Let go of small offsets that were kept: measured again and again they are none on average, errors add up."""
+        most = 0.5 * self._set.tolerable_s
+        gone = max(-most, min(most, self._kept)) * self._set.block_s / (3 * self._set.line_s)
+        self._kept -= gone
+        self.correction -= gone
+
+    def set_clock_back(self, at: int, seconds: float) -> None:
+        """Take `seconds` off the stamps from grid position `at` on, and off those to come."""
+        self.track.shift(at, 1 << 62, -seconds)
+        self.arrivals.shift(at, seconds)
+        self.correction -= seconds
+        if abs(seconds) <= self._set.offset_s:
+            self._kept -= seconds
+
+    def carry(self, at: int, seconds: float) -> None:
+        """Move the line, and the stamps before grid position `at`, by `seconds`."""
+        self.track.shift(0, at, seconds)
+        self.line.time += seconds
+        self.out.split(at)
+        for run in self.out.held:
+            if run.index >= at:
+                run.time += seconds
+
+    def renumber(self, at: int, lost: int, phase: float) -> None:
+        """Mark that `lost` samples are missing before the sample that was numbered `at`.
+
+        Parameters
+        ----------
+        at
+            Grid position of the first sample behind the hole, as it was numbered.
+        lost
+            How many are missing.
+        phase
+            Seconds by which the line moves beside.
+        """
+        retroactive = at < self.handed
+        self.track.shift(0, at, phase)
+        self.line.time += phase
+        self.track.move(at, lost)
+        self.arrivals.move(at, lost)
+        if self.line.anchor >= at:
+            self.line.anchor, self.line.time = self.line.anchor + lost, self.line.time + lost * self.line.slope
+        self.out.split(at)
+        self.out.hand_out(max(at, self.handed))
+        for run in self.out.held:
+            run.move(lost, phase)
+        self.lost += lost
+        self.next += lost
+        self.handed = max(at, self.handed) + lost
+        time = float(self.line.at(np.array([at + lost]))[0])
+        self.out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
+
+    def break_off(self, at: int, stamp: float, stop: int | None = None, cause: str = "clock stepped") -> None:
+        """Mark that no window may touch the samples from `at` to `stop`, or the newest; they are handed out first.
+
+        Parameters
+        ----------
+        at, stop
+            Grid positions; where no `stop` is given, the newest sample's.
+        stamp
+            Time of the break, by the LSL clock in seconds.
+        cause
+            What happened, for people.
+        """
+        self.hand_out(max(self.handed, self.next if stop is None else stop))
+        self.out.items.append(Hole(max(self.first, at), 0, stamp, True, cause))
