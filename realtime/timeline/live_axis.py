@@ -123,7 +123,7 @@ class LiveAxis:
 
     def _judge(self) -> None:
         """Look at what the stamps say, once a block."""
-        self._grid.relax()
+        self._grid.relax(self._block)
         if not self._known:
             self._start()
         elif self._moving is None:
@@ -289,7 +289,9 @@ class LiveAxis:
                 self._out.report(self._grid.next, "clock-step", stamp, text, again=True)
         if lost:
             self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
-        if odd.any() or not clear or (lost and (step or sparse or handed_late)):
+        # Where nothing moved by as much as matters, it does not matter where it did.
+        matters = lost or abs(step) > 0.25 * self._set.tolerable_s
+        if not clear or (odd.any() and matters) or (lost and (step or sparse or handed_late)):
             self._grid.break_off(low, stamp, clean + lost)
         elif abs(step) > self._set.offset_s:
             self._grid.break_off(at, stamp, clean + lost)

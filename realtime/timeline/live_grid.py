@@ -79,10 +79,13 @@ class LiveGrid:
         self.out.hand_out(stop)
         self.handed = max(self.handed, stop)
 
-    def relax(self) -> None:
-        """Let go of small offsets that were kept: measured again and again they are none on average, errors add up."""
-        most = 0.5 * self._set.tolerable_s
-        gone = max(-most, min(most, self._kept)) * self._set.block_s / (3 * self._set.line_s)
+    def relax(self, samples: int) -> None:
+        """Let go of small offsets that were kept, as `samples` come: measured anew, they are none on average.
+
+        A clock that runs away from this one between two measurements of its offset comes back in small steps, all of
+        them to one side: kept, they would add up without end.
+        """
+        gone = self._kept * samples * self.line.slope / (1.5 * self._set.line_s)
         self._kept -= gone
         self.correction -= gone
 
@@ -91,7 +94,7 @@ class LiveGrid:
         self.track.shift(at, 1 << 62, -seconds)
         self.arrivals.shift(at, seconds)
         self.correction -= seconds
-        if abs(seconds) <= self._set.offset_s:
+        if abs(seconds) <= self._set.tolerable_s:
             self._kept -= seconds
 
     def carry(self, at: int, seconds: float) -> None:

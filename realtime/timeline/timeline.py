@@ -34,7 +34,7 @@ class Timeline:
 
     def __init__(self, rate_hz: float, settings: AxisSettings = DEFAULT) -> None:
         self.rate_hz = rate_hz
-        self._settings = settings
+        self.settings = settings
         self._axis: LiveAxis | RecordedAxis | None = None
 
     @property
@@ -61,5 +61,5 @@ class Timeline:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         if self._axis is None:
             live = chunk.arrived is not None
-            self._axis = LiveAxis(self.rate_hz, self._settings) if live else RecordedAxis(self.rate_hz)
+            self._axis = LiveAxis(self.rate_hz, self.settings) if live else RecordedAxis(self.rate_hz)
         return self._axis.push(chunk)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import faults
+from benchmarks import families
 from benchmarks.live_families import live_jobs, score_live
 from benchmarks.random_faults import FAMILIES
 
@@ -38,7 +38,7 @@ def test_families_take_turns_and_seeds_are_used_once():
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_quick_run_has_a_row_for_each_family_and_one_for_the_live_runs():
-    found = faults.families(quick=True)
+    found = families.run(quick=True)
     assert [row["name"] for row in found["families"]] == list(FAMILIES)
     assert all(row["streams"] == 1 for row in found["families"])
     assert found["live"]["streams"] == 2

@@ -1,0 +1,48 @@
+"""The time axis of a live stream: what once went wrong on random senders, and what must hold over a long session."""
+
+import numpy as np
+import pytest
+
+from benchmarks.family_scores import default_pipeline, judge
+from benchmarks.random_streams import random_stream
+from realtime.sources.base import Chunk
+from realtime.timeline.axis_settings import DEFAULT
+from realtime.timeline.live_axis import LiveAxis
+from realtime.timeline.sample_grid import Hole, TimedChunk
+
+
+@pytest.mark.parametrize(
+    ("family", "seed", "seconds"),
+    [
+        ("any", 1004, 40.0),  # samples lost inside a packet of which one sample is stamped
+        ("any", 1003, 30.0),  # a clock that swings by 700 ppm within 11 s, at 2 kHz
+        ("losses", 1003, 34.0),  # a clock with ticks of two samples, by which the rate is seen to change a little
+        ("steps", 8, 20.0),  # one stamp in ten thousand is very late
+    ],
+)
+def test_what_once_went_wrong(family, seed, seconds):
+    stream = random_stream(family, seed, seconds)
+    score = judge(stream, stream.events(), default_pipeline(stream.spec))
+    assert score.accepted > 20
+    assert score.wrong == score.refused_far == 0
+    assert score.lost_exact == score.with_losses
+
+
+def test_offsets_that_are_measured_anew_do_not_add_up():
+    """A sudden one is kept and a slow one is followed: one that comes suddenly and goes slowly would add up."""
+    rate, size = 100.0, 10
+    true = 1000 + np.arange(round(300 * rate)) / rate
+    # up by 3 ms at once, and down again within a quarter of a minute
+    offset = 3e-3 * (1 - ((true - 1000) % 15.0) / 15.0)
+    jitter = np.random.default_rng(0).normal(0, 5e-5, len(true))
+    axis, worst = LiveAxis(rate), 0.0
+    for start in range(0, len(true), size):
+        part = slice(start, start + size)
+        samples = np.arange(start, start + size, dtype=np.float32)[:, None]
+        for item in axis.push(Chunk((true + offset + jitter)[part], samples, float(true[part][-1]) + 0.005)):
+            assert not isinstance(item, Hole)
+            if isinstance(item, TimedChunk):
+                off = item.times - true[np.rint(item.samples[:, 0]).astype(int)]
+                worst = max(worst, float(np.abs(off).max()))
+    assert worst < 2 * DEFAULT.tolerable_s
+    assert axis.lost == 0
