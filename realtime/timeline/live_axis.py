@@ -210,7 +210,7 @@ class LiveAxis:
             loss = float(pinball(part - level).mean()) / self._line.scale
             if loss > 1 + 4 * math.sqrt(alike / count):
                 continue
-            if breaks(part, alike, self._line.scale):
+            if breaks(part, alike, self._line.scale, self._line.smallest):
                 continue
             if self._arrivals.calm(int(index[rows][0])) and self._resolve(level, index, residuals, int(index[rows][0])):
                 return

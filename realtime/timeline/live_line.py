@@ -37,6 +37,8 @@ class LiveLine:
         Mean pinball loss of a stamp, in seconds.
     alike
         How many stamps err alike.
+    smallest
+        Shift in seconds that is none: coarse ticks beat with the samples.
     """
 
     def __init__(self, period: float, settings: AxisSettings) -> None:
@@ -45,6 +47,7 @@ class LiveLine:
         self.anchor, self.time = 0, 0.0
         self.scale, self.alike = 0.1 * period, 1.0
         self._finest = max(2e-5, 2e-3 * period)
+        self.smallest = min(0.25 * period, settings.tolerable_s / 8)
 
     @property
     def unit(self) -> float:
@@ -81,7 +84,7 @@ class LiveLine:
         flat = residuals - level - slope * (index - index[-1])
         scale = max(float(pinball(flat).mean()), self._finest)
         alike = correlation_time(flat, self._finest)
-        return None if breaks(flat, min(alike, 8.0), self._finest) else (level, slope, scale, alike)
+        return None if breaks(flat, min(alike, 8.0), self._finest, self.smallest) else (level, slope, scale, alike)
 
     def begin(
         self, index: NDArray[np.int64], stamps: NDArray[np.float64], samples: int, calm: Callable[[int], bool]
@@ -134,10 +137,8 @@ class LiveLine:
             level, slope = fit(index, residuals, scale, self.slope - self.centre, spread)
             flat = residuals - level - slope * (index - index[-1])
             quarter = len(flat) // 4
-            doubt = self.doubt(quarter)
-            straight = quarter < 8 or all(
-                abs(location(part)) < self._set.sure * doubt for part in np.array_split(flat, 4)
-            )
+            most = max(self._set.sure * self.doubt(quarter), 0.25 * self.smallest)
+            straight = quarter < 8 or all(abs(location(part)) < most for part in np.array_split(flat, 4))
             if straight:
                 break
         self.time = float(self.at(index[-1:])[0]) + level

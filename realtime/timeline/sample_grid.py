@@ -98,7 +98,7 @@ def timed(runs: Sequence[Run]) -> TimedChunk:
     chunk, row, stop = runs[0].chunk, runs[0].row, runs[-1].stop
     if len(runs) == 1:  # nearly always
         index = np.arange(runs[0].index, runs[0].index + stop - row)
-        times = runs[0].time + (index - runs[0].anchor) * runs[0].period
+        times = np.asarray(runs[0].time + (index - runs[0].anchor) * runs[0].period, np.float64)
         return TimedChunk(index, times, chunk.samples[row:stop], chunk.arrived)
     lengths = [run.stop - run.row for run in runs]
     index = np.repeat([run.index - run.row for run in runs], lengths) + np.arange(row, stop)

@@ -56,7 +56,7 @@ def bent(index: NDArray[np.int64], residuals: NDArray[np.float64], row: int, lev
     return float(shifted - best) / unit
 
 
-def breaks(residuals: NDArray[np.float64], alike: float, least: float) -> bool:
+def breaks(residuals: NDArray[np.float64], alike: float, least: float, smallest: float) -> bool:
     """Return whether two levels, one after the other, fit `residuals` far better than one does.
 
     Parameters
@@ -66,13 +66,17 @@ def breaks(residuals: NDArray[np.float64], alike: float, least: float) -> bool:
     alike
         How many of them err alike.
     least
-        What is smaller than this does not count, in seconds.
+        Noise that is smaller than this does not count, in seconds.
+    smallest
+        Two levels that are closer than this are one, in seconds.
     """
     count = len(residuals)
     whole = float(pinball(residuals - location(residuals)).sum()) + count * 0.2 * least
     for row in np.unique(np.linspace(2, count - 2, 9).astype(int)).tolist():
         if 2 <= row <= count - 2:
             parts = residuals[:row], residuals[row:]
+            if abs(location(parts[0]) - location(parts[1])) < smallest:
+                continue
             split = sum(float(pinball(part - location(part)).sum()) for part in parts) + count * 0.2 * least
             if count / alike * math.log(whole / split) > 8 + 0.5 * math.log(count):
                 return True
