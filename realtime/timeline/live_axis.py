@@ -237,6 +237,11 @@ class LiveAxis:
         row, low_row, high_row = first, first, first
         if abs(level) > sure * self._line.doubt(self._set.fewest):
             row, low_row, high_row = change(residuals, level, unit)
+        # A smaller shift may have gone before.
+        nats, before = creeping(residuals[:row], unit, self._line.smallest)
+        crept = nats > self._set.certain / 6
+        if crept:
+            low_row = min(low_row, change(residuals[:row], before, unit)[1])
         quiet = max(quiet, int(index[high_row]))
         behind = residuals[index >= quiet]
         waited = (self._grid.next - begun) / self.rate_hz
@@ -291,7 +296,7 @@ class LiveAxis:
             self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
         # Where nothing moved by as much as matters, it does not matter where it did.
         matters = lost or abs(step) > 0.25 * self._set.tolerable_s
-        if not clear or (odd.any() and matters) or (lost and (step or sparse or handed_late)):
+        if not clear or (odd.any() and matters) or (lost and (step or sparse or crept or handed_late)):
             self._grid.break_off(low, stamp, clean + lost)
         elif abs(step) > self._set.offset_s:
             self._grid.break_off(at, stamp, clean + lost)
@@ -322,7 +327,10 @@ class LiveAxis:
         if found is None or not self._arrivals.calm(int(places[0])) or found[2] > 2 * self._line.scale + 1e-4:
             return False
         level, slope = found[:2]
-        if abs(slope) > self._set.steepest * self._period:
+        if (
+            abs(slope) > self._set.steepest * self._period
+            or abs(slope) * self._set.rate_s / self._period < self._line.smallest
+        ):
             return False
         first = level + slope * (begun - int(places[-1]))
         last = level + slope * (int(places[0]) - int(places[-1]))

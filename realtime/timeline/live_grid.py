@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,12 +81,13 @@ class LiveGrid:
         self.handed = max(self.handed, stop)
 
     def relax(self, samples: int) -> None:
-        """Let go of small offsets that were kept, as `samples` come: measured anew, they are none on average.
+        """Let go of offsets that were kept, as `samples` come: measured anew, they are none on average.
 
-        A clock that runs away from this one between two measurements of its offset comes back in small steps, all of
-        them to one side: kept, they would add up without end.
+        What each is misjudged by would add up without end. A clock that truly stepped by so little is followed late.
         """
-        gone = self._kept * samples * self.line.slope / (1.5 * self._set.line_s)
+        passed_s = samples * self.line.slope
+        more = max(0.0, abs(self._kept) - self._set.offset_s) * math.copysign(1.0, self._kept)
+        gone = (self._kept + 3 * more) * passed_s / (5 * self._set.line_s)
         self._kept -= gone
         self.correction -= gone
 
@@ -94,7 +96,7 @@ class LiveGrid:
         self.track.shift(at, 1 << 62, -seconds)
         self.arrivals.shift(at, seconds)
         self.correction -= seconds
-        if abs(seconds) <= self._set.tolerable_s:
+        if abs(seconds) <= self._set.offset_s:
             self._kept -= seconds
 
     def carry(self, at: int, seconds: float) -> None:

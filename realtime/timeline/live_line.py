@@ -47,7 +47,7 @@ class LiveLine:
         self.anchor, self.time = 0, 0.0
         self.scale, self.alike = 0.1 * period, 1.0
         self._finest = max(2e-5, 2e-3 * period)
-        self.smallest = min(0.25 * period, settings.tolerable_s / 8)
+        self.smallest = min(0.25 * period, settings.tolerable_s / 20)
 
     @property
     def unit(self) -> float:

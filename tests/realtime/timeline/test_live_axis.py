@@ -16,7 +16,7 @@ from realtime.timeline.sample_grid import Hole, TimedChunk
     [
         ("any", 1004, 40.0),  # samples lost inside a packet of which one sample is stamped
         ("any", 1003, 30.0),  # a clock that swings by 700 ppm within 11 s, at 2 kHz
-        ("losses", 1003, 34.0),  # a clock with ticks of two samples, by which the rate is seen to change a little
+        ("losses", 1003, 29.0),  # a clock with ticks of two samples, by which the rate is seen to change a little
         ("steps", 8, 20.0),  # one stamp in ten thousand is very late
     ],
 )
@@ -28,12 +28,11 @@ def test_what_once_went_wrong(family, seed, seconds):
     assert score.lost_exact == score.with_losses
 
 
-def test_offsets_that_are_measured_anew_do_not_add_up():
-    """A sudden one is kept and a slow one is followed: one that comes suddenly and goes slowly would add up."""
-    rate, size = 100.0, 10
-    true = 1000 + np.arange(round(300 * rate)) / rate
-    # up by 3 ms at once, and down again within a quarter of a minute
-    offset = 3e-3 * (1 - ((true - 1000) % 15.0) / 15.0)
+def test_offsets_that_are_measured_anew_do_not_add_up_without_end():
+    """A clock that runs away between two measurements of its offset: a step back is kept, the way there is followed."""
+    rate, size, seconds, late_s, every_s = 100.0, 10, 180, 3e-3, 15.0
+    true = 1000 + np.arange(round(seconds * rate)) / rate
+    offset = late_s * ((true - 1000) % every_s) / every_s
     jitter = np.random.default_rng(0).normal(0, 5e-5, len(true))
     axis, worst = LiveAxis(rate), 0.0
     for start in range(0, len(true), size):
@@ -44,5 +43,5 @@ def test_offsets_that_are_measured_anew_do_not_add_up():
             if isinstance(item, TimedChunk):
                 off = item.times - true[np.rint(item.samples[:, 0]).astype(int)]
                 worst = max(worst, float(np.abs(off).max()))
-    assert worst < 2 * DEFAULT.tolerable_s
+    assert worst < 2 * DEFAULT.offset_s < seconds / every_s * late_s
     assert axis.lost == 0
