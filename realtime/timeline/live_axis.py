@@ -265,7 +265,7 @@ class LiveAxis:
             return False
         at = int(index[row])
         # Between two stamps nobody knows where in a packet samples are missing.
-        sparse = bool(row == 0 or (np.diff(index[row - 1 : row + 2]) > 1).any())
+        sparse = bool((np.diff(index[max(0, row - 1) : row + 2]) > 1).all())
         after = np.flatnonzero(index > quiet)
         clean = int(index[after[0]]) if len(after) else self._grid.next
         low = self._last_before(min(begun, int(index[low_row])))

@@ -189,7 +189,9 @@ def test_a_loss_that_cuts_a_packet_short_is_no_clock_step(lost, at):
     true = np.delete(100 + np.arange(3500) / RATE, slice(at, at + lost))
     timeline = Timeline(RATE)
     out = [item for chunk in sent_in_chunks(true) for item in timeline.push(chunk)]
-    assert [(hole.index, hole.lost) for hole in of(Hole, out)] == [(at + lost, lost)]
+    assert [(hole.index, hole.lost) for hole in of(Hole, out) if hole.lost] == [(at + lost, lost)]
+    # Of a packet one sample is stamped, so nobody knows which of the others went on: no window has them.
+    assert all(at - 5 <= hole.index <= at + lost + 5 for hole in of(Hole, out))
     assert of(Fault, out) == []
     index, times, samples = axis(out)
     np.testing.assert_array_equal(index, samples[:, 0])
