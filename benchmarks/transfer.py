@@ -142,7 +142,10 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def measure(name: str, sizes: tuple[int, ...] = TRIALS) -> Iterator[dict[str, Any]]:
     """Yield the rows of one set."""
     recorded = load(name)
-    modes = {mode: tuple(Earlier(each, remembered(each)) for each in names) for mode, names in SETS[name].items()}
+    modes = {
+        mode: tuple(Earlier(each, remembered(each), own=mode == CROSS_SESSION) for each in names)
+        for mode, names in SETS[name].items()
+    }
     for size in sizes:
         if size > _most(recorded):
             continue

@@ -120,7 +120,7 @@ def person_rows(person: int, out: Path | None = None) -> Iterator[dict[str, Any]
         for mode, bundles in modes.items():
             if not (minutes or bundles) or (minutes == max(MINUTES) and bundles):
                 continue
-            earlier = tuple(Earlier(str(number), each.memory) for number, each in enumerate(bundles))
+            earlier = tuple(Earlier(str(number), each.memory, own=each is own) for number, each in enumerate(bundles))
             if minutes:
                 made = fit_map(day.examples(first), day.layout, config.fit, earlier).map
                 level, covariance = _statistics(day.samples[first])

@@ -279,9 +279,12 @@ def earlier_of(
     FitError
         If one cannot be a source, with what differs.
     """
-    found = [(each.name, *memory_for(each, trials, config, targets.space)) for each in sources]
-    lines = tuple(line for _, _, line in found if line is not None)
-    return tuple(Earlier(name, memory) for name, memory, _ in found), lines
+    found, lines = [], []
+    for each in sources:
+        memory, line = memory_for(each, trials, config, targets.space)
+        found.append(Earlier(each.name, memory, own=each.may_be_of(config.participant)))
+        lines += [] if line is None else [line]
+    return tuple(found), tuple(lines)
 
 
 def _told(prior: Prior, sources: Sequence[EarlierBundle], notices: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class EarlierBundle:
         """Date on which it was fitted; ``n/a`` where it does not say."""
         return str(self.bundle.provenance.get("created", "n/a"))[:10]
 
+    def may_be_of(self, participant: str | None) -> bool:
+        """Return whether the EEG may be of `participant`: unless both have pseudonyms, and other ones."""
+        return participant is None or self.bundle.participant in (None, participant)
+
     def told(self) -> dict[str, object]:
         """Return whose it is, of when, and what it scored, to stand beside what it contributed."""
         bundle = self.bundle

@@ -25,11 +25,14 @@ class Earlier:
         What it remembers, its channels in the new trials' order.
     worth
         How many new trials it counts as; 0 for not at all, `Memory.n_trials` for as if they were new ones.
+    own
+        Whether the EEG may be of the same person as the new trials; another person's has to prove itself.
     """
 
     name: str
     memory: Memory
     worth: float = 0.0
+    own: bool = True
 
     @property
     def weight(self) -> float:

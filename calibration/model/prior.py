@@ -36,7 +36,7 @@ _ONE_ALONE = (30.0, 300.0)
 _DOUBT = 0.15
 """Spread of a held-out score beyond which its option loses share, times the root of the trials that it rests on: half
 the standard error of a score without information."""
-_WINDOW = 1 / 20
+_WINDOW = 1 / 50
 """Share, of the best option's, below which an option has no part (Occam's window, Madigan & Raftery 1994)."""
 
 
@@ -228,7 +228,7 @@ def weigh(
             way = replace(way, alphas=ridge.telling(settings.alphas))
             ways.append(way)
             scores.append(search.scores(ridge, way.alphas))
-    shares = _shares(scores, search.n)
+    shares = _shares(scores, search.n, _beliefs(ways))
     kept = [replace(way, shares=share) for way, share in zip(ways, shares, strict=True) if any(share)]
     worths = [sum(sum(way.shares) * way.earlier[place].worth for way in kept) for place in range(len(earlier))]
     valued = tuple(replace(each, worth=float(worth)) for each, worth in zip(earlier, worths, strict=True))
@@ -315,12 +315,24 @@ class _Search:
         return float(answers.sum()) / (int(self._question.strata.max(initial=0)) + 1)
 
 
-def _shares(scores: Sequence[Sequence[float]], n: int) -> list[tuple[float, ...]]:
+def _beliefs(ways: Sequence[_Way]) -> list[float]:
+    """Return how far each way is believed before anything is seen, to within a factor.
+
+    Ways to count other people's trials are many, and none is believed for that: all together are as likely as the rest.
+    """
+    strange = [any(each.worth and not each.own for each in way.earlier) for way in ways]
+    rest, others = strange.count(False), strange.count(True)
+    return [min(1.0, rest / others) if other else 1.0 for other in strange]
+
+
+def _shares(scores: Sequence[Sequence[float]], n: int, beliefs: Sequence[float]) -> list[tuple[float, ...]]:
     """Return each map's part in the average: less, the further its score is below the best in standard errors."""
     flat = np.concatenate([np.asarray(each, dtype=np.float64) for each in scores])
     weights = np.exp((flat - flat.max()) * np.sqrt(n) / _DOUBT)
     # Of a way's penalties none counts more for being one of many.
-    weights /= np.concatenate([np.full(len(each), len(each)) for each in scores])
+    weights *= np.concatenate(
+        [np.full(len(each), belief / len(each)) for each, belief in zip(scores, beliefs, strict=True)]
+    )
     weights[weights < _WINDOW * weights.max()] = 0.0
     weights /= weights.sum()
     ends = np.cumsum([len(each) for each in scores])[:-1]
