@@ -74,6 +74,8 @@ def register(app: typer.Typer) -> None:
         elif task or subject or session or picture_column:
             msg = "--task, --subject, --session and --picture-column go with --bids"
             raise InputError(msg)
+        if given is not None and participant is not None:
+            given = given.model_copy(update={"participant": participant})
         earlier = load_sources(sources or (), given) if given is not None else ()
         with progress_bar() as progress:
             tell = teller(progress)

@@ -127,6 +127,13 @@ def test_few_trials_with_an_earlier_day_tell_more_than_alone_and_a_stranger_does
     assert np.mean(harms) > -0.03
 
 
+def test_another_persons_trials_have_less_part_in_the_map_than_the_same_ones_of_ones_own():
+    day, memory = a_day(1, 40), memory_of(a_day(0, 400))
+    own, other = (fit_map(day, LAYOUT, SETTINGS, (Earlier("other", memory, own=own),)).prior for own in (True, False))
+    assert own.earlier[0].worth > other.earlier[0].worth > 0
+    assert other.share_alone > own.share_alone
+
+
 def test_the_worth_is_chosen_without_a_look_at_the_fold_that_is_told_apart():
     """Labels of a fold that are turned round change nothing of that fold's predictions."""
     day, old = a_day(1, 80), a_day(0, 200)
