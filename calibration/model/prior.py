@@ -36,6 +36,8 @@ _ONE_ALONE = (30.0, 300.0)
 _DOUBT = 0.15
 """Spread of a held-out score beyond which its option loses share, times the root of the trials that it rests on: half
 the standard error of a score without information."""
+_TELLING = 0.1
+"""Share of the new trials below which a source that counts as so few changes nothing."""
 _WINDOW = 1 / 50
 """Share, of the best option's, below which an option has no part (Occam's window, Madigan & Raftery 1994)."""
 
@@ -96,7 +98,13 @@ class PriorRidge:
             predicted[rows] = self.targets[rows] - residuals
         return predicted
 
-    def deviations(self, folds: Index, alpha: float, unseen: NDArray[np.float32], of_fold: Index) -> Array:
+    def rotated(self, epochs: NDArray[np.float32]) -> Array:
+        """Return epochs ``[n, times, channels]`` in the coordinates of the solutions."""
+        return self._path.rotated(self._within(self.scaling.apply(epochs)))
+
+    def deviations(
+        self, folds: Index, alpha: float, unseen: Array | None = None, of_fold: Index | None = None
+    ) -> Array:
         """Return predictions ``[unseen, dims]`` of trials by maps that have not seen them, without the intercepts.
 
         Parameters
@@ -104,10 +112,11 @@ class PriorRidge:
         folds, alpha
             ``[trials]``: what is left out together; the penalty.
         unseen, of_fold
-            Epochs to predict, and the fold ``[unseen]`` without which each is.
+            What to predict, `rotated`, and the fold ``[unseen]`` without which each is; left out, the trials themselves.
         """
-        along = self._path.rotated(self._within(self.scaling.apply(unseen)))
-        predicted = np.empty((len(unseen), self.targets.shape[1]))
+        along = self._along if unseen is None else unseen
+        of_fold = folds if of_fold is None else of_fold
+        predicted = np.empty((len(along), self.targets.shape[1]))
         for rows, _, weights in self._path.held_out(self._along, self.targets, folds, alpha):
             test = of_fold == folds[rows[0]]
             predicted[test] = along[test] @ weights
@@ -221,7 +230,7 @@ def weigh(
     first = _Way(alone.candidate, tuple(each.worth_of(0.0) for each in earlier), (alone.alpha,))
     listed = list(dict.fromkeys([*(candidate_of(each) for each in earlier), alone.candidate]))
     ways, scores = [first], [search.scores(search.ridge(first), first.alphas)]
-    for counted in _counts(earlier):
+    for counted in _counts(earlier, search.n_trials):
         for candidate in listed:
             way = _Way(candidate, counted, ())
             ridge = search.ridge(way)
@@ -285,7 +294,7 @@ class _Search:
         sums: list[Array] = [np.zeros(())] * 6
         for way in ways:
             ridge = self.ridge(way)
-            statistics = ridge.target_statistics()
+            statistics, single = ridge.target_statistics(), ridge.rotated(taught.single.samples)
             for alpha, share in zip(way.alphas, way.shares, strict=True):
                 if not share:
                     continue
@@ -293,7 +302,7 @@ class _Search:
                 spread = held_out.std(axis=0)
                 gain = share * np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-12)
                 weights = ridge.weights(alpha) * gain
-                unseen = ridge.deviations(taught.spread_folds, alpha, taught.single.samples, taught.of_fold)
+                unseen = ridge.deviations(taught.spread_folds, alpha, single, taught.of_fold)
                 parts = (
                     ridge.scaling.unfolded(weights),
                     -ridge.scaling.level(weights),
@@ -307,7 +316,7 @@ class _Search:
         return Blend(weights, offset, unseen, mean, std), self._score(held_out)
 
     def _held_out(self, ridge: PriorRidge, alpha: float) -> Array:
-        return ridge.deviations(self._taught.folds, alpha, self._taught.examples.samples, self._taught.folds)
+        return ridge.deviations(self._taught.folds, alpha)
 
     def _score(self, deviations: Array) -> float:
         rows = self._question.rows
@@ -339,14 +348,15 @@ def _shares(scores: Sequence[Sequence[float]], n: int, beliefs: Sequence[float])
     return [tuple(part.tolist()) for part in np.split(weights, ends)]
 
 
-def _counts(earlier: Sequence[Earlier]) -> list[tuple[Earlier, ...]]:
-    """Return what sources may count as: all as much, or one of several and the others nothing."""
-    found = [tuple(each.worth_of(worth) for each in earlier) for worth in WORTHS]
+def _counts(earlier: Sequence[Earlier], n_trials: int) -> list[tuple[Earlier, ...]]:
+    """Return what sources may count as beside `n_trials`: all as much, or one of several and the others nothing."""
+    found = [tuple(each.worth_of(worth) for each in earlier) for worth in WORTHS if worth >= _TELLING * n_trials]
     if len(earlier) > 1:
         for place in range(len(earlier)):
             found += [
                 tuple(one.worth_of(worth if n == place else 0.0) for n, one in enumerate(earlier))
                 for worth in _ONE_ALONE
+                if worth >= _TELLING * n_trials
             ]
     return list({tuple(each.worth for each in way): way for way in found}.values())
 
