@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from realtime.epoching.pipeline import Pipeline
 from realtime.sources.simulation.background import BackgroundSettings
 from realtime.sources.simulation.offline import OfflineParticipant
 from realtime.sources.simulation.participant import SimulationSettings
+from stimuli.picture_set import PictureSet
 from stimuli.pictures import choose_pictures, open_pictures
 
 ELECTRODES = ("Fz", "Cz", "P3", "P4", "Pz", "P7", "P8", "PO3", "PO4", "POz", "PO7", "PO8", "O1", "O2", "Oz", "Iz")
@@ -168,8 +170,7 @@ def _day(config: Config, person: int, day: int, n_trials: int, new: tuple[str, .
         sensor_uv=usual.sensor_uv * loud[3],
     )
     settings = SimulationSettings(seed=SEED, session=10 * person + day, channels=ELECTRODES, background=background)
-    pictures = open_pictures(config.pictures, "all")
-    source = OfflineParticipant(pictures, [*order.tolist(), *new], config.stimulus.onset_to_onset_s, settings)
+    source = OfflineParticipant(_pictures(), [*order.tolist(), *new], config.stimulus.onset_to_onset_s, settings)
     pipeline = Pipeline(config, source.spec)
     events = [event for item in source.events() for event in pipeline.push(item)] + list(pipeline.finish())
     epochs = [event.epoch for event in events if isinstance(event, Closed)]
@@ -177,7 +178,29 @@ def _day(config: Config, person: int, day: int, n_trials: int, new: tuple[str, .
     mixing = np.eye(len(ELECTRODES)) + _mixing(person, -1, PERSON) + _mixing(person, day, DAY)
     samples = np.array([epoch.samples for epoch in epochs], dtype=np.float32) @ mixing.astype(np.float32)
     layout = Layout.of(pipeline.times_s, config.window.start_s, config.window.baseline_s)
-    return Day(names, samples, make_targets(config, names), layout)
+    return Day(names, samples, _targets(), layout)
+
+
+class _Rendered:
+    """The drawn pictures, each rendered once: every person sees the same ones."""
+
+    def __init__(self, pictures: PictureSet) -> None:
+        self.names, self.label, self.attributes, self.hash = (
+            pictures.names, pictures.label, pictures.attributes, pictures.hash
+        )  # fmt: skip
+        self.image = cache(pictures.image)
+
+
+@cache
+def _pictures() -> PictureSet:
+    return _Rendered(open_pictures(load_config("demo").pictures, "all"))
+
+
+@cache
+def _targets() -> Targets:
+    """Return what each picture that anybody sees should decode to."""
+    config = load_config("demo")
+    return make_targets(config, np.array(open_pictures(config.pictures, "calibration").names))
 
 
 def _mixing(person: int, day: int, size: float) -> Array:

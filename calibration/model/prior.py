@@ -112,7 +112,7 @@ class PriorRidge:
         folds, alpha
             ``[trials]``: what is left out together; the penalty.
         unseen, of_fold
-            What to predict, `rotated`, and the fold ``[unseen]`` without which each is; left out, the trials themselves.
+            What to predict, `rotated`, and the fold ``[unseen]`` without which each is; the trials where left out.
         """
         along = self._along if unseen is None else unseen
         of_fold = folds if of_fold is None else of_fold
