@@ -2,8 +2,11 @@
 
 The likelihood needs the reliability of every dimension and the noise of the decoded embedding. Both are estimated from
 training trials that were held out, shrunk as far as their number asks for. Of the forms within one standard error of
-the one that tells apart held-out training trials best, the simplest is taken. Of few classes it is never asked, since
-what a map decodes of them lies on the lines between them anyway.
+the one that narrows down held-out training pictures best, the simplest is taken. Of few classes it is never asked,
+since what a map decodes of them lies on the lines between them anyway.
+
+How far a picture is narrowed down is counted in bits, the logarithm of its rank: two-way identification hardly sees
+what happens among the first few of hundreds, which is what evidence and confidence are about.
 
 What a map decodes of trials that it has not seen lies along the pictures that it learned from. So a likelihood must be
 judged by pictures that no map behind it has learned: otherwise their own directions are part of its noise.
@@ -44,7 +47,7 @@ class ComparisonChoice:
     form
         What was chosen.
     scores
-        Two-way identification of held-out training trials by each form.
+        By how many bits a held-out training trial narrows down the pictures, by each form.
     likelihoods
         Each form's likelihood, estimated on all training trials; None for the angle.
     """
@@ -61,7 +64,7 @@ class ComparisonChoice:
     def __str__(self) -> str:
         """Say what was chosen and why, in one line."""
         others = ", ".join(f"{score:.3f} {form}" for form, score in self.scores.items() if form != self.form)
-        return f"{self.form} ({self.scores[self.form]:.3f} on held-out trials; {others})" if others else self.form
+        return f"{self.form} ({self.scores[self.form]:.3f} bits of a held-out trial; {others})" if others else self.form
 
 
 ANGLE = ComparisonChoice("angle", {}, {"angle": None})
@@ -128,7 +131,7 @@ def choose_form(learned: Learned, seed: int) -> tuple[Form, dict[Form, float]]:
         return "angle", {}
     numbers = np.random.default_rng(seed).permutation(np.unique(learned.folds))
     numbers = numbers[: max(_PARTS, int(len(numbers) * _MOST_TRIALS / max(len(learned.unseen), 1)))]
-    better: list[Array] = []
+    bits: list[Array] = []
     shown: list[NDArray[Any]] = []
     for part in np.array_split(numbers, min(_PARTS, len(numbers))):
         judged = np.isin(np.arange(int(learned.folds.max()) + 1), part)
@@ -136,21 +139,21 @@ def choose_form(learned: Learned, seed: int) -> tuple[Form, dict[Form, float]]:
         if len(np.unique(learned.names[judged[learned.of_fold]])) < 2 or np.count_nonzero(others) < 2:
             continue
         test = learned.of(judged)
-        better.append(_told_apart(test, learned.of(others)))
+        bits.append(_told(test, learned.of(others)))
         shown.append(test.names)
-    if not better:
+    if not bits:
         return "angle", {}
     _, unit = np.unique(np.concatenate(shown), return_inverse=True)
     count = np.bincount(unit)
-    answers = np.stack([np.bincount(unit, row) / count for row in np.concatenate(better, axis=1)])
+    answers = np.stack([np.bincount(unit, row) / count for row in np.concatenate(bits, axis=1)])
     values = answers.mean(axis=1)
     behind = answers[values.argmax()] - answers
     within = behind.mean(axis=1) <= behind.std(axis=1) / np.sqrt(len(count))
     return _FORMS[int(within.argmax())], dict(zip(_FORMS, values.tolist(), strict=True))
 
 
-def _told_apart(test: Learned, train: Learned) -> Array:
-    """Return ``[forms, trials]``: the share of the pictures of `test` that each trial speaks less for than its own."""
+def _told(test: Learned, train: Learned) -> Array:
+    """Return ``[forms, trials]``: by how many bits each trial narrows down the pictures of `test`."""
     coarse = np.zeros(int(train.folds.max()) + 1, dtype=np.int64)
     coarse[np.unique(train.folds)] = np.arange(len(np.unique(train.folds))) % _INNER_FOLDS
     along = replace(train, folds=coarse[train.folds], of_fold=coarse[train.of_fold]).along()
@@ -161,14 +164,14 @@ def _told_apart(test: Learned, train: Learned) -> Array:
     names, first, own = np.unique(test.names, return_index=True, return_inverse=True)
     pictures, listed = test.shown[first].astype(np.float32), tuple(map(str, names))
     scale = (train.targets.mean(axis=0).astype(np.float32), train.targets.std(axis=0).astype(np.float32))
-    better = []
+    bits = []
     for likelihood in estimate((along - middle) * stretch, train.shown, mean, train.names).values():
         gallery = Gallery(listed, listed, pictures, *scale, likelihood=likelihood)
         reach = gallery.reach(decoded, np.arange(len(names)))
         mine = reach[np.arange(len(own)), own][:, None]
-        below = np.sum(reach < mine, axis=1) + 0.5 * (np.sum(reach == mine, axis=1) - 1)
-        better.append(below / (len(names) - 1))
-    return np.stack(better)
+        rank = np.sum(reach > mine, axis=1) + 0.5 * (np.sum(reach == mine, axis=1) + 1)
+        bits.append(np.log2(len(names) / rank))
+    return np.stack(bits)
 
 
 def estimate(
