@@ -1,4 +1,4 @@
-"""What a session loses with less: a part of the window instead of all of it.
+"""What a session loses with less: a part of the window instead of all of it, or fewer electrodes.
 
 A simulated participant of 64 electrodes looks at pictures; a map is fitted on the first looks, and the rest, at
 pictures that it never saw, is decoded by what a session decodes with.
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table
+from benchmarks.lost_electrodes import lost
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials
 from calibration.fit import fit_trials
@@ -217,7 +218,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         ("figure", "value"),
         [(name.replace("_", " "), f"{value:.3f}") for name, value in stopping.items()],
     )
-    return {"by_time": rows, "stopping": stopping, "machine": machine()}
+    return {"by_time": rows, "stopping": stopping, **lost(quick), "machine": machine()}
 
 
 if __name__ == "__main__":

@@ -156,10 +156,16 @@ def lost(quick: bool = False) -> dict[str, Any]:
     rows = _electrodes_lost(seen, LOST[:2] if quick else LOST)
     found = {"lost": rows, "caps": _caps(everything, seen), "n170": _muse() if DATA.is_dir() else None}
     found["swap_ms"] = swap_ms(3 if quick else 15)
+    show(found)
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what `lost` found."""
     print_table(
         f"electrodes lost, two-way identification of single looks at {N_NEW} new pictures, simulated participant",
         ("electrodes lost", "which", "ours", "expected", "interpolated", "zeros", "fitted anew"),
-        [(row["electrodes"], row["which"], *_cells(row)) for row in rows],
+        [(row["electrodes"], row["which"], *_cells(row)) for row in found["lost"]],
     )
     print_table(
         "another cap than the bundle's, simulated participant",
@@ -175,7 +181,11 @@ def lost(quick: bool = False) -> dict[str, Any]:
                 for row in found["n170"]
             ],
         )
-    return found
+    print_table(
+        "weights of 64 electrodes × 250 samples × 1,024 made anew for the loss of 1 to 16",
+        ("figure", "value"),
+        [("median", f"{found['swap_ms']:.0f} ms")],
+    )
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -279,6 +279,33 @@ def photographs(results: Mapping[str, Any]) -> str:
     return _with_source("real-maps", results, lines, f"{found['n_units']} photographs.")
 
 
+def lost(results: Mapping[str, Any]) -> str:
+    """Return what electrodes cost that die, or that another cap lacks."""
+    found = results["degrade"]["result"]
+    keys = ("ours", "expected", "splines", "zeros", "refit")
+    header = ["64 electrodes, lost", "two-way", "expected", "by splines", "by zeros", "map fitted anew"]
+    rows = [
+        [f"{one['electrodes']}{one['which'] and ', ' + one['which']}", *(f"{one[key]:.3f}" for key in keys)]
+        for one in found["lost"]
+    ]
+    of_caps = [
+        [one["cap"], *(f"{one[key]:.3f}" for key in ("ours", "expected", "refit", "own"))] for one in found["caps"]
+    ]
+    caps = markdown_rows(["bundle and stream", "two-way", "expected", "map of that cap", "on its own cap"], of_caps)
+    load = results["degrade"]["machine"]["load"]
+    said = f"Weights of 64 × 250 × 1,024 are made in {found['swap_ms']:.0f} ms, at a load of {load:.1f}."
+    if "runs" in found:
+        said += " The parts were measured one by one; the results say at which commit."
+    if found["n170"]:
+        mean = found["n170"][-1]
+        said += (
+            f" A real headband (`muse_n170`), one of its four electrodes flat, mean of the four: AUC {mean['ours']:.3f}"
+            f", {mean['splines']:.3f} by splines, {mean['zeros']:.3f} by zeros, {mean['refit']:.3f} fitted anew; "
+            f"{mean['all']:.3f} with all four."
+        )
+    return _with_source("degrade", results, [*markdown_rows(header, rows), "", *caps], said)
+
+
 def _with_source(name: str, results: Mapping[str, Any], lines: Sequence[str], said: str = "") -> str:
     return "\n".join([*lines, "", f"{said} Measured on {source(results[name])}.".strip()])
 

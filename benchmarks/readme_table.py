@@ -180,6 +180,7 @@ PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
         "stopping": ("session", page_tables.stopping),
         "looks": ("session", page_tables.looks),
         "stages": ("session", page_tables.stages),
+        "lost": ("degrade", page_tables.lost),
     },
 }
 """By page and name of the place: the benchmark that it needs, and what makes its text."""
