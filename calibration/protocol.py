@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from calibration.data.presentations import Presentations
 from calibration.data.targets import given_targets
 from calibration.errors import FitError
+from calibration.heads.identification import HeadTargets, candidate_of, fit_head
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import LinearMap
@@ -56,11 +57,15 @@ class Tables:
         float32 ``[pictures, dims]``, in the order of the pictures' numbers.
     space
         Name of the embedding space.
+    layers
+        float32 ``[layers, pictures, dims]`` of training and then of test pictures: what a contrastive head learns; the
+        embeddings when left out.
     """
 
     training: NDArray[np.float32]
     test: NDArray[np.float32]
     space: str = "given"
+    layers: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Refuse pictures that are in both parts: they would be recognised by their repeats."""
@@ -79,10 +84,24 @@ class Tables:
         names = [f"test-{place:05d}" for place in range(len(self.test))]
         return given_targets(names, names, self.test, EmbeddingSpace(self.space, "given", self.test.shape[1])).gallery
 
+    @property
+    def of_head(self) -> HeadTargets:
+        """What a contrastive head learns, of all pictures; the training ones come first."""
+        names = [*training_names(np.arange(len(self.training))).tolist(), *self.gallery.names]
+        every = np.concatenate([self.training, self.test])
+        targets = given_targets(names, names, every, EmbeddingSpace(self.space, "given", every.shape[1]))
+        return HeadTargets(targets.gallery, every[None] if self.layers is None else self.layers, self.space)
+
     @cached_property
     def mark(self) -> str:
         """What tells these tables from others."""
-        return hashlib.sha256(self.training.tobytes() + self.test.tobytes()).hexdigest()
+        layers = b"" if self.layers is None else self.layers.tobytes()
+        return hashlib.sha256(self.training.tobytes() + self.test.tobytes() + layers).hexdigest()
+
+
+def training_names(pictures: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Return the names of training pictures by their numbers."""
+    return np.array([f"training-{number:05d}" for number in pictures], dtype=np.str_)
 
 
 class People(Protocol):
@@ -190,12 +209,14 @@ def _within(subject: str, plan: Plan, how: LearnedFrom, kept: Path) -> list[dict
     mapping, examples, layout = _learn(learned, after, plan, settings, how)
     about = {"channels": len(learned.channels), "n_learned": len(examples), "alpha": mapping.alpha}
     compared = replace(gallery, likelihood=mapping.comparison.likelihood)
-    rows = _rows(subject, "own", how, mapping.map, tested, after, compared, settings, about)
+    rows = _rows(subject, "own", how, mapping.map.predict, tested, after, compared, settings, about)
+    if settings.identification != "same":
+        rows += _by_head(subject, plan, how, (mapping, examples, layout), tested, after)
     before = learned.times_s < -1e-6
     if how == plan.learned_from[0] and np.count_nonzero(before) > 1:
         null, _, _ = _learn(learned, before, plan, settings.moved(-STOP_S), how)
         compared = replace(gallery, likelihood=null.comparison.likelihood)
-        rows += _rows(subject, "before onset", how, null.map, tested, before, compared, settings, {})[-1:]
+        rows += _rows(subject, "before onset", how, null.map.predict, tested, before, compared, settings, {})[-1:]
     if plan.across:
         _keep(remember(examples, np.zeros(len(examples), np.int64), layout, mapping, Config(fit=settings)), kept)
     return rows
@@ -212,10 +233,37 @@ def _across(subject: str, others: Sequence[str], plan: Plan, how: LearnedFrom) -
         [Earlier(other, memory) for other, memory in zip(others, memories, strict=True)], layout, settings
     )
     about = {"channels": len(learned.channels), "learned_from_people": len(others)}
-    rows = _rows(subject, "others", how, mapping, tested, after, gallery, settings, about)
+    rows = _rows(subject, "others", how, mapping.predict, tested, after, gallery, settings, about)
     count, alignment = _alignment(mapping, learned, after, plan.tables.training)
     about = about | {"aligned_on": count}
-    return rows + _rows(subject, "others, aligned", how, mapping, tested, after, gallery, settings, about, alignment)
+
+    def aligned(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        return alignment.apply(mapping.predict(samples))
+
+    return rows + _rows(subject, "others, aligned", how, aligned, tested, after, gallery, settings, about)
+
+
+def _by_head(
+    subject: str,
+    plan: Plan,
+    how: LearnedFrom,
+    learned: tuple[Mapping, Examples, Layout],
+    tested: Presentations,
+    keep: NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """Return the rows of the contrastive head, which say whether it would be chosen where the settings leave that."""
+    mapping, examples, layout = learned
+    targets, settings = plan.tables.of_head, plan.settings
+    head = fit_head(examples, targets, layout, settings, candidate_of(mapping), mapping.alpha)
+    dims = head.embeddings.shape[1]
+    gallery = replace(
+        plan.tables.gallery,
+        embeddings=head.embeddings[len(plan.tables.training) :],
+        mean=np.zeros(dims, np.float32),
+        std=np.ones(dims, np.float32),
+    )
+    about = {"channels": len(tested.channels), "n_learned": len(examples), "pays": head.choice.pays}
+    return _rows(subject, "own, contrastive", how, head.predict, tested, keep, gallery, settings, about)
 
 
 def inside(times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -241,7 +289,8 @@ def _learn(
     """Return the map of one person, what it was fitted on, and where its window lies."""
     table = plan.tables.training
     samples, pictures = part.means(keep, len(table)) if how == "averages" else part.singles(keep)
-    examples = Examples(samples, table[pictures], pictures, pictures, np.ones(len(pictures), np.bool_))
+    names = training_names(pictures)
+    examples = Examples(samples, table[pictures], names, names, np.ones(len(pictures), np.bool_))
     layout = Layout(0, np.zeros(np.count_nonzero(keep)), part.times_s[keep])
     return fit_map(examples, layout, settings), examples, layout
 
@@ -250,18 +299,15 @@ def _rows(
     subject: str,
     trained_on: str,
     how: LearnedFrom,
-    mapping: LinearMap,
+    predict: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     tested: Presentations,
     keep: NDArray[np.bool_],
     gallery: Gallery,
     settings: FitSettings,
     about: dict[str, Any],
-    alignment: Transport | None = None,
 ) -> list[dict[str, Any]]:
-    parts = [(mapping.predict(block.samples), block.pictures) for block in tested.blocks(keep)]
+    parts = [(predict(block.samples), block.pictures) for block in tested.blocks(keep)]
     predicted = np.concatenate([embeddings for embeddings, _ in parts])
-    if alignment is not None:
-        predicted = alignment.apply(predicted)
     own = np.concatenate([pictures for _, pictures in parts])
     who = {"subject": subject, "trained_on": trained_on, "learned_from": how}
     found = by_repeats(predicted, own, gallery, settings.permutations, settings.seed)

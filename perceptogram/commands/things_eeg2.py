@@ -129,7 +129,7 @@ def _of_arrays(
         chosen = PictureSettings(set="things", folder=images)
         names = [sorted(open_pictures(chosen, split).names) for split in SPLITS[:2]]
         known, unknown = (_embedded(chosen, part, settings) for part in names)
-        tables = Tables(known, unknown, settings.model)
+        tables = Tables(known, unknown, settings.model, _layers(chosen, names, settings))
     else:
         msg = "give --training and --test embeddings, or --images"
         raise InputError(msg)
@@ -165,7 +165,7 @@ def _of_data_set(
     else:
         chosen = people.config.pictures if images is None else PictureSettings(set="things", folder=images)
         known, unknown = (_embedded(chosen, names, settings) for names in people.names)
-        tables = Tables(known, unknown, settings.model)
+        tables = Tables(known, unknown, settings.model, _layers(chosen, people.names, settings))
     return people, tables, notices
 
 
@@ -184,6 +184,18 @@ def _embedded(chosen: PictureSettings, names: Sequence[str], settings: FitSettin
         images = [pictures.image(name) for name in names[start : start + _AT_ONCE]]
         parts.append(encoder.embed_images_cached(images, cache_folder()))
     return np.concatenate(parts)
+
+
+def _layers(
+    chosen: PictureSettings, names: Sequence[Sequence[str]], settings: FitSettings
+) -> NDArray[np.float32] | None:
+    """Return what a contrastive head learns of training and test pictures, where that is not their embedding."""
+    from calibration.data.layers import picture_layers
+    from configs.schema import Config
+
+    if settings.identification == "same" or not (settings.identification_layers or settings.identification_model):
+        return None
+    return picture_layers(Config(pictures=chosen, fit=settings), [name for part in names for name in part])[0]
 
 
 def _numbers(text: str) -> list[int]:

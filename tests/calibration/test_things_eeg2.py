@@ -12,7 +12,7 @@ from calibration.scores.published import PUBLISHED
 from calibration.things_eeg2 import ArrayFiles, run, table
 from configs.schema import FitSettings
 from tests.support.command import perceptogram
-from tests.support.preprocessed import CHANNELS, N_TEST, N_TRAINING, write_people
+from tests.support.preprocessed import CHANNELS, DIMS, N_TEST, N_TRAINING, write_people
 
 SETTINGS = FitSettings(permutations=100, alphas=(1e2, 1e3, 1e4, 1e5))
 
@@ -27,8 +27,8 @@ def tree(tmp_path_factory):
 def plan_of(tree, folder, subjects=("01", "02", "03"), **changed):
     root, training, test = tree
     people = ArrayFiles(root, (len(training), len(test)))
-    given = {"learned_from": ("averages",), "across": True} | changed
-    return Plan(people, subjects, Tables(training, test), SETTINGS, folder=folder, **given)
+    given = {"learned_from": ("averages",), "across": True, "settings": SETTINGS} | changed
+    return Plan(people, subjects, Tables(training, test), folder=folder, **given)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,16 @@ def test_single_trials_are_learned_from_too(tree, tmp_path):
     )
     assert (averages["n_learned"], single["n_learned"]) == (N_TRAINING, 4 * N_TRAINING)
     assert single["two_way"] > 0.9
+
+
+def test_the_contrastive_head_is_scored_beside_the_embedding(tree, tmp_path):
+    contrastive = {"identification": "auto", "identification_dims": DIMS, "identification_decay": (0.1,)}
+    settings = SETTINGS.model_copy(update=contrastive)
+    scores = run(plan_of(tree, tmp_path, ("01",), across=False, settings=settings))
+    (own,), (head,) = (rows(scores, trained_on=kind, all=True) for kind in ("own", "own, contrastive"))
+    assert head["two_way"] > own["two_way"] - 0.1
+    assert head["pays"] in (True, False)
+    assert head["n"] == own["n"]
 
 
 def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(tree, found, tmp_path, monkeypatch):

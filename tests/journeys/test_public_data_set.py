@@ -14,6 +14,8 @@ from realtime.sources import recording as recordings
 from tests.support.bids_data import CHANNELS, N_PICTURES, RATE_HZ, write_data_set
 from tests.support.command import perceptogram
 
+pytestmark = pytest.mark.slow
+
 DRAWN = ("--model", "perceptogram-drawn", "--pretrained", "builtin")
 BAD = "T7"
 
@@ -46,7 +48,7 @@ def test_the_whole_protocol_runs_on_a_data_set(scored):
     for kind in ("own", "others", "others, aligned", "before onset"):
         assert every(scores, kind).keys() == {"01", "02"}
     assert set(every(scores, "own", "channels").values()) == {len(CHANNELS) - 1}
-    assert min(every(scores, "own").values()) > 0.85
+    assert min(every(scores, "own").values()) > 0.8
     assert all(abs(value - 0.5) < 0.2 for value in every(scores, "before onset").values())
     assert f"left out of all; name them in stream.channels to use them: {BAD}" in done.stderr
     assert [row["repeats"] for row in scores["rows"][:4]] == [1, 2, 4, 8]
@@ -128,11 +130,12 @@ def test_the_raw_recording_is_never_all_in_memory(data, tmp_path, monkeypatch):
 
 
 def test_a_map_is_fitted_on_a_data_set(data, tmp_path):
-    given = ("fit", "--bids", data[0], "--out", tmp_path / "bundle", "--no-report")
-    done = perceptogram(*given, "--task", "test", "--subject", "01", "--session", "02")
+    (tmp_path / "quick.yaml").write_text("fit: {permutations: 0, choose: error, memory: false}\n")
+    given = ("fit", "--bids", data[0], "--config", tmp_path / "quick.yaml", "--out", tmp_path / "bundle", "--no-report")
+    done = perceptogram(*given, "--task", "train", "--subject", "02", "--session", "01")
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
-    assert told["participant"] == "01"
+    assert told["participant"] == "02"
     assert len(told["stream"]["channels"]) == len(CHANNELS)
     assert told["scores"]["two_way"] > 0.6
     for wrong, said in (

@@ -88,7 +88,7 @@ class Brain:
         return np.tensordot(along, self._patterns, axes=1)
 
 
-def record(brain: Brain, shown: Shown, task: str, seed: int, size_uv: float = 1.0, noise_uv: float = 12.0):
+def record(brain: Brain, shown: Shown, task: str, seed: int, size_uv: float = 0.2, noise_uv: float = 12.0):
     """Return one run: microvolts ``[samples, channels]``, the onsets in samples, and the pictures' numbers from 1."""
     rng = np.random.default_rng(seed)
     n = len(shown.files[task])
