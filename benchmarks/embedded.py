@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.judge import load_judge, look
 from calibration.data.embeddings import Encoder, load_encoder
 from realtime.rendering.embedded.generator import EmbeddedGenerator
-from stimuli.drawn.colour import object_hue
+from stimuli.drawn.colour import ground_hue, hue_distance, object_hue
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.manifest import calibration_pictures, test_pictures
 from stimuli.drawn.picture import DrawnPicture
@@ -81,6 +81,12 @@ def run(out: Path | None, quick: bool) -> dict[str, float]:
     result["generated_hue_r"] = hue_correlation([object_hue(image) for image in drawn[4]], hues)
     result["generated_hue_r_1_step"] = hue_correlation([object_hue(image) for image in drawn[1]], hues)
     result["shown_hue_r"] = hue_correlation([object_hue(image) for image in truth], hues)
+    for name, images in (("shown", truth), ("generated", drawn[4])):
+        ground = hue_distance([ground_hue(image) for image in images], [picture.ground_hue_deg for picture in test])
+        result[f"{name}_hue_within_30"] = float(
+            np.mean(hue_distance([object_hue(image) for image in images], hues) <= 30)
+        )
+        result[f"{name}_ground_within_40"] = float(np.mean(ground <= 40))
     result |= {f"ms_{s}_step{'s' * (s > 1)}": _milliseconds(generator, true[0], s) for s in (1, 2, 4)}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

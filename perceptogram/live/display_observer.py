@@ -115,7 +115,8 @@ class Screen:
                 known = self._percepts.get(trial)
                 if event.preview:
                     known = self._previewed if self._previewed and self._previewed.trial == trial else None
-                if known is not None:
+                # One that is too weak to be painted is on the screen at once: no older picture may come after it.
+                if known is not None and (state.trial is None or trial >= state.trial):
                     state = replace(self._with(state, known), picture=image, step=step, of=of, gliding=origin.glides)
                     state = replace(state, ledger=dict(event.ledger), preview=event.preview)
             case ElectrodeChange():

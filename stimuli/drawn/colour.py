@@ -72,8 +72,23 @@ def object_hue(image: NDArray[np.uint8]) -> float:
     The weight lets the strongly coloured object outvote a pale background.
     """
     hue, chroma = hue_chroma(image)
-    angle = np.radians(hue)
-    weight = chroma**3
+    return _mean_hue(hue, chroma**3)
+
+
+def ground_hue(image: NDArray[np.uint8], width: int = 5) -> float:
+    """Return the hue of a picture's background in degrees: the mean over its edge, `width` pixels, weighted by chroma.
+
+    Few objects reach the edge, and none covers most of it.
+    """
+    hue, chroma = hue_chroma(image)
+    edge = np.ones(hue.shape, bool)
+    edge[width:-width, width:-width] = False
+    return _mean_hue(hue[edge], chroma[edge])
+
+
+def _mean_hue(hue_deg: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """Return the weighted circular mean of hues, in degrees."""
+    angle = np.radians(hue_deg)
     return float(np.degrees(np.arctan2((weight * np.sin(angle)).sum(), (weight * np.cos(angle)).sum())) % 360)
 
 

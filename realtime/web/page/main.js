@@ -53,7 +53,7 @@ function connect(controls, delayMs = FIRST_DELAY_MS) {
       const length = new DataView(data).getUint32(0);
       const label = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
       take(page.session, { topic: "frame", message: label }, clock());
-      page.show(URL.createObjectURL(new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" })));
+      if (page.session.picture?.trial === label.trial) page.show(URL.createObjectURL(new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" })));
     }
     controls.update(page.session, newest(page.session));
     page.changed();

@@ -30,7 +30,7 @@ export function scrub(page, recorded, clock) {
     for (; taken < to; taken += 1) {
       const entry = entries[taken];
       take(page.session, entry, clock());
-      if (entry.topic === "frame") picture = entry.message;
+      if (entry.topic === "frame" && page.session.picture?.trial === entry.message.trial) picture = entry.message;
     }
     if (picture !== null) page.show(picture.url);
     place.value = taken;

@@ -39,6 +39,11 @@ export function take(session, { topic, message }, now) {
 }
 
 function takePicture(session, label) {
+  // A percept that is too weak to be painted is on the page at once: no older picture may come after it.
+  if (session.trial !== null && label.trial < session.trial) {
+    addTimes(session, label.trial, label.ledger);
+    return;
+  }
   session.picture = { trial: label.trial, step: label.step, of: label.of, glides: label.origin?.kind === "glide" };
   addTimes(session, label.trial, label.ledger);
   session.trial = label.trial;

@@ -10,6 +10,7 @@ from perceptogram.live.control_observer import Steering
 from perceptogram.live.display_observer import Screen
 from realtime.control.control import Event
 from realtime.decoding.evidence import ConfidenceModel, Percept
+from realtime.display.layout import DisplayState
 from realtime.display.window import Pressed, Shown
 from realtime.epoching.epochs import Refused
 from realtime.rendering.messages import Frame
@@ -128,6 +129,23 @@ def test_a_new_threshold_is_on_the_screen_and_told_and_notices_go(live):
     assert live.glass.states[-1].abstains
     assert live.glass.states[-1].notice == "", "a later percept shows that all is well again"
     assert live.listener.states[-1][1]["abstain_below"] == 0.99
+
+
+def test_no_older_picture_follows_a_percept_that_is_too_weak_to_be_painted(live):
+    """The picture of an earlier trial may still be painted when a weaker one, which is not asked for, is decoded."""
+    heard = []
+    follow(live, heard.append)
+    strong, weak = [event for event in heard if isinstance(event, Decoded)][-2:]
+    asked = replace(strong.percept, ledger={**strong.percept.ledger, "requested": 1.0})
+    unasked = {stage: time for stage, time in weak.percept.ledger.items() if stage != "requested"}
+    live.screen.state = DisplayState(abstain_below=0.99)
+    live.screen(replace(strong, percept=asked))
+    live.screen(replace(weak, percept=replace(weak.percept, ledger=unasked)))
+    live.screen(Frame(asked.trial, 2, 2, np.zeros((4, 4, 3), np.uint8), {}, 1))
+    state = live.glass.states[-1]
+    assert (state.trial, state.picture, state.abstains) == (weak.percept.trial, None, True)
+    live.screen(Frame(weak.percept.trial, 2, 2, np.ones((4, 4, 3), np.uint8), {}, 2))
+    assert live.glass.states[-1].picture is not None
 
 
 def test_when_a_picture_was_on_the_screen_is_told_once(live):

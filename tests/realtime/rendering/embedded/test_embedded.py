@@ -8,12 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.data.embeddings import load_encoder
 from configs.schema import RenderSettings
 from configs.torchvision_shim import load_torchvision
 from realtime.rendering.embedded.generator import WEIGHTS, EmbeddedGenerator
 from realtime.rendering.embedded.schedule import noise_levels
 from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.picture_reuse import Economy
+from stimuli.drawn.colour import ground_hue, hue_distance, object_hue
+from stimuli.drawn.manifest import test_pictures as drawn_pictures
 
 load_torchvision()
 
@@ -150,3 +153,14 @@ def test_a_preview_that_was_left_off_is_no_place_to_go_on_from(generator, embedd
     next(economy.paint(RenderRequest(7, embedding, 3, 4, at_s=0.3, preview=True)))
     whole = list(economy.paint(RenderRequest(7, embedding, 3, 4)))
     assert [origin for _, _, origin in whole] == [Origin()] * 4
+
+
+def test_a_true_embedding_gives_its_object_and_its_ground_their_colours(generator):
+    """Of pictures that no part of it was trained on: what is off on a screen was lost on the way from the EEG."""
+    pictures = drawn_pictures()[::10]
+    embeddings = load_encoder().embed_images([picture.render(128) for picture in pictures])
+    painted = [list(generator.stream(embedding, 0, 4))[-1] for embedding in embeddings]
+    hue = hue_distance([object_hue(image) for image in painted], [picture.hue_deg for picture in pictures])
+    ground = hue_distance([ground_hue(image) for image in painted], [picture.ground_hue_deg for picture in pictures])
+    assert np.mean(hue <= 30) >= 0.8
+    assert np.mean(ground <= 40) >= 0.7
