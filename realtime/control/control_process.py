@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from realtime.mqtt.address import Address
     from realtime.spaces import EmbeddingSpace
     from realtime.web.door import Door
-    from realtime.web.page_clock import Alignment
+    from realtime.web.page_clock import ClockFit
     from realtime.web.stage import Stage
     from stimuli.markers import Marker
 
@@ -81,7 +81,7 @@ class PageAligned:
     """What is known of the clock of a page that sends markers, and the address that it comes from."""
 
     page: str
-    clock: Alignment
+    clock: ClockFit
 
     @property
     def text(self) -> str:
@@ -262,7 +262,7 @@ class _Control:
     def _mark(self, marker: Marker) -> None:
         self._reports.say(marker, "marker")
 
-    def _aligned(self, page: str, clock: Alignment) -> None:
+    def _aligned(self, page: str, clock: ClockFit) -> None:
         self._reports.say(PageAligned(page, clock), "marker")
 
     def _answer(self, answer: AckMessage) -> None:

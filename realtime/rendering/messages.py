@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import RenderSettings
+    from realtime.processes.picture_slots import InSlot
     from realtime.sources.base import NoticeKind
     from realtime.spaces import EmbeddingSpace
 
@@ -167,6 +168,14 @@ class Frame:
         return self.complete and not self.preview
 
 
+@dataclass(frozen=True)
+class SentFrame:
+    """A frame without its pixels, and where these lie."""
+
+    frame: Frame
+    slot: InSlot
+
+
 def note_picture(ledger: dict[str, float], step: int, of: int, time: float, *, preview: bool = False) -> None:
     """Note when a step's picture was painted, under its number and, where it is one, as the first and the final one.
 
@@ -255,4 +264,4 @@ class PaintingFailed:
     fatal: bool = False
 
 
-Report = Ready | Progress | PaintingFailed | RendererNotice | Frame
+Report = Ready | Progress | PaintingFailed | RendererNotice | Frame | SentFrame

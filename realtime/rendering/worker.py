@@ -7,11 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from configs.extras import require
 from realtime.processes.mailbox import Mailbox
+from realtime.processes.picture_slots import PictureSlots
 from realtime.processes.supervised import HUNG_S, Supervised
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
@@ -27,11 +29,14 @@ from realtime.rendering.messages import (
     RenderRequest,
     RenderState,
     Report,
+    SentFrame,
 )
-from realtime.rendering.picture_slots import InSlot, PictureSlots
 from realtime.rendering.worker_process import paint_requests
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from configs.schema import RenderSettings
     from realtime.spaces import EmbeddingSpace
 
@@ -262,7 +267,7 @@ class RenderWorker(FrameQueue):
         prepared, fault = False, ""
         self._progressed = time.monotonic()
 
-        def take(report: Report | InSlot) -> None:
+        def take(report: Report) -> None:
             nonlocal prepared, fault
             if isinstance(report, Ready):
                 prepared, process.hung_s = True, HUNG_S
@@ -281,7 +286,7 @@ class RenderWorker(FrameQueue):
             process.close()
         return prepared, fault, trouble
 
-    def _take(self, report: Report | InSlot) -> None:
+    def _take(self, report: Report) -> None:
         match report:
             case Progress():
                 self._progressed = time.monotonic()
@@ -301,16 +306,16 @@ class RenderWorker(FrameQueue):
                     self._text = f"failed: {text}"
                     self._served = max(self._served, request)
                     self._tell(RendererNotice("failed", text, request))
-            case InSlot(sent):
-                self._take_frame(sent, self._pictures.fetch(report))
+            case SentFrame(frame, slot):
+                self._take_frame(frame, self._pictures.fetch(slot))
             case Frame():
-                self._take_frame(report, report)
+                self._take_frame(report, report.image)
 
-    def _take_frame(self, sent: Frame, whole: Frame | None) -> None:
+    def _take_frame(self, sent: Frame, image: NDArray[np.uint8] | None) -> None:
         """Note that `sent` was painted, and hand it out unless its pixels are lost."""
         text = f"trial {sent.trial}: step {sent.step} of {sent.of}"
         self._text = text if sent.origin == Origin() else f"{text}, {sent.origin}"
         if sent.complete:
             self._served = max(self._served, sent.request)
-        if whole is not None:
-            self._hand_out(whole)
+        if image is not None:
+            self._hand_out(replace(sent, image=image))

@@ -9,10 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
 
 from realtime.processes.blas_threads import wait_passively
 from realtime.processes.mailbox import Mailbox
+from realtime.processes.picture_slots import SLOTS, PictureSlots
 from realtime.processes.signals import leave_to_session
 from realtime.processes.supervised import Connection, Reports
 from realtime.processes.work_done import WorkDone
@@ -24,9 +28,9 @@ from realtime.rendering.messages import (
     Ready,
     RendererNotice,
     RenderRequest,
+    SentFrame,
     note_picture,
 )
-from realtime.rendering.picture_slots import SLOTS, PictureSlots
 
 if TYPE_CHECKING:
     from configs.schema import RenderSettings
@@ -41,6 +45,7 @@ MAX_FAILED = 3
 """Pictures in a row that may fail before a new process is tried."""
 HUNG_S = 60.0
 """Longest that one step may take before a new process is tried."""
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 REPORTS = {"word": 100, "frame": SLOTS, "progress": 1}
 """What waits for a session that does not listen."""
 
@@ -136,7 +141,8 @@ def _paint(
         for step, image, origin in economy.paint(request):
             note_picture(ledger, step, request.steps, local_clock(), preview=request.preview)
             told = (request.trial, step, request.steps, image, dict(ledger), number, origin)
-            out.say(pictures.put(Frame(*told, request.at_s, request.preview)), "frame")
+            frame, slot = Frame(*told, request.at_s, request.preview), pictures.put(image)
+            out.say(frame if slot is None else SentFrame(replace(frame, image=NO_PIXELS), slot), "frame")
             out.turn()
             if step == request.steps or requests.newest(number) is not None or not out.heard:
                 return True

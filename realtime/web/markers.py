@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 from starlette.websockets import WebSocketDisconnect
 
 from realtime.mqtt.foreign_text import one_line
-from realtime.web.page_clock import Alignment, PageClock
+from realtime.web.page_clock import ClockFit, PageClock
 from stimuli.markers import PICTURE, Marker
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class PageMarkers:
     """
 
     def __init__(
-        self, clock: Callable[[], float], mark: Callable[[Marker], None], tell: Callable[[Alignment], None]
+        self, clock: Callable[[], float], mark: Callable[[Marker], None], tell: Callable[[ClockFit], None]
     ) -> None:
         self._now = clock
         self._mark = mark

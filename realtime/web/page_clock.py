@@ -14,7 +14,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Alignment:
+class ClockFit:
     """What is known of a page's clock.
 
     Attributes
@@ -56,10 +56,10 @@ class PageClock:
         self._pings.append((received_s - sent_s, (sent_s + received_s) / 2 - page_s))
 
     @property
-    def alignment(self) -> Alignment | None:
+    def alignment(self) -> ClockFit | None:
         """What the pings say; None before there are `FEWEST`."""
         if len(self._pings) < FEWEST:
             return None
         round_trip_s, offset_s = min(self._pings)
         apart_s = np.abs(np.array([offset for _, offset in self._pings]) - offset_s)
-        return Alignment(offset_s, round_trip_s, float(np.quantile(apart_s, 0.95)))
+        return ClockFit(offset_s, round_trip_s, float(np.quantile(apart_s, 0.95)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from configs.schema import Config, PictureSettings
-    from realtime.web.page_clock import Alignment
+    from realtime.web.page_clock import ClockFit
     from stimuli.markers import Marker
     from stimuli.picture_set import PictureSet, Split
 
@@ -83,7 +83,7 @@ class StageRoutes:
         stage: Stage,
         clock: Callable[[], float],
         mark: Callable[[Marker], None],
-        tell: Callable[[str, Alignment], None],
+        tell: Callable[[str, ClockFit], None],
     ) -> None:
         self._stage = stage
         self._clock = clock

@@ -1,9 +1,9 @@
-"""Pictures on their way from the renderer's process: pixels wait in shared memory, only where they lie is sent."""
+"""Pictures on their way to another process: pixels wait in shared memory, only where they lie is sent."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -12,29 +12,23 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from realtime.rendering.messages import Frame
-
 SLOTS = 8
-"""Pictures that may wait; a session that listens fetches each at once."""
+"""Pictures that may wait; a process that listens fetches each at once."""
 _NUMBER = struct.Struct("<Q")
-_NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class InSlot:
-    """A frame without its pixels, and where they lie.
+    """Where a picture lies.
 
     Attributes
     ----------
-    frame
-        Its image is empty.
     shape
         Shape of the picture, uint8.
     number
         Number of the picture, from 1; its slot is ``number % SLOTS``.
     """
 
-    frame: Frame
     shape: tuple[int, ...]
     number: int
 
@@ -49,7 +43,7 @@ class PictureSlots:
     Parameters
     ----------
     capacity
-        Bytes of the largest picture; a larger one travels with its frame.
+        Bytes of the largest picture.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -57,23 +51,22 @@ class PictureSlots:
         self._shared = get_context("spawn").RawArray("B", SLOTS * (_NUMBER.size + capacity))
         self._number = 0
 
-    def put(self, frame: Frame) -> Frame | InSlot:
-        """Leave the pixels of `frame` in a slot, and return what is to be sent."""
-        image = frame.image
+    def put(self, image: NDArray[np.uint8]) -> InSlot | None:
+        """Leave a picture in a slot and return which; None where it is too large."""
         if image.nbytes > self._capacity:
-            return frame
+            return None
         self._number += 1
         number, pixels = self._slot(self._number)
         number[:] = _NUMBER.pack(0)
         np.frombuffer(pixels, np.uint8, image.size).reshape(image.shape)[:] = image
         number[:] = _NUMBER.pack(self._number)
-        return InSlot(replace(frame, image=_NOTHING), image.shape, self._number)
+        return InSlot(image.shape, self._number)
 
-    def fetch(self, sent: InSlot) -> Frame | None:
-        """Return the frame with a copy of its pixels; None where newer pictures have taken their place."""
-        number, pixels = self._slot(sent.number)
-        image: NDArray[np.uint8] = np.frombuffer(pixels, np.uint8, int(np.prod(sent.shape))).reshape(sent.shape).copy()
-        return replace(sent.frame, image=image) if _NUMBER.unpack(number) == (sent.number,) else None
+    def fetch(self, at: InSlot) -> NDArray[np.uint8] | None:
+        """Return a copy of a picture; None where newer ones have taken its place."""
+        number, pixels = self._slot(at.number)
+        image: NDArray[np.uint8] = np.frombuffer(pixels, np.uint8, int(np.prod(at.shape))).reshape(at.shape).copy()
+        return image if _NUMBER.unpack(number) == (at.number,) else None
 
     def _slot(self, number: int) -> tuple[memoryview, memoryview]:
         """Return where the picture's number and its pixels lie."""
