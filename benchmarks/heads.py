@@ -22,7 +22,7 @@ from benchmarks.harness import machine, print_table, versions
 from calibration.data.embeddings import load_encoder
 from calibration.data.layers import layers_cached, load_tower, side_by_side
 from calibration.data.targets import cache_folder, given_targets
-from calibration.heads.choosing import choose_head
+from calibration.heads.choosing import MOST_EPOCHS, choose_head
 from calibration.heads.contrastive import Problem
 from calibration.heads.identification import FittedHead, HeadTargets, candidate_of, fit_head, train
 from calibration.heads.kept import Kept
@@ -31,7 +31,7 @@ from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
 from calibration.scores.retrieval import retrieve
 from calibration.statistics import mean_interval
-from configs.files import write_whole
+from configs.files import whole_file, write_whole
 from configs.schema import Config, FitSettings, load_config
 from perceptogram.console import progress_bar
 from realtime.decoding.gallery import Gallery
@@ -46,10 +46,14 @@ SEED = 0
 N_PICTURES, N_NEW, LOOKS = 2000, 200, 5
 FIRST_PICTURE = 1_000_000
 """Of the endless stream; the small encoder was trained on earlier ones."""
+PIXELS = 128
+"""Width and height at which pictures are drawn for the encoder, which makes them 64."""
 TRIALS = (300, 1500, 4000, 8000)
 QUICK = (300,)
 BLOCKS = (4, 5)
 """Of the small encoder, for the rows whose head learns layers."""
+MOST = (len(FitSettings().identification_decay) + 1) * MOST_EPOCHS
+"""Epochs of a fit at most."""
 SIZE = (16_540, 63 * 250, 1024)
 """Trials (each of a picture of its own), features and target dimensions of the fit that is only timed."""
 QUICK_SIZE = (1_000, 63 * 25, 64)
@@ -66,7 +70,7 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
         for count in counts:
             file = folder / f"{count}-{'-'.join(map(str, blocks))}.json"
             if not file.exists():
-                world = world or [World(max(counts))]
+                world = world or [World(max(counts), folder)]
                 write_whole(file, json.dumps(world[0].row(count, blocks)))
             rows.append(json.loads(file.read_text(encoding="utf-8")))
     size = timed_fit(*(QUICK_SIZE if quick else SIZE), folder)
@@ -78,7 +82,7 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
 class World:
     """What the participant answered to `n_trials` looks to learn from, and to new pictures."""
 
-    def __init__(self, n_trials: int) -> None:
+    def __init__(self, n_trials: int, folder: Path) -> None:
         self.config = load_config("demo")
         known = {f"picture-{number:04d}": training_picture(FIRST_PICTURE + number) for number in range(N_PICTURES)}
         fixed = dict(zip(open_pictures(self.config.pictures, "test").names, test_pictures(), strict=True))
@@ -88,18 +92,31 @@ class World:
         rounds = -(-n_trials // N_PICTURES)
         learned = np.concatenate([rng.permutation(list(known)) for _ in range(rounds)])[:n_trials]
         shown = [*learned.tolist(), *rng.permutation(np.repeat(np.array(new), LOOKS)).tolist()]
+        kept = folder / f"answers-{n_trials}.npz"
+        if not kept.exists():
+            samples, names = self._simulated(shown)
+            with whole_file(kept) as part, part.open("wb") as file:
+                np.savez(file, samples=samples, names=names)
+        with np.load(kept) as content:
+            self.samples, self.names = content["samples"], content["names"]
+        self.is_new = np.isin(self.names, new)
+        window, rate_hz = self.config.window, self.config.filters.rate_hz
+        times_s = window.first_s + np.arange(self.samples.shape[1]) / float(rate_hz or 1.0)
+        self.layout = Layout.of(times_s, window.start_s, window.baseline_s)
+        self.known: dict[tuple[int, ...], NDArray[np.float32]] = {}
+
+    def _simulated(self, shown: list[str]) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+        """Return the windows of looks at pictures, and what each shows."""
         source = OfflineParticipant(
             self.pictures, shown, self.config.stimulus.onset_to_onset_s, SimulationSettings(seed=SEED)
         )
         pipeline = Pipeline(self.config, source.spec)
         events = [event for item in source.events() for event in pipeline.push(item)] + list(pipeline.finish())
         epochs = [event.epoch for event in events if isinstance(event, Closed)]
-        self.samples = np.array([epoch.samples for epoch in epochs], dtype=np.float32)
-        self.names = np.array([epoch.marker.picture for epoch in epochs])
-        self.is_new = np.isin(self.names, new)
-        window = self.config.window
-        self.layout = Layout.of(pipeline.times_s, window.start_s, window.baseline_s)
-        self.known: dict[tuple[int, ...] | None, tuple[NDArray[np.float32], str]] = {}
+        return (
+            np.array([epoch.samples for epoch in epochs], dtype=np.float32),
+            np.array([epoch.marker.picture for epoch in epochs]),
+        )
 
     def row(self, n_trials: int, blocks: tuple[int, ...]) -> dict[str, Any]:
         """Return the scores of maps of the first `n_trials` looks; the head learns layers where blocks are given."""
@@ -107,19 +124,19 @@ class World:
         test = np.flatnonzero(self.is_new)
         names = self.pictures.names
         labels = [self.pictures.label(name) for name in names]
-        embeddings, said = self.learned(None)
-        space = load_encoder().space
-        targets = given_targets(names, labels, embeddings[0], space).scaled_by(self.names[taught])
+        embeddings = self.learned(())
+        targets = given_targets(names, labels, embeddings[0], load_encoder().space).scaled_by(self.names[taught])
         shown = self.names[taught]
         everything = np.ones(len(taught), dtype=np.bool_)
         examples = Examples(self.samples[taught], targets.of(shown), shown, shown, everything)
         settings = self.config.fit.model_copy(update={"identification_layers": blocks})
         mapping = fit_map(examples, self.layout, settings)
-        layers, said = self.learned(blocks) if blocks else (embeddings, said)
+        layers = self.learned(blocks)
+        said = f"its blocks {', '.join(map(str, blocks))}" if blocks else "its embedding"
         head_targets = HeadTargets(targets.gallery, layers, said)
         begin = time.monotonic()
         with progress_bar() as bar:
-            task = bar.add_task(f"contrastive head, {n_trials} trials", total=None)
+            task = bar.add_task(f"contrastive head, {n_trials} trials", total=MOST)
             head = fit_head(
                 examples, head_targets, self.layout, settings, candidate_of(mapping), mapping.alpha,
                 lambda: bar.advance(task),
@@ -145,17 +162,14 @@ class World:
             "seconds": round(seconds, 1),
         }
 
-    def learned(self, blocks: tuple[int, ...] | None) -> tuple[NDArray[np.float32], str]:
-        """Return ``[layers, pictures, dims]`` of the small encoder: its embeddings, or the blocks given."""
+    def learned(self, blocks: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return ``[layers, pictures, dims]`` of the small encoder: the blocks given, or else its embeddings."""
         if blocks not in self.known:
-            names = self.pictures.names
-            if blocks is None:
-                encoder = load_encoder()
-                images = [self.pictures.image(name) for name in names]
-                self.known[blocks] = encoder.embed_images_cached(images, cache_folder())[None], "its embedding"
-            else:
-                rows = layers_cached(load_tower(Config()), blocks, names, self.pictures.image, cache_folder())
-                self.known[blocks] = side_by_side(rows), f"its blocks {', '.join(map(str, blocks))}"
+            tower, size = load_tower(Config()), PIXELS
+            rows = layers_cached(
+                tower, blocks, self.pictures.names, lambda name: self.pictures.image(name, size), cache_folder()
+            )
+            self.known[blocks] = side_by_side(rows)
         return self.known[blocks]
 
     def _right(self, predicted: NDArray[np.float32], test: NDArray[np.int64], gallery: Gallery) -> NDArray[np.float64]:
@@ -196,7 +210,7 @@ def timed_fit(trials: int, features: int, dims: int, folder: Path) -> dict[str, 
         }
 
     with progress_bar() as bar:
-        task = bar.add_task(f"contrastive fit, {trials} x {features}", total=None)
+        task = bar.add_task(f"contrastive fit, {trials} x {features}", total=MOST)
 
         def tell() -> None:
             bar.advance(task)
