@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class World:
         shown = self.names[taught]
         everything = np.ones(len(taught), dtype=np.bool_)
         examples = Examples(self.samples[taught], targets.of(shown), shown, shown, everything)
-        settings = self.config.fit.model_copy(update={"identification_layers": blocks})
+        settings = self.config.fit.model_copy(update={"identification": "auto", "identification_layers": blocks})
         mapping = fit_map(examples, self.layout, settings)
         layers = self.learned(blocks)
         said = f"its blocks {', '.join(map(str, blocks))}" if blocks else "its embedding"
@@ -142,7 +143,9 @@ class World:
                 lambda: bar.advance(task),
             )  # fmt: skip
         seconds = time.monotonic() - begin
-        ridge = self._right(mapping.map.predict(self.samples[test]), test, targets.gallery)
+        predicted = mapping.map.predict(self.samples[test])
+        by_angle = self._right(predicted, test, targets.gallery)
+        ridge = self._right(predicted, test, replace(targets.gallery, likelihood=mapping.comparison.likelihood))
         ours = self._right(head.predict(self.samples[test]), test, _gallery(head, targets.gallery))
         own = self.names[test]
         low, high = mean_interval(ours, own, SEED)
@@ -153,11 +156,13 @@ class World:
             "targets": said,
             "ridge_top1": float(ridge.mean()),
             "ridge_interval": mean_interval(ridge, own, SEED),
+            "ridge_by_angle_top1": float(by_angle.mean()),
+            "ridge_compared_by": mapping.comparison.form,
             "contrastive_top1": float(ours.mean()),
             "low": low,
             "high": high,
             "difference_interval": difference,
-            "chosen": "contrastive" if head.choice.pays else "same",
+            "chosen": head.choice.kind if head.choice.pays else "same",
             "how": str(head.choice),
             "seconds": round(seconds, 1),
         }
@@ -242,10 +247,11 @@ def _gallery(head: FittedHead, gallery: Gallery) -> Gallery:
 def _print(rows: list[dict[str, Any]]) -> None:
     print_table(
         f"single looks at {N_NEW} new pictures, simulated EEG: how often the right one comes first",
-        ("trials", "pictures", "learned", "ridge", "contrastive", "95 %", "difference, 95 %", "chosen", "s"),
+        ("trials", "pictures", "learns", "ridge, angle", "ridge", "head", "95 %", "difference, 95 %", "chosen", "s"),
         [
             (
-                row["trials"], row["pictures"], row["targets"], f"{row['ridge_top1']:.3f}",
+                row["trials"], row["pictures"], row["targets"], f"{row['ridge_by_angle_top1']:.3f}",
+                f"{row['ridge_top1']:.3f}",
                 f"{row['contrastive_top1']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}",
                 "{:+.3f} to {:+.3f}".format(*row["difference_interval"]), row["chosen"], f"{row['seconds']:.0f}",
             )

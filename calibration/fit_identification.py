@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from calibration.data.layers import picture_layers
 from calibration.errors import FitError
 from calibration.heads.choosing import MOST_EPOCHS
 from calibration.heads.identification import (
@@ -106,7 +105,7 @@ def fit_identification(
     if settings.identification == "auto" and not head.choice.pays:
         return Identified(None, same, None, record | {"chosen": "same"})
     judged = judge(examples, targets, layout, settings, held_out, head.embeddings, count.tell)
-    return Identified(as_runs(head, targets), judged, targets, record | {"chosen": "contrastive"} | _sizes(head))
+    return Identified(as_runs(head, targets), judged, targets, record | {"chosen": head.choice.kind} | _sizes(head))
 
 
 def head_targets(config: Config, gallery: Gallery, space: EmbeddingSpace) -> HeadTargets:
@@ -122,6 +121,8 @@ def head_targets(config: Config, gallery: Gallery, space: EmbeddingSpace) -> Hea
     settings = config.fit
     if not settings.identification_layers and settings.identification_model is None:
         return HeadTargets(gallery, gallery.embeddings[None], str(space))
+    from calibration.data.layers import picture_layers
+
     layers, said = picture_layers(config, gallery.names)
     return HeadTargets(gallery, layers, said)
 

@@ -48,7 +48,8 @@ class FitSettings(Settings):
     """Learn from the mean of the trials of each picture, in place of single trials."""
     identification: Literal["same", "contrastive", "auto"] = "same"
     """What tells pictures apart: the embedding that is painted (``same``), or a second output of the same product that
-    learned nothing but to tell them apart; ``auto`` takes whichever does so better in cross-validation."""
+    learned nothing but to tell them apart; ``auto`` takes the second where it is better in cross-validation, trained
+    only where that helps."""
     identification_model: str | None = None
     """Image tower that the second output learns: `model` when left out, another of open_clip's with its weights
     (``ViT-L-14/openai``), or one of timm's (``timm/vit_large_patch14_dinov2.lvd142m``)."""

@@ -26,17 +26,18 @@ _MOST_PICTURES = 400
 
 @dataclass(frozen=True)
 class HeadChoice:
-    """What was chosen for the contrastive head, and what speaks for it.
+    """What was chosen for the second head, and what speaks for it.
 
     Attributes
     ----------
     decay, epochs
-        The penalty, and how often every trial comes.
-    score, ridge_score
-        Mean reciprocal rank of held-out trials' pictures: by the contrastive map, its epochs and penalty chosen on
-        others of them, and by the ridge map that it began from.
+        The penalty, and how often every trial comes; 0 for the ridge map, in the directions in which it is certain.
+    score, start_score, first_score
+        Mean reciprocal rank of held-out trials' pictures: by the second head, its epochs and penalty chosen on others
+        of them; by the ridge map that training began from; and by the first head's embedding, all of its dimensions
+        alike.
     error
-        Standard error of their difference, picture by picture.
+        Standard error of the difference between the second head's score and the first's, picture by picture.
     spread
         Root mean square of held-out outputs, in those of the trials learned from.
     """
@@ -44,20 +45,26 @@ class HeadChoice:
     decay: float
     epochs: int
     score: float
-    ridge_score: float
+    start_score: float
+    first_score: float
     error: float
     spread: float
 
     @property
     def pays(self) -> bool:
-        """Whether the contrastive map is better by two standard errors."""
-        return self.score - self.ridge_score > 2 * self.error
+        """Whether it is better than the first head by two standard errors."""
+        return self.score - self.first_score > 2 * self.error
+
+    @property
+    def kind(self) -> str:
+        """What the second head is: ``contrastive``, or ``ridge`` where training would not have helped."""
+        return "contrastive" if self.epochs else "ridge"
 
     def __str__(self) -> str:
         """Say what was chosen and why, in one line."""
         return (
             f"{self.epochs} epochs, penalty {self.decay:g} (mean reciprocal rank {self.score:.3f} on held-out trials, "
-            f"ridge {self.ridge_score:.3f}, standard error of the difference {self.error:.3f})"
+            f"before training {self.start_score:.3f}, first head {self.first_score:.3f}, error {self.error:.3f})"
         )
 
 
@@ -94,6 +101,7 @@ def choose_head(
     settings: FitSettings,
     kept: Kept,
     tell: Callable[[], None] = lambda: None,
+    first: Problem | None = None,
 ) -> HeadChoice:
     """Return the penalty and the number of epochs with which held-out pictures are told apart best.
 
@@ -111,21 +119,19 @@ def choose_head(
         Where a long training keeps its state.
     tell
         Called after each epoch of all folds.
+    first
+        The same trials with the first head's targets, where these are others.
     """
     numbers = np.unique(folds)
     enough = min(len(numbers), -(-HELD_OUT * len(numbers) // len(folds)))
     splits = [Split.of(problem.pictures, folds == number, settings.seed) for number in numbers[:enough]]
-    starts: list[Solution] = []
-    ridge = []
-    for number, split in enumerate(splits):
-        start, units = _start(problem, split, alpha, settings.identification_dims, kept, f"start-{number}")
-        starts.append(start)
-        ridge.append(units)
+    dims = settings.identification_dims
+    begun = [_start(problem, split, alpha, dims, kept, f"start-{place}") for place, split in enumerate(splits)]
     courses: list[_Course] = []
     for decay in settings.identification_decay:
         trainings = [
             Training(problem, split.rows, start, decay, settings.seed)
-            for split, start in zip(splits, starts, strict=True)
+            for split, (start, _) in zip(splits, begun, strict=True)
         ]
         courses.append(_course(problem, splits, trainings, kept, f"decay-{decay:g}", tell))
     chosen = int(np.argmax([course.units.mean(axis=1).max() for course in courses]))
@@ -133,10 +139,26 @@ def choose_head(
     of_fold = np.repeat(np.arange(len(splits)), [len(split.pictures) for split in splits])
     if len(splits) == 1:
         of_fold = np.arange(len(of_fold)) % 2
-    units, before = _chosen_elsewhere(courses, of_fold), np.concatenate(ridge)
-    error = float((units - before).std(ddof=1) / np.sqrt(len(units)))
-    decay = settings.identification_decay[chosen]
-    return HeadChoice(decay, epochs, float(units.mean()), float(before.mean()), error, courses[chosen].spreads[epochs])
+    units, start = _chosen_elsewhere(courses, of_fold), courses[0].units[0]
+    if settings.identification == "auto" and units.mean() - start.mean() <= 2 * _error(units - start):
+        epochs, units = 0, start
+    if first is not None:
+        begun = [_start(first, split, alpha, dims, kept, f"first-{place}") for place, split in enumerate(splits)]
+    before = np.concatenate([told for _, told in begun])
+    return HeadChoice(
+        settings.identification_decay[chosen],
+        epochs,
+        float(units.mean()),
+        float(start.mean()),
+        float(before.mean()),
+        _error(units - before),
+        courses[chosen].spreads[epochs],
+    )
+
+
+def _error(differences: Array) -> float:
+    """Return the standard error of the mean of differences ``[pictures]``."""
+    return float(differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,14 +191,15 @@ def _chosen_elsewhere(courses: Sequence[_Course], groups: Index) -> Array:
 
 
 def _start(problem: Problem, split: Split, alpha: float, dims: int, kept: Kept, name: str) -> tuple[Solution, Array]:
-    """Return where training begins, and how well the ridge map tells the held-out pictures apart."""
+    """Return where training begins, and how well the ridge map tells held-out pictures apart as the first head does.
+
+    There all dimensions count alike: each is stretched by the spread of its predictions.
+    """
     import torch
 
     def make() -> State:
         start, weights = ridge_start(problem, split.rows, alpha, dims)
-        predicted = problem.features[split.held] @ weights
-        predicted -= start.mean @ weights
-        # as the map that runs is re-standardised: every dimension by the spread of its predictions
+        predicted = problem.features[split.held] @ weights - start.mean @ weights
         spread = predicted.std(axis=0)
         predicted /= np.where(spread > 0, spread, 1.0)
         units = reciprocal_ranks(predicted, problem.targets.mean(axis=0)[split.pictures], split.own)

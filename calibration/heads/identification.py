@@ -140,7 +140,10 @@ def fit_head(
     folds = grouped_folds(examples.names, settings.folds, settings.seed)
     key = content_key((features, own, standard, folds), settings.model_dump(mode="json"), alpha)
     kept = Kept(cache_folder() / "fits" / key)
-    choice = choose_head(problem, folds, alpha, settings, kept, tell)
+    embeddings = targets.gallery.embeddings[None]
+    others = not np.array_equal(embeddings, targets.layers)
+    first = Problem(features, own, _standardised(embeddings, shown)) if others else None
+    choice = choose_head(problem, folds, alpha, settings, kept, tell, first)
     solution = train(problem, choice, alpha, settings, kept, tell)
     kept.forget()
     output, embeddings = solution.predict(features), solution.project(standard)

@@ -70,7 +70,7 @@ def test_where_nothing_is_known_it_does_not_pay(tmp_path):
     world = make_linear_world(seed=2, n_pictures=300, signal=0.0)
     choice, _ = fitted(problem_of(world), tmp_path, settings(), every_s=1e9)
     assert not choice.pays
-    assert abs(choice.score - choice.ridge_score) < 4 * choice.error
+    assert abs(choice.score - choice.first_score) < 4 * choice.error
 
 
 def small(**kinds):
