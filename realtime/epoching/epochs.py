@@ -315,7 +315,7 @@ class EpochBuilder:
         flags = artefact_flags(samples, self._artefacts, self._channels, window.without)
         if self._watch is not None:
             flags += tuple(f"lost {name}" for name in self._watch.lost_in(window.first, window.first + length))
-        if len(window.without) == len(self._channels):
+        if window.without and len(window.without) == len(self._channels):
             return Refused(window.trial, window.marker, "all electrodes are flat or wild", "electrodes")
         if flags and self._artefacts.drop:
             return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}", "artefact")
