@@ -230,7 +230,8 @@ def _aligned(
     folded = align(recorded.samples[first], plain, calibrated, eeg=True, embeddings=False).folded(plain)
     later = test[test > first[-1]]
     found = made.predict(recorded.samples[test])
-    found[len(test) - len(later) :] = recorded.samples[later].reshape(len(later), -1) @ folded.weights + folded.bias
+    samples = recorded.samples[later].reshape(len(later), len(folded.weights))
+    found[len(test) - len(later) :] = samples @ folded.weights + folded.bias
     return found
 
 

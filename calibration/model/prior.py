@@ -33,9 +33,9 @@ WORTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
 """What sources may count as, in trials, before each is held to the trials that it has."""
 _ONE_ALONE = (30.0, 300.0)
 """What each of several sources may count as with none of the others."""
-_DOUBT = 0.15
+_DOUBT, _DOUBT_OF_OTHERS = 0.15, 0.3
 """Spread of a held-out score beyond which its option loses share, times the root of the trials that it rests on: half
-the standard error of a score without information."""
+the standard error of a score without information, and all of it where other people are among the sources."""
 _TELLING = 0.1
 """Share of the new trials below which a source that counts as so few changes nothing."""
 _WINDOW = 1 / 50
@@ -237,7 +237,8 @@ def weigh(
             way = replace(way, alphas=ridge.telling(settings.alphas))
             ways.append(way)
             scores.append(search.scores(ridge, way.alphas))
-    shares = _shares(scores, search.n, _beliefs(ways))
+    doubt = _DOUBT if all(each.own for each in earlier) else _DOUBT_OF_OTHERS
+    shares = _shares(scores, doubt / np.sqrt(search.n), _beliefs(ways))
     kept = [replace(way, shares=share) for way, share in zip(ways, shares, strict=True) if any(share)]
     worths = [sum(sum(way.shares) * way.earlier[place].worth for way in kept) for place in range(len(earlier))]
     valued = tuple(replace(each, worth=float(worth)) for each, worth in zip(earlier, worths, strict=True))
@@ -334,10 +335,10 @@ def _beliefs(ways: Sequence[_Way]) -> list[float]:
     return [min(1.0, rest / others) if other else 1.0 for other in strange]
 
 
-def _shares(scores: Sequence[Sequence[float]], n: int, beliefs: Sequence[float]) -> list[tuple[float, ...]]:
-    """Return each map's part in the average: less, the further its score is below the best in standard errors."""
+def _shares(scores: Sequence[Sequence[float]], doubt: float, beliefs: Sequence[float]) -> list[tuple[float, ...]]:
+    """Return each map's part in the average: less, the further its score is below the best, in units of `doubt`."""
     flat = np.concatenate([np.asarray(each, dtype=np.float64) for each in scores])
-    weights = np.exp((flat - flat.max()) * np.sqrt(n) / _DOUBT)
+    weights = np.exp((flat - flat.max()) / doubt)
     # Of a way's penalties none counts more for being one of many.
     weights *= np.concatenate(
         [np.full(len(each), belief / len(each)) for each, belief in zip(scores, beliefs, strict=True)]
