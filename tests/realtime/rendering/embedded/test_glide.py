@@ -13,6 +13,7 @@ from realtime.rendering.embedded.generator import EmbeddedGenerator
 from realtime.rendering.glide import between
 from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.picture_reuse import Economy
+from realtime.rendering.worker import RenderWorker
 from stimuli.drawn.manifest import test_pictures as drawn_pictures
 
 SEED, STEPS = 0, 4
@@ -91,3 +92,18 @@ def test_a_glide_that_is_left_is_gone_on_from_where_it_was(generator, embeddings
     assert told == Origin(), "without flow a picture is painted from noise"
     np.testing.assert_array_equal(again, list(generator.stream(embeddings[0], SEED, STEPS))[-1])
     assert apart(next_one, left) < apart(next_one, again)
+
+
+@pytest.mark.processes
+def test_the_renderers_process_glides_and_says_so(embeddings):
+    with RenderWorker(RenderSettings(flow=0.5)) as worker:
+        worker.wait_ready(60)
+        kinds = []
+        for trial, embedding in enumerate(embeddings, start=1):
+            number, frames = worker.submit(request(trial, embedding, 0.5)), []
+            while not (frames and frames[-1].final):
+                assert worker.wait(60)
+                frames += [frame for frame in worker.frames() if frame.request == number]
+            kinds.append({frame.origin.kind for frame in frames})
+        assert kinds == [{"noise"}, {"glide"}]
+        assert "gliding from the picture of trial 1" in worker.state.text

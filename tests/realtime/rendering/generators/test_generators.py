@@ -13,6 +13,7 @@ from realtime.rendering.diffusion import attention_backend
 from realtime.rendering.diffusion.model_loading import Parts
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.generators.make import make_generator
+from realtime.rendering.glide import between
 from realtime.rendering.messages import Origin, RenderRequest
 from realtime.rendering.picture_reuse import Economy
 from realtime.rendering.worker import RenderWorker
@@ -269,6 +270,20 @@ def test_warm_start_only_from_a_finished_picture_and_a_close_embedding(house):
     steps, picture, origins = paint(economy, 4, embedding(1))
     assert (steps, origins) == ([1, 2, 3, 4], {Origin()}), "the last picture is no longer in the generator"
     np.testing.assert_array_equal(picture, last_of(generator, embedding(1), steps=4))
+
+
+def test_a_picture_glides_from_the_one_before(house):
+    generator = prepared(at(house, "sdxl-turbo"))
+    economy = Economy(RenderSettings(generator="sdxl-turbo", flow=0.5), generator)
+    list(economy.paint(RenderRequest(1, embedding(0), SEED, 4, flow=0.5)))
+    glided = list(economy.paint(RenderRequest(2, embedding(1), SEED, 4, flow=0.5)))
+    assert [(step, origin) for step, _, origin in glided] == [(step, Origin("glide", 1)) for step in (1, 2, 3, 4)]
+    again = prepared(at(house, "sdxl-turbo"))
+    list(again.stream(embedding(0), SEED, 4))
+    goal = between(embedding(0), embedding(1), 0.5)
+    for step, image, _ in glided:
+        *_, wanted = again.stream_warm(between(embedding(0), goal, step / 4), SEED, 4)
+        np.testing.assert_array_equal(image, wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)
