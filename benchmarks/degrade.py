@@ -35,6 +35,7 @@ N_NEW = 200
 LOOKS = 3
 """How often each new picture is looked at; looks are judged one by one."""
 EVERY_S = 0.05
+DECIDE_ABOVE = (0.8, 0.9, 0.95, 0.99)
 CHOICES = 10
 """Pictures, the one that was shown among them, of which a confidence says how probable the nearest is."""
 
@@ -118,7 +119,7 @@ def two_way(day: Day, embeddings: NDArray[np.float32]) -> float:
     return float(retrieve(embeddings, own, np.zeros_like(own), gallery).two_way.mean())
 
 
-def by_time(day: Day) -> tuple[list[dict[str, float]], dict[str, float]]:
+def by_time(day: Day) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """Return how well windows are answered at each time, and what ending those that are decided saves."""
     bundle, looks = day.bundle, day.new
     flat, n_times = bundle.weights.reshape(-1, bundle.space.dims), len(bundle.weights)
@@ -147,18 +148,20 @@ def by_time(day: Day) -> tuple[list[dict[str, float]], dict[str, float]]:
         )
     for row in rows:
         row["share_of_final"] = (row["two_way"] - 0.5) / (rows[-1]["two_way"] - 0.5)
-    return rows, _stopping(day, rows, np.array(confidences), np.array(rights))
+    ends_s = np.array([row["at_s"] for row in rows]) - bundle.first_s
+    told = np.array(confidences), np.array(rights)
+    return rows, [_stopping(ends_s, *told, decide_above) for decide_above in DECIDE_ABOVE]
 
 
 def _choices(day: Day) -> list[PictureEvidence]:
     """Return for each new look what compares it with the picture shown and others, drawn by lot."""
     rng = np.random.default_rng(SEED)
     names = np.unique(day.new.names)
-    decide_above, found = day.config.evidence.decide_above, []
+    found = []
     for shown in day.new.names:
         others = rng.choice(names[names != shown], CHOICES - 1, replace=False)
         gallery = day.bundle.gallery.only({str(shown), *map(str, others)})
-        found.append(PictureEvidence(gallery, day.bundle.confidence, decide_above=decide_above))
+        found.append(PictureEvidence(gallery, day.bundle.confidence))
     return found
 
 
@@ -167,28 +170,26 @@ def _right(percept: Percept, shown: str) -> bool:
 
 
 def _stopping(
-    day: Day, rows: list[dict[str, float]], confidences: NDArray[np.float64], rights: NDArray[np.bool_]
+    ends_s: NDArray[np.float64], confidences: NDArray[np.float64], rights: NDArray[np.bool_], decide_above: float
 ) -> dict[str, float]:
     """Return what is saved where a window ends with its first decided answer.
 
     Parameters
     ----------
-    day
-        The looks and the confidence from which they are decided.
-    rows
-        The times.
+    ends_s
+        ``[times]``: how much of the window was seen; the last is all of it.
     confidences, rights
         ``[times, looks]``.
+    decide_above
+        Confidence from which an answer is decided.
     """
-    decided = confidences >= day.config.evidence.decide_above
+    decided = confidences >= decide_above
     decided[-1] = True
     at = decided.argmax(axis=0)
-    length_s = rows[-1]["at_s"] - day.bundle.first_s
-    ends_s = np.array([row["at_s"] for row in rows])[at] - day.bundle.first_s
     return {
-        "decide_above": day.config.evidence.decide_above,
-        "decided_early": float(np.mean(at < len(rows) - 1)),
-        "window_time_saved": float(1 - ends_s.mean() / length_s),
+        "decide_above": decide_above,
+        "decided_early": float(np.mean(at < len(ends_s) - 1)),
+        "window_time_saved": float(1 - ends_s[at].mean() / ends_s[-1]),
         "right": float(rights[at, np.arange(len(at))].mean()),
         "right_of_whole_windows": float(rights[-1].mean()),
     }
@@ -214,9 +215,18 @@ def run(quick: bool = False) -> dict[str, Any]:
         ],
     )
     print_table(
-        f"windows that end with their first answer of confidence {stopping['decide_above']:g}",
-        ("figure", "value"),
-        [(name.replace("_", " "), f"{value:.3f}") for name, value in stopping.items()],
+        f"windows that end with their first answer of a confidence, asked every {1000 * EVERY_S:.0f} ms",
+        ("decided from", "decided early", "window time saved", f"right of {CHOICES}", "with whole windows"),
+        [
+            (
+                f"{row['decide_above']:.0%}",
+                f"{row['decided_early']:.0%}",
+                f"{row['window_time_saved']:.0%}",
+                f"{row['right']:.3f}",
+                f"{row['right_of_whole_windows']:.3f}",
+            )
+            for row in stopping
+        ],
     )
     return {"by_time": rows, "stopping": stopping, **lost(quick), "machine": machine()}
 

@@ -201,7 +201,12 @@ def fit_trials(
     curve = reliability_curve(*held)
     found |= rounded({"calibration_error": calibration_error(curve), "reliability_curve": curve})
     early, by_time = answers.judged(
-        trials.names, held_out.folds, gallery, float(trials.times_s[0]), trials.rate_hz, settings.seed
+        trials.names,
+        held_out.folds,
+        gallery if told_by.head is not None else alike,
+        float(trials.times_s[0]),
+        trials.rate_hz,
+        settings.seed,
     )
     found |= rounded({"by_time": by_time})
     low_level = None
