@@ -155,7 +155,11 @@ def bids_people(
         msg = f"{len(twice)} pictures, such as {twice[0]!r}, are in both tasks: they would be recognised, not decoded"
         raise FitError(msg)
     told = tuple(dict.fromkeys(line for part in parts for line in part.notices))
-    return BidsPeople(parts[0].runs, parts[1].runs, settings, (names[0], names[1]), folder), told
+    people = BidsPeople(parts[0].runs, parts[1].runs, settings, (names[0], names[1]), folder)
+    if not people.subjects:
+        msg = f"{root}: nobody has EEG of both tasks, {' and '.join(tasks)}"
+        raise FitError(msg)
+    return people, told
 
 
 def read_rows(path: Path, names: Sequence[str]) -> NDArray[np.float32]:

@@ -35,7 +35,9 @@ def register(app: typer.Typer) -> None:
         tasks: str = typer.Option("train,test", help="With --bids, the task to learn from and the one to test on."),
         picture_column: str | None = typer.Option(None, help="With --bids, the column that names the picture."),
         config: str | None = typer.Option(None, help="With --bids, YAML file or preset: channels, filters, fit."),
-        subjects: str | None = typer.Option(None, help="Numbers and ranges, such as 1-3,8; with --bids labels. All."),
+        subjects: str | None = typer.Option(
+            None, help="Numbers and ranges, 1-10 when left out; with --bids labels, all when left out."
+        ),
         training: Path | None = typer.Option(None, help="Embeddings of the training pictures, named or in order."),
         test: Path | None = typer.Option(None, help="Embeddings of the test pictures, named or in order."),
         images: Path | None = typer.Option(None, help="Folder with training_images and test_images, to embed here."),

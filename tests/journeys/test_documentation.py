@@ -38,6 +38,8 @@ NOT_RUN = {
     "perceptogram fit today.xdf": "tests/journeys/test_starting_from_earlier_days.py runs it",
     "perceptogram participants": "tests/journeys/test_starting_from_earlier_days.py runs it",
     "perceptogram calibrate --check-timing": "takes a photodiode",
+    "perceptogram fit --bids": "tests/journeys/test_public_data_set.py runs it",
+    "perceptogram things-eeg2 --bids": "tests/journeys/test_public_data_set.py runs it",
     "perceptogram fit --epochs": "takes epochs cut elsewhere; tests/calibration/data/test_epochs_files.py makes some",
     "perceptogram replay RECORDING": "stands for any recording; tests/perceptogram/test_replay.py reads each format",
     "perceptogram maps bundle run1.xdf": "takes half a minute; tests/perceptogram/test_maps_command.py runs it",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bids_validator import BIDSValidator
 
+from calibration.data.data_set import choose_runs
 from configs.errors import InputError
 from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, load_config
 from perceptogram.bids import Who, export_bids
@@ -80,6 +81,26 @@ def test_what_was_recorded_is_read_back(tmp_path):
     assert (sidecar["SamplingFrequency"], sidecar["EEGReference"], sidecar["PowerLineFrequency"]) == (250, "Nz", 50)
     described = json.loads((folder / "sub-07_task-pictures_run-01_events.json").read_text())
     assert set(events[0]) - set(described) <= {"onset", "duration", "trial_type", "value", "sample"}
+
+
+def test_what_was_exported_is_a_data_set_to_fit_on(tmp_path):
+    recording, names = write_recording(tmp_path)
+    export_bids([recording], tmp_path / "bids", Config(pictures=load_config("demo").pictures), WHO, 50.0)
+    chosen = choose_runs(tmp_path / "bids", "pictures")
+    (path,) = chosen.paths
+    opened = open_recording(path, chosen.config)
+    assert (chosen.subjects, opened.spec.channels) == (("07",), ("Fz", "Cz"))
+    pictures = open_pictures(chosen.config.pictures)
+    shown = [marker.picture for marker in opened.markers if marker.picture is not None]
+    assert shown == [f"{name}.png" for name in names]
+    assert set(shown) == set(pictures.names)
+    (lost,) = [marker for marker in opened.markers if marker.is_bad]
+    assert lost.duration_s == pytest.approx(0.2)
+    # Or by their names in the set that was shown.
+    given = Config(pictures=load_config("demo").pictures)
+    named = choose_runs(tmp_path / "bids", "pictures", given, picture_column="picture").config
+    assert named.pictures == given.pictures
+    assert [marker.picture for marker in open_recording(path, named).markers if marker.picture] == list(names)
 
 
 def test_every_path_is_one_that_the_validator_knows(tmp_path):

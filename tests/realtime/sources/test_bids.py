@@ -5,10 +5,11 @@ import pytest
 
 from configs.markers import MarkerSettings
 from configs.schema import Config
+from realtime.sources.base import Chunk
 from realtime.sources.bids import channel_table, find_runs, good_channels, read_events, sidecar
 from realtime.sources.metadata import SourceError
 from realtime.sources.recording import open_recording
-from tests.support.recording_files import write_brainvision
+from tests.support.recording_files import Wave, edf_bytes, write_brainvision
 
 EVENTS = "onset\tduration\ttrial_type\tstim_file\tstim_id\ttot_img_number\n"
 
@@ -94,6 +95,19 @@ def test_units_are_the_files_own_and_else_the_tables(root):
     with pytest.raises(SourceError, match="furlong"):
         open_recording(file)
     assert open_recording(file, settings).spec.unit == "microvolts"
+
+
+def test_a_bdf_whose_unit_the_table_tells(root):
+    waves = [Wave(name, np.full(500, 10.0 + place), "", high=800.0) for place, name in enumerate(("Fz", "Cz", "Pz"))]
+    file = root / "sub-03" / "eeg" / "sub-03_task-look_eeg.bdf"
+    table(file.with_name("sub-03_task-look_events.tsv"), EVENTS + "1.5\t0.1\timage\tn/a\tn/a\t12\n")
+    file.write_bytes(edf_bytes(waves, bdf=True))
+    opened = open_recording(file, Config(markers=MarkerSettings(events="bids")))
+    assert (opened.spec.unit, opened.spec.channels) == ("microvolts", ("Fz", "Cz", "Pz"))
+    (shown,) = opened.markers
+    assert (shown.picture, shown.stamp - opened.first_s) == ("look-00012", 1.5)
+    first = next(item for item in opened.events() if isinstance(item, Chunk))
+    np.testing.assert_allclose(first.samples[0], [10, 11, 12], atol=0.1)
 
 
 def events(root, rows, settings=None):
