@@ -50,8 +50,9 @@ CASES = (
     Simulated(450, "strong alpha", _eeg(alpha_uv=20.0)),
     Simulated(450, "eight electrodes", SimulationSettings(seed=SEED, channels=EIGHT)),
     Simulated(1500),
+    Simulated(4500),
 )
-"""The demo's participant after 1.5 and 5 minutes, and 1.5 minutes with other noise or fewer electrodes."""
+"""The demo's participant after 1.5, 5 and 15 minutes, and 1.5 minutes with other noise or fewer electrodes."""
 
 
 def simulated(case: Simulated) -> dict[str, Any]:

@@ -47,11 +47,12 @@ def curves(results: Mapping[str, Any]) -> str:
 
 def simulated(results: Mapping[str, Any]) -> str:
     """Return the simulated participant's scores."""
-    header = ["simulated EEG, trials", "two-way, by error", "ours", "right of 200, by error", "ours"]
+    header = ["simulated EEG, trials", "two-way, by error", "by the angle", "ours"]
+    header += ["right of 200, by error", "by the angle", "ours"]
     rows = [
         [
-            one["name"].partition(", ")[2], _score(one["today"]), _score(one["two_way"]),
-            _score(one["today_top1"]), _score(one["top1"]),
+            one["name"].partition(", ")[2], _score(one["today"]), _score(one["by_angle"]), _score(one["two_way"]),
+            _score(one["today_top1"]), _score(one["by_angle_top1"]), _score(one["top1"]),
         ]
         for one in _sets(results, real=False)
     ]  # fmt: skip
