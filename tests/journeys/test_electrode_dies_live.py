@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 RATE = 250
 NAMES = ("Fz", "Cz", "Pz", "Oz")
-CHANNELS = "".join(f"<channel><label>{name}</label><unit>microvolts</unit></channel>" for name in NAMES)
-INFO = f"""<info><name>Amp</name><type>EEG</type><channel_count>4</channel_count><nominal_srate>{RATE}</nominal_srate>
-<channel_format>float32</channel_format><source_id>amp</source_id><desc><channels>{CHANNELS}</channels></desc></info>"""
+CHANNEL = "<channel><label>{}</label><unit>microvolts</unit></channel>"
+INFO = """<info><name>Amp</name><type>EEG</type><channel_count>{n}</channel_count><nominal_srate>{rate}</nominal_srate>
+<channel_format>float32</channel_format><source_id>amp</source_id><desc><channels>{channels}</channels></desc></info>"""
 MARKERS = """<info><name>Stim</name><type>Markers</type><channel_count>1</channel_count>
 <nominal_srate>0</nominal_srate><channel_format>string</channel_format><source_id>s</source_id></info>"""
 CONFIG = """
@@ -26,15 +26,16 @@ fit: {permutations: 0, folds: 2, alphas: [1000.0]}
 DIES_S, LIVES_S = 8.15, 9.85
 
 
-def write_xdf(path, seconds, dies=False):
+def write_xdf(path, seconds, dies=False, columns=(0, 1, 2, 3)):
     rng = np.random.default_rng(int(seconds))
     n = int(seconds * RATE)
     samples = (10 * rng.standard_normal((n, 1)) + 10 * rng.standard_normal((n, 4))).astype(np.float32)
     if dies:
         samples[int(DIES_S * RATE) : int(LIVES_S * RATE), 2] = 187_000.0
     writer = XdfWriter(path)
-    writer.stream_header(1, INFO)
-    writer.numbers(1, 1000 + np.arange(n) / RATE, samples)
+    kept = "".join(CHANNEL.format(NAMES[column]) for column in columns)
+    writer.stream_header(1, INFO.format(n=len(columns), rate=RATE, channels=kept))
+    writer.numbers(1, 1000 + np.arange(n) / RATE, samples[:, columns])
     writer.stream_header(2, MARKERS)
     onsets = np.arange(1005.0, 1000 + seconds - 1, 0.3) + 0.0013
     writer.texts(2, onsets.tolist(), [[str(1 + number % 2)] for number in range(len(onsets))])
@@ -46,20 +47,26 @@ def percepts(folder):
     return {line["trial"]: line for line in lines if "neighbours" in line}
 
 
-def test_live_and_replayed_the_same_windows_go_without_the_electrode(tmp_path):
-    (tmp_path / "lab.yaml").write_text(CONFIG)
-    write_xdf(tmp_path / "calibration.xdf", 30)
-    write_xdf(tmp_path / "session.xdf", 19, dies=True)
-    options = ("--config", "lab.yaml")
-    done = perceptogram("fit", "calibration.xdf", *options, "--no-report", "--out", "bundle", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "lab.yaml").write_text(CONFIG)
+    write_xdf(folder / "calibration.xdf", 30)
+    options = ("--config", "lab.yaml", "--no-report", "--out", "bundle")
+    done = perceptogram("fit", "calibration.xdf", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_live_and_replayed_the_same_windows_go_without_the_electrode(lab):
+    write_xdf(lab / "session.xdf", 19, dies=True)
     found = {}
     for way, more in (("replayed", ()), ("live", ("--lsl",))):
-        given = ("--bundle", "bundle", *options, "--no-render", "--out", way, *more)
-        done = perceptogram("replay", "session.xdf", *given, cwd=tmp_path)
+        given = ("--bundle", "bundle", "--config", "lab.yaml", "--no-render", "--out", way, *more)
+        done = perceptogram("replay", "session.xdf", *given, cwd=lab)
         assert done.returncode == 0, done.stderr
         assert "electrode Pz is flat" in " ".join(done.stderr.split())
-        found[way] = percepts(tmp_path / way)
+        found[way] = percepts(lab / way)
     live, replayed = found["live"], found["replayed"]
     assert live.keys() == replayed.keys()
     without = [trial for trial, percept in replayed.items() if "without Pz" in percept["flags"]]
@@ -68,8 +75,23 @@ def test_live_and_replayed_the_same_windows_go_without_the_electrode(tmp_path):
     for trial, percept in replayed.items():
         assert live[trial]["flags"] == percept["flags"]
         assert live[trial]["confidence"] == pytest.approx(percept["confidence"], abs=1e-3)
-    summary = json.loads((tmp_path / "live" / "summary.json").read_text())
+    summary = json.loads((lab / "live" / "summary.json").read_text())
     (absence,) = summary["electrodes_out"]
     assert absence["electrode"] == "Pz"
     assert absence["to"] - absence["from"] == pytest.approx(LIVES_S - DIES_S, abs=6.0)
     assert summary["decoded_without"] == len(without)
+
+
+def test_a_cap_that_lacks_an_electrode_is_decoded_and_what_to_expect_is_said(lab):
+    write_xdf(lab / "smaller.xdf", 12, columns=(0, 1, 3))
+    (lab / "strict.yaml").write_text(CONFIG + "stream: {least_of_score: 1.0}\n")
+    given = ("replay", "smaller.xdf", "--bundle", "bundle", "--no-render")
+    done = perceptogram(*given, "--config", "lab.yaml", "--out", "smaller", cwd=lab)
+    assert done.returncode == 0, done.stderr
+    assert "another cap: Pz is guessed from the others; expected auc 0." in " ".join(done.stderr.split())
+    summary = json.loads((lab / "smaller" / "summary.json").read_text())
+    assert summary["n_trials"] == 20
+    assert summary["cap"]["guessed"] == ["Pz"]
+    refused = perceptogram(*given, "--config", "strict.yaml", "--out", "refused", cwd=lab)
+    assert refused.returncode == 2
+    assert "channels missing: Pz; from 3 electrodes auc" in " ".join(refused.stderr.split())
