@@ -59,6 +59,21 @@ def simulated(results: Mapping[str, Any]) -> str:
     return "\n".join(markdown_rows(header, rows))
 
 
+def heads(results: Mapping[str, Any]) -> str:
+    """Return how often the right one of 200 new pictures comes first, by the embedding and by the second output."""
+    header = ["trials", "pictures", "embedding, by angle", "embedding, as chosen", "second output", "95 %"]
+    header += ["difference, 95 %", "`auto` chooses"]
+    rows = [
+        [
+            row["trials"], row["pictures"], _score(row["ridge_by_angle_top1"]), _score(row["ridge_top1"]),
+            _score(row["contrastive_top1"]), f"{row['low']:.3f} to {row['high']:.3f}",
+            "{:+.3f} to {:+.3f}".format(*row["difference_interval"]), f"`{row['chosen']}`",
+        ]
+        for row in results["heads"]["result"]["rows"]
+    ]  # fmt: skip
+    return "\n".join([*markdown_rows(header, rows), "", f"Measured on {source(results['heads'])}."])
+
+
 def _sets(results: Mapping[str, Any], *, real: bool) -> Sequence[Mapping[str, Any]]:
     return [one for one in results["accuracy"]["result"]["sets"] if ("auc" in one) == real]
 

@@ -36,7 +36,7 @@ from realtime.decoding.linear_decoder import LinearDecoder
 
 SIZES = ((17, 80), (64, 250), (128, 512))
 DIMS = 1024
-HEAD_DIMS, UNITS = 256, 256
+HEAD_DIMS, UNITS = 256, 128
 """A second output, by which pictures are told apart, and the hidden units of its residual: a fit's defaults."""
 OPEN_EPOCHS = (1, 3, 6)
 OTHER_WORK = np.ones(1 << 20, np.float32)

@@ -8,6 +8,7 @@ looked at five times. A second table tells what a fit of the size of THINGS-EEG2
 from __future__ import annotations
 
 import json
+import pickle
 import resource
 import sys
 import tempfile
@@ -22,14 +23,14 @@ from numpy.typing import NDArray
 from benchmarks.harness import machine, print_table, versions
 from calibration.data.embeddings import load_encoder
 from calibration.data.layers import layers_cached, load_tower, side_by_side
-from calibration.data.targets import cache_folder, given_targets
+from calibration.data.targets import Targets, cache_folder, given_targets
 from calibration.heads.choosing import MOST_EPOCHS, choose_head
 from calibration.heads.contrastive import Problem
 from calibration.heads.identification import FittedHead, HeadTargets, candidate_of, fit_head, train
 from calibration.heads.kept import Kept
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
-from calibration.model.linear_model import fit_map
+from calibration.model.linear_model import Mapping, fit_map
 from calibration.scores.retrieval import retrieve
 from calibration.statistics import mean_interval
 from configs.files import whole_file, write_whole
@@ -49,6 +50,9 @@ FIRST_PICTURE = 1_000_000
 """Of the endless stream; the small encoder was trained on earlier ones."""
 PIXELS = 128
 """Width and height at which pictures are drawn for the encoder, which makes them 64."""
+CHOSEN_ON = 1500
+"""Trials on which the way from epochs to features is chosen for all larger numbers: from there on the choice takes
+many times as long as all else."""
 TRIALS = (300, 1500, 4000, 8000)
 QUICK = (300,)
 BLOCKS = (4, 5)
@@ -84,7 +88,7 @@ class World:
     """What the participant answered to `n_trials` looks to learn from, and to new pictures."""
 
     def __init__(self, n_trials: int, folder: Path) -> None:
-        self.config = load_config("demo")
+        self.config, self.folder = load_config("demo"), folder
         known = {f"picture-{number:04d}": training_picture(FIRST_PICTURE + number) for number in range(N_PICTURES)}
         fixed = dict(zip(open_pictures(self.config.pictures, "test").names, test_pictures(), strict=True))
         new = list(fixed)[:N_NEW]
@@ -121,17 +125,10 @@ class World:
 
     def row(self, n_trials: int, blocks: tuple[int, ...]) -> dict[str, Any]:
         """Return the scores of maps of the first `n_trials` looks; the head learns layers where blocks are given."""
-        taught = np.flatnonzero(~self.is_new)[:n_trials]
         test = np.flatnonzero(self.is_new)
-        names = self.pictures.names
-        labels = [self.pictures.label(name) for name in names]
-        embeddings = self.learned(())
-        targets = given_targets(names, labels, embeddings[0], load_encoder().space).scaled_by(self.names[taught])
-        shown = self.names[taught]
-        everything = np.ones(len(taught), dtype=np.bool_)
-        examples = Examples(self.samples[taught], targets.of(shown), shown, shown, everything)
+        examples, targets = self.taught(n_trials)
+        mapping = self.mapping(n_trials)
         settings = self.config.fit.model_copy(update={"identification": "auto", "identification_layers": blocks})
-        mapping = fit_map(examples, self.layout, settings)
         layers = self.learned(blocks)
         said = f"its blocks {', '.join(map(str, blocks))}" if blocks else "its embedding"
         head_targets = HeadTargets(targets.gallery, layers, said)
@@ -152,7 +149,7 @@ class World:
         difference = mean_interval(ours - ridge, own, SEED)
         return {
             "trials": n_trials,
-            "pictures": len(np.unique(shown)),
+            "pictures": len(np.unique(examples.names)),
             "targets": said,
             "ridge_top1": float(ridge.mean()),
             "ridge_interval": mean_interval(ridge, own, SEED),
@@ -166,6 +163,26 @@ class World:
             "how": str(head.choice),
             "seconds": round(seconds, 1),
         }
+
+    def taught(self, n_trials: int) -> tuple[Examples, Targets]:
+        """Return the first looks with the embeddings of their pictures, and those of all pictures."""
+        names = self.pictures.names
+        labels = [self.pictures.label(name) for name in names]
+        rows = np.flatnonzero(~self.is_new)[:n_trials]
+        shown = self.names[rows]
+        targets = given_targets(names, labels, self.learned(())[0], load_encoder().space).scaled_by(shown)
+        everything = np.ones(len(rows), dtype=np.bool_)
+        return Examples(self.samples[rows], targets.of(shown), shown, shown, everything), targets
+
+    def mapping(self, n_trials: int) -> Mapping:
+        """Return the first head of the first looks, kept in the folder."""
+        kept = self.folder / f"map-{n_trials}.pickle"
+        if not kept.exists():
+            options = (candidate_of(self.mapping(CHOSEN_ON)),) if n_trials > CHOSEN_ON else ()
+            found = fit_map(self.taught(n_trials)[0], self.layout, self.config.fit, options=options)
+            write_whole(kept, pickle.dumps(found))
+        mapping: Mapping = pickle.loads(kept.read_bytes())
+        return mapping
 
     def learned(self, blocks: tuple[int, ...]) -> NDArray[np.float32]:
         """Return ``[layers, pictures, dims]`` of the small encoder: the blocks given, or else its embeddings."""

@@ -156,6 +156,7 @@ PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
         "recordings": ("accuracy", accuracy_tables.recordings),
         "curves": ("accuracy", accuracy_tables.curves),
         "simulated": ("accuracy", accuracy_tables.simulated),
+        "heads": ("heads", accuracy_tables.heads),
     },
     HOUSE / "docs" / "maps.md": {
         "right": ("maps", page_tables.right),

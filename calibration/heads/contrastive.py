@@ -34,7 +34,7 @@ STEP = 0.02
 """Step of the optimiser, in root mean squares of the weights at the start."""
 RESIDUAL_STEP = 0.001
 """Step of the optimiser in the residual, whose input and output are near 1."""
-HIDDEN = 256
+HIDDEN = 128
 """Hidden units of the residual."""
 FIRST_SCALE, LARGEST_SCALE = 10.0, 100.0
 """One over the temperature: at the start, and at most."""

@@ -64,7 +64,7 @@ class MapChoice:
 
 
 def choose(
-    examples: Examples, layout: Layout, settings: FitSettings, folds: Index
+    examples: Examples, layout: Layout, settings: FitSettings, folds: Index, options: Sequence[Candidate] = ()
 ) -> tuple[MapChoice, Scaling, NDArray[np.float32]]:
     """Return the choice with its scaling and the features of the examples.
 
@@ -78,11 +78,13 @@ def choose(
         What there is to choose from.
     folds
         ``[trials]``: which trials are held out together.
+    options
+        Ways to features, in place of those of the settings.
     """
     question = question_of(examples, folds, settings.seed)
     alphas = np.array(sorted(settings.alphas, reverse=True))
     answers, errors = [], []
-    options = candidates(layout, settings)
+    options = options or candidates(layout, settings)
     made: list[tuple[Scaling, NDArray[np.float32]]] = []
     for candidate in options:
         scaling, features = scale(examples.samples, layout, settings.whiten, candidate)

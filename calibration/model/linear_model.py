@@ -15,6 +15,7 @@ from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
+from calibration.model.noise import Candidate
 from calibration.model.prior import Blend, Prior, Taught, weigh
 from calibration.model.ridge import fit_ridge, solve_ridge, threads_for
 from calibration.model.scaling import scale
@@ -87,7 +88,13 @@ class HeldOut:
     comparisons: tuple[ComparisonChoice, ...] = ()
 
 
-def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: Sequence[Earlier] = ()) -> Mapping:
+def fit_map(
+    examples: Examples,
+    layout: Layout,
+    settings: FitSettings,
+    earlier: Sequence[Earlier] = (),
+    options: Sequence[Candidate] = (),
+) -> Mapping:
     """Return the map from epochs to targets, everything in it estimated from these trials.
 
     Parameters
@@ -100,6 +107,8 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
         What there is to choose from and by what, number of folds, whether to average repeats, seed.
     earlier
         Earlier calibrations to start from, where the choice is by identification; what they are worth is chosen.
+    options
+        Ways from epochs to features to choose from; those of the settings when left out.
 
     Raises
     ------
@@ -116,7 +125,7 @@ def fit_map(examples: Examples, layout: Layout, settings: FitSettings, earlier: 
     choice: MapChoice | None = None
     prior: Prior | None = None
     if settings.choose == "identification":
-        choice, scaling, features = choose(examples, layout, settings, folds)
+        choice, scaling, features = choose(examples, layout, settings, folds, options)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
         with threads_for(*features.shape):
             weights, intercept = solve_ridge(features, targets, alpha)

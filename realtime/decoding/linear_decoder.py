@@ -202,6 +202,8 @@ class LinearDecoder:
         channels = self.n_channels
         for trial, seen in self._seen.items():
             self._used[trial].weights[seen * channels : (seen + samples) * channels].sum()
+            if self._residual is not None and seen + samples >= self.n_times:
+                self._residual.read_ahead()
 
     def preview(self, trial: int) -> NDArray[np.float32]:
         """Return the best guess ``[dims]`` from what has been recorded of the window so far."""
