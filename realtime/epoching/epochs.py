@@ -181,8 +181,16 @@ class EpochBuilder:
             piece = slice(start, start + self._piece)
             events += self._bad(chunk.index[piece], chunk.samples[piece])
             self._history.append(chunk.index[piece], chunk.times[piece], chunk.samples[piece], chunk.arrived)
+            events += self._forgotten()
             events += self._open_windows()
         return events
+
+    def _forgotten(self) -> list[EpochEvent]:
+        """Refuse the open windows whose first samples were forgotten, because times stepped back."""
+        gone = [window for window in self._open if window.first < self._history.tail]
+        self._open = [window for window in self._open if window.first >= self._history.tail]
+        reason = f"clock stepped back to {self._history.last_time:.3f} s, in the window"
+        return [Refused(window.trial, window.marker, reason, "broken-time") for window in gone]
 
     def _bad(self, index: NDArray[np.int64], samples: NDArray[np.float32]) -> list[EpochEvent]:
         """Break the grid where filters started and where samples are not finite."""

@@ -281,9 +281,9 @@ class LiveAxis:
                 if self._follow_rate(begun, index, residuals):
                     return True
                 self._shifted = low
-                self._grid.carry(at, level)
                 if abs(level) > self._set.tolerable_s:
                     self._grid.break_off(low, stamp, clean)
+                self._grid.carry(at, level)
             return True
         self._shifted = low
         if step:
@@ -356,6 +356,8 @@ class LiveAxis:
         ends = np.array([since, self._grid.handed]) - int(places[-1])
         off = math.inf if self._shifted == since else float(np.abs(level + slope * ends).max())
         since -= self._block
+        if off > 0.25 * self._set.tolerable_s:  # before times step back that no window may have
+            self._grid.break_off(since, self._line.time, cause="rate changed")
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope
         if abs(self._line.slope / self._period - 1) > 2 * self._set.rate_tolerance:
@@ -365,8 +367,6 @@ class LiveAxis:
             run.time += (run.anchor - self._line.anchor) * self._line.slope + self._line.time - run.time
             run.period = self._line.slope
         self._report_rate(float(self._line.at(np.array([begun]))[0]))
-        if off > 0.25 * self._set.tolerable_s:
-            self._grid.break_off(since, self._line.time, cause="rate changed")
         return True
 
     def _begin_anew(self, begun: int) -> None:

@@ -193,3 +193,13 @@ def test_artefacts_flag_and_drop_only_when_told():
 def test_a_window_without_samples_is_an_error():
     with pytest.raises(ValueError, match="holds no sample"):
         builder(first_s=0.0, stop_s=0.001)
+
+
+def test_a_window_over_which_times_step_back_is_refused_and_nothing_fails():
+    later = chunk(320, 600)
+    back = TimedChunk(later.index, later.times - 0.05, later.samples, 0.0)
+    events = run([chunk(0, 320), Marker(START + 3.0, "a"), back, Marker(START + 4.0, "b")])
+    (refused,) = of(Refused, events)
+    assert (refused.trial, refused.kind) == (0, "broken-time")
+    assert "stepped back" in refused.reason
+    assert list(stand(events)) == [1]
