@@ -391,12 +391,7 @@ def _provenance(config: Config) -> dict[str, Any]:
         release = "unknown"
     return {
         "software": f"perceptogram-live {release}",
-        "commit": _commit(),
+        "commit": output_of(("git", "rev-parse", "HEAD"), Path(__file__).parent),  # of the checkout it runs from
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.model_dump(mode="json", exclude={"pictures": {"folder"}, "display": True}),
     }
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout that the software runs from; None where it was installed."""
-    return output_of(("git", "rev-parse", "HEAD"), Path(__file__).parent)
