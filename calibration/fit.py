@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.data.sources import EarlierBundle, memory_for
+from calibration.data.sources import EarlierBundle, memory_for, told_of
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, check_channels, read_windows, why_none
 from calibration.errors import FitError, RidgeError
@@ -28,7 +28,6 @@ from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, grouping, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.model.noise import shared_by_channels
-from calibration.model.prior import Prior
 from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
@@ -250,7 +249,9 @@ def fit_trials(
                 "seed": settings.seed,
                 "n_trials": len(trials),
                 "n_taught": int(examples.teaches.sum()),
-                "prior": None if mapping.prior is None else _told(mapping.prior, sources, told),
+                "prior": None
+                if mapping.prior is None
+                else mapping.prior.record() | told_of(mapping.prior.sources(), sources, told),
             }
         ),
         scores=found,
@@ -290,14 +291,6 @@ def earlier_of(
         found.append(Earlier(each.name, memory, own=each.may_be_of(config.participant)))
         lines += [] if line is None else [line]
     return tuple(found), tuple(lines)
-
-
-def _told(prior: Prior, sources: Sequence[EarlierBundle], notices: Sequence[str]) -> dict[str, Any]:
-    """Return what the bundle says of the earlier ones: what each contributed, of when it is, and what it scored."""
-    of_source = {each.name: each.told() for each in sources}
-    record = prior.record()
-    listed = [each | of_source[str(each["name"])] for each in prior.sources()]
-    return record | {"sources": listed, "notices": list(notices)}
 
 
 def baseline_scores(

@@ -39,6 +39,14 @@ class EarlierBundle:
         return {"created": bundle.provenance.get("created"), "participant": bundle.participant} | score
 
 
+def told_of(
+    counted: Sequence[dict[str, object]], sources: Sequence[EarlierBundle], notices: Sequence[str]
+) -> dict[str, object]:
+    """Return what a bundle says of its sources: what each counts as, of when it is, and what it scored; and notices."""
+    about = {each.name: each.told() for each in sources}
+    return {"sources": [each | about[str(each["name"])] for each in counted], "notices": list(notices)}
+
+
 def load_sources(folders: Sequence[str | Path], config: Config) -> tuple[EarlierBundle, ...]:
     """Return the bundles in `folders`; those that remember nothing are refused.
 
