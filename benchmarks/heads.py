@@ -89,12 +89,13 @@ class World:
 
     def __init__(self, n_trials: int, folder: Path) -> None:
         self.config, self.folder = load_config("demo"), folder
-        known = {f"picture-{number:04d}": training_picture(FIRST_PICTURE + number) for number in range(N_PICTURES)}
+        numbers = range(min(N_PICTURES, n_trials))
+        known = {f"picture-{number:04d}": training_picture(FIRST_PICTURE + number) for number in numbers}
         fixed = dict(zip(open_pictures(self.config.pictures, "test").names, test_pictures(), strict=True))
         new = list(fixed)[:N_NEW]
         self.pictures = DrawnSet(known | {name: fixed[name] for name in new})
         rng = np.random.default_rng(SEED)
-        rounds = -(-n_trials // N_PICTURES)
+        rounds = -(-n_trials // len(known))
         learned = np.concatenate([rng.permutation(list(known)) for _ in range(rounds)])[:n_trials]
         shown = [*learned.tolist(), *rng.permutation(np.repeat(np.array(new), LOOKS)).tolist()]
         kept = folder / f"answers-{n_trials}.npz"
