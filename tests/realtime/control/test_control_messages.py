@@ -157,14 +157,14 @@ def test_events_that_json_cannot_hold_are_refused():
 
 
 def test_what_is_published_changes_with_its_number_alone():
-    """Programs were written for these fields: whoever changes them raises `SCHEMA`."""
+    """Programs were written for these fields: whoever changes them raises `SCHEMA`; `at_s` came to them."""
     head = "schema t_lsl t_unix"
     score = "confidence repeats weight decided two_way pre_stimulus_two_way"
     fields = {
         "ack": f"{head} id ok error",
         "state": f"{head} state version details",
         "event": f"{head} seq kind data",
-        "percept": f"{head} seq kind trial picture neighbours {score} flags embedding ledger",
+        "percept": f"{head} seq kind trial picture neighbours {score} flags embedding ledger at_s",
     }
     assert SCHEMA == 2
     for name, wanted in fields.items():
