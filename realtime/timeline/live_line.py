@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from realtime.timeline.axis_settings import AxisSettings
 
+MOST_ALIKE = 128.0
+"""Stamps that err alike, at most, as far as a fit is concerned."""
+
 
 class LiveLine:
     """Times of grid positions: `time` at position `anchor`, and `slope` seconds a sample.
@@ -109,7 +112,8 @@ class LiveLine:
             if np.count_nonzero(rows) < 2 * self._set.fewest or samples < longest:
                 continue
             found = self.straight(index[rows], residuals[rows], self._set.rate_spread)
-            if found is None:
+            if found is None and seconds == self._set.starts_s[-1]:
+                # An offset that is measured anew within a second looks like another rate.
                 found = self.straight(index[rows], residuals[rows], self._set.steepest)
             if found is not None and calm(int(index[rows][0])):
                 level, slope, self.scale, self.alike = found
@@ -127,7 +131,8 @@ class LiveLine:
         since, stop
             Grid positions: none before `since` counts, and `stop` is the next to come.
         """
-        scale = self.unit
+        # A line that is wrong has stamps err alike: were they to count for no more than that, it would stay wrong.
+        scale = self.scale * min(self.alike, MOST_ALIKE)
         for seconds in self._set.lines_s:
             index, stamps = track.since(max(since, stop - round(seconds / self._period)))
             if len(index) < 2:

@@ -45,3 +45,16 @@ def test_offsets_that_are_measured_anew_do_not_add_up_without_end():
                 worst = max(worst, float(np.abs(off).max()))
     assert worst < 2 * DEFAULT.offset_s < seconds / every_s * late_s
     assert axis.lost == 0
+
+
+@pytest.mark.parametrize("at_s", [0.2, 0.5, 0.8])
+def test_an_offset_that_is_measured_anew_in_the_first_second_is_no_other_rate(at_s):
+    """A first line that was too steep by thousands of ppm stayed so."""
+    rate, rng = 256.238, np.random.default_rng(0)
+    true = 1000 + np.arange(14 * 256) / rate
+    stamps = true + np.where(true - 1000 < at_s, 0.0, 3.45e-3)
+    axis = LiveAxis(256.0)
+    for start in range(0, len(true) - 9, 9):
+        samples = np.arange(start, start + 9, dtype=np.float32)[:, None]
+        axis.push(Chunk(stamps[start : start + 9], samples, float(true[start + 8]) + 0.022 + rng.exponential(2.4e-3)))
+    assert abs(axis.rate_hz_measured / rate - 1) < 2e-4
