@@ -42,7 +42,17 @@ class EarlierBundle:
 def told_of(
     counted: Sequence[dict[str, object]], sources: Sequence[EarlierBundle], notices: Sequence[str]
 ) -> dict[str, object]:
-    """Return what a bundle says of its sources: what each counts as, of when it is, and what it scored; and notices."""
+    """Return what a bundle says of its sources: what each counts as, of when it is, and what it scored; and notices.
+
+    Parameters
+    ----------
+    counted
+        What each source that was asked counts as, by its ``name``.
+    sources
+        All that were given.
+    notices
+        Lines for people.
+    """
     about = {each.name: each.told() for each in sources}
     return {"sources": [each | about[str(each["name"])] for each in counted], "notices": list(notices)}
 
