@@ -119,8 +119,8 @@ class Steering:
                 control.publish(Event("refused", {"trial": trial, "reason": reason, "because": kind}))
             case Retracted(trial, _, reason, kind):
                 control.publish(Event("retracted", {"trial": trial, "reason": reason, "because": kind}))
-            case ElectrodeChange(_, at, electrode, out, why, without):
-                told = {"electrode": electrode, "out": out, "why": why, "stamp": at, "without": list(without)}
+            case ElectrodeChange(_, at, electrodes, out, why, without, _):
+                told = {"electrodes": list(electrodes), "out": out, "why": why, "stamp": at, "without": list(without)}
                 control.publish(Event("electrode", told))
             case Hole():
                 control.publish(Event("hole", {"lost": event.lost, "stamp": event.stamp}))

@@ -134,13 +134,13 @@ class LiveResult:
 
     def _electrode(self, change: ElectrodeChange) -> None:
         if change.out:
-            what = {"electrode": change.electrode, "why": change.why, "from": change.stamp, "to": None}
-            self.electrodes_out.append(what)
+            self.electrodes_out += [
+                {"electrode": name, "why": change.why, "from": change.stamp, "to": None} for name in change.electrodes
+            ]
             return
-        for absence in reversed(self.electrodes_out):
-            if absence["electrode"] == change.electrode:
+        for absence in self.electrodes_out:
+            if absence["to"] is None and absence["electrode"] in change.electrodes:
                 absence["to"] = change.stamp
-                return
 
     def close(self) -> None:
         """Let go what lies on the disk. Safe to call twice."""

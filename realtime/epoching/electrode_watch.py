@@ -37,7 +37,7 @@ _MOST_CHANGES = 1000
 
 @dataclass(frozen=True)
 class ElectrodeChange:
-    """An electrode is out of the map, or back in it, for windows that begin `LEAD_S` after sample `index` or later.
+    """Electrodes are out of the map, or back in it, for windows that begin `LEAD_S` after sample `index` or later.
 
     Attributes
     ----------
@@ -45,32 +45,37 @@ class ElectrodeChange:
         Place of the sample on the grid.
     stamp
         Its time, in seconds on the LSL clock.
-    electrode
-        Its name.
+    electrodes
+        The names of all that change at this sample in this way.
     out
-        Whether it is out; else it is back.
+        Whether they are out; else they are back.
     why
         What was wrong, in one word.
     without
         All that are out now.
+    none_left
+        Whether that is every electrode there is.
     """
 
     index: int
     stamp: float
-    electrode: str
+    electrodes: tuple[str, ...]
     out: bool
     why: str
     without: tuple[str, ...]
+    none_left: bool
 
     @property
     def text(self) -> str:
         """One line for people."""
-        now = f"; out now: {', '.join(self.without)}" if self.without else ""
-        if self.out:
-            return (
-                f"electrode {self.electrode} is {self.why}: it is guessed from the others from the next window on{now}"
-            )
-        return f"electrode {self.electrode} is good again, and used from the next window on{now}"
+        one, names = len(self.electrodes) == 1, ", ".join(self.electrodes)
+        those = f"electrode {names} is" if one else f"electrodes {names} are"
+        if self.none_left:
+            return f"{those} {self.why}: no electrode is left, and no window is decoded until one is good again"
+        now = f"; out now: {', '.join(self.without)}" if self.without and self.without != self.electrodes else ""
+        if not self.out:
+            return f"{those} good again, and used from the next window on{now}"
+        return f"{those} {self.why}: guessed from the others from the next window on{now}"
 
 
 class ElectrodeWatch:
@@ -178,8 +183,7 @@ class ElectrodeWatch:
             if not changing.any():
                 return
             row += int(changing.any(axis=1).argmax())
-            for place in np.flatnonzero(np.where(self._out, comes[row], goes[row])):
-                self._change(int(index[row]), float(times[row]), int(place), bool(flat[row, place]))
+            self._change(int(index[row]), float(times[row]), np.where(self._out, comes[row], goes[row]), flat[row])
             row += 1
 
     def _verdicts(
@@ -205,15 +209,18 @@ class ElectrodeWatch:
         swing: NDArray[np.float32] = np.maximum(high, 0) - np.minimum(low, 0) if level else high - low
         return swing
 
-    def _change(self, index: int, stamp: float, place: int, flat: bool) -> None:
-        out = not self._out[place]
-        self._out[place] = out
-        if out:
-            self._flat[place] = flat
-        why = "flat" if self._flat[place] else "wild"
-        self._changes.append((index, place, bool(out)))
+    def _change(self, index: int, stamp: float, changing: NDArray[np.bool_], flat: NDArray[np.bool_]) -> None:
+        goes, comes = changing & ~self._out, changing & self._out
+        self._out ^= changing
+        self._flat[goes] = flat[goes]
+        for out, those in ((True, goes), (False, comes)):
+            self._changes += [(index, int(place), out) for place in np.flatnonzero(those)]
+            for why, kind in (("flat", self._flat), ("wild", ~self._flat)):
+                names = self._named(those & kind)
+                if names:
+                    without, none_left = self._named(self._out), bool(self._out.all())
+                    self._told.append(ElectrodeChange(index, stamp, names, out, why, without, none_left))
         del self._changes[:-_MOST_CHANGES]
-        self._told.append(ElectrodeChange(index, stamp, self._channels[place], bool(out), why, self._named(self._out)))
 
 
 def _lasted(true: NDArray[np.bool_], before: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -54,7 +54,8 @@ def send(outlet, over):
 
 def test_another_clock_and_labels_that_nobody_asked_for_are_told_while_the_session_runs(bundle, tmp_path):
     name = f"amp-{uuid.uuid4().hex[:8]}"
-    (tmp_path / "lab.yaml").write_text(f"stream: {{name: {name}}}\nmarkers: {{name: {name}-stim}}\n")
+    settings = f"stream: {{name: {name}}}\nmarkers: {{name: {name}-stim}}\nartefacts: {{take_out: false}}\n"
+    (tmp_path / "lab.yaml").write_text(settings)
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo(f"{name}-stim", "Markers", 1, 0, "string", f"{name}-stim"))
     with Amplifier(name, "id", channels=("Fz", "Cz"), marker_s=None):
         run = command("run", "--config", tmp_path / "lab.yaml", "--bundle", bundle, "--out", tmp_path / "out")

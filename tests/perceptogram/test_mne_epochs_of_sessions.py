@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import perceptogram
-from calibration.data.mne_epochs import as_trials
+from calibration.data.mne_epochs import as_trials, records
 from calibration.errors import FitError
 from calibration.fit import fit
 from calibration.fit_epochs import fit_epochs
@@ -41,7 +41,7 @@ def test_epochs_are_what_a_map_is_fitted_on(lab):
     np.testing.assert_array_equal(again.trials.samples, cut.trials.samples)
     assert again.trials.filters == cut.trials.filters
     assert epochs.get_montage() is not None
-    assert epochs.metadata[0]["picture"] in epochs.event_id
+    assert records(epochs.metadata)[0]["picture"] in epochs.event_id
 
 
 def test_the_bundle_is_that_of_the_recordings(lab):

@@ -47,6 +47,7 @@ def test_a_session_epochs_every_event_that_a_peer_plays(shared_data, tmp_path):
         "markers": {"name": f"{name}-annotations", "type": "annotations", "classes": {"rt": "house", "square": "face"}},
         "window": {"start_s": 0.0, "stop_s": 0.15},
         "filters": {"highpass_hz": None, "lowpass_hz": 40.0},
+        "artefacts": {"take_out": False},  # the lead is flat
         "fit": {"group_by": "recording", "permutations": 0},
     }
     (tmp_path / "peer.yaml").write_text(yaml.safe_dump(config))

@@ -88,7 +88,7 @@ def test_an_electrode_that_dies_is_left_out_from_the_next_window_on_and_comes_ba
     holds_it = [stamp for stamp, said in flags.items() if "lost Oz" in said]
     assert holds_it == [pytest.approx(107.0013)]  # from 7.0 to 7.4 s
     changes = of(ElectrodeChange, events)
-    assert [(change.electrode, change.out) for change in changes] == [("Oz", True), ("Oz", False)]
+    assert [(change.electrodes, change.out) for change in changes] == [(("Oz",), True), (("Oz",), False)]
     told = [event.text for event in of(Notice, events) if event.kind == "electrodes"]
     assert len(told) == 2
     assert told[0].startswith("electrode Oz is flat")

@@ -46,8 +46,8 @@ def broken():
 
 def test_flat_electrodes_are_out_at_once_and_back_when_they_have_been_good_for_a_while():
     watch, changes = watched(broken())
-    found = [(change.electrode, change.out, change.why, change.stamp) for change in changes]
-    assert [one[:3] for one in found] == [("Oz", True, "flat"), ("Oz", False, "flat"), ("Pz", True, "flat")]
+    found = [(change.electrodes, change.out, change.why, change.stamp) for change in changes]
+    assert [one[:3] for one in found] == [(("Oz",), True, "flat"), (("Oz",), False, "flat"), (("Pz",), True, "flat")]
     assert found[0][3] == pytest.approx(3.0 + SPAN_S, abs=0.02)
     assert found[1][3] == pytest.approx(5.0 + GOOD_S, abs=0.15)
     assert found[2][3] == pytest.approx(7.0 + SPAN_S, abs=0.02)
@@ -60,12 +60,24 @@ def test_flat_electrodes_are_out_at_once_and_back_when_they_have_been_good_for_a
     assert watch.lost_in(600, 650) == ()
 
 
+def test_what_changes_at_one_sample_is_told_once():
+    samples = signal()
+    samples[300:500] = 5.0
+    _, changes = watched(samples)
+    assert (changes[0].electrodes, changes[0].out, changes[0].without) == (NAMES, True, NAMES)
+    assert changes[0].text.startswith("electrodes Oz, Pz, Cz are flat: no electrode is left")
+    back = [change for change in changes if not change.out]
+    assert sorted(name for change in back for name in change.electrodes) == sorted(NAMES)
+    assert len(changes) == 1 + len({change.index for change in back})
+    assert changes[-1].without == ()
+
+
 def test_what_swings_wildly_is_out_only_when_it_goes_on():
     samples = signal(10)
     samples[300:340] *= 100
     samples[500:800, 1] *= 100
     _, changes = watched(samples)
-    assert [(change.electrode, change.out, change.why) for change in changes][:1] == [("Pz", True, "wild")]
+    assert [(change.electrodes, change.out, change.why) for change in changes][:1] == [(("Pz",), True, "wild")]
     assert changes[0].stamp == pytest.approx(5 + WILD_S, abs=0.15)
     assert len(changes) == 1  # the stream ends before it has been good for long enough
 
