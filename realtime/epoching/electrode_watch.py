@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from realtime.epoching.signal_quality import WORST
 
@@ -203,9 +202,10 @@ class ElectrodeWatch:
 
     def _swing(self, samples: NDArray[np.float32], before: int, *, level: bool) -> NDArray[np.float32]:
         """Return the peak-to-peak of the last samples at each new one; with `level` that of them and zero."""
-        behind = (self._span - 1) // 2  # puts the span's end, which scipy centres, at the sample
-        high = maximum_filter1d(samples, self._span, axis=0, origin=behind)[before:]
-        low = minimum_filter1d(samples, self._span, axis=0, origin=behind)[before:]
+        lead = self._span - 1 - before  # at the beginning, where nothing is known yet
+        if lead > 0:
+            samples = np.concatenate([np.repeat(samples[:1], lead, axis=0), samples])
+        high, low = _extremes(samples, self._span)
         swing: NDArray[np.float32] = np.maximum(high, 0) - np.minimum(low, 0) if level else high - low
         return swing
 
@@ -221,6 +221,17 @@ class ElectrodeWatch:
                     without, none_left = self._named(self._out), bool(self._out.all())
                     self._told.append(ElectrodeChange(index, stamp, names, out, why, without, none_left))
         del self._changes[:-_MOST_CHANGES]
+
+
+def _extremes(samples: NDArray[np.float32], span: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the largest and the smallest of each `span` rows in succession, by spans that double."""
+    high = low = samples
+    width = 1
+    while width < span:
+        step = min(width, span - width)
+        high, low = np.maximum(high[step:], high[:-step]), np.minimum(low[step:], low[:-step])
+        width += step
+    return high, low
 
 
 def _lasted(true: NDArray[np.bool_], before: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import ArtefactSettings
-from realtime.epoching.electrode_watch import GOOD_S, LEAD_S, SPAN_S, WILD_S, ElectrodeWatch
+from realtime.epoching.electrode_watch import GOOD_S, LEAD_S, SPAN_S, WILD_S, ElectrodeWatch, _extremes
 from realtime.timeline.sample_grid import Hole, TimedChunk
 
 RATE = 100.0
@@ -58,6 +58,15 @@ def test_flat_electrodes_are_out_at_once_and_back_when_they_have_been_good_for_a
     assert watch.out_for(changes[0].index + lead) == ("Oz",)
     assert watch.lost_in(290, 350) == ("Oz",)
     assert watch.lost_in(600, 650) == ()
+
+
+@pytest.mark.parametrize("span", [2, 3, 7, 8, 13, 25])
+def test_extremes_are_those_of_every_span_of_samples(span):
+    samples = signal(1)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, span, axis=0)
+    high, low = _extremes(samples, span)
+    np.testing.assert_array_equal(high, windows.max(axis=-1))
+    np.testing.assert_array_equal(low, windows.min(axis=-1))
 
 
 def test_what_changes_at_one_sample_is_told_once():
