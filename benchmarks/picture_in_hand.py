@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from benchmarks.harness import machine, percentiles, print_table
 from benchmarks.lsl_sender import Amplifier, sending
+from benchmarks.random_bundle import random_bundle
 from configs.schema import Config
-from realtime.decoding.bundle import Bundle
-from realtime.decoding.gallery import Gallery
-from realtime.epoching.pipeline import Pipeline
 from realtime.rendering.messages import Frame
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session
 from realtime.sources.lsl import LslSource
-from realtime.spaces import EmbeddingSpace
 
 RATE_HZ = 250.0
 CHANNELS = 8
@@ -70,7 +65,7 @@ def _size(size: int, pictures: int) -> dict[str, Any]:
             space = renderer.wait_ready(READY_S)
             source = LslSource(config.stream, config.markers)
             try:
-                bundle = _bundle(config, source, space)
+                bundle = random_bundle(config, source.spec, space)
                 for event in Session(config, bundle, source, renderer, pylsl.local_clock).run():
                     if isinstance(event, Frame) and event.final:
                         waits.append(1e3 * (pylsl.local_clock() - event.ledger["final_picture"]))
@@ -79,25 +74,6 @@ def _size(size: int, pictures: int) -> dict[str, Any]:
             finally:
                 source.close()
     return {"size": size, "ms": percentiles(waits)}
-
-
-def _bundle(config: Config, source: LslSource, space: EmbeddingSpace) -> Bundle:
-    """Return a map with random weights for the stream: what is painted does not matter here."""
-    pipeline = Pipeline(config, source.spec)
-    rng = np.random.default_rng(0)
-    names = ("p1", "p2")
-    embeddings = rng.standard_normal((len(names), space.dims), dtype=np.float32)
-    return Bundle(
-        spec=source.spec,
-        filters=pipeline.filters,
-        rate_hz=pipeline.rate_hz,
-        first_s=float(pipeline.times_s[0]),
-        weights=rng.standard_normal((pipeline.n_times, CHANNELS, space.dims), dtype=np.float32) / 100,
-        bias=embeddings[0],
-        mean_input=np.zeros((pipeline.n_times, CHANNELS), np.float32),
-        space=space,
-        gallery=Gallery(names, names, embeddings, embeddings.mean(axis=0), embeddings.std(axis=0)),
-    )
 
 
 if __name__ == "__main__":

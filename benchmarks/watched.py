@@ -17,22 +17,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmarks.harness import percentiles, print_table
 from benchmarks.lsl_sender import Amplifier, sending
+from benchmarks.random_bundle import random_bundle
 from configs.schema import Config
 from perceptogram.session import Session
-from realtime.decoding.bundle import Bundle
-from realtime.decoding.gallery import Gallery
-from realtime.epoching.pipeline import Pipeline
 from realtime.recording.latency_log import read_percepts, trial_times
 from realtime.rendering.embedded.generator import EmbeddedGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from realtime.sources.base import StreamSpec
 
 CHANNELS, RATE_HZ = 64, 250.0
 EVERY_S = 0.3
@@ -99,33 +94,13 @@ def _turn(amplifier: Amplifier, percepts: int, *, watched: bool) -> list[dict[st
                 "display": {"views": ["experimenter", "participant"]},
             }
         config = Config.model_validate(content)
-        bundle = _bundle(config, amplifier.spec)
+        bundle = random_bundle(config, amplifier.spec, EmbeddedGenerator().space)
         with Session(config, bundle, out=folder, window=watched, exclusive=True, overwrite=True) as session:
             listener.open()
             for count, _ in enumerate(session, start=1):
                 if count == percepts:
                     break
         return trial_times(read_percepts(Path(folder) / "percepts.jsonl"))
-
-
-def _bundle(config: Config, spec: StreamSpec) -> Bundle:
-    """Return a map with random weights for the stream: what is seen does not matter here."""
-    pipeline = Pipeline(config, spec)
-    space = EmbeddedGenerator().space
-    rng = np.random.default_rng(0)
-    names = ("p1", "p2")
-    embeddings = rng.standard_normal((len(names), space.dims), dtype=np.float32)
-    return Bundle(
-        spec=spec,
-        filters=pipeline.filters,
-        rate_hz=pipeline.rate_hz,
-        first_s=float(pipeline.times_s[0]),
-        weights=rng.standard_normal((pipeline.n_times, CHANNELS, space.dims), dtype=np.float32) / 100,
-        bias=embeddings[0],
-        mean_input=np.zeros((pipeline.n_times, CHANNELS), np.float32),
-        space=space,
-        gallery=Gallery(names, names, embeddings, embeddings.mean(axis=0), embeddings.std(axis=0)),
-    )
 
 
 class _Listener:
