@@ -18,7 +18,7 @@ from tests.support.mosquitto import until
 from tests.support.remote_worker import SPACE, WorkerProcess
 
 DOCS = Path(__file__).parents[2] / "docs"
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 ROOT = "perceptogram/v1"
 
 

@@ -31,7 +31,7 @@ from tests.support.mutations import mutated
 from tests.support.remote_worker import SPACE, WorkerProcess
 
 ROOT = "perceptogram/v1"
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 SIDE = 128
 CONTRACT = Contract.of(SPACE, RenderSettings())
 LABEL = {"run": "abc", "request": 1, "worker": "w", "proof": "0" * 32}

@@ -16,7 +16,7 @@ from tests.support.session_parts import CONFIG, ListSource, bundle, recording
 from tests.support.tiny_models import make_model_folder, make_tiny_decoder
 
 RANK, SIZE = 3, 64
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from realtime.rendering.worker import RenderWorker
 from tests.support import faulty_generators as faulty
 from tests.support.tiny_generator import SPACE
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 def request(trial=1):

@@ -14,7 +14,7 @@ from tests.support.remote_worker import SPACE, WorkerProcess
 pytestmark = pytest.mark.realtime
 
 EVERY_S = 0.2
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 
 
 def watch(broker, picture_s, asked, tail_s):

@@ -21,7 +21,7 @@ def test_the_display_leaves_room_for_the_pictures(laptop_display, tmp_path):
     try:
         with Display(DisplaySettings(), tmp_path, stimulus=stimulus) as display:
             display.show(DisplayState(trial=1, picture=np.full((64, 64, 3), 200, np.uint8), step=4, of=4))
-            give_up = time.monotonic() + 30
+            give_up = time.monotonic() + 90
             while not any(isinstance(event, Shown) for event in display.events()):
                 assert time.monotonic() < give_up, display.fault
                 time.sleep(0.05)

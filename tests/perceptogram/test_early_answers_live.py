@@ -48,7 +48,7 @@ def lived(live_participant, tmp_path_factory):
             config, live_participant.bundle, out=folder / "live", show_pictures=True, headless=True, window=True
         )
         async with session:
-            (stream,) = pylsl.resolve_byprop("name", f"{config.name} percepts", timeout=20)
+            (stream,) = pylsl.resolve_byprop("name", f"{config.name} percepts", timeout=60)
             inlet = pylsl.StreamInlet(stream)
             inlet.open_stream(20)
             told = asyncio.create_task(_collect(session.percepts(), heard))

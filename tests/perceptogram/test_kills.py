@@ -38,7 +38,7 @@ class Watcher:
             self.events.append((pylsl.local_clock(), event))
             self._news.notify_all()
 
-    def first(self, wanted, since=0.0, within_s=30.0):
+    def first(self, wanted, since=0.0, within_s=90.0):
         """Return when the first event that is `wanted` was told after `since`, waiting for it."""
         with self._news:
             assert self._news.wait_for(lambda: self._found(wanted, since), within_s), self.said()

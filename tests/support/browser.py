@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 class Browser:

@@ -15,7 +15,7 @@ import pytest
 MOSQUITTO = shutil.which(
     "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 )
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 def free_port():

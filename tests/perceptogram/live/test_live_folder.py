@@ -156,7 +156,7 @@ def test_the_process_that_saves_pictures_is_replaced_when_it_dies_or_is_stopped_
     assert (tmp_path / "pictures" / "0001-unknown.png").exists()
 
 
-def until(done, within_s=30.0):
+def until(done, within_s=90.0):
     give_up = time.monotonic() + within_s
     while not done():
         assert time.monotonic() < give_up

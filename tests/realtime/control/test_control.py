@@ -37,7 +37,7 @@ from tests.support.mosquitto import free_port, until
 pytestmark = pytest.mark.processes
 
 SPACE = EmbeddingSpace("tiny", "random", 16)
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 PREFIX = "perceptogram/v1/P01/session"
 
 

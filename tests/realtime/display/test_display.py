@@ -19,7 +19,7 @@ from stimuli.pictures import open_pictures
 pytestmark = pytest.mark.processes
 
 SIZE = (1280, 720)
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 def plain(colour):

@@ -18,7 +18,7 @@ from realtime.timeline.timeline import Timeline
 from tests.support.session_parts import CONFIG, SPEC, ListSource, SlowRenderer, bundle, recording
 
 EVERY = range(0, 100_000, 10)
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 def of(kind, events):

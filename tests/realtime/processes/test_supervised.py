@@ -13,7 +13,7 @@ from realtime.processes.supervised import HUNG_S, KEPT, KILLED_S, Reports, Super
 
 pytestmark = pytest.mark.processes
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 LARGE = 1 << 20
 
 

@@ -12,7 +12,7 @@ from realtime.sources.metadata import describe, parse_info
 from realtime.spaces import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "random", 5)
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 def percept(trial, confidence=0.5):

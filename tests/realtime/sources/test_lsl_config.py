@@ -32,8 +32,8 @@ LISTEN = """
 import pylsl
 from realtime.sources import lsl_config
 outlet = pylsl.StreamOutlet(pylsl.StreamInfo("listens", "EEG", 1, 100, "float32", "listens"))
-(found,) = pylsl.resolve_byprop("name", "listens", timeout=10)
-pylsl.StreamInlet(found).open_stream(timeout=10)
+(found,) = pylsl.resolve_byprop("name", "listens", timeout=60)
+pylsl.StreamInlet(found).open_stream(timeout=60)
 print("\\n".join(lsl_config.listening()))
 """
 

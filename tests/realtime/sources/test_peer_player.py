@@ -28,7 +28,7 @@ def test_a_peers_player_is_read_with_its_units_and_annotations(tmp_path):
     with PlayerLSL(tmp_path / "player_raw.fif", chunk_size=10, name=name, source_id=name):
         stream = StreamSettings(name=name, timeout_s=20)
         source = LslSource(stream, MarkerSettings(name=f"{name}-annotations", type="annotations"))
-        chunks, markers, give_up = [], [], time.monotonic() + 30
+        chunks, markers, give_up = [], [], time.monotonic() + 90
         for event in source.events():
             assert time.monotonic() < give_up
             if isinstance(event, Chunk):

@@ -39,7 +39,7 @@ def heard(file):
     source = LslSource(StreamSettings(source_id=streams.source_id), MarkerSettings(source_id=streams.markers_source_id))
     try:
         publisher.play()
-        chunks, markers, give_up = [], [], time.monotonic() + 30
+        chunks, markers, give_up = [], [], time.monotonic() + 90
         for event in source.events():
             if isinstance(event, Chunk):
                 chunks.append(event)

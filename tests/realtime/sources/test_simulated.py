@@ -46,9 +46,9 @@ def markers_of(stream):
 
 
 def listen(stream):
-    (info,) = pylsl.resolve_byprop("source_id", stream.source_id, timeout=10)
+    (info,) = pylsl.resolve_byprop("source_id", stream.source_id, timeout=60)
     inlet = pylsl.StreamInlet(info)
-    inlet.open_stream(timeout=10)
+    inlet.open_stream(timeout=60)
     return inlet
 
 
@@ -56,7 +56,7 @@ def record(inlet, until):
     """Return stamps and samples up to a time on the LSL clock."""
     stamps, samples = [], []
     while not stamps or stamps[-1] < until:
-        sample, stamp = inlet.pull_sample(timeout=5)
+        sample, stamp = inlet.pull_sample(timeout=60)
         assert sample is not None, "the simulated EEG has stopped"
         stamps.append(stamp)
         samples.append(sample)
@@ -71,7 +71,7 @@ def show(outlet, name):
 
 
 def test_the_stream_says_what_it_is_and_that_it_is_simulated(stream, participant):
-    info = listen(stream).info(timeout=10)
+    info = listen(stream).info(timeout=60)
     told = describe(parse_info(info.as_xml()))
     assert (told.name, told.type, told.rate_hz, told.format) == (stream.name, "EEG", 250.0, "float32")
     assert tuple(channel.label for channel in told.channels) == CHANNELS_64

@@ -43,7 +43,7 @@ class Stagehand:
     @contextmanager
     def page(self, **headers):
         url = f"ws://127.0.0.1:{self.door.port}/markers"
-        with connect(url, additional_headers=headers, proxy=None, open_timeout=10) as socket:
+        with connect(url, additional_headers=headers, proxy=None, open_timeout=60) as socket:
             yield Page(socket)
 
 
@@ -59,7 +59,7 @@ class Page:
     def hear(self, what):
         """Return the next word of a kind."""
         while True:
-            said = json.loads(self.socket.recv(timeout=10))
+            said = json.loads(self.socket.recv(timeout=60))
             if "ping" in said:
                 self.say({"pong": said["ping"], "now": self.now_ms()})
             if what in said:
@@ -185,7 +185,7 @@ def test_one_page_too_many_is_told_so(hand, monkeypatch):
 def test_a_page_that_answers_no_ping_gets_no_clock(hand, monkeypatch):
     monkeypatch.setattr("realtime.web.markers.UNANSWERED_S", 0.01)
     with hand.page() as page:
-        pings = [json.loads(page.socket.recv(timeout=10)) for _ in range(30)]
+        pings = [json.loads(page.socket.recv(timeout=60)) for _ in range(30)]
     assert all("ping" in said for said in pings)
     assert hand.told == []
 

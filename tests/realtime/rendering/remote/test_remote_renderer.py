@@ -21,7 +21,7 @@ from tests.support.remote_worker import FAILING_SEED, SLOW_SEED, SPACE, WorkerPr
 
 pytestmark = pytest.mark.processes
 
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 
 
 def make_renderer(url, space=SPACE, session="P01"):
