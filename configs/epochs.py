@@ -10,7 +10,7 @@ from configs.base import Positive, Settings
 
 
 class FilterSettings(Settings):
-    """Causal filters, applied in this order, then decimation."""
+    """Causal filters, applied in this order; windows are then reduced to `rate_hz`, each from its own onset on."""
 
     highpass_hz: Positive | None = 0.3
     """Corner of the Butterworth high-pass in Hz, which takes out drifts; ``null`` for none."""

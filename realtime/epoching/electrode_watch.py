@@ -85,20 +85,16 @@ class ElectrodeWatch:
     channels
         Their names.
     rate_hz
-        Rate of the samples behind the filters.
-    factor
-        Samples of the stream for one behind the filters.
+        Their sampling rate.
     limits
         What is flat, and what swings too far.
     level
         Whether an offset counts as a swing, which it does behind a high-pass.
     """
 
-    def __init__(
-        self, channels: Sequence[str], rate_hz: float, factor: int, limits: ArtefactSettings, *, level: bool
-    ) -> None:
+    def __init__(self, channels: Sequence[str], rate_hz: float, limits: ArtefactSettings, *, level: bool) -> None:
         self._channels = tuple(channels)
-        self._factor, self._limits, self._level = factor, limits, level
+        self._limits, self._level = limits, level
         self._span, self._wild, self._good, self._lead, self._batch = (
             max(2, round(seconds * rate_hz)) for seconds in (SPAN_S, WILD_S, GOOD_S, LEAD_S, BATCH_S)
         )
@@ -116,18 +112,14 @@ class ElectrodeWatch:
 
     def push(self, raw: TimedChunk, filtered: TimedChunk) -> None:
         """Take in the next samples of the stream, and what the filters made of them; they are judged later."""
-        if not len(filtered.index):
-            return
-        kept = raw.samples if self._factor == 1 else raw.samples[raw.index % self._factor == 0]
-        self._waiting.append((filtered.index, filtered.times, kept, filtered.samples))
-        self._n_waiting += len(kept)
+        self._waiting.append((filtered.index, filtered.times, raw.samples, filtered.samples))
+        self._n_waiting += len(raw.samples)
 
     def hole(self, hole: Hole) -> None:
         """Begin anew behind a hole, the electrodes as they were."""
         self._judge()
         if hole.retroactive:
-            start, lost = -(-hole.index // self._factor), hole.lost // self._factor
-            self._changes = [(at + lost * (at >= start), which, out) for at, which, out in self._changes]
+            self._changes = [(at + hole.lost * (at >= hole.index), which, out) for at, which, out in self._changes]
         self._raw, self._filtered = self._raw[:0], self._filtered[:0]
         self._bad_for[:] = self._good_for[:] = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,28 +63,46 @@ class _Break:
 
 @dataclass
 class _Window:
-    """A trial whose window of `length` starts at grid position `first` and of which `sent` samples were handed on."""
+    """A trial whose window of `length` samples, `every` so many of the stream, starts at grid position `first`.
+
+    Of it `sent` samples were handed on.
+    """
 
     trial: int
     marker: Marker
     first: int
     length: int
+    every: int
     sent: int = 0
     without: tuple[str, ...] = ()
+
+    def behind(self, length: int) -> int:
+        """Return the grid position behind its first `length` samples."""
+        return self.first + (length - 1) * self.every + 1
+
+    def ready(self, head: int) -> int:
+        """Return how many of its samples there are where the grid goes up to `head`."""
+        return min(self.length, -((self.first - head) // self.every))
+
+    def touches(self, gap: _Break) -> bool:
+        """Return whether it holds, or lies about, one of the positions of `gap`."""
+        return self.first < gap.stop and self.behind(self.length) > gap.start
 
 
 class EpochBuilder:
     """Cut a window around each marker, whichever comes first, the marker or its samples.
 
     The windows that stand in the end do not depend on how the samples were cut into chunks nor on how markers and
-    samples were interleaved, as long as a marker is at most ten seconds late.
+    samples were interleaved, as long as a marker is at most ten seconds late. Where their rate is lower than the
+    stream's, each takes every k-th sample from the one nearest to its own onset: with which sample the stream began
+    makes no difference.
 
     Parameters
     ----------
     first_s, stop_s
         The window, in seconds after onset; `stop_s` itself is outside.
     rate_hz
-        Rate of the sample grid.
+        Rate of a window's samples.
     artefacts
         What flags an epoch.
     settle_s
@@ -91,7 +110,7 @@ class EpochBuilder:
     channels
         Channel names for flags; numbers where there are none.
     factor
-        Samples of the stream for one on the grid: holes are told in samples of the stream.
+        Samples of the stream for one of a window.
     first_trial
         Number of the first trial.
     watch
@@ -123,21 +142,23 @@ class EpochBuilder:
         answers: Sequence[int] = (),
     ) -> None:
         self.rate_hz = rate_hz
+        self._stream_hz = stream_hz = rate_hz * factor
         self._watch = watch
         self._factor = factor
-        self._offset = round(first_s * rate_hz)
-        self.n_times = round(stop_s * rate_hz) - self._offset
+        first = round(first_s * rate_hz)
+        self._offset = first * factor
+        self.n_times = round(stop_s * rate_hz) - first
         if self.n_times < 1:
             msg = f"window from {first_s:g} s to {stop_s:g} s holds no sample at {rate_hz:g} Hz: make it longer"
             raise InputError(msg)
-        self.times_s = (self._offset + np.arange(self.n_times)) / rate_hz
+        self.times_s = (first + np.arange(self.n_times)) / rate_hz
         self._told_at = (*answers, self.n_times)
         self._artefacts = artefacts
-        self._settle = round(settle_s * rate_hz)
+        self._settle = round(settle_s * stream_hz)
         self._channels = tuple(channels)
-        self._piece = max(1, round(rate_hz))
-        memory = round(MEMORY_S * rate_hz) + abs(self._offset) + self.n_times + self._piece
-        self._memory_s = memory / rate_hz
+        self._piece = max(1, round(stream_hz))
+        memory = round(MEMORY_S * stream_hz) + abs(self._offset) + self.n_times * factor + self._piece
+        self._memory_s = memory / stream_hz
         self._history = History(memory)
         self._breaks: deque[_Break] = deque()
         self._waiting: list[tuple[int, Marker]] = []
@@ -145,6 +166,11 @@ class EpochBuilder:
         self._closed: deque[_Window] = deque()
         self._spans: list[Span] = []
         self.next_trial = first_trial
+
+    @property
+    def next_needed(self) -> float:
+        """Grid position of the next sample that an open window holds; infinity where none is open."""
+        return min((window.first + window.sent * self._factor for window in self._open), default=math.inf)
 
     def push(self, item: TimedChunk | Hole | Marker | Span) -> list[EpochEvent]:
         """Return what follows from the next samples, hole, marker or span."""
@@ -196,7 +222,7 @@ class EpochBuilder:
         """Break the grid where filters started and where samples are not finite."""
         events: list[EpochEvent] = []
         if not len(self._history):
-            settled = int(index[0]) + max(self._settle, round(WARM_UP_S * self.rate_hz))
+            settled = int(index[0]) + max(self._settle, round(WARM_UP_S * self._stream_hz))
             start = _Break(-(1 << 62), settled, "starts before the time axis and the filters had settled", "unsettled")
             events += self._break(start)
         bad = index[~np.isfinite(samples).all(axis=1)]
@@ -211,15 +237,14 @@ class EpochBuilder:
         what = f"{hole.lost} samples lost" if hole.lost else hole.cause
         reason = f"{what} at {hole.stamp:.3f} s, in the window or too soon before it"
         kind: RefusalKind = "lost-samples" if hole.lost else "broken-time"
-        start, stop = -(-(hole.index - hole.lost) // self._factor), -(-hole.index // self._factor)
         if not hole.retroactive:
-            return self._break(_Break(start, stop + self._settle, reason, kind))
+            return self._break(_Break(hole.index - hole.lost, hole.index + self._settle, reason, kind))
         # Everything behind the hole was numbered too low, and the filters start anew only now: all of it is refused.
         head = self._history.head
-        self._history.shift(stop, hole.lost // self._factor, hole.lost / (self.rate_hz * self._factor))
+        self._history.shift(hole.index, hole.lost, hole.lost / self._stream_hz)
         for window in (*self._open, *self._closed):
-            window.first = min(window.first, stop)
-        return self._break(_Break(stop, head + -(-hole.lost // self._factor) + self._settle, reason, kind))
+            window.first = min(window.first, hole.index)
+        return self._break(_Break(hole.index, head + hole.lost + self._settle, reason, kind))
 
     def _break(self, gap: _Break) -> list[EpochEvent]:
         """Record `gap`; refuse the open windows and retract the closed ones that touch it."""
@@ -227,10 +252,10 @@ class EpochBuilder:
         while self._breaks[0].stop < self._history.tail:
             self._breaks.popleft()
         events: list[EpochEvent] = []
-        for window in [w for w in self._open if _touches(w.first, w.length, gap)]:
+        for window in [w for w in self._open if w.touches(gap)]:
             self._open.remove(window)
             events.append(Refused(window.trial, window.marker, gap.reason, gap.kind))
-        for window in [w for w in self._closed if _touches(w.first, w.length, gap)]:
+        for window in [w for w in self._closed if w.touches(gap)]:
             self._closed.remove(window)
             events.append(Retracted(window.trial, window.marker, gap.reason, gap.kind))
         return events
@@ -243,8 +268,9 @@ class EpochBuilder:
         self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.stamp > self._history.last_time]
         events: list[EpochEvent] = []
         for trial, marker in reached:
-            first = self._history.position(marker.stamp, self.rate_hz) + self._offset
-            gap = next((gap for gap in self._breaks if _touches(first, self.n_times, gap)), None)
+            first = self._history.position(marker.stamp, self._stream_hz) + self._offset
+            window = _Window(trial, marker, first, self.n_times, self._factor)
+            gap = next((gap for gap in self._breaks if window.touches(gap)), None)
             if gap is not None:
                 events.append(Refused(trial, marker, gap.reason, gap.kind))
             elif first < self._history.tail:
@@ -253,7 +279,7 @@ class EpochBuilder:
                 events.append(Refused(trial, marker, reason, "late-marker"))
             else:
                 events.append(Opened(trial, marker, marker.stamp))
-                self._open.append(_Window(trial, marker, first, self.n_times))
+                self._open.append(window)
         # All in one go: windows close in the order of their onsets, however many samples came at once.
         return events + self._feed(self._open)
 
@@ -274,8 +300,8 @@ class EpochBuilder:
         events: list[EpochEvent] = []
         told = []
         for window in windows:
-            ready = self._history.head - window.first
-            told += [(window.first + n, n, window) for n in self._told_at if window.sent < n <= ready]
+            ready = window.ready(self._history.head)
+            told += [(window.behind(n), n, window) for n in self._told_at if window.sent < n <= ready]
         for _, n, window in sorted(told, key=lambda one: (one[0], -one[1])):
             events += self._hand_on(window)
             if n < self.n_times:
@@ -289,12 +315,13 @@ class EpochBuilder:
         return events
 
     def _hand_on(self, window: _Window) -> list[EpochEvent]:
-        stop = min(window.first + self.n_times, self._history.head)
-        if window.first + window.sent >= stop:
+        ready = window.ready(self._history.head)
+        if window.sent >= ready:
             return []
         if self._watch is not None and not window.sent:
             window.without = self._watch.out_for(window.first)
-        new = self._history.samples(window.first + window.sent, stop)
+        begin = window.first + window.sent * self._factor
+        new = self._history.samples(begin, window.behind(ready), self._factor)
         window.sent += len(new)
         return [Samples(window.trial, window.sent - len(new), new, window.without)]
 
@@ -309,8 +336,9 @@ class EpochBuilder:
 
     def _epoch(self, window: _Window, length: int) -> Epoch | Refused:
         """Return the first samples of a window, or why they cannot be used."""
-        samples = self._history.samples(window.first, window.first + length)
-        times, arrived = self._history.times(window.first, window.first + length)
+        behind = window.behind(length)
+        samples = self._history.samples(window.first, behind, self._factor)
+        times, arrived = self._history.times(window.first, behind, self._factor)
         off = times - (window.marker.stamp + self.times_s[:length])
         if np.abs(off).max() > (1 - MARGIN) * max(TOLERANCE_S, 1 / self.rate_hz):
             reason = (
@@ -322,7 +350,7 @@ class EpochBuilder:
             return Refused(window.trial, window.marker, marked[0].reason, "marked")
         flags = artefact_flags(samples, self._artefacts, self._channels, window.without)
         if self._watch is not None:
-            flags += tuple(f"lost {name}" for name in self._watch.lost_in(window.first, window.first + length))
+            flags += tuple(f"lost {name}" for name in self._watch.lost_in(window.first, behind))
         if window.without and len(window.without) == len(self._channels):
             return Refused(window.trial, window.marker, "all electrodes are flat or wild", "electrodes")
         if flags and self._artefacts.drop:
@@ -330,7 +358,3 @@ class EpochBuilder:
         flags += tuple(f"{WITHOUT}{name}" for name in window.without)
         came = None if np.isnan(arrived[-1]) else float(arrived[-1])
         return Epoch(window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), came)
-
-
-def _touches(first: int, length: int, gap: _Break) -> bool:
-    return first < gap.stop and first + length > gap.start

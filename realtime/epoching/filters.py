@@ -1,4 +1,4 @@
-"""Causal filters that keep their state from sample to sample, then decimation on the sample grid."""
+"""Causal filters that keep their state from sample to sample; windows then take every k-th sample of theirs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ SETTLED = 0.01
 
 
 class FilterChain:
-    """High-pass, low-pass and notch as second-order sections, sample by sample, then every k-th sample.
+    """High-pass, low-pass and notch as second-order sections, sample by sample.
 
     The output is bit-equal however the same samples are cut into chunks. After a hole the filters start again, as if
-    the first sample's values had been there for ever.
+    the first sample's values had been there for ever. Nothing is left out here: which samples a reduced rate keeps,
+    every window counts from its own onset (`realtime.epoching.epochs`), so it does not matter with which sample a
+    stream or a recording begins.
 
     Parameters
     ----------
     settings
-        Which filters, and the rate to reduce to.
+        Which filters, and the rate to which windows are reduced.
     rate_hz
         Sampling rate of what is pushed.
     n_channels
@@ -39,9 +41,9 @@ class FilterChain:
     Attributes
     ----------
     rate_hz
-        Sampling rate of what comes out.
+        Sampling rate of a window.
     factor
-        Samples in for one sample out.
+        Samples of the stream for one of a window.
     delay_s
         Group delay: median over the pass band.
     settle_s
@@ -50,7 +52,7 @@ class FilterChain:
     Raises
     ------
     InputError
-        If a corner is not below half the sampling rate, or the output rate does not divide the input's.
+        If a corner is not below half the sampling rate, or a window's rate does not divide it.
     """
 
     def __init__(self, settings: FilterSettings, rate_hz: float, n_channels: int) -> None:
@@ -61,36 +63,24 @@ class FilterChain:
         self._sos = np.concatenate([*self._stages.values(), np.empty((0, 6))])
         self._steady = signal.sosfilt_zi(self._sos)[:, :, None] if len(self._sos) else np.empty((0, 2, 1))
         self._state: NDArray[np.float64] | None = None
-        self._spoilt = False
         self._n_channels = n_channels
         self._rate_in_hz = rate_hz
         self.delay_s = _delay_s(self._sos, settings, rate_hz)
         self.settle_s = max((_settle_s(sos, rate_hz) for sos in self._stages.values()), default=0.0)
 
     def push(self, chunk: TimedChunk) -> TimedChunk:
-        """Return the filtered samples of `chunk` that lie on the output's grid; their index counts output samples.
-
-        A sample with NaN or infinity comes out as NaN and starts the filters anew behind it. Where decimation would
-        leave it out, the next sample that is kept is NaN instead, so that it cannot go unseen.
-        """
+        """Return `chunk` filtered; a sample with NaN or infinity is NaN, and starts the filters anew behind it."""
         finite: NDArray[np.bool_] = np.atleast_1d(np.isfinite(chunk.samples).all(axis=1))
         if finite.all():
-            filtered = self._filter(chunk.samples)
-        else:
-            filtered = np.full(chunk.samples.shape, np.nan, np.float32)
-            edges = np.flatnonzero(np.diff(finite, prepend=not finite[0]))
-            for start, stop in zip(edges, [*edges[1:], len(finite)], strict=True):
-                if finite[start]:
-                    filtered[start:stop] = self._filter(chunk.samples[start:stop])
-                else:
-                    self._state = None
-        if self.factor == 1:
-            return replace(chunk, samples=filtered)
-        kept = np.flatnonzero(chunk.index % self.factor == 0)
-        samples = filtered[kept]
-        if self._spoilt or not finite.all():
-            samples = self._show_spoilt(samples, kept, finite)
-        return TimedChunk(chunk.index[kept] // self.factor, chunk.times[kept], samples, chunk.arrived)
+            return replace(chunk, samples=self._filter(chunk.samples))
+        filtered = np.full(chunk.samples.shape, np.nan, np.float32)
+        edges = np.flatnonzero(np.diff(finite, prepend=not finite[0]))
+        for start, stop in zip(edges, [*edges[1:], len(finite)], strict=True):
+            if finite[start]:
+                filtered[start:stop] = self._filter(chunk.samples[start:stop])
+            else:
+                self._state = None
+        return replace(chunk, samples=filtered)
 
     def hole(self, hole: Hole) -> None:  # noqa: ARG002 - every hole, short or long, is a new start
         """Start anew behind `hole`."""
@@ -116,19 +106,6 @@ class FilterChain:
             self._state = self._steady * samples[0].astype(np.float64)
         filtered, self._state = signal.sosfilt(self._sos, samples.astype(np.float64), axis=0, zi=self._state)
         return np.asarray(filtered, np.float32)
-
-    def _show_spoilt(
-        self, samples: NDArray[np.float32], kept: NDArray[np.intp], finite: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        """Return the kept samples, NaN where one between it and the kept sample before was not finite."""
-        spoilt = np.concatenate([[self._spoilt], np.cumsum(~finite)])
-        spoilt[1:] += spoilt[0]
-        upto = spoilt[kept + 1]
-        before = np.concatenate([[0], upto[:-1]])
-        samples = samples.copy()
-        samples[upto > before] = np.nan
-        self._spoilt = bool(spoilt[-1] > (upto[-1] if len(upto) else 0))
-        return samples
 
 
 def _factor(settings: FilterSettings, rate_hz: float) -> int:

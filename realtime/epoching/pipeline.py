@@ -124,8 +124,8 @@ class Pipeline:
         self.rate_hz = self._filters.rate_hz
         self._watch: ElectrodeWatch | None = None
         if watch:
-            factor, level = self._filters.factor, config.filters.highpass_hz is not None
-            self._watch = ElectrodeWatch(self.channels, self.rate_hz, factor, config.artefacts, level=level)
+            level = config.filters.highpass_hz is not None
+            self._watch = ElectrodeWatch(self.channels, spec.rate_hz, config.artefacts, level=level)
 
         def builder(window: WindowSettings, answers: Sequence[int] = ()) -> EpochBuilder:
             return EpochBuilder(
@@ -148,7 +148,7 @@ class Pipeline:
         self.pre_stimulus_times_s = self.times_s[:0] if self._pre_stimulus is None else self._pre_stimulus.times_s
         self.filters = self._filters.describe()
         first_s = min(0.0, *self.times_s[:1], *self.pre_stimulus_times_s[:1])
-        # a window is laid on the nearest sample of a grid whose first may be one later than the stream's
+        # a window is laid on the nearest sample, which may be one earlier than its onset
         self._settle_s = max(self._filters.settle_s, WARM_UP_S) - first_s + 2 / self.rate_hz
         self._settles_at: float | None = None
         self._settled = False
@@ -168,6 +168,7 @@ class Pipeline:
                 start, stop = item.stamp, item.stamp + item.duration_s
                 yield from self._cut(Span(start, stop, f"{item.kind} marked from {start:.3f} to {stop:.3f} s"))
             elif is_stimulus:
+                yield from self._take()
                 yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
         else:
             if item.after_pause:
@@ -208,8 +209,8 @@ class Pipeline:
         self._epochs.end(trial, length)
 
     def _is_enough(self, samples: int) -> bool:
-        """Return whether a sample that decimation keeps is among so many: before it comes, nothing would come out."""
-        return samples > -self.timeline.next_index % self._filters.factor
+        """Return whether a sample that a window waits for is among so many, or one that a reduced rate would keep."""
+        return samples >= self._filters.factor or self.timeline.next_index + samples > self._epochs.next_needed
 
     def _take(self) -> Iterator[PipelineEvent]:
         """Yield what follows from the samples that wait."""

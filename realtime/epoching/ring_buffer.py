@@ -99,8 +99,8 @@ class History:
         near = right - 1 if right and time - times[right - 1] <= times[right] - time else right
         return int(self._index[self._start + near]) + round(float(time - times[near]) * rate_hz)
 
-    def samples(self, first: int, stop: int) -> NDArray[np.float32]:
-        """Return a copy of the samples at positions ``[first, stop)``.
+    def samples(self, first: int, stop: int, every: int = 1) -> NDArray[np.float32]:
+        """Return a copy of `every` so many of the samples at positions ``[first, stop)``, from the first one on.
 
         Raises
         ------
@@ -112,12 +112,13 @@ class History:
         if last >= self._stop or self._index[row] != first or self._index[last] != stop - 1:
             msg = f"samples {first} to {stop - 1} were asked for, and some of them are missing"
             raise IndexError(msg)
-        return self._samples[row : row + stop - first].copy()
+        return self._samples[row : row + stop - first : every].copy()
 
-    def times(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return times and arrival times (NaN where nobody knows) of the samples at positions ``[first, stop)``."""
+    def times(self, first: int, stop: int, every: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return times and arrival times (NaN where nobody knows) of the samples that `samples` returns."""
         row = self._row(first)
-        return self._times[row : row + stop - first], self._arrived[row : row + stop - first]
+        rows = slice(row, row + stop - first, every)
+        return self._times[rows], self._arrived[rows]
 
     def _row(self, index: int) -> int:
         return self._start + int(np.searchsorted(self._index[self._start : self._stop], index))

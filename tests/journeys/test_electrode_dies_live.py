@@ -10,7 +10,7 @@ from tests.support.command import perceptogram
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
-RATE = 125  # not decimated: live, decimation may begin at another sample
+RATE = 250
 NAMES = ("Fz", "Cz", "Pz", "Oz")
 CHANNEL = "<channel><label>{}</label><unit>microvolts</unit></channel>"
 INFO = """<info><name>Amp</name><type>EEG</type><channel_count>{n}</channel_count><nominal_srate>{rate}</nominal_srate>

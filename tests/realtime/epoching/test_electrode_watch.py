@@ -20,7 +20,7 @@ def signal(seconds=12.0, seed=0):
 
 def watched(samples, cuts=(), ask_at=(), limits=LIMITS, filtered=None):
     """The changes of a stream in which raw and filtered samples are the same; somebody may ask in between."""
-    watch = ElectrodeWatch(NAMES, RATE, 1, limits, level=True)
+    watch = ElectrodeWatch(NAMES, RATE, limits, level=True)
     changes = []
     filtered = samples if filtered is None else filtered
     for first, last in pairwise(sorted({0, len(samples), *cuts})):

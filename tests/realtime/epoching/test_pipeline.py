@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import Config
-from realtime.epoching.epochs import Closed, Refused
+from realtime.epoching.epochs import Closed, Refused, Samples
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.timeline.sample_grid import Fault, Hole
@@ -17,6 +17,7 @@ N = 2500
 RNG = np.random.default_rng(3)
 SAMPLES = RNG.normal(0, 10, (N, 3)).astype(np.float32)
 STAMPS = 1000 + np.arange(N) / RATE + RNG.normal(0, 5e-4, N)
+EVEN = 1000 + np.arange(N) / RATE
 MARKERS = [Marker(1003 + 0.2 * k, "picture", f"p{k}") for k in range(25)]
 
 
@@ -122,12 +123,47 @@ def test_decimation_delays_nothing_and_is_the_same_however_samples_come(sizes, l
         np.testing.assert_array_equal(epoch.samples, expected[name].samples)
 
     pipeline = Pipeline(config, SPEC)
-    handed, pushed, newest = [], 0, 0
+    handed, pushed, sent = [], 0, dict.fromkeys(expected, 0)
     take = pipeline.timeline.push
     pipeline.timeline.push = lambda chunk: (handed.append(len(chunk.stamps)), take(chunk))[1]
-    for chunk in data:
-        list(pipeline.push(chunk))
-        pushed += len(chunk.stamps)
-        newest = pipeline.timeline.next_index
-        assert pushed - sum(handed) <= -newest % 5, "the next sample that is kept has not waited"
+    last = {name: round((epoch.last_stamp - 1000) * RATE) for name, epoch in expected.items()}
+    for item in [*MARKERS, *data]:
+        for event in pipeline.push(item):
+            if isinstance(event, Samples) and (name := MARKERS[event.trial].picture) in sent:
+                sent[name] += len(event.samples)
+        if isinstance(item, Chunk):
+            pushed += len(item.stamps)
+            assert pushed - sum(handed) < 5
+        for name, count in sent.items():
+            due = 40 - max(0, last[name] + 1 - pushed + 4) // 5
+            assert lossy or count == due or due < 2, "a sample of an open window has waited"
     assert len(handed) <= len(data)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.integers(0, 130),
+    st.sampled_from([(20.0, 50.0), (50.0, 125.0), (40.0, None)]),
+    st.lists(st.integers(500, N), max_size=8),
+    st.booleans(),
+)
+def test_windows_are_the_same_whatever_sample_a_recording_begins_with(first, reduced, cuts, lossy):
+    """As far as filters forget: a high-pass would remember the first sample for seconds."""
+    lowpass_hz, rate_hz = reduced
+    config = Config.model_validate({"filters": {"highpass_hz": None, "lowpass_hz": lowpass_hz, "rate_hz": rate_hz}})
+    keep = np.ones(N, bool)
+    keep[1403 : 1403 + 7 * lossy] = False
+    edges = [0, *sorted(cuts), N]
+
+    def windows(begin):
+        parts = [np.flatnonzero(keep[a:b]) + a for a, b in itertools.pairwise([begin, *edges[1:]])]
+        return epochs(run([*MARKERS, *[Chunk(EVEN[rows], SAMPLES[rows]) for rows in parts if len(rows)]], config))
+
+    whole, cut = windows(0), windows(first)
+    last_s = float(Pipeline(config, SPEC).times_s[-1])
+    assert len(whole) == 25 or lossy
+    assert cut.keys() == whole.keys()
+    for name, epoch in cut.items():
+        np.testing.assert_allclose(epoch.samples, whole[name].samples, atol=1e-4)
+        assert epoch.last_stamp == pytest.approx(whole[name].last_stamp, abs=1e-4)
+        assert abs(epoch.last_stamp - epoch.onset - last_s) <= 0.501 / RATE
