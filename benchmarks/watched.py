@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import socket
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,11 +55,10 @@ def measure(turns: int = TURNS, percepts: int = PERCEPTS) -> dict[str, Any]:
     with sending(Amplifier(CHANNELS, RATE_HZ, onset_every_s=EVERY_S)) as amplifier:
         for turn in range(turns):
             for kind in (WATCHED, ALONE) if turn % 2 else (ALONE, WATCHED):
-                for times in _turn(amplifier, percepts, watched=kind == WATCHED):
-                    if "embedding" in times:
-                        decoded[kind].append(1e3 * (times["embedding"] - times["arrived"]))
-                    if kind == WATCHED and "shown" in times and "final_picture" in times:
-                        shown.append(1e3 * (times["shown"] - times["final_picture"]))
+                trials = _turn(amplifier, percepts, watched=kind == WATCHED)
+                decoded[kind] += [1e3 * (t["embedding"] - t["arrived"]) for t in trials if "embedding" in t]
+                if kind == WATCHED:
+                    shown += _shown(trials)
     found = {kind: percentiles(values) for kind, values in decoded.items()}
     ratios = {share: round(found[WATCHED][share] / found[ALONE][share], 3) for share in SHARES}
     print_table(
@@ -97,10 +97,22 @@ def _turn(amplifier: Amplifier, percepts: int, *, watched: bool) -> list[dict[st
         bundle = random_bundle(config, amplifier.spec, EmbeddedGenerator().space)
         with Session(config, bundle, out=folder, window=watched, exclusive=True, overwrite=True) as session:
             listener.open()
+            give_up = time.monotonic() + PATIENCE_S
             for count, _ in enumerate(session, start=1):
-                if count == percepts:
+                if count >= percepts and (not watched or _shown(_times(folder)) or time.monotonic() > give_up):
                     break
-        return trial_times(read_percepts(Path(folder) / "percepts.jsonl"))
+            session.stop(paint_left=False)
+        return _times(folder)
+
+
+def _times(folder: str) -> list[dict[str, float]]:
+    return trial_times(read_percepts(Path(folder) / "percepts.jsonl"))
+
+
+def _shown(trials: list[dict[str, float]]) -> list[float]:
+    """Return how many milliseconds each final picture took to the screen, of those that came there."""
+    both = [times for times in trials if "shown" in times and "final_picture" in times]
+    return [1e3 * (times["shown"] - times["final_picture"]) for times in both]
 
 
 class _Listener:

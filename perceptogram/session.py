@@ -147,6 +147,7 @@ class Session:
         self._error: BaseException | None = None
         self._settled = threading.Event()
         self._over = False
+        self._paint_left = True
 
     def __enter__(self) -> Session:
         if self._out is not None:
@@ -164,7 +165,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.stop(paint_left=self._paint_left and error is None)
         self._thread.join()
         self._streams.__exit__(None, None, None)
         if self._error is not None and error is None:
@@ -283,8 +284,16 @@ class Session:
         """Go on after `pause`."""
         self._ready.result().paused = False
 
-    def stop(self) -> None:
-        """End the session; what is still being painted is finished."""
+    def stop(self, *, paint_left: bool = True) -> None:
+        """End the session; what is still being painted is finished.
+
+        Parameters
+        ----------
+        paint_left
+            Paint then each picture's last percept that had no time to be painted before, which can take minutes. It is
+            left where the ``with`` block ends with an error, as on Ctrl-C.
+        """
+        self._paint_left = paint_left
         self._streams.source.close()
 
     def _hear(self, event: live.SessionEvent) -> None:
@@ -335,6 +344,7 @@ class Session:
                     beside=self.config.stimulus if self._show_pictures and not self._headless else None,
                     observe=[self._hear],
                     exclusive=self._exclusive,
+                    paint_left=lambda: self._paint_left,
                 )
                 self.summary = finished.summary
         except BaseException as error:  # the script's thread raises it

@@ -175,11 +175,13 @@ class Session:
             self.tell("failed", f"{self.failures.note('painting', error)}; trial {percept.trial} is not painted")
             return None
 
-    def paint(self, percepts: Sequence[Percept]) -> Iterator[SessionEvent]:
-        """Yield the pictures of `percepts`, one after another, while the renderer paints them; none glides."""
+    def paint(self, percepts: Sequence[Percept], wanted: Callable[[], bool]) -> Iterator[SessionEvent]:
+        """Yield the pictures of `percepts`, one after another, while they are `wanted`; none glides."""
         self.painter.flow = 0.0
         said = False
         for percept in percepts:
+            if not wanted():
+                return
             if self._ask(percept) is None:
                 continue
             if not said:

@@ -13,6 +13,9 @@ from realtime.processes.blas_threads import wait_passively
 from realtime.sources import lsl_config
 
 wait_passively()  # before anything loads OpenMP
+if "PYTEST_XDIST_WORKER" in os.environ:  # more workers than cores: threads of each would wait for one another
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 os.environ["COLUMNS"] = "200"  # whatever the terminal of who runs the tests; a console keeps what it finds on import
 
 pytest_plugins = [

@@ -11,7 +11,11 @@ Observer = Callable[[SessionEvent], None]
 
 
 def follow(
-    session: Session, result: LiveResult, observers: Mapping[str, Observer], *, paint_all: bool = False
+    session: Session,
+    result: LiveResult,
+    observers: Mapping[str, Observer],
+    *,
+    paint_left: Callable[[], bool] = lambda: False,
 ) -> Exception | KeyboardInterrupt | None:
     """Run `session` until its source ends, and leave what it said in `result`.
 
@@ -24,8 +28,9 @@ def follow(
     observers
         Called with every event as it comes, by name: a display, a progress bar, something that ends the source. One
         that fails is told and called again with the next event.
-    paint_all
-        Paint, after the end, every picture's last percept that had no time to be painted while the session ran.
+    paint_left
+        Asked after the end, before each picture's last percept that had no time to be painted while the session ran,
+        whether it is painted still.
 
     Returns
     -------
@@ -43,7 +48,7 @@ def follow(
     try:
         for event in session.run():
             hand_on(event)
-        for event in session.paint(result.unpainted()) if paint_all else ():
+        for event in session.paint(result.unpainted(), paint_left):
             hand_on(event)
     except (Exception, KeyboardInterrupt) as error:
         return error

@@ -78,6 +78,7 @@ def decode(
     beside: StimulusSettings | None = None,
     observe: Sequence[Callable[[SessionEvent], None]] = (),
     exclusive: bool = False,
+    paint_left: Callable[[], bool] = lambda: True,
 ) -> Finished:
     """Decode `source` until it ends and leave percepts, pictures and ``summary.json`` in `out`.
 
@@ -118,6 +119,8 @@ def decode(
     exclusive
         Whether this process is the session's alone: then its linear algebra runs on one thread, other Python threads
         make way sooner, garbage of before is left alone, and this thread asks for real-time priority.
+    paint_left
+        Asked after the end, before each picture that had no time to be painted, whether it is painted still.
 
     Raises
     ------
@@ -196,7 +199,7 @@ def decode(
                 "the control channel": steering,
             }
             observers |= {f"observer {number}": look for number, look in enumerate(observe, start=1)}
-            failure = follow(session, result, observers, paint_all=True)
+            failure = follow(session, result, observers, paint_left=paint_left)
         summary = summarise(result, bundle) | {"candidates": len(bundle.gallery.names), "runs_first": first}
         if cap.facts is not None:
             summary["cap"] = cap.facts

@@ -37,10 +37,12 @@ def test_families_take_turns_and_seeds_are_used_once():
 @pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_quick_run_has_a_row_for_each_family_and_one_for_the_live_runs():
+def test_the_quick_run_has_a_row_for_each_family_and_one_for_the_live_runs(monkeypatch):
+    monkeypatch.setattr(families, "MARGINS", (4.0,))
     found = families.run(quick=True)
     assert [row["name"] for row in found["families"]] == list(FAMILIES)
     assert all(row["streams"] == 1 for row in found["families"])
     assert found["live"]["streams"] == 2
     assert found["live_failed"] == []
     assert found["seeds"] == "report"
+    assert len(found["operating_curve"]) == 2

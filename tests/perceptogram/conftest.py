@@ -1,5 +1,8 @@
 """A simulated participant that is calibrated and streams, for all tests of live sessions."""
 
+import fcntl
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 import yaml
 
 from configs.schema import Config
-from realtime.decoding.bundle import Bundle
+from realtime.decoding.bundle import Bundle, load_bundle
 from realtime.sources.simulated import start_simulated
 from tests.support.simulated import participant_for, session_config, simulated_bundle
 
@@ -24,13 +27,19 @@ class LiveParticipant:
 
 @pytest.fixture(scope="session")
 def calibrated(tmp_path_factory):
+    """Fitted once in a run: the first worker that needs it fits it for all."""
     folder = tmp_path_factory.mktemp("participant")
+    ours = tmp_path_factory.getbasetemp()
+    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
     config = session_config("script", stimulus={"onset_to_onset_s": 0.25, "on_s": 0.1}, render={"steps": 1})
-    bundle = simulated_bundle(config, participant_for(config))
-    bundle.save(folder / "bundle")
+    with (shared / "participant.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "fitted").exists():
+            simulated_bundle(config, participant_for(config)).save(shared / "fitted")
+    shutil.copytree(shared / "fitted", folder / "bundle")
     config_file = folder / "script.yaml"
     config_file.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True)))
-    return LiveParticipant(config, bundle, config_file, folder / "bundle")
+    return LiveParticipant(config, load_bundle(folder / "bundle"), config_file, folder / "bundle")
 
 
 @pytest.fixture(scope="module")

@@ -125,11 +125,8 @@ def write_recording(path: Path, seed: int, eeg: str = "LabEEG", marks: str = "La
     writer.close()
 
 
-def write_headband(path: Path, seed: int, seconds: float = 30.0, fields: int = 0) -> None:
-    """Write a muse-lsl CSV of two classes, the second of which is answered by a bump at the temples.
-
-    Further columns beside the marker's, as many as `fields`, say 45 with each.
-    """
+def write_headband(path: Path, seed: int, seconds: float) -> None:
+    """Write a muse-lsl CSV of two classes, the second of which is answered by a bump at the temples."""
     rng = np.random.default_rng(seed)
     rate_hz = 256
     n = round(seconds * rate_hz)
@@ -143,8 +140,7 @@ def write_headband(path: Path, seed: int, seconds: float = 30.0, fields: int = 0
             table[first : first + len(bump), 1] -= bump
             table[first : first + len(bump), 4] -= bump
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = np.column_stack([table, *[45.0 * (table[:, 5] > 0)] * fields])
-    header = ",".join(["timestamps,TP9,AF7,AF8,TP10", *(f"Marker{number}" for number in range(fields + 1))])
+    header = "timestamps,TP9,AF7,AF8,TP10,Marker0"
     np.savetxt(path, table, delimiter=",", header=header, comments="", fmt="%.6f")
 
 

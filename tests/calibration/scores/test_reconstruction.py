@@ -144,7 +144,7 @@ def test_the_large_networks_too(tmp_path):
     torch.manual_seed(0)
     clip = open_clip.create_model("ViT-L-14-quickgelu", pretrained=None)
     torch.save(clip.state_dict(), tmp_path / NETWORKS["ViT-L-14-quickgelu"].file)
-    shown = pictures(4)
+    shown = pictures(2)
     scores = rs.score_pictures(noisy(shown, 5), shown, tmp_path, size=SIDE)["scores"]
     assert {score for score, value in scores.items() if value is None} == {"AlexNet(2)", "AlexNet(5)", "SwAV"}
     assert scores["Inception"] > 0.5

@@ -405,11 +405,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
 def test_a_simulated_participant_is_calibrated_until_the_rule_is_met_and_a_finished_session_is_only_fitted(tmp_path):
     out = tmp_path / "anna"
     done = in_a_process(
-        "calibrate", "--config", quick_demo(tmp_path), "--out", out, "--minutes", 1, "--blocks", 3,
+        "calibrate", "--config", quick_demo(tmp_path), "--out", out, "--minutes", 0.6, "--blocks", 2,
         "--stop-when", "two_way>0.55", "--headless", "--simulate", "--seed", 3, "--snr", 2, timeout_s=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "after block 1 of 3" in done.stdout
+    assert "after block 1 of 2" in done.stdout
     bundle = json.loads((out / "bundle" / "bundle.json").read_text())
     page = (out / "bundle" / "report.html").read_text()
     shown = CalibrationFolder(out).shown()

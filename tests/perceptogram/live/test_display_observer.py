@@ -168,7 +168,7 @@ def test_a_percept_that_was_told_is_never_written_in_again(live):
 
     follow(live, note)
     assert all("requested" in ledger for _, ledger in ledgers.values())
-    list(live.session.paint([percept for percept, _ in ledgers.values()]))
+    list(live.session.paint([percept for percept, _ in ledgers.values()], lambda: True))
     assert all(percept.ledger == ledger for percept, ledger in ledgers.values())
 
 

@@ -127,3 +127,11 @@ def test_one_that_fails_again_and_again_ends_the_session_in_one_line(result, cap
     assert str(failure) == f"the display failed: ValueError: out of order ({MOST} times within 10 s)"
     assert len(asked) == MOST
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(("wanted", "painted"), [((), 1), ((True, False), 2), ((True, True, True), 4)])
+def test_what_had_no_time_to_be_painted_is_painted_at_the_end_while_it_is_wanted(result, wanted, painted):
+    answers = iter(wanted)
+    assert follow(session(renderer=SlowRenderer()), result, {}, paint_left=lambda: next(answers, False)) is None
+    assert len(result.latest()) == 4
+    assert len(result.painted) == painted

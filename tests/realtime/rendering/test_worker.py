@@ -21,7 +21,7 @@ from realtime.rendering.worker import RenderWorker
 from realtime.spaces import EmbeddingSpace
 from tests.support.tiny_generator import SLOW, SPACE, TinyGenerator, picky, tiny, unpreparable
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
 
 PATIENCE_S = 120.0
 

@@ -157,7 +157,7 @@ def test_a_preview_that_was_left_off_is_no_place_to_go_on_from(generator, embedd
 
 def test_a_true_embedding_gives_its_object_and_its_ground_their_colours(generator):
     """Of pictures that no part of it was trained on: what is off on a screen was lost on the way from the EEG."""
-    pictures = drawn_pictures()[::10]
+    pictures = drawn_pictures()[::20]
     embeddings = load_encoder().embed_images([picture.render(128) for picture in pictures])
     painted = [list(generator.stream(embedding, 0, 4))[-1] for embedding in embeddings]
     hue = hue_distance([object_hue(image) for image in painted], [picture.hue_deg for picture in pictures])
