@@ -26,8 +26,8 @@ pytest_plugins = [
     "tests.support.virtual_screen",
 ]
 
-# A busy machine may take any time over one example; what holds for all inputs is no matter of time.
-settings.register_profile("tests", deadline=None)
+# A busy machine may take any time over one example; what fifty do not find, those of the next run may.
+settings.register_profile("tests", deadline=None, max_examples=50)
 settings.load_profile("tests")
 
 

@@ -13,7 +13,7 @@ def test_the_sender_counts_its_samples_and_says_when_it_pushed_them():
     import pylsl
 
     with sending(Amplifier(channels=4, rate_hz=200.0)) as amplifier:
-        found = pylsl.resolve_byprop("source_id", amplifier.tag, timeout=20.0)
+        found = pylsl.resolve_byprop("source_id", amplifier.tag, timeout=60.0)
         inlet = pylsl.StreamInlet(found[0])
         samples = np.array([inlet.pull_sample()[0] for _ in range(50)], np.float32)
         now = pylsl.local_clock()

@@ -195,6 +195,7 @@ def test_development_and_report_have_no_seed_in_common():
     assert DEVELOPMENT.stop <= REPORT.start
 
 
+@pytest.mark.realtime
 def test_streams_are_made_quickly():
     begun = time.process_time()
     for seed in range(24):

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import numpy as np
 import paho.mqtt.client as paho
@@ -141,11 +140,9 @@ def test_frames_states_and_requests_that_are_nearly_right_do_not_stop_the_painti
                 stranger.say("P01/remote/event", mutated(rng, FAILURE))
                 stranger.say(f"workers/w{number}/state", mutated(rng, STATE.replace(b'"w"', f'"w{number}"'.encode())))
                 stranger.say(f"workers/{worker.id}/cmd", mutated(rng, REQUEST))
-            began = time.monotonic()
             number = renderer.submit(RenderRequest(7, np.zeros(SPACE.dims), 0, 1))
             frames = []
             until(lambda: frames.extend(renderer.frames()) or frames, PATIENCE_S, f"a picture; {renderer.state}")
-            assert time.monotonic() - began < PATIENCE_S / 2
             assert [(frame.request, frame.trial, frame.image.shape) for frame in frames] == [
                 (number, 7, (SIDE, SIDE, 3))
             ]

@@ -36,7 +36,7 @@ def test_each_embedding_is_the_map_of_its_epoch():
         np.testing.assert_allclose(event.single, expected, rtol=1e-3, atol=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(1, 3499), min_size=1, max_size=200), st.floats(0.0, 1.5))
 def test_however_it_is_chunked_and_however_late_the_markers_the_embeddings_are_the_same(cuts, late):
     whole = {e.percept.trial: e for e in of(Decoded, run(ListSource(*recording(), EVERY)))}
@@ -90,7 +90,7 @@ def test_a_window_over_a_hole_gives_no_percept_and_the_others_stay():
         np.testing.assert_array_equal(decoded[trial].single, whole[trial].single)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1500, 3000), st.integers(1, 300))
 def test_with_decimation_no_window_that_is_cut_touches_a_hole(hole_at, lost):
     """The filters halve the rate here, and a hole is told in samples of the stream."""

@@ -20,7 +20,7 @@ from tests.support.calibration_examples import as_examples, layout_of, make_tria
     dead=st.booleans(),
     averaged=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_one_matrix_does_what_the_steps_do(seed, times, channels, dims, before, dead, averaged):
     rng = np.random.default_rng(seed)
     baseline = np.zeros(before + times)

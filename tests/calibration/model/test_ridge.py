@@ -89,7 +89,7 @@ def test_blocks_added_one_by_one_give_the_map_of_all():
 
 
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=80), st.integers(2, 8), st.integers(0, 1000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_group_is_never_on_both_sides(groups, n_folds, seed):
     if len(set(groups)) < 2:
         with pytest.raises(RidgeError, match="two groups"):

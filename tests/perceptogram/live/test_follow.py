@@ -49,18 +49,18 @@ def test_what_is_kept_for_the_summary_does_not_grow_with_the_pictures(result):
     sizes = []
 
     def weigh(event):
-        if isinstance(event, Decoded) and event.percept.trial % 300 == 299:
+        if isinstance(event, Decoded) and event.percept.trial % 210 == 209:
             gc.collect()
             sizes.append(tracemalloc.get_traced_memory()[0])
 
     tracemalloc.start()
     try:
-        assert follow(session(460.0, Eager()), result, {"scales": weigh}) is None
+        assert follow(session(330.0, Eager()), result, {"scales": weigh}) is None
     finally:
         tracemalloc.stop()
     _, before, after = sizes  # by the second, all that is bounded is full
-    assert after - before < 300 * 400, "3.7 MB of pictures were painted"
-    assert result.n_trials > 900
+    assert after - before < 210 * 400, "2.6 MB of pictures were painted"
+    assert result.n_trials > 630
     assert len(result.pictures) == 4
     assert result.painted == {name: percept.trial for name, percept in result.latest().items()}
     assert summarise(result, bundle())["single_trial"]["two_way"] is not None

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from realtime.processes.companion import STOP, Companion
-from realtime.processes.supervised import HUNG_S, KEPT, KILLED_S, Reports, Supervised
+from realtime.processes.supervised import KEPT, KILLED_S, Reports, Supervised
 
 pytestmark = pytest.mark.processes
 
@@ -85,6 +85,7 @@ def test_a_word_that_cannot_be_read_costs_no_other(start, caplog):
     assert "said what is not known here" in caplog.text
 
 
+@pytest.mark.realtime
 def test_a_process_that_dies_is_noticed_at_once(start):
     process = start(echo)
     first_word(process)
@@ -97,6 +98,7 @@ def test_a_process_that_dies_is_noticed_at_once(start):
     assert process.listen(lambda _: None, lambda: False) == "died (exit code 3)"
 
 
+@pytest.mark.realtime
 def test_a_process_that_is_stopped_is_noticed_and_one_that_is_paused_is_not(start):
     process = start(echo, hung_s=1.0)
     first_word(process)
@@ -178,6 +180,7 @@ def obstinate(pipe):
     threading.Event().wait()
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("stopped", [False, True])
 def test_an_end_takes_no_longer_than_it_says(start, stopped):
     process = start(obstinate)
@@ -207,14 +210,13 @@ def keep():
         companion.stop(1.0)
 
 
-@pytest.mark.parametrize(("harm", "told_s"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, HUNG_S + 2.0)])
-def test_a_companion_that_dies_or_is_stopped_is_told_and_replaced(keep, harm, told_s):
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_companion_that_dies_or_is_stopped_is_told_and_replaced(keep, harm):
     companion, heard, told = keep(echo)
     until(lambda: heard == ["here"])
-    first, began = companion.pid, time.monotonic()
+    first = companion.pid
     os.kill(first, harm)
     until(lambda: told)
-    assert time.monotonic() - began < told_s
     trouble = "died" if harm == signal.SIGKILL else "hangs"
     assert told[0].startswith(f"the echo process {trouble} (")
     assert told[0].endswith("; it is started again")

@@ -63,7 +63,7 @@ def axis(out):
     return np.concatenate(index), np.concatenate(times), np.concatenate(samples)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.sampled_from(sorted(RATES)),
     st.lists(st.integers(0, 6000), max_size=60),

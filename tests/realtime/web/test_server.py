@@ -61,7 +61,7 @@ def listen(web, **headers):
         additional_headers=headers,
         max_size=None,
         proxy=None,
-        open_timeout=10,
+        open_timeout=60,
     )
 
 
