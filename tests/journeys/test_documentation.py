@@ -1,8 +1,10 @@
 """Whatever the pages and ``--help`` tell people to type is understood, and runs as it is written."""
 
+import itertools
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -24,6 +26,7 @@ from realtime.sources.simulation.participant import SimulationSettings
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import PICTURE, Marker
 from tests.support import documented
+from tests.support.command import perceptogram
 from tests.support.simulated import QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -119,6 +122,17 @@ def start(line, folder):
     )
 
 
+def typed(*lines, folder):
+    """Run command lines that need no shell but for its ``*`` to their good end, within the test."""
+    for line in lines:
+        words = shlex.split(line)[1:]
+        found = [
+            sorted(path.relative_to(folder) for path in folder.glob(word)) if "*" in word else [word] for word in words
+        ]
+        done = perceptogram(*itertools.chain(*found), cwd=folder)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
 def run(*lines, folder):
     """Run command lines at the same time to their good end, and return what they said."""
     children = [start(line, folder) for line in lines]
@@ -211,7 +225,7 @@ def headband(tmp_path_factory):
     folder = tmp_path_factory.mktemp("headband")
     for number in (1, 2, 3, 4):
         documented.write_headband(folder / f"run{number}.csv", seed=number, seconds=30.0 if number < 4 else 15.0)
-    run(HEADBAND[0], folder=folder)
+    typed(HEADBAND[0], folder=folder)
     return folder
 
 
@@ -253,12 +267,12 @@ def on_air(lab):
 
 
 def test_a_laboratorys_commands(rehearsal, lab):
-    run(*LAB[1:], folder=lab)
+    typed(*LAB[1:], folder=lab)
     assert (lab / "bids" / "sub-01" / "eeg").is_dir()
 
 
 def test_a_headbands_commands(headband):
-    run(*HEADBAND[1:], folder=headband)
+    typed(*HEADBAND[1:], folder=headband)
     assert (headband / "replayed" / "summary.json").exists()
 
 
@@ -293,7 +307,7 @@ def test_a_session_of_another_programs_pictures(on_air):
         told = interrupt(session)
     markers.close()
     assert session.returncode == 0, told
-    run(LEDGER, folder=on_air)
+    typed(LEDGER, folder=on_air)
     assert (on_air / "stages.json").exists()
 
 
@@ -313,7 +327,7 @@ def test_an_embedding_is_read_as_the_page_says():
 
 
 def test_a_recording_is_replayed_over_lsl(headband):
-    run(LIVE_REPLAY, folder=headband)
+    typed(LIVE_REPLAY, folder=headband)
 
 
 def test_another_program_steers_a_session(on_air):

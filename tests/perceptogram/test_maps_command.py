@@ -58,7 +58,7 @@ def calibrated(folder, channels, labels=None, n_pictures=60, repeats=2):
     """Return the words that map a simulated calibration with a cap of these channels."""
     content = load_config("demo").model_dump(mode="json", exclude_unset=True)
     content |= {"name": "cap", "stream": {"name": "cap"}, "markers": {"name": "shown"}}
-    content |= {"window": {"start_s": 0.0, "stop_s": 0.6}, "fit": {"permutations": 0, "alphas": [100.0, 10000.0]}}
+    content |= {"window": {"start_s": 0.0, "stop_s": 0.36}, "fit": {"permutations": 0, "alphas": [100.0, 10000.0]}}
     (folder / "cap.yaml").write_text(yaml.safe_dump(content))
     write_recording(folder / "cap.xdf", channels, labels or channels, n_pictures, repeats)
     fit_recordings([folder / "cap.xdf"], load_config(folder / "cap.yaml")).bundle.save(folder / "bundle")
@@ -142,7 +142,7 @@ def test_names_that_have_no_place(tmp_path):
 @pytest.mark.slow
 def test_a_full_cap(tmp_path):
     labels = ("EXG1", *CHANNELS_64[1:-1], "A-31")
-    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, CHANNELS_64, labels, n_pictures=120))
+    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, CHANNELS_64, labels, n_pictures=90))
     assert done.stderr.strip() == (
         "not on the head maps: EXG1, A-31 (no such name in the 10-05 system); they are in the time courses and numbers"
     )

@@ -16,6 +16,7 @@ from perceptogram.__main__ import app
 from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.simulation.participant import SimulationSettings, simulate_recording
 from stimuli.pictures import choose_pictures, open_pictures
+from tests.support.simulated import QUICK
 
 HOUSE = Path(__file__).parents[2]
 PAGES = sorted([HOUSE / "README.md", *(HOUSE / "docs").glob("*.md"), *(HOUSE / "training").glob("*.md")])
@@ -79,7 +80,7 @@ def write_lab(folder: Path) -> None:
     """
     content = load_config("demo").model_dump(mode="json", exclude_unset=True)
     content.pop("name")
-    content |= {"stream": {"name": "LabEEG"}, "markers": {"name": "LabMarkers"}, "fit": {"permutations": 50}}
+    content |= {"stream": {"name": "LabEEG"}, "markers": {"name": "LabMarkers"}, "fit": QUICK}
     content["stimulus"] |= {"window_size": [400, 400], "picture_size": 256}
     (folder / "lab.yaml").write_text(yaml.safe_dump(content))
     for number in (1, 2):
