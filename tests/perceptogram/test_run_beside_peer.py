@@ -29,6 +29,7 @@ def play_faster(source, target):
 
     raw = mne.io.read_raw_eeglab(source, preload=True, verbose="error")
     raw.crop(tmax=raw.times[-1] / 2)
+    raw.annotations.delete(raw.annotations.onset > raw.times[-1] - 2)  # whose windows would be cut off
     rate_hz = FASTER * raw.info["sfreq"]
     data = raw.get_data()
     lead = np.repeat(data[:, :1], round(LEAD_S * rate_hz), axis=1)

@@ -158,8 +158,8 @@ def write_pictures(folder: Path, n: int = 12) -> None:
 def write_things_eeg2(folder: Path) -> None:
     """Make the data set's tree for ten subjects, small, with embeddings of its pictures."""
     rng = np.random.default_rng(0)
-    channels, times = ["Pz", "P3", "O1", "Oz"], np.round(np.arange(-0.2, 0.8, 0.02), 3)
-    tables = {"training": rng.standard_normal((60, 8)) + 2, "test": rng.standard_normal((20, 8)) + 2}
+    channels, times = ["Pz", "P3", "O1", "Oz"], np.round(np.arange(-0.2, 0.8, 0.05), 3)
+    tables = {"training": rng.standard_normal((40, 8)) + 2, "test": rng.standard_normal((20, 8)) + 2}
     for name, file in (("training", "clip_train.npy"), ("test", "clip_test.npy")):
         np.save(folder / file, tables[name].astype(np.float32))
     for subject in range(1, 11):
