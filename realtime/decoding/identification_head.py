@@ -45,19 +45,21 @@ class Residual:
     output_bias: NDArray[np.float32]
 
     def read_ahead(self) -> None:
-        """Bring the weights into the cache, while nothing is due."""
-        self.hidden.sum()
-        self.output.sum()
+        """Bring weights and code into the cache, while nothing is due."""
+        self(self.output_bias)
 
     def __call__(self, summed: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return finished sums ``[..., dims]`` corrected."""
-        dims = summed.shape[-1]
-        mean = summed.sum(axis=-1, keepdims=True) / dims
-        power = np.square(summed).sum(axis=-1, keepdims=True) / dims
-        units = summed @ self.hidden / np.sqrt(power - mean * mean + _VARIANCE_FLOOR)
+        per_dim = np.float32(1 / summed.shape[-1])
+        mean = np.add.reduce(summed, axis=-1, keepdims=True) * per_dim
+        power = np.vecdot(summed, summed)[..., None] * per_dim
+        units = np.matmul(summed, self.hidden)
+        units /= np.sqrt(power - mean * mean + _VARIANCE_FLOOR)
         units += self.hidden_bias
         np.maximum(units, 0.0, out=units)
-        corrected: NDArray[np.float32] = summed + units @ self.output + self.output_bias
+        corrected: NDArray[np.float32] = np.matmul(units, self.output)
+        corrected += summed
+        corrected += self.output_bias
         return corrected
 
 

@@ -123,6 +123,7 @@ class LinearDecoder:
         self.n_times, self.n_channels, self.dims = weights.shape
         self._residual = residual
         self._product = np.empty(self.dims, dtype=np.float32)
+        self._nothing = np.zeros(0, dtype=np.float32)
         self._sums: dict[int, NDArray[np.float32]] = {}
         self._seen: dict[int, int] = {}
         self._used: dict[int, WindowWeights] = {}
@@ -197,11 +198,15 @@ class LinearDecoder:
     def read_ahead(self, samples: int) -> None:
         """Bring the weights for the next `samples` of every open window into the cache, while nothing is due.
 
-        The map is far larger than any cache, so the last product would otherwise wait for memory.
+        The map is far larger than any cache, so the last product would otherwise wait for memory. It is made ahead of
+        samples that are all zero, which also brings the code of the product.
         """
         channels = self.n_channels
+        if len(self._nothing) < samples * channels:
+            self._nothing = np.zeros(samples * channels, dtype=np.float32)
         for trial, seen in self._seen.items():
-            self._used[trial].weights[seen * channels : (seen + samples) * channels].sum()
+            weights = self._used[trial].weights[seen * channels : (seen + samples) * channels]
+            np.matmul(self._nothing[: len(weights)], weights, out=self._product)
             if self._residual is not None and seen + samples >= self.n_times:
                 self._residual.read_ahead()
 
