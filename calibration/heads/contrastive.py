@@ -144,7 +144,7 @@ class Training:
         if self._residual:
             groups.append({"params": self._residual, "lr": RESIDUAL_STEP})
         groups.append({"params": [self._log_scale, *([self._log_mix] if problem.learn_mix else [])], "lr": STEP})
-        self._optimiser = torch.optim.Adam(groups)
+        self._optimiser = torch.optim.Adam(groups, fused=True)
 
     def run_epoch(self) -> None:
         """Let every trial that is learned from come once."""
@@ -210,7 +210,7 @@ class Training:
         import torch
         from torch.nn import functional
 
-        summed = (features - self._mean) @ self._weights
+        summed = features @ self._weights - self._mean @ self._weights
         output = summed
         if self._residual:
             hidden, hidden_bias, out, out_bias = self._residual

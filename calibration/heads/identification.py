@@ -129,7 +129,7 @@ def fit_head(
     tell
         Called after each epoch.
     """
-    examples = examples.take(examples.teaches)
+    examples = examples.taught()
     if settings.average_repeats:
         examples = examples.averaged()
     scaling, features = scale(examples.samples, layout, settings.whiten, candidate)

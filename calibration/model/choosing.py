@@ -84,7 +84,7 @@ def choose(
     question = question_of(examples, folds, settings.seed)
     alphas = np.array(sorted(settings.alphas, reverse=True))
     answers, errors = [], []
-    options = options or candidates(layout, settings)
+    options = options or candidates(layout, settings, examples.samples.shape)
     made: list[tuple[Scaling, NDArray[np.float32]]] = []
     for candidate in options:
         scaling, features = scale(examples.samples, layout, settings.whiten, candidate)

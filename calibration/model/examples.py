@@ -92,6 +92,10 @@ class Examples:
             self.samples[which], self.targets[which], self.groups[which], self.names[which], self.teaches[which]
         )
 
+    def taught(self) -> Examples:
+        """Return the trials that may be learned from; no copy where all may."""
+        return self if self.teaches.all() else self.take(self.teaches)
+
     def members(self) -> NDArray[np.int64]:
         """Return for each trial ``[trials]`` the place of its mean trial in `averaged`."""
         places: dict[tuple[Any, Any], int] = {}

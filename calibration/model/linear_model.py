@@ -115,8 +115,7 @@ def fit_map(
     RidgeError
         If the trials do not suffice.
     """
-    if not examples.teaches.all():
-        examples = examples.take(examples.teaches)
+    examples = examples.taught()
     single, members = examples, np.arange(len(examples))
     if settings.average_repeats:
         members, examples = examples.members(), examples.averaged()

@@ -51,7 +51,7 @@ def remember(
         Settings of the fit, and the baseline.
     """
     by_recording = np.bincount(recordings[examples.teaches], minlength=int(recordings.max()) + 1)
-    taught = examples.take(examples.teaches)
+    taught = examples.taught()
     n_trials = len(taught)
     if config.fit.average_repeats:
         taught = taught.averaged()

@@ -18,6 +18,11 @@ from configs.schema import FitSettings
 Array = NDArray[np.float64]
 
 AS_THEY_ARE = Candidate()
+LARGE = 6000
+"""Trials and features up to which every penalty is tried on samples as they are: each fold has a decomposition of that
+size, which takes minutes and gigabytes."""
+_BLOCK = 1024
+"""Trials that are in double precision at a time."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,11 @@ class Scaling:
         return level
 
     def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the features of whitened windows."""
-        return ((whitened - self.mean) / self.std).astype(np.float32).reshape(len(whitened), -1)
+        """Turn whitened windows into their features, in place, and return them as ``[trials, steps × channels]``."""
+        for start in range(0, len(whitened), _BLOCK):
+            block = whitened[start : start + _BLOCK]
+            block[:] = (block - self.mean) / self.std
+        return whitened.reshape(len(whitened), -1)
 
 
 def scale(
@@ -110,7 +118,7 @@ def scale(
     window = plain.mixed(window)
     variances = [(each, np.einsum("rtc,rtc->tc", part, part) / each.memory.n_trials) for each, part in rows]
     mean = pooled(window.mean(axis=0, dtype=np.float64), len(window), means)
-    std = window.std(axis=0, dtype=np.float64)
+    std = _deviation(window)
     if earlier:
         std = np.sqrt(pooled(std**2, len(window), variances))
     varies = std > 1e-9 * max(float(std.max()), 1e-30)
@@ -120,10 +128,29 @@ def scale(
     return scaling, scaling.standardise(window)
 
 
-def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
+def _deviation(window: NDArray[np.float32]) -> Array:
+    """Return the standard deviation over trials ``[steps, channels]``, of which few are in double precision at once."""
+    mean, total = window.mean(axis=0, dtype=np.float64), np.zeros(window.shape[1:])
+    for start in range(0, len(window), _BLOCK):
+        total += np.square(window[start : start + _BLOCK] - mean).sum(axis=0)
+    deviation: Array = np.sqrt(total / len(window))
+    return deviation
+
+
+def candidates(layout: Layout, settings: FitSettings, shape: Sequence[int]) -> tuple[Candidate, ...]:
     """Return what there is to choose from, the one that is taken unless another is better first.
 
-    A shorter window has a part where at least two steps of the window lie in it and one outside.
+    A shorter window has a part where at least two steps of the window lie in it and one outside. Samples as they are
+    have no part where trials and features are both more than `LARGE`.
+
+    Parameters
+    ----------
+    layout
+        Where the window lies, and when its samples were taken.
+    settings
+        Steps, time scales and windows.
+    shape
+        Trials, times and channels.
     """
     times_s = layout.times_s
     if settings.choose == "error" or times_s is None or times_s[-1] - times_s[0] < 2 * settings.step_s:
@@ -136,4 +163,5 @@ def candidates(layout: Layout, settings: FitSettings) -> tuple[Candidate, ...]:
             windows.append((start_s, stop_s))
     everything = Candidate(settings.step_s, settings.smooth_s, tuple(windows))
     alone = [Candidate(settings.step_s, (scale_s,), (part,)) for part in windows[1:] for scale_s in settings.smooth_s]
-    return (everything, *(one for one in alone if any(one.smooth_s)), AS_THEY_ARE)
+    plain = (AS_THEY_ARE,) if min(shape[0], len(times_s) * shape[2]) <= LARGE else ()
+    return (everything, *(one for one in alone if any(one.smooth_s)), *plain)

@@ -136,7 +136,8 @@ def _chosen_evidence(
 ) -> Array:
     """Return the evidence ``[labellings, pairs, unseen]`` of the map that `choose` takes for each labelling."""
     alphas = np.array(sorted(settings.alphas, reverse=True))
-    made = [scale(train.samples, layout, settings.whiten, option) for option in candidates(layout, settings)]
+    options = candidates(layout, settings, train.samples.shape)
+    made = [scale(train.samples, layout, settings.whiten, option) for option in options]
     reduced = [_in_span(x, scaling.apply(unseen)) for scaling, x in made]
     every = pairs(len(shares) + 1)
     size = len(made) * len(alphas) * len(every) * len(train)
