@@ -27,7 +27,7 @@ def decode() -> Callable[[], Any]:
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((TIMES, CHANNELS, DIMS), dtype=np.float32)
     window = rng.standard_normal((TIMES, CHANNELS), dtype=np.float32)
-    decoder = LinearDecoder(weights, weights[0, 0], np.zeros((TIMES, CHANNELS), np.float32))
+    decoder = LinearDecoder(weights, weights[0, 0])
 
     def work() -> None:
         for trial in range(10):

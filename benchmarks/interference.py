@@ -69,7 +69,7 @@ def take_turns(
     times: dict[str, list[float]] = {SATURATED: [], IDLE: []}
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((TIMES, CHANNELS, DIMS), dtype=np.float32)
-    decoder = LinearDecoder(weights, weights[0, 0], np.zeros((TIMES, CHANNELS), np.float32))
+    decoder = LinearDecoder(weights, weights[0, 0])
     windows = rng.standard_normal((16, TIMES, CHANNELS), dtype=np.float32)
     with threadpool_limits(1), RenderWorker(settings, make) as renderer:
         dims = renderer.wait_ready(READY_S).dims

@@ -111,9 +111,7 @@ class Looks:
             covariance=covariance,
             use=use,
         )
-        return replace(
-            made, scores={"two_way": self.two_way(WindowWeights.of(made.weights, made.bias, made.mean_input))}
-        )
+        return replace(made, scores={"two_way": self.two_way(WindowWeights.of(made.weights, made.bias))})
 
     def two_way(self, weights: WindowWeights) -> float:
         """Return the two-way identification of single looks at new pictures."""
@@ -194,7 +192,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _electrodes_lost(seen: Looks, sizes: Sequence[int]) -> list[dict[str, Any]]:
     bundle = seen.bundle()
-    whole = WindowWeights.of(bundle.weights, bundle.bias, bundle.mean_input)
+    whole = WindowWeights.of(bundle.weights, bundle.bias)
     best = _best_first(bundle)
     random = np.random.default_rng(SEED).permutation(len(seen.channels))
     own = seen.two_way(whole)
@@ -254,7 +252,7 @@ def _caps(everything: Looks, seen: Looks) -> list[dict[str, Any]]:
         bundle, anew = home.bundle(reference), away.bundle(other)
         cap = fitted(bundle, replace(bundle.spec, channels=away.channels, reference=other), 0.0)
         on_it = away.seen_by(cap.bundle.spec.channels)
-        weights = WindowWeights.of(cap.bundle.weights, cap.bundle.bias, cap.bundle.mean_input)
+        weights = WindowWeights.of(cap.bundle.weights, cap.bundle.bias)
         own = bundle.scores["two_way"]
         expected = own if cap.facts is None else cap.facts["expected"]
         row = {"ours": on_it.two_way(weights), "expected": expected, "refit": anew.scores["two_way"], "own": own}
@@ -269,7 +267,7 @@ def _muse() -> list[dict[str, Any]]:
     trials = read_windows([DATA / f"run{number}.csv" for number in range(1, 4)], config).trials
     test = read_windows([DATA / "run4.csv"], config).trials
     bundle = _fit(trials, config)
-    whole = WindowWeights.of(bundle.weights, bundle.bias, bundle.mean_input)
+    whole = WindowWeights.of(bundle.weights, bundle.bias)
     rows = []
     for place, electrode in enumerate(bundle.spec.channels):
         dead = test.samples.copy()
@@ -316,7 +314,7 @@ def swap_ms(turns: int) -> float:
     weights = rng.standard_normal(SIZE, dtype=np.float32)
     mean = rng.standard_normal((times, channels), dtype=np.float32)
     mixing = rng.standard_normal((channels, channels))
-    whole = WindowWeights.of(weights, np.zeros(dims, np.float32), mean)
+    whole = WindowWeights.of(weights, np.zeros(dims, np.float32))
     taken = []
     with one_thread():
         makes = MissingChannels(whole, mean, mixing @ mixing.T, CHANNELS_64)

@@ -48,7 +48,7 @@ def ours(amplifier: Amplifier, weights: Any) -> Iterator[float]:
     source = LslSource(config.stream, config.markers)
     try:
         pipeline = Pipeline(config, source.spec)
-        decoder = LinearDecoder(weights, weights[0, 0], np.zeros(weights.shape[:2], np.float32))
+        decoder = LinearDecoder(weights, weights[0, 0])
         added = 1
         for item in source.events():
             for event in pipeline.push(item):

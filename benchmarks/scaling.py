@@ -99,7 +99,7 @@ def _decode(quick: bool) -> Curve:
     curve: Curve = {"x": [], "y": [], "channels": [], "dims": []}
     for channels, dims in sizes:
         weights = np.random.default_rng(0).standard_normal((4, channels, dims), dtype=np.float32)
-        decoder = LinearDecoder(weights, weights[0, 0], np.zeros((4, channels), np.float32))
+        decoder = LinearDecoder(weights, weights[0, 0])
         window = np.ones((4, channels), np.float32)
         took = interleaved({"last": _Last(decoder, window)}, 50 if quick else 2000)["last"]
         for key, value in (("x", channels * dims), ("y", float(np.median(took)))):

@@ -224,7 +224,7 @@ def _aligned(
 ) -> NDArray[np.float32]:
     """Return the embeddings of a run of which the windows behind the first are aligned to what is `known`."""
     level, covariance = (np.mean([each[part] for each in known], axis=0) for part in range(2))
-    plain = WindowWeights.of(made.weights, made.bias, level.astype(np.float32))
+    plain = WindowWeights.of(made.weights, made.bias)
     first = test[recorded.clean[test]][:FIRST_WINDOWS]
     calibrated = Calibrated(level, covariance, np.zeros(2), np.ones(2))
     folded = align(recorded.samples[first], plain, calibrated, eeg=True, embeddings=False).folded(plain)

@@ -143,7 +143,7 @@ def person_rows(person: int, out: Path | None = None) -> Iterator[dict[str, Any]
 
 def _predicted(made: LinearMap, session: NDArray[np.float32], calibrated: Calibrated) -> dict[str, NDArray[np.float32]]:
     """Return the embeddings of a session as it comes, and with all windows but the first aligned."""
-    plain = WindowWeights.of(made.weights, made.bias, np.asarray(calibrated.mean_input, dtype=np.float32))
+    plain = WindowWeights.of(made.weights, made.bias)
     found = {"": made.predict(session)}
     for told, eeg, embeddings in ((", EEG aligned", True, False), (", embeddings aligned", False, True)):
         folded = align(session[:FIRST_WINDOWS], plain, calibrated, eeg=eeg, embeddings=embeddings).folded(plain)

@@ -56,14 +56,3 @@ def whitening_matrix(covariance: Array) -> Array:
     root = 1.0 / np.sqrt(np.maximum(values, max(float(values[-1]), 1e-30) * 1e-8))
     result: Array = (vectors * root) @ vectors.T
     return result
-
-
-def whitened(embeddings: NDArray[np.floating]) -> Array:
-    """Return embeddings ``[n, dims]`` of one person about their mean, their shrunk covariance made the identity.
-
-    No label is looked at, so it is also right for a person whom the map has never seen.
-    """
-    one_sample_each = np.asarray(embeddings, dtype=np.float64)[:, None]
-    centred = one_sample_each[:, 0] - one_sample_each[:, 0].mean(axis=0)
-    result: Array = centred @ whitening_matrix(noise_covariance(one_sample_each))
-    return result

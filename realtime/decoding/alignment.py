@@ -79,16 +79,13 @@ class Alignment:
         return {"shift": self.shift, "scale": self.scale, "eeg": self.eeg}
 
     def folded(self, plain: WindowWeights) -> WindowWeights:
-        """Return the weights of the session's samples; columns behind the embedding's keep their size.
-
-        What is still to come of a window is expected to be, once it is mixed, as in the calibration.
-        """
+        """Return the weights of the session's samples; columns behind the embedding's keep their size."""
         channels, columns = len(self.mixing), plain.weights.shape[1]
         more = columns - len(self.gain)
         gain, offset = np.pad(self.gain, (0, more), constant_values=1.0), np.pad(self.offset, (0, more))
         mixed = self.mixing.astype(np.float32) @ plain.weights.reshape(-1, channels, columns)
         mixed *= gain.astype(np.float32)
-        return WindowWeights(mixed.reshape(-1, columns), (plain.remaining * gain + offset).astype(np.float32))
+        return WindowWeights(mixed.reshape(-1, columns), (plain.bias * gain + offset).astype(np.float32))
 
 
 def align(

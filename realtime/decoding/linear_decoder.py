@@ -30,45 +30,27 @@ class WindowWeights:
     ----------
     weights
         float32 ``[times × channels, dims]``, contiguous.
-    remaining
-        float32 ``[times + 1, dims]``: what to add to the sum of the first samples for the best guess of the whole; the
-        last row is the bias.
+    bias
+        float32 ``[dims]``.
     """
 
     weights: NDArray[np.float32]
-    remaining: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls, weights: NDArray[np.float32], bias: NDArray[np.float32], mean_input: NDArray[np.float32]
-    ) -> WindowWeights:
-        """Return what a map comes to.
-
-        Parameters
-        ----------
-        weights, bias, mean_input
-            As those of `LinearDecoder`.
+    def of(cls, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> WindowWeights:
+        """Return those of a map with weights ``[times, channels, dims]`` and a bias ``[dims]``.
 
         Raises
         ------
         ValueError
             If they do not fit each other.
         """
-        times, channels, dims = weights.shape
-        if bias.shape != (dims,) or mean_input.shape != (times, channels):
-            msg = f"weights {weights.shape} do not fit bias {bias.shape} and mean input {mean_input.shape}"
+        dims = weights.shape[2]
+        if bias.shape != (dims,):
+            msg = f"weights {weights.shape} do not fit bias {bias.shape}"
             raise ValueError(msg)
-        flat = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1, dims)
-        expected = np.einsum("tc,tcd->td", mean_input, weights, optimize=True)
-        remaining = np.zeros((times + 1, dims), dtype=np.float64)
-        remaining[:-1] = expected[::-1].cumsum(axis=0, dtype=np.float64)[::-1]
-        return cls(flat, (remaining + bias).astype(np.float32))
-
-    @property
-    def bias(self) -> NDArray[np.float32]:
-        """float32 ``[dims]``."""
-        bias: NDArray[np.float32] = self.remaining[-1]
-        return bias
+        return cls(np.ascontiguousarray(weights, dtype=np.float32).reshape(-1, dims), bias.astype(np.float32))
 
     def apply(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what a whole window ``[times, channels]`` comes to, ``[dims]``."""
@@ -85,9 +67,6 @@ class LinearDecoder:
         float32 ``[times, channels, dims]``.
     bias
         float32 ``[dims]``.
-    mean_input
-        float32 ``[times, channels]``: the calibration mean of the window in microvolts. It stands in for what has not
-        been recorded yet, which makes the partial sum an unbiased preview.
     residual
         Corrects the last columns of what comes out, as many as it has; None where the sum is all.
 
@@ -102,9 +81,8 @@ class LinearDecoder:
 
     >>> rng = np.random.default_rng(0)
     >>> weights = rng.standard_normal((60, 8, 16)).astype(np.float32)
-    >>> bias, mean_input = np.zeros(16, np.float32), np.zeros((60, 8), np.float32)
-    >>> window = rng.standard_normal((60, 8)).astype(np.float32)
-    >>> decoder = LinearDecoder(weights, bias, mean_input)
+    >>> bias, window = np.zeros(16, np.float32), rng.standard_normal((60, 8)).astype(np.float32)
+    >>> decoder = LinearDecoder(weights, bias)
     >>> decoder.open(trial=0)
     >>> decoder.add(0, 0, window[:25])
     >>> decoder.add(0, 25, window[25:])
@@ -113,13 +91,9 @@ class LinearDecoder:
     """
 
     def __init__(
-        self,
-        weights: NDArray[np.float32],
-        bias: NDArray[np.float32],
-        mean_input: NDArray[np.float32],
-        residual: Residual | None = None,
+        self, weights: NDArray[np.float32], bias: NDArray[np.float32], residual: Residual | None = None
     ) -> None:
-        self.whole = WindowWeights.of(weights, bias, mean_input)
+        self.whole = WindowWeights.of(weights, bias)
         self.n_times, self.n_channels, self.dims = weights.shape
         self._residual = residual
         self._product = np.empty(self.dims, dtype=np.float32)
@@ -210,11 +184,6 @@ class LinearDecoder:
             if self._residual is not None and seen + samples >= self.n_times:
                 self._residual.read_ahead()
 
-    def preview(self, trial: int) -> NDArray[np.float32]:
-        """Return the best guess ``[dims]`` from what has been recorded of the window so far."""
-        guess: NDArray[np.float32] = self._sums[trial] + self._used[trial].remaining[self._seen[trial]]
-        return self.finish(guess)
-
     def close(self, trial: int) -> NDArray[np.float32]:
         """Return the embedding ``[dims]`` of the complete window and forget the trial.
 
@@ -300,4 +269,4 @@ def make_decoder(bundle: Bundle, low_level: LowLevelMap | None = None) -> tuple[
         weights = np.concatenate([weights, *(part.weights for part in behind)], axis=2)
         bias = np.concatenate([bias, *(part.bias for part in behind)])
     columns = Columns(len(bundle.bias), 0 if low_level is None else low_level.rank, 0 if head is None else head.dims)
-    return columns, LinearDecoder(weights, bias, bundle.mean_input, None if head is None else head.residual)
+    return columns, LinearDecoder(weights, bias, None if head is None else head.residual)

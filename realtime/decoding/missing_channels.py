@@ -105,7 +105,7 @@ def mixed_weights(
     # What the guess has beside the window: nothing for a channel that is taken as it is.
     level = own_mean.astype(np.float64) - given_mean.astype(np.float64) @ mixing.T
     offset = np.matmul(level[:, None].astype(np.float32), weights)[:, 0]
-    return WindowWeights(found.reshape(-1, found.shape[2]), _moved(whole.remaining, offset))
+    return WindowWeights(found.reshape(-1, found.shape[2]), _moved(whole.bias, offset))
 
 
 def weights_without(
@@ -149,14 +149,13 @@ def weights_without(
         product(added, lost, out=out[part])
         out[part] += weights[part]
         offset[part] = np.matmul(level[part, None], lost)[:, 0]
-    return WindowWeights(out.reshape(-1, out.shape[2]), _moved(whole.remaining, offset))
+    return WindowWeights(out.reshape(-1, out.shape[2]), _moved(whole.bias, offset))
 
 
-def _moved(remaining: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what remains to be added to a sum that lacks an offset ``[times, dims]`` of each sample."""
-    moved = remaining.astype(np.float64)
-    moved[1:] += offset.cumsum(axis=0, dtype=np.float64)
-    return moved.astype(np.float32)
+def _moved(bias: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the bias of a sum that lacks an offset ``[times, dims]`` of each sample."""
+    moved: NDArray[np.float32] = (bias + offset.sum(axis=0, dtype=np.float64)).astype(np.float32)
+    return moved
 
 
 class MissingChannels:

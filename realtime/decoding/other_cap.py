@@ -236,14 +236,12 @@ def _folded(
 ) -> Bundle:
     """Return the bundle on the stream's channels."""
     given_mean = bundle.mean_input.astype(np.float64) @ forward.T
-    whole = mixed_weights(
-        WindowWeights.of(bundle.weights, bundle.bias, bundle.mean_input), bundle.mean_input, given_mean, mixing
-    )
+    whole = mixed_weights(WindowWeights.of(bundle.weights, bundle.bias), bundle.mean_input, given_mean, mixing)
     shape = (len(bundle.weights), len(given), -1)
     others: dict[str, Any] = {"low_level": bundle.low_level, "identification": bundle.identification}
     for name, other in others.items():
         if other is not None:
-            own = WindowWeights.of(other.weights, other.bias, bundle.mean_input)
+            own = WindowWeights.of(other.weights, other.bias)
             mixed = mixed_weights(own, bundle.mean_input, given_mean, mixing)
             others[name] = replace(other, weights=mixed.weights.reshape(shape), bias=mixed.bias)
     patterns = bundle.patterns

@@ -35,7 +35,7 @@ def test_the_bundle_decodes_live_what_was_cross_validated(tmp_path):
     result = fit_trials(trials, targets, CONFIG)
     result.bundle.save(tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
-    decoder = LinearDecoder(bundle.weights, bundle.bias, bundle.mean_input)
+    decoder = LinearDecoder(bundle.weights, bundle.bias)
     decoder.open(0)
     decoder.add(0, 0, trials.samples[0])
     expected = result.mapping.chain.predict(trials.samples[:1])[0]

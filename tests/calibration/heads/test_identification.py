@@ -51,9 +51,7 @@ def test_what_is_folded_is_what_was_trained(made, residual):
     shown = head.embeddings
     assert np.sqrt(np.mean(shown**2)) == pytest.approx(1.0, abs=1e-3)
 
-    decoder = LinearDecoder(
-        head.map.weights, head.map.bias, np.zeros(trials.samples.shape[1:], np.float32), head.residual
-    )
+    decoder = LinearDecoder(head.map.weights, head.map.bias, head.residual)
     decoder.open(0)
     decoder.add(0, 0, trials.samples[0, :13])
     decoder.add(0, 13, trials.samples[0, 13:])

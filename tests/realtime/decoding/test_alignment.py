@@ -17,7 +17,7 @@ def noise(n, mixing, seed=0):
 def random_map(seed=1):
     rng = np.random.default_rng(seed)
     arrays_ = (rng.standard_normal((TIMES, CHANNELS, DIMS)), rng.standard_normal(DIMS))
-    return WindowWeights.of(*(array.astype(np.float32) for array in arrays_), np.zeros((TIMES, CHANNELS), np.float32))
+    return WindowWeights.of(*(array.astype(np.float32) for array in arrays_))
 
 
 def calibrated_on(windows, plain):
@@ -61,7 +61,7 @@ def test_another_cap_position_is_undone_without_a_label(day):
 
 def test_the_folded_map_is_the_steps_one_after_another_and_leaves_further_columns_their_size(day):
     mixing, plain, calibrated = day
-    wider = WindowWeights(np.tile(plain.weights, (1, 2)), np.tile(plain.remaining, (1, 2)))
+    wider = WindowWeights(np.tile(plain.weights, (1, 2)), np.tile(plain.bias, 2))
     session = (noise(20, mixing, 9) * 1.4 + 3).astype(np.float32)
     found = align(session, wider, calibrated, eeg=True, embeddings=True)
     mixed = plain.apply((session[0] @ found.mixing).astype(np.float32))

@@ -33,7 +33,7 @@ def whole(bundle):  # noqa: F811
 
 def use(found):
     """What a session does with a bundle."""
-    decoder = LinearDecoder(found.weights, found.bias, found.mean_input)
+    decoder = LinearDecoder(found.weights, found.bias)
     decoder.open(0)
     decoder.add(0, 0, np.ones((len(found.weights), len(found.spec.channels)), np.float32))
     embedding = decoder.close(0)

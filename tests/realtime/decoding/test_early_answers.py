@@ -27,7 +27,7 @@ def a_map(seed=0, dims=DIMS):
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal((TIMES, CHANNELS, dims)).astype(np.float32)
     mean = rng.standard_normal((TIMES, CHANNELS)).astype(np.float32)
-    return WindowWeights.of(weights, rng.standard_normal(dims).astype(np.float32), mean), mean
+    return WindowWeights.of(weights, rng.standard_normal(dims).astype(np.float32)), mean
 
 
 def test_the_rest_is_what_a_gaussian_with_that_noise_in_every_channel_leaves_to_expect():
@@ -65,7 +65,7 @@ def test_an_answer_is_stretched_about_the_mean_window_and_treats_all_columns_ali
     moved = plain.decode(by, seen) - level
     np.testing.assert_allclose(early.decode(by, seen) - level, stretch * moved, rtol=1e-4, atol=1e-4)
     more = np.concatenate([by.weights, 2 * by.weights], axis=1).reshape(TIMES, CHANNELS, 2 * DIMS)
-    both = early.decode(WindowWeights.of(more, np.concatenate([by.bias, by.bias]), mean), seen)
+    both = early.decode(WindowWeights.of(more, np.concatenate([by.bias, by.bias])), seen)
     np.testing.assert_allclose(both[:DIMS], early.decode(by, seen), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(both[DIMS:] - by.bias, 2 * (both[:DIMS] - by.bias), rtol=1e-4, atol=1e-4)
 

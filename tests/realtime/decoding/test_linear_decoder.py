@@ -13,8 +13,7 @@ def _map(seed=0):
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal((TIMES, CHANNELS, DIMS)).astype(np.float32)
     bias = rng.standard_normal(DIMS).astype(np.float32)
-    mean_input = rng.standard_normal((TIMES, CHANNELS)).astype(np.float32)
-    return weights, bias, mean_input
+    return weights, bias
 
 
 def _decode(decoder, trial, window, cuts):
@@ -29,16 +28,16 @@ def _decode(decoder, trial, window, cuts):
     st.lists(st.integers(0, TIMES), max_size=6).map(sorted),
 )
 def test_however_the_window_is_cut_the_sum_is_the_whole_product(window, cuts):
-    weights, bias, mean_input = _map()
+    weights, bias = _map()
     expected = bias + np.einsum("tc,tcd->d", window.astype(np.float64), weights)
-    got = _decode(LinearDecoder(weights, bias, mean_input), 3, window, cuts)
+    got = _decode(LinearDecoder(weights, bias), 3, window, cuts)
     scale = 1 + np.abs(bias) + np.einsum("tc,tcd->d", np.abs(window), np.abs(weights))
     assert np.all(np.abs(got - expected) <= 1e-5 * scale)
 
 
 def test_overlapping_windows_do_not_touch_each_other():
-    weights, bias, mean_input = _map()
-    decoder = LinearDecoder(weights, bias, mean_input)
+    weights, bias = _map()
+    decoder = LinearDecoder(weights, bias)
     windows = np.random.default_rng(1).standard_normal((3, TIMES, CHANNELS)).astype(np.float32)
     alone = [_decode(decoder, k, windows[k], range(1, TIMES)) for k in range(3)]
     for start in range(TIMES + 4):
@@ -53,21 +52,6 @@ def test_overlapping_windows_do_not_touch_each_other():
     assert decoder.open_trials == ()
 
 
-def test_preview_stands_on_the_calibration_mean_until_samples_come():
-    weights, bias, mean_input = _map()
-    decoder = LinearDecoder(weights, bias, mean_input)
-    decoder.open(0)
-    mean_embedding = bias + np.einsum("tc,tcd->d", mean_input, weights)
-    np.testing.assert_allclose(decoder.preview(0), mean_embedding, rtol=1e-4, atol=1e-4)
-    window = np.random.default_rng(2).standard_normal((TIMES, CHANNELS)).astype(np.float32)
-    decoder.add(0, 0, window[:5])
-    half_seen = np.concatenate([window[:5], mean_input[5:]])
-    expected = bias + np.einsum("tc,tcd->d", half_seen, weights)
-    np.testing.assert_allclose(decoder.preview(0), expected, rtol=1e-4, atol=1e-4)
-    decoder.add(0, 5, window[5:])
-    np.testing.assert_allclose(decoder.preview(0), decoder.close(0), rtol=1e-4, atol=1e-4)
-
-
 def test_a_gap_is_refused():
     decoder = LinearDecoder(*_map())
     decoder.open(0)
@@ -79,8 +63,8 @@ def test_a_gap_is_refused():
 
 
 def test_a_dropped_window_leaves_nothing_behind():
-    weights, bias, mean_input = _map()
-    decoder = LinearDecoder(weights, bias, mean_input)
+    weights, bias = _map()
+    decoder = LinearDecoder(weights, bias)
     decoder.open(0)
     decoder.add(0, 0, np.full((4, CHANNELS), 1e6, np.float32))
     decoder.drop(0)
@@ -90,15 +74,15 @@ def test_a_dropped_window_leaves_nothing_behind():
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    weights, bias, mean_input = _map()
+    weights, bias = _map()
     with pytest.raises(ValueError, match="do not fit"):
-        LinearDecoder(weights, bias[:-1], mean_input)
+        LinearDecoder(weights, bias[:-1])
 
 
 def test_reading_ahead_changes_nothing_even_at_the_end_of_a_window():
-    weights, bias, mean_input = _map()
+    weights, bias = _map()
     window = np.random.default_rng(3).standard_normal((TIMES, CHANNELS)).astype(np.float32)
-    decoder = LinearDecoder(weights, bias, mean_input)
+    decoder = LinearDecoder(weights, bias)
     expected = _decode(decoder, 0, window, range(1, TIMES))
     decoder.open(1)
     for t in range(TIMES):

@@ -82,7 +82,7 @@ def test_missing_electrodes_are_guessed_as_dead_ones_are():
     here = [name for name in OWN if name not in ("Pz", "T8")]
     cap = on(made, here)
     filling = filled_in(made.covariance.astype(np.float64), np.array([2, 5]))
-    whole = WindowWeights.of(made.weights, made.bias, made.mean_input)
+    whole = WindowWeights.of(made.weights, made.bias)
     dead = mixed_weights(whole, made.mean_input, made.mean_input, filling)
     full = window()
     expected = dead.bias + full.reshape(-1) @ dead.weights
