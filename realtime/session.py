@@ -213,6 +213,7 @@ class Session:
         self._ended.clear()
         if isinstance(item, Chunk):
             self._decoder.read_ahead(self._added)
+            self.pipeline.work_ahead()
 
     def _finish(self) -> Iterator[SessionEvent]:
         for event in self.pipeline.finish():

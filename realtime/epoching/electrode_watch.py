@@ -136,6 +136,8 @@ class ElectrodeWatch:
 
     def lost_in(self, first: int, stop: int) -> tuple[str, ...]:
         """Return the electrodes that were found bad before `stop` and are in the map for the window from `first`."""
+        if self._may_go():
+            self._judge()
         before = self._state_at(first - self._lead)
         lost = {which for at, which, out in self._changes if out and first - self._lead < at < stop}
         return tuple(name for place, name in enumerate(self._channels) if place in lost and not before[place])
@@ -145,13 +147,22 @@ class ElectrodeWatch:
 
     def _state_at(self, index: int) -> NDArray[np.bool_]:
         """Return which electrodes are out from the sample at `index` on."""
-        self._judge()
+        if self._waiting and index >= self._waiting[0][0][0]:
+            self._judge()
         state = self._out.copy()
         for at, which, out in reversed(self._changes):
             if at <= index:
                 break
             state[which] = not out
         return state
+
+    def _may_go(self) -> bool:
+        """Return whether an electrode may go out among the samples that wait: quicker than to judge them."""
+        in_each_span = self._raw[max(0, self._n_waiting - 1) :]
+        flat_uv = self._limits.flat_uv
+        if flat_uv is not None and (len(in_each_span) < 2 or (np.ptp(in_each_span, axis=0) < flat_uv).any()):
+            return True
+        return bool((self._bad_for + self._n_waiting >= self._wild).any())
 
     def _judge(self) -> None:
         """Judge the samples that wait."""

@@ -179,6 +179,10 @@ class Pipeline:
             if self._unmatched.waited_s(self._newest) > UNMATCHED_S:
                 yield from self._tell_unmatched()
 
+    def work_ahead(self) -> None:
+        """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
+        self.timeline.work_ahead()
+
     def finish(self) -> Iterator[PipelineEvent]:
         """Yield what waited, and the refusals of what is still open, when the source has ended."""
         yield from self._take()

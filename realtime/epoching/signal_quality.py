@@ -63,10 +63,13 @@ def artefact_flags(
         Channels that are not in the map, and so make nothing doubtful.
     """
     span = np.ptp(samples, axis=0)
-    names = channels or [str(number) for number in range(len(span))]
     high, low = artefacts.peak_to_peak_uv, artefacts.flat_uv
-    used = [(name, uv) for name, uv in zip(names, span, strict=True) if name not in without]
-    return tuple(
-        [f"peak-to-peak {name}" for name, uv in used if high is not None and uv > high]
-        + [f"flat {name}" for name, uv in used if low is not None and uv < low]
-    )
+    wrong = [("peak-to-peak", span > high)] if high is not None else []
+    wrong += [("flat", span < low)] if low is not None else []
+    found = [(what, channels[place] if channels else str(place)) for what, is_so in wrong for place in _true(is_so)]
+    return tuple(f"{what} {name}" for what, name in found if name not in without)
+
+
+def _true(values: NDArray[np.bool_]) -> list[int]:
+    places: list[int] = np.flatnonzero(values).tolist()
+    return places

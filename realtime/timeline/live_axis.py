@@ -48,7 +48,7 @@ class LiveAxis:
         self._runs = Runs(self._period)
         self._block = max(1, round(settings.block_s * rate_hz))
         self._fill = 0
-        self._known = False
+        self._known = self._due = False
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
         self._shifted: int | None = None
@@ -79,7 +79,6 @@ class LiveAxis:
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
-        self._out.items = []
         newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
@@ -87,7 +86,16 @@ class LiveAxis:
         if len(chunk.stamps):
             self._take(chunk)
             self._deliver()
-        return self._out.items
+        items, self._out.items = self._out.items, []
+        return items
+
+    def work_ahead(self) -> None:
+        """Fit the line anew where that is due: the next samples would wait for it otherwise. It changes no result."""
+        if self._due:
+            self._due, self._refitted = False, self._grid.next
+            self._fitted = self._line.refit(self._track, self._regime, self._grid.next)
+            if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
+                self._report_rate(self._line.time)
 
     def _take(self, chunk: Chunk) -> None:
         arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
@@ -111,15 +119,14 @@ class LiveAxis:
 
     def _place(self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]) -> None:
         """Give the samples ``[start, stop)`` of `chunk` their numbers and times, and take in the stamps of `rows`."""
+        self.work_ahead()
         index, stamps = self._grid.place(chunk, start, stop, rows)
         if self._known and len(rows):
             residuals = stamps - self._line.at(index)
             self._latest = max(self._latest, float(residuals.max()))
-            if self._moving is None:
-                far = self._line.far(residuals)
-                if far.any():
-                    self._moving = int(index[np.argmax(far)])
-                    self._latest = float(residuals.max())
+            if self._moving is None and (far := self._line.far(residuals)).any():
+                self._moving = int(index[np.argmax(far)])
+                self._latest = float(residuals.max())
 
     def _judge(self) -> None:
         """Look at what the stamps say, once a block."""
@@ -186,10 +193,7 @@ class LiveAxis:
             self._moving = int(index[low])
             self._latest = 0.0
         elif best < 0.3 * self._set.certain and self._grid.next - self._refitted > 5 * self._block:
-            self._refitted = self._grid.next
-            self._fitted = self._line.refit(self._track, self._regime, self._grid.next)
-            if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
-                self._report_rate(self._line.time)
+            self._due = True
 
     # -- something moved
 
@@ -327,10 +331,8 @@ class LiveAxis:
         if found is None or not self._arrivals.calm(int(places[0])) or found[2] > 2 * self._line.scale + 1e-4:
             return False
         level, slope = found[:2]
-        if (
-            abs(slope) > self._set.steepest * self._period
-            or abs(slope) * self._set.rate_s / self._period < self._line.smallest
-        ):
+        steep, least = abs(slope), self._line.smallest
+        if steep > self._set.steepest * self._period or steep * self._set.rate_s / self._period < least:
             return False
         first = level + slope * (begun - int(places[-1]))
         last = level + slope * (int(places[0]) - int(places[-1]))

@@ -122,7 +122,7 @@ class Repeats:
         again: list[int] = []
         if len(stamps) and not (stamps[0] > newest and (stamps[1:] > stamps[:-1]).all()):
             again = self._again(chunk)
-        self._newest = max(newest, float(stamps.max(initial=newest)))
+        self._newest = float(stamps.max(initial=newest))
         self._recent.append((stamps, chunk.samples))
         self._held += len(stamps)
         while self._held - len(self._recent[0][0]) >= RECENT:

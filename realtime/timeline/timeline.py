@@ -63,3 +63,8 @@ class Timeline:
             live = chunk.arrived is not None
             self._axis = LiveAxis(self.rate_hz, self.settings) if live else RecordedAxis(self.rate_hz)
         return self._axis.push(chunk)
+
+    def work_ahead(self) -> None:
+        """Do now, where there is time, what the next samples would otherwise wait for; it changes no result."""
+        if isinstance(self._axis, LiveAxis):
+            self._axis.work_ahead()

@@ -31,7 +31,7 @@ def watched(samples, cuts=(), ask_at=(), limits=LIMITS, filtered=None):
         if first in ask_at:
             watch.out_for(last)
         changes += watch.changes()
-    watch.out_for(len(samples))
+    watch.out_for(len(samples) + round(LEAD_S * RATE))
     return watch, changes + watch.changes()
 
 
@@ -109,6 +109,20 @@ def test_chunks_and_questions_change_nothing(cuts, asked):
     for first in range(0, 1200, 7):
         assert pieces.out_for(first) == whole.out_for(first)
         assert pieces.lost_in(first, first + 80) == whole.lost_in(first, first + 80)
+
+
+@given(st.lists(st.integers(1, 1199), min_size=20, max_size=200))
+def test_what_is_known_as_soon_as_a_window_ends_is_what_is_known_in_the_end(cuts):
+    samples, length = broken(), 80
+    whole, _ = watched(samples)
+    watch = ElectrodeWatch(NAMES, RATE, LIMITS, level=True)
+    for first, last in pairwise(sorted({0, len(samples), *cuts})):
+        index = np.arange(first, last)
+        chunk = TimedChunk(index, index / RATE, samples[first:last])
+        watch.push(chunk, chunk)
+        assert watch.out_for(last) == whole.out_for(last)
+        assert watch.lost_in(last - length, last) == whole.lost_in(last - length, last)
+        watch.changes()
 
 
 def test_a_hole_begins_the_judging_anew_and_moves_what_lies_behind_it():

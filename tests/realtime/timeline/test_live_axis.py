@@ -58,3 +58,24 @@ def test_an_offset_that_is_measured_anew_in_the_first_second_is_no_other_rate(at
         samples = np.arange(start, start + 9, dtype=np.float32)[:, None]
         axis.push(Chunk(stamps[start : start + 9], samples, float(true[start + 8]) + 0.022 + rng.exponential(2.4e-3)))
     assert abs(axis.rate_hz_measured / rate - 1) < 2e-4
+
+
+def test_work_that_is_done_ahead_changes_nothing():
+    rate, size, rng = 250.0, 5, np.random.default_rng(2)
+    true = 1000 + np.arange(12 * 250) / (rate * 1.0005)
+    stamps = np.where(true < 1008, true, true + 0.1) + rng.exponential(1e-3, len(true))
+    ahead, plain = LiveAxis(rate), LiveAxis(rate)
+    for start in range(0, len(true), size):
+        part = slice(start, start + size)
+        chunk = Chunk(stamps[part], np.zeros((size, 1), np.float32), float(true[part][-1]) + rng.exponential(2e-3))
+        found = [axis.push(chunk) for axis in (ahead, plain)]
+        ahead.work_ahead()
+        for one, other in zip(*found, strict=True):
+            assert type(one) is type(other)
+            if isinstance(one, TimedChunk):
+                np.testing.assert_array_equal(one.index, other.index)
+                np.testing.assert_array_equal(one.times, other.times)
+            else:
+                assert one == other
+    assert abs(ahead.rate_hz_measured / rate / 1.0005 - 1) < 1e-4
+    assert ahead.lost == plain.lost
