@@ -32,6 +32,29 @@ def percentiles(values: Iterable[float], digits: int = 2) -> dict[str, float]:
     }
 
 
+SHARES = ("p50", "p95", "p99")
+"""Percentiles by which two ways of running are compared."""
+
+
+def print_ratios(title: str, column: str, times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Print percentiles of two ways of running and their ratios, and return both.
+
+    Parameters
+    ----------
+    title, column
+        Of the table, and of its first column.
+    times
+        The times of each by name; the first is divided by the second.
+    """
+    found = {name: percentiles(values) for name, values in times.items()}
+    one, other = found
+    ratios = {share: round(found[one][share] / found[other][share], 3) for share in SHARES}
+    rows = [(name, *(f"{row[key]:.2f}" for key in (*SHARES, "max"))) for name, row in found.items()]
+    last = (f"{one} : {other}", *(f"{ratios[share]:.2f}" for share in SHARES), "")
+    print_table(title, (column, *SHARES, "max"), [*rows, last])
+    return {"times": found, "ratio": ratios}
+
+
 def median_interval(values: Iterable[float]) -> tuple[float, float, float]:
     """Return the median of `values` and its 95 % interval from order statistics, which assumes no distribution.
 

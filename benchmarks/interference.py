@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.harness import machine, percentiles, print_table
+from benchmarks.harness import machine, print_ratios
 from benchmarks.watched import measure
 from configs.schema import RenderSettings
 from realtime.decoding.linear_decoder import LinearDecoder
@@ -23,27 +23,21 @@ SAMPLE_S = 1 / 250
 ROUNDS = 20
 READY_S = 300.0
 SATURATED, IDLE = "saturated", "idle"
-SHARES = ("p50", "p95", "p99")
 
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Take turns of decoding with the renderer painting without a break, and stopped; the map is used as live."""
     settings = RenderSettings()
     times, painted = take_turns(settings, make_generator, 50 if quick else 250, ROUNDS)
-    found = {name: percentiles(values) for name, values in times.items()}
-    ratios = {share: round(found[SATURATED][share] / found[IDLE][share], 3) for share in SHARES}
-    print_table(
+    found = print_ratios(
         f"last sample → embedding ({CHANNELS} channels × {TIMES} samples → {DIMS} dims), beside the "
         f"{settings.generator} renderer (µs, {len(times[IDLE])} epochs each, {painted} pictures painted meanwhile)",
-        ("renderer", *SHARES, "max"),
-        [
-            *((name, *(row[key] for key in (*SHARES, "max"))) for name, row in found.items()),
-            ("saturated : idle", *(f"{ratios[share]:.2f}" for share in SHARES), ""),
-        ],
+        "renderer",
+        times,
     )
     return {
-        **{f"{name}_us": row for name, row in found.items()},
-        "ratio": ratios,
+        **{f"{name}_us": row for name, row in found["times"].items()},
+        "ratio": found["ratio"],
         "frames": painted,
         "epochs": len(times[IDLE]),
         "watched": measure(2, 20) if quick else measure(),

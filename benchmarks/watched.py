@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import percentiles, print_table
+from benchmarks.harness import SHARES, percentiles, print_ratios, print_table
 from benchmarks.lsl_sender import Amplifier, sending
 from benchmarks.random_bundle import random_bundle
 from configs.schema import Config
@@ -36,7 +36,6 @@ TURNS, PERCEPTS = 8, 60
 CLIENTS = 20
 PATIENCE_S = 60.0
 WATCHED, ALONE = "watched", "alone"
-SHARES = ("p50", "p95", "p99")
 
 
 def measure(turns: int = TURNS, percepts: int = PERCEPTS) -> dict[str, Any]:
@@ -59,16 +58,11 @@ def measure(turns: int = TURNS, percepts: int = PERCEPTS) -> dict[str, Any]:
                 decoded[kind] += [1e3 * (t["embedding"] - t["arrived"]) for t in trials if "embedding" in t]
                 if kind == WATCHED:
                     shown += _shown(trials)
-    found = {kind: percentiles(values) for kind, values in decoded.items()}
-    ratios = {share: round(found[WATCHED][share] / found[ALONE][share], 3) for share in SHARES}
-    print_table(
+    found = print_ratios(
         f"last sample here → embedding of a watched session ({CLIENTS} pages, two windows, OSC) and of one that "
         f"is not ({CHANNELS} channels, ms, {len(decoded[ALONE])} epochs each, {turns} turns)",
-        ("session", *SHARES, "max"),
-        [
-            *((kind, *(f"{row[key]:.2f}" for key in (*SHARES, "max"))) for kind, row in found.items()),
-            ("watched : alone", *(f"{ratios[share]:.2f}" for share in SHARES), ""),
-        ],
+        "session",
+        decoded,
     )
     screen = percentiles(shown)
     print_table(
@@ -76,7 +70,8 @@ def measure(turns: int = TURNS, percepts: int = PERCEPTS) -> dict[str, Any]:
         ("", *SHARES, "max"),
         [("experimenter's window", *(f"{screen[key]:.1f}" for key in (*SHARES, "max")))],
     )
-    return {"ms": found, "ratio": ratios, "final_picture_to_screen_ms": screen, "epochs": len(decoded[ALONE])}
+    ms, ratio = found["times"], found["ratio"]
+    return {"ms": ms, "ratio": ratio, "final_picture_to_screen_ms": screen, "epochs": len(decoded[ALONE])}
 
 
 def _turn(amplifier: Amplifier, percepts: int, *, watched: bool) -> list[dict[str, float]]:

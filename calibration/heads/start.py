@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from calibration.heads.contrastive import FIRST_SCALE, Index, Problem, Samples, Solution
 from calibration.model.moments import BLOCK
 from calibration.model.ridge import solve_ridge, threads_for
+from calibration.model.whitening import whitening_matrix
 
 Array = NDArray[np.float64]
 
@@ -67,9 +68,7 @@ def _certainty(missed: NDArray[np.floating]) -> Array:
     """Return the root ``[targets, targets]`` of the inverse covariance of what the map misses, shrunk."""
     covariance = missed.T.astype(np.float64) @ missed / len(missed)
     white = max(float(np.trace(covariance)) / len(covariance), 1e-30) * np.eye(len(covariance))
-    values, vectors = np.linalg.eigh((1 - SHRINKAGE) * covariance + SHRINKAGE * white)
-    root: Array = vectors / np.sqrt(values) @ vectors.T
-    return root
+    return whitening_matrix((1 - SHRINKAGE) * covariance + SHRINKAGE * white)
 
 
 def _approached(x: Samples, rows: Index, mean: Array, y: Samples, alpha: float) -> Samples:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.decoding.alignment import symmetric_roots
+
 Array = NDArray[np.float64]
 
 _BLOCK = 256
@@ -48,11 +50,5 @@ def noise_covariance(samples: NDArray[np.floating]) -> Array:
 
 
 def whitening_matrix(covariance: Array) -> Array:
-    """Return the symmetric ``covariance^(-1/2)``, ``[channels, channels]``; what has no variance is not blown up.
-
-    The symmetric root turns channels as little as possible, so a whitened channel is still that channel.
-    """
-    values, vectors = np.linalg.eigh(covariance)
-    root = 1.0 / np.sqrt(np.maximum(values, max(float(values[-1]), 1e-30) * 1e-8))
-    result: Array = (vectors * root) @ vectors.T
-    return result
+    """Return the symmetric ``covariance^(-1/2)``, ``[channels, channels]``; what has no variance is not blown up."""
+    return symmetric_roots(covariance)[1]

@@ -27,7 +27,7 @@ MOST_SCALE = 2.0
 """By what factor the size may be changed at most, either way."""
 _BLOCK = 256
 _LEAST = 1e-8
-"""Share of the largest variance below which a direction, such as that of an average reference, has none."""
+"""Share of the largest variance that each direction is taken to have at least, such as that of an average reference."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,7 @@ def mixing_between(covariances: Array, calibrated: Array) -> tuple[Array, float]
     calibrated
         ``[channels, channels]``: the calibration's.
     """
-    values, vectors = np.linalg.eigh(calibrated)
-    root = np.sqrt(np.maximum(values, max(float(values[-1]), 1e-30) * _LEAST))
-    white, back = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
+    back, white = symmetric_roots(calibrated)
     each = white @ covariances @ white
     mean = each.mean(axis=0)
     of_one_size = np.trace(mean) / len(mean) * np.eye(len(mean))
@@ -169,6 +167,16 @@ def mixing_between(covariances: Array, calibrated: Array) -> tuple[Array, float]
     gains = np.clip(1.0 / np.sqrt(np.maximum(spread, 1e-30)), 1 / MOST_SCALE, MOST_SCALE)
     mixing: Array = white @ (turn * gains) @ turn.T @ back
     return mixing, float(np.exp(np.mean(np.log(gains))))
+
+
+def symmetric_roots(covariance: Array) -> tuple[Array, Array]:
+    """Return the symmetric square root of a covariance and its inverse; what has no variance is not blown up.
+
+    Symmetric roots turn directions as little as possible, so a whitened channel is still that channel.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    size = np.sqrt(np.maximum(values, max(float(values[-1]), 1e-30) * _LEAST))
+    return (vectors * size) @ vectors.T, (vectors * (1.0 / size)) @ vectors.T
 
 
 def standardising(

@@ -111,6 +111,7 @@ def test_chunks_and_questions_change_nothing(cuts, asked):
         assert pieces.lost_in(first, first + 80) == whole.lost_in(first, first + 80)
 
 
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(1, 1199), min_size=20, max_size=200))
 def test_what_is_known_as_soon_as_a_window_ends_is_what_is_known_in_the_end(cuts):
     samples, length = broken(), 80
