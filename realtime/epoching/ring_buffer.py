@@ -100,7 +100,14 @@ class History:
         return int(self._index[self._start + near]) + round(float(time - times[near]) * rate_hz)
 
     def samples(self, first: int, stop: int, every: int = 1) -> NDArray[np.float32]:
-        """Return a copy of `every` so many of the samples at positions ``[first, stop)``, from the first one on.
+        """Return a copy of samples.
+
+        Parameters
+        ----------
+        first, stop
+            Grid positions ``[first, stop)``.
+        every
+            One sample is taken of so many, from the first one on.
 
         Raises
         ------
@@ -115,7 +122,13 @@ class History:
         return self._samples[row : row + stop - first : every].copy()
 
     def times(self, first: int, stop: int, every: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return times and arrival times (NaN where nobody knows) of the samples that `samples` returns."""
+        """Return times and arrival times (NaN where nobody knows) of the samples that `samples` returns.
+
+        Parameters
+        ----------
+        first, stop, every
+            As for `samples`.
+        """
         row = self._row(first)
         rows = slice(row, row + stop - first, every)
         return self._times[rows], self._arrived[rows]
