@@ -135,7 +135,8 @@ class Board:
         told = self._rows.get("eeg_names", "").split(",")
         self.channels = tuple(told if len(told) == len(self._eeg) else map(str, range(1, len(self._eeg) + 1)))
         self.modulus = COUNTERS.get(name)
-        self._board = shim.BoardShim(number, parameters)
+        self._number, self._parameters = number, parameters
+        self._board: Any = None
 
     def spec(self, name: str, source_id: str) -> StreamSpec:
         """Return the stream that it makes, under a name of its own."""
@@ -143,6 +144,7 @@ class Board:
 
     def __enter__(self) -> Self:
         try:
+            self._board = self._shim.BoardShim(self._number, self._parameters)
             self._board.prepare_session()
             self._board.start_stream(round(BUFFER_S * self.rate_hz))
         except self._shim.BrainFlowError as error:
@@ -172,9 +174,11 @@ class Board:
         return BoardSamples(counts, table[self._rows["timestamp_channel"]], table[self._eeg].T.astype(np.float32))
 
     def _release(self) -> None:
+        # BrainFlow's object releases whatever has its settings when it goes: it must not outlive what it has opened.
+        board, self._board = self._board, None
         try:
-            if self._board.is_prepared():
-                self._board.release_session()
+            if board is not None and board.is_prepared():
+                board.release_session()
         except self._shim.BrainFlowError:
             time.sleep(0.1)  # a board that was unplugged has nothing to release
 

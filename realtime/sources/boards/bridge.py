@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from configs.schema import StreamSettings
 from realtime.sources.base import Notice
 from realtime.sources.boards.board import Board, BoardSamples
-from realtime.sources.boards.sample_clock import SampleClock, SampleCounter
+from realtime.sources.boards.sample_clock import BoardClock
 from realtime.sources.metadata import SourceError
 from realtime.sources.publish import stream_info
 from stimuli.child import ChildError, ChildProcess, Report, report, run_job
@@ -148,35 +148,29 @@ def _pump(board: Board, outlet: pylsl.StreamOutlet, stop: threading.Event, tell:
     """Send what the board samples until it falls silent."""
     import pylsl
 
-    counter, clock = SampleCounter(board.modulus), SampleClock(board.rate_hz)
+    clock = BoardClock(board.rate_hz, board.modulus)
     heard = told = time.monotonic()
-    sent = lost = 0
-    first: int | None = None
+    sent = 0
     while not stop.wait(LOOK_S):
         samples: BoardSamples = board.read()
         now = time.monotonic()
         if len(samples.host):
             heard = now
             # Both clocks are read now: a step of the computer's clock spoils one chunk at most.
-            host = samples.host + (pylsl.local_clock() - time.time())
-            if samples.counts is None:
-                stamps = host
-            else:
-                numbers = counter.number(samples.counts, host, board.rate_hz)
-                clock.learn(numbers, host)
-                if not clock.ready:
-                    continue
-                stamps = clock.stamp(numbers)
-                first = int(numbers[0]) if first is None else first
-                lost = int(numbers[-1]) - first + 1 - sent - len(stamps)
-            outlet.push_chunk(samples.microvolts, stamps.tolist())
-            sent += len(stamps)
+            stamps = samples.host + (pylsl.local_clock() - time.time())
+            microvolts = samples.microvolts
+            if samples.counts is not None:
+                kept, stamps = clock.stamp(samples.counts, stamps)
+                microvolts = microvolts[kept]
+            if len(stamps):
+                outlet.push_chunk(microvolts, stamps.tolist())
+                sent += len(stamps)
         if now - heard > SILENT_S:
             msg = f"board {board.name} has sent nothing for {now - heard:.0f} s: is it on, charged and near?"
             raise SourceError(msg)
         if now - told > 1.0:
             told = now
-            tell("status", sent=sent, lost=lost)
+            tell("status", sent=sent, lost=clock.lost)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

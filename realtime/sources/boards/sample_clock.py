@@ -24,13 +24,18 @@ REFIT_S = 0.2
 FOLLOW_S = 2.0
 """Time constant in seconds with which timestamps follow a line that has moved."""
 TRUSTED_S = 10.0
-"""Seconds of chunks from which the measured rate counts as much as the nominal one."""
+"""Seconds of chunks from which a measured rate that is not sure counts as much as the nominal one."""
 ROUNDED = 0.3
 """Share of a round of the counter that a silence may lack to count as one: what is late is no loss."""
-RATE_TOLERANCE = 5e-3
+RATE_TOLERANCE = 3e-2
 """Share by which the measured rate may differ from the nominal one."""
+SURE = 6.0
+"""Standard errors by which the measured rate must differ to be believed before `TRUSTED_S`."""
+EARLY_S, EARLY_CHUNKS = 3e-3, 12
+"""Where so many chunks in a row come so long before the line, in seconds, the line no longer holds."""
 LATE = 3.0
-"""Chunks this many median deviations later than usual waited somewhere, and say nothing of the line."""
+"""Chunks this many median deviations later than usual waited somewhere, and earlier ones were stamped by a clock that
+was set since: neither says anything of the line."""
 PROMPT = 0.1
 """Quantile of the delays that counts as no delay: a chunk is never early."""
 
@@ -53,7 +58,9 @@ class SampleCounter:
         self._run, self._per_package = 0, 1
 
     def number(self, counts: NDArray[np.int64], host: NDArray[np.float64], rate_hz: float) -> NDArray[np.int64]:
-        """Return each sample's running number ``[n]``; a number that is left out is a lost sample.
+        """Return each sample's running number ``[n]``.
+
+        A number that is left out is a lost sample; one that comes again is a sample that was sent twice.
 
         Parameters
         ----------
@@ -78,10 +85,14 @@ class SampleCounter:
         if step == 0:  # another sample of the same package
             self._run += 1
             return 0
-        self._per_package, self._run = self._run + 1, 0
+        run = self._run
+        self._per_package, self._run = run + 1, 0
         if self._modulus is None:
             return max(step - 1, 0) * self._per_package
         packages = (step - 1) % self._modulus
+        if packages > self._modulus / 2 and silence < packages * self._per_package / 2:
+            # There was no time to lose so many: the counter has gone back.
+            return -1 - run - (self._modulus - packages - 1) * self._per_package
         rounds = (silence / self._per_package - packages - 1) / self._modulus
         return (packages + max(0, math.floor(rounds + ROUNDED)) * self._modulus) * self._per_package
 
@@ -143,6 +154,7 @@ class SampleClock:
 
     def _fit(self) -> tuple[float, float]:
         """Return the seconds between two samples, and the time of number 0."""
+        self._forget()
         seen = np.array(self._seen)
         origin, start = self._seen[0]
         index, host = seen[:, 0] - origin, seen[:, 1] - start
@@ -152,7 +164,68 @@ class SampleClock:
             slope = min(max(slope, self._period * (1 - RATE_TOLERANCE)), self._period * (1 + RATE_TOLERANCE))
             delay = host - index * slope
             usual = float(np.median(delay))
-            kept = delay <= usual + LATE * float(np.median(np.abs(delay - usual))) + 1e-9
-        span = (index[-1] * self._period / TRUSTED_S) ** 2
-        slope = self._period + (slope - self._period) * span / (1 + span)
+            kept = np.abs(delay - usual) <= LATE * float(np.median(np.abs(delay - usual))) + 1e-9
+        error = float(np.std(delay[kept])) / (float(np.std(index[kept])) * math.sqrt(np.count_nonzero(kept)) + 1e-9)
+        if abs(slope - self._period) < SURE * error:
+            span = (index[-1] * self._period / TRUSTED_S) ** 2
+            slope = self._period + (slope - self._period) * span / (1 + span)
         return slope, start + float(np.quantile(host - index * slope, PROMPT)) - slope * origin
+
+    def _forget(self) -> None:
+        """Forget what lies before the last chunks where all of these came before the line: none can be early."""
+        if self._fitted is None or len(self._seen) <= EARLY_CHUNKS:
+            return
+        _, slope, level = self._fitted
+        latest = [self._seen[row] for row in range(-EARLY_CHUNKS, 0)]
+        if all(host - (level + slope * number) < -EARLY_S for number, host in latest):
+            self._seen = deque(latest)
+
+
+class BoardClock:
+    """Give what a board sends its times: which sample it is by the counter, when it was by the line.
+
+    Parameters
+    ----------
+    rate_hz
+        Nominal sampling rate.
+    modulus
+        As for `SampleCounter`.
+
+    Attributes
+    ----------
+    lost
+        Samples that were lost since the first one that was given a time.
+    """
+
+    def __init__(self, rate_hz: float, modulus: int | None) -> None:
+        self._rate_hz = rate_hz
+        self._counter, self._line = SampleCounter(modulus), SampleClock(rate_hz)
+        self._newest = -1
+        self.lost = 0
+
+    def stamp(
+        self, counts: NDArray[np.int64], host: NDArray[np.float64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Return which samples of a chunk are to be sent, ``[n]``, and the times of these.
+
+        None are before there is a line, and none that was sent before.
+
+        Parameters
+        ----------
+        counts
+            ``[n]``: the counter.
+        host
+            ``[n]`` timestamps of the host in seconds.
+        """
+        numbers = self._counter.number(counts, host, self._rate_hz)
+        new = numbers > np.maximum.accumulate(np.concatenate([[self._newest], numbers[:-1]]))
+        numbers, host = numbers[new], host[new]
+        if not len(numbers):
+            return new, np.zeros(0)
+        self._line.learn(numbers, host)
+        if not self._line.ready:
+            self._newest = int(numbers[-1])
+            return np.zeros_like(new), np.zeros(0)
+        self.lost += int(numbers[-1]) - self._newest - len(numbers)
+        self._newest = int(numbers[-1])
+        return new, self._line.stamp(numbers)
