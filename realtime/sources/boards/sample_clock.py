@@ -24,13 +24,13 @@ REFIT_S = 0.2
 FOLLOW_S = 2.0
 """Time constant in seconds with which timestamps follow a line that has moved."""
 TRUSTED_S = 10.0
-"""Seconds of chunks from which a measured rate that is not sure counts as much as the nominal one."""
+"""Seconds of chunks from which the measured rate counts as much as the nominal one, if it is not sure before."""
 ROUNDED = 0.3
 """Share of a round of the counter that a silence may lack to count as one: what is late is no loss."""
 RATE_TOLERANCE = 3e-2
 """Share by which the measured rate may differ from the nominal one."""
 SURE = 6.0
-"""Standard errors by which the measured rate must differ to be believed before `TRUSTED_S`."""
+"""Standard errors from the nominal rate at which the measured one counts as much, however short the time."""
 EARLY_S, EARLY_CHUNKS = 3e-3, 12
 """Where so many chunks in a row come so long before the line, in seconds, the line no longer holds."""
 LATE = 3.0
@@ -166,9 +166,9 @@ class SampleClock:
             usual = float(np.median(delay))
             kept = np.abs(delay - usual) <= LATE * float(np.median(np.abs(delay - usual))) + 1e-9
         error = float(np.std(delay[kept])) / (float(np.std(index[kept])) * math.sqrt(np.count_nonzero(kept)) + 1e-9)
-        if abs(slope - self._period) < SURE * error:
-            span = (index[-1] * self._period / TRUSTED_S) ** 2
-            slope = self._period + (slope - self._period) * span / (1 + span)
+        span = (index[-1] * self._period / TRUSTED_S) ** 2
+        sure = ((slope - self._period) / (SURE * error + 1e-15)) ** 2
+        slope = self._period + (slope - self._period) * max(span / (1 + span), sure / (1 + sure))
         return slope, start + float(np.quantile(host - index * slope, PROMPT)) - slope * origin
 
     def _forget(self) -> None:

@@ -2,109 +2,57 @@
 
 import sys
 import threading
-from contextlib import contextmanager
-from dataclasses import replace
 
-import numpy as np
-import pylsl
 import pytest
 from pydantic import TypeAdapter
 
+from benchmarks import board_faults
 from configs.errors import ConfigError
-from configs.schema import ArtefactSettings, Config, FilterSettings, MarkerSettings, StreamSettings, parse_config
-from realtime.epoching.epochs import Closed, Refused, Retracted
-from realtime.epoching.pipeline import Pipeline
+from configs.schema import StreamSettings, parse_config
 from realtime.sources.boards.board import Board
 from realtime.sources.boards.bridge import MODULE, BoardNews, BoardStream, on_air, run_board
 from realtime.sources.lsl import LslSource
 from realtime.sources.metadata import SourceError
-from realtime.timeline.sample_grid import Hole
 from stimuli.child import ChildProcess
-from stimuli.marker_outlet import MarkerOutlet
-from stimuli.markers import Marker
 
 pytest.importorskip("brainflow")
-DROPPED = (0, 300, 301, 620, 900, 901, 902, 1250)
-"""Packages of the synthetic board that never arrive, counted from when the time axis is warm."""
-SECONDS = 8.5
-
-
-class Dropping:
-    """The synthetic board, whose first channel is replaced by the running number; chosen packages are left out."""
-
-    def __init__(self, board):
-        self._board, self._seen = board, 0
-        self.dropped = ()
-        self.name, self.rate_hz, self.modulus, self.spec = board.name, board.rate_hz, board.modulus, board.spec
-
-    def read(self):
-        samples = self._board.read()
-        numbers = self._seen + np.arange(len(samples.host))
-        self._seen += len(numbers)
-        microvolts = samples.microvolts.copy()
-        microvolts[:, 0] = numbers
-        kept = ~np.isin(numbers, self.dropped)
-        return replace(samples, counts=samples.counts[kept], host=samples.host[kept], microvolts=microvolts[kept])
-
-    def drop(self, packages):
-        """Leave out packages counted from half a second ahead."""
-        self.dropped = self._seen + 125 + np.array(packages)
 
 
 @pytest.mark.processes
 @pytest.mark.realtime
+@pytest.mark.slow
 def test_no_epoch_holds_a_dropped_package():
-    stop, told, boards = threading.Event(), [], []
+    row = board_faults.dropping(12.0, 8)
+    assert (row["lost"], row["counted"]) == (8, 8)
+    assert (row["wrong"], row["moved"]) == (0, 0)
+    assert row["accepted"] >= 3
+    assert row["refused"] >= 4
 
-    @contextmanager
-    def dropping():
-        with Board("SYNTHETIC_BOARD", {}) as board:
-            boards.append(Dropping(board))
-            yield boards[0]
 
-    stream = BoardStream("SYNTHETIC_BOARD", name="dropping", source_id="dropping")
-    thread = threading.Thread(
-        target=run_board, args=(stream, stop, lambda event, **fields: told.append((event, fields)), dropping)
-    )
+@pytest.mark.processes
+def test_a_board_that_falls_silent_is_opened_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("realtime.sources.boards.bridge.SILENT_S", 0.5)
+    monkeypatch.setattr("realtime.sources.boards.bridge.RETRY_S", 0.1)
+    file = tmp_path / "short.csv"
+    board_faults.write_played(file, 0.5)
+    stop, told, again = threading.Event(), [], threading.Event()
+
+    def tell(event, **fields):
+        told.append((event, fields))
+        if [event for event, _ in told].count("streaming") == 3:
+            again.set()
+
+    settings = {"file": str(file), "master_board": "SYNTHETIC_BOARD"}
+    stream = BoardStream("PLAYBACK_FILE_BOARD", settings, "short", "short")
+    thread = threading.Thread(target=run_board, args=(stream, stop, tell))
     thread.start()
-    config = Config(
-        stream=StreamSettings(name="dropping"),
-        markers=MarkerSettings(name="dropping markers", classes={"go": "go"}),
-        filters=FilterSettings(highpass_hz=None, lowpass_hz=None),
-        artefacts=ArtefactSettings(peak_to_peak_uv=None, flat_uv=None),
-    )
-    outlet = MarkerOutlet("dropping markers")
-    source = LslSource(config.stream, config.markers)
     try:
-        pipeline = Pipeline(config, source.spec)
-        end = pylsl.local_clock() + SECONDS
-        due, closed, holes, refused = pylsl.local_clock() + 2.0, {}, 0, 0
-        for item in source.events():
-            now = pylsl.local_clock()
-            if now > end:
-                break
-            if not len(boards[0].dropped) and now > end - SECONDS + 1.5:
-                boards[0].drop(DROPPED)
-            if now > due:
-                outlet.send(Marker(due, "go"))
-                due += 0.31
-            for event in pipeline.push(item):
-                if isinstance(event, Closed):
-                    closed[event.trial] = event.epoch
-                elif isinstance(event, Retracted):
-                    del closed[event.trial]
-                refused += isinstance(event, Refused)
-                holes += event.lost if isinstance(event, Hole) else 0
-        wrong = [trial for trial, epoch in closed.items() if set(np.diff(epoch.samples[:, 0])) != {1.0}]
+        assert again.wait(60)
     finally:
-        source.close()
         stop.set()
         thread.join()
-    assert holes == len(DROPPED)
-    assert wrong == []
-    assert len(closed) >= 3
-    assert refused >= 4
-    assert [fields["lost"] for event, fields in told if event == "status"][-1] == len(DROPPED)
+    reasons = [fields["text"] for event, fields in told if event == "not-ready"]
+    assert all("has sent nothing" in reason for reason in reasons), reasons
 
 
 @pytest.mark.processes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from realtime.sources.base import Chunk
-from realtime.sources.boards.sample_clock import SampleClock, SampleCounter
+from realtime.sources.boards.sample_clock import BoardClock, SampleClock, SampleCounter
 from realtime.timeline.sample_grid import Hole, TimedChunk
 from realtime.timeline.timeline import Timeline
 
@@ -30,6 +30,22 @@ def test_samples_of_one_package_share_its_number():
 def test_a_silence_longer_than_the_counter_is_told_by_the_clock():
     assert counted(256, [10, 12], [0.0, (2 * 256 + 2) / RATE_HZ + 0.03]) == [0, 2 * 256 + 2]
     assert counted(256, [10, 11], [0.0, 0.4]) == [0, 1]  # late, not lost
+
+
+def test_packages_that_come_again_bear_their_numbers_again():
+    assert counted(256, [8, 9, 10, 8, 9, 10, 11]) == [0, 1, 2, 0, 1, 2, 3]
+    assert counted(256, [0, 1, 255, 0, 1, 2]) == [0, 1, -1, 0, 1, 2]
+    assert counted(256, [7, 7, 8, 8, 7, 7, 8, 8, 9, 9]) == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5]
+
+
+def test_what_was_sent_before_is_not_sent_again():
+    clock = BoardClock(RATE_HZ, 256)
+    for at in np.arange(1000).reshape(100, 10):
+        clock.stamp(at % 256, at / RATE_HZ)
+    kept, stamps = clock.stamp(np.array([998, 999, 1000, 1001]) % 256, np.full(4, 4.01))
+    assert kept.tolist() == [False, False, True, True]
+    np.testing.assert_allclose(stamps, [4.0, 4.004], atol=1e-3)
+    assert clock.lost == 0
 
 
 def test_a_counter_of_unknown_length_tells_no_loss_where_it_falls():
