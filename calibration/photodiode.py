@@ -42,11 +42,6 @@ class Timing:
     rate_hz: float
 
     @property
-    def matched(self) -> float:
-        """Share of the markers that have their light."""
-        return self.n_matched / self.n_markers
-
-    @property
     def usable(self) -> bool:
         """Whether one offset brings the markers to their light."""
         return self.sd_s <= SPREAD_S

@@ -60,7 +60,6 @@ class Monitor:
         heard = [*(topics.of("session", what) for what in (*READ, "schema")), topics.of("renderer", "frame")]
         self._link = Link(broker_address(settings), None, b"", heard, self._hear, self._changed)
         self._web = Web(door, self._ask)
-        self.ignored = 0
 
     def start(self) -> Monitor:
         """Start serving and connecting, and return at once."""
@@ -96,7 +95,6 @@ class Monitor:
             if reader is not None:
                 reader.validate_json(letter.payload)
         except (ValidationError, ValueError):
-            self.ignored += 1
             logger.info("a message on %s is ignored: it does not keep to its schema", letter.topic)
             return
         self._web.send("event", letter)

@@ -20,7 +20,7 @@ from realtime.processes.apart import called_apart
 from realtime.sources import lsl_config
 
 DISTRIBUTION = "perceptogram-live"
-LSL_GROUP, LSL_PORT = "239.255.172.215", 16571
+LSL_GROUP = "239.255.172.215"
 """Where liblsl asks for streams on the local network."""
 MULTICAST_S = 1.0
 OLDEST_LIBLSL = 116  # liblsl 1.16, the oldest that pylsl supports

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 CALIBRATION_SEEDS = range(1000)
 TEST_SEEDS = range(1000, 1200)
 
-# Left out of calibration when zero-shot decoding is measured; at least one from every superclass.
-HELD_OUT_CONCEPTS = ("hand", "bird", "snail", "banana", "mushroom", "train", "windmill", "umbrella")
-
 
 @cache
 def calibration_pictures() -> tuple[DrawnPicture, ...]:

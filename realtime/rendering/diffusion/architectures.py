@@ -91,5 +91,3 @@ FULL_DECODERS: dict[Family, dict[str, Any]] = {
 
 ADAPTER_TOKENS = 4
 PROMPT_TOKENS = 77
-POOLED_CHANNELS = 1280
-"""Channels of SDXL's pooled embedding of the prompt."""
