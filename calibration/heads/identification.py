@@ -15,7 +15,7 @@ from calibration.heads.contrastive import Index, Problem, Samples, Solution, Tra
 from calibration.heads.kept import Kept, content_key
 from calibration.heads.start import ridge_start
 from calibration.model.examples import Examples, Layout
-from calibration.model.folding import Chain, LinearMap
+from calibration.model.folding import LinearMap
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import HeldOut, Mapping
 from calibration.model.noise import Candidate
@@ -258,21 +258,8 @@ def _standardised(layers: Samples, shown: Index) -> Samples:
 def _folded(scaling: Scaling, solution: Solution, size: float) -> LinearMap:
     """Return the map from a window in microvolts, its output divided by `size`."""
     weights = solution.weights.astype(np.float64) / size
-    dims = weights.shape[1]
-    return Chain(
-        baseline=scaling.layout.baseline,
-        start=scaling.layout.start,
-        temporal=scaling.temporal,
-        whitening=scaling.whitening,
-        mean=scaling.mean,
-        std=scaling.std,
-        weights=weights,
-        intercept=-solution.mean.astype(np.float64) @ weights,
-        predicted_mean=np.zeros(dims),
-        predicted_std=np.ones(dims),
-        target_mean=np.zeros(dims),
-        target_std=np.ones(dims),
-    ).fold()
+    as_it_is = np.zeros(weights.shape[1]), np.ones(weights.shape[1])
+    return scaling.chain(weights, -solution.mean.astype(np.float64) @ weights, as_it_is, as_it_is).fold()
 
 
 def _turn(embeddings: Samples, like: Samples) -> Samples:

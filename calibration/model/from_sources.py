@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calibration.model.earlier import Earlier, pooled
 from calibration.model.examples import Layout
-from calibration.model.folding import Chain, LinearMap
+from calibration.model.folding import LinearMap
 from calibration.model.prior import PriorRidge, candidate_of
 from calibration.model.scaling import Scaling, scale
 from configs.schema import FitSettings
@@ -44,21 +44,8 @@ def map_of_sources(earlier: Sequence[Earlier], layout: Layout, settings: FitSett
     )
     alpha, spread = _tried(scaling, features, level, counted, settings)
     ridge = PriorRidge(scaling, features, level[None], counted)
-    chain = Chain(
-        baseline=layout.baseline,
-        start=layout.start,
-        temporal=scaling.temporal,
-        whitening=scaling.whitening,
-        mean=scaling.mean,
-        std=scaling.std,
-        weights=ridge.weights(alpha),
-        intercept=level,
-        predicted_mean=level,
-        predicted_std=spread,
-        target_mean=level,
-        target_std=ridge.target_statistics()[1],
-    )
-    return chain.fold()
+    wanted = level, ridge.target_statistics()[1]
+    return scaling.chain(ridge.weights(alpha), level, (level, spread), wanted).fold()
 
 
 def _tried(

@@ -152,22 +152,11 @@ def fit_map(
             return Mapping(chain, alpha, alphas, errors, choice, prior, comparison)
     with threads_for(*features.shape):
         along = learned.along()
-    chain = Chain(
-        baseline=layout.baseline,
-        start=layout.start,
-        temporal=scaling.temporal,
-        whitening=scaling.whitening,
-        mean=scaling.mean,
-        std=scaling.std,
-        weights=weights,
-        intercept=intercept,
-        predicted_mean=unseen.mean(axis=0, dtype=np.float64) @ weights + intercept,
-        # Without intercepts: they differ from fold to fold, which is no spread of a map's predictions, and at a large
-        # alpha exceeds it many times.
-        predicted_std=along.std(axis=0),
-        target_mean=targets.mean(axis=0, dtype=np.float64),
-        target_std=targets.std(axis=0, dtype=np.float64),
-    )
+    # Without intercepts: they differ from fold to fold, which is no spread of a map's predictions, and at a large alpha
+    # exceeds it many times.
+    predicted = unseen.mean(axis=0, dtype=np.float64) @ weights + intercept, along.std(axis=0)
+    target = targets.mean(axis=0, dtype=np.float64), targets.std(axis=0, dtype=np.float64)
+    chain = scaling.chain(weights, intercept, predicted, target)
     return Mapping(chain, alpha, alphas, errors, choice, prior, _compared(form, scores, along, chain, single))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calibration.model.earlier import Earlier, pooled
 from calibration.model.examples import Layout
-from calibration.model.folding import subtract_baseline
+from calibration.model.folding import Chain, subtract_baseline
 from calibration.model.noise import Candidate, covariance_of_rows, mix, whitening_in_space_and_time
 from calibration.model.whitening import noise_covariance, whitening_matrix
 from configs.schema import FitSettings
@@ -72,6 +72,21 @@ class Scaling:
         """Return what weights of features make of the mean window, ``[dims]``."""
         level: Array = (self.mean / self.std).reshape(-1) @ weights
         return level
+
+    def chain(
+        self, weights: Array, intercept: Array, predicted: tuple[Array, Array], target: tuple[Array, Array]
+    ) -> Chain:
+        """Return the steps from an epoch in microvolts to an embedding.
+
+        Parameters
+        ----------
+        weights, intercept
+            ``[steps × channels, dims]`` and ``[dims]``: the map of the features.
+        predicted, target
+            Mean and standard deviation ``[dims]`` of single trials' predictions, and what they are to be.
+        """
+        to_features = self.temporal, self.whitening, self.mean, self.std
+        return Chain(self.layout.baseline, self.layout.start, *to_features, weights, intercept, *predicted, *target)
 
     def standardise(self, whitened: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn whitened windows into their features, in place, and return them as ``[trials, steps × channels]``."""
