@@ -13,7 +13,7 @@ dual (trials < features)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -67,7 +67,7 @@ class AlphaPath:
     """
 
     def __init__(self, train: Moments) -> None:
-        self._train = train
+        self._mean_x, self._mean_y = train.mean_x, train.mean_y
         values, self._vectors = np.linalg.eigh(train.gram)
         self._values = np.maximum(values, 0.0)
         self._cross = self._vectors.T @ train.cross
@@ -75,7 +75,7 @@ class AlphaPath:
     def solve(self, alpha: float) -> tuple[Array, Array]:
         """Return weights ``[features, targets]`` and intercept ``[targets]`` at `alpha`."""
         weights = self._vectors @ (self._cross / (self._values + alpha)[:, None])
-        return weights, self._train.mean_y - self._train.mean_x @ weights
+        return weights, self._mean_y - self._mean_x @ weights
 
     @property
     def largest(self) -> float:
@@ -84,13 +84,18 @@ class AlphaPath:
 
     def rotated(self, x: Samples) -> Array:
         """Return trials ``[n, features]`` in the coordinates of the decomposition, for `predict`."""
-        along: Array = (x - self._train.mean_x) @ self._vectors
+        along: Array = (x - self._mean_x) @ self._vectors
         return along
 
     def predict(self, along: Array, alpha: float | Array) -> Array:
         """Return predictions ``[n, targets]`` of `rotated` trials, at one alpha or at one a target ``[targets]``."""
-        predicted: Array = self.deviations(along, alpha) + self._train.mean_y
+        predicted: Array = self.deviations(along, alpha) + self._mean_y
         return predicted
+
+    def predictor(self, x: Samples) -> Callable[[float], Array]:
+        """Return what predicts trials, ``[n, targets]`` at an alpha, and does not hold the decomposition."""
+        along, values, cross, mean_y = self.rotated(x), self._values[:, None], self._cross, self._mean_y
+        return lambda alpha: along @ (cross / (values + alpha)) + mean_y
 
     def deviations(self, along: Array, alpha: float | Array) -> Array:
         """Return what `predict` does, about the mean target of the training trials."""
@@ -115,7 +120,7 @@ class AlphaPath:
         """
         gain = 1.0 / (self._values + alpha)
         weights = self._cross * gain[:, None]
-        residuals = y - self._train.mean_y - along @ weights
+        residuals = y - self._mean_y - along @ weights
         for fold in np.unique(folds):
             rows = np.flatnonzero(folds == fold)
             block = -(along[rows] * gain) @ along[rows].T - 1.0 / len(along)
@@ -134,7 +139,7 @@ class AlphaPath:
         test, alphas, scale
             Moments of those trials; ``[alphas]``; ``[targets]``, by whose square each target's error is weighted.
         """
-        dx, dy = test.mean_x - self._train.mean_x, test.mean_y - self._train.mean_y
+        dx, dy = test.mean_x - self._mean_x, test.mean_y - self._mean_y
         power = np.sum((test.power + test.n * dy * dy) * scale**2)
         cross = self._vectors.T @ ((test.cross + test.n * np.outer(dx, dy)) * scale)
         wanted = self._cross * scale
@@ -208,17 +213,17 @@ def held_out_path(
         return
     numbers = np.unique(folds)
     parts = [Moments.of(x[folds == fold], y[folds == fold]) for fold in numbers]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    paths = [AlphaPath(total - part) for part in parts]
-    errors = np.sum([one.errors(part, path, scale) for one, part in zip(paths, parts, strict=True)], axis=0) / size
     places = [np.flatnonzero(folds[rows] == fold) for fold in numbers]
-    along = [one.rotated(x[rows[place]]) for one, place in zip(paths, places, strict=True)]
-    for alpha, error in zip(path, errors, strict=True):
+    total, errors, predictors = sum(parts[1:], parts[0]), np.zeros(len(path)), []
+    for part, place in zip(parts, places, strict=True):
+        one = AlphaPath(total - part)
+        errors += one.errors(part, path, scale)
+        predictors.append(one.predictor(x[rows[place]]))
+        del one  # as large as the scatter itself: never two at a time
+    for alpha, error in zip(path, errors / size, strict=True):
         predicted = np.empty((len(rows), y.shape[1]))
-        for one, place, rotated in zip(paths, places, along, strict=True):
-            predicted[place] = one.predict(rotated, float(alpha))
+        for predict, place in zip(predictors, places, strict=True):
+            predicted[place] = predict(float(alpha))
         yield float(error), predicted
 
 
@@ -302,13 +307,10 @@ Solution = tuple[Array, Array, float, Array, Array]
 def _fit_primal(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, scale: Array) -> Solution:
     rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
     parts = [Moments.of(x[index], y[index]) for index in rows]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
+    total = sum(parts[1:], parts[0])
     paths = [AlphaPath(total - part) for part in parts]
     errors = np.sum([path.errors(part, alphas, scale) for path, part in zip(paths, parts, strict=True)], axis=0)
-    alpha = float(alphas[np.argmin(errors)])
-    held_out = np.empty((len(x), y.shape[1]))
+    alpha, held_out = float(alphas[np.argmin(errors)]), np.empty((len(x), y.shape[1]))
     for path, index in zip(paths, rows, strict=True):
         weights, intercept = path.solve(alpha)
         held_out[index] = x[index].astype(np.float64) @ weights + intercept

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from sklearn.linear_model import Ridge
 from calibration.errors import RidgeError
 from calibration.model.folds import grouped_folds
 from calibration.model.moments import Moments
-from calibration.model.ridge import AlphaPath, fit_ridge, held_out_along
+from calibration.model.ridge import AlphaPath, fit_ridge, held_out_along, held_out_path
 
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0]
 SHAPES = [(40, 5, 3), (60, 60, 4), (61, 60, 1), (59, 60, 2), (30, 200, 7), (8, 500, 2), (300, 40, 64)]
@@ -138,3 +140,16 @@ def test_what_is_held_out_is_predicted_as_by_a_fit_without_its_fold(shape, own):
         reference = unseen[of_fold == fold].astype(float) @ weights
         scale = float(np.abs(reference).max())
         np.testing.assert_allclose(along[of_fold == fold], reference, atol=5e-6 * scale + 1e-6)
+
+
+def test_decompositions_of_all_folds_are_never_in_memory_at_once():
+    x, y = problem(600, 300, 3)
+    folds = np.arange(600) % 5
+    tracemalloc.start()
+    try:
+        for _ in held_out_path(x, y, folds, [1.0, 10.0], np.arange(10)):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 11 * 8 * 300**2  # five folds' scatters, their sum, and one decomposition with what it is made of
