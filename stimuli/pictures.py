@@ -64,6 +64,12 @@ class DrawnSet:
             self._hashes[name] = picture_hash(self.image(name))
         return self._hashes[name]
 
+    def recipe(self, name: str) -> str:
+        """Return the SHA-256 of all that a picture is drawn from: its parameters, and what draws it."""
+        from stimuli.drawn.manifest import recipe_hash
+
+        return recipe_hash(self._find(name))
+
     def _find(self, name: str) -> DrawnPicture:
         try:
             return self._pictures[name]

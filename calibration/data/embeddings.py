@@ -126,15 +126,36 @@ class Encoder:
         EncoderError
             If what the folder keeps cannot be read.
         """
+        keys = [
+            hashlib.sha256(f"{i.dtype}{i.shape}".encode() + np.ascontiguousarray(i).tobytes()).hexdigest()
+            for i in images
+        ]
+        return self.embed_cached(keys, images.__getitem__, folder)
+
+    def embed_cached(
+        self, keys: Sequence[str], image: Callable[[int], NDArray[np.uint8]], folder: Path
+    ) -> NDArray[np.float32]:
+        """Return the embeddings ``[keys, dims]`` of pictures, kept in `folder` by `keys` and the model's name.
+
+        Parameters
+        ----------
+        keys
+            What tells each picture from every other.
+        image
+            Gives the picture at a place in `keys`, as `embed_images` takes it, where its embedding is not kept.
+        folder
+            Where embeddings are kept.
+
+        Raises
+        ------
+        EncoderError
+            If what the folder keeps cannot be read.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file, save_file
 
         space_key = hashlib.sha256(repr(self.space).encode()).hexdigest()[:16]
         path = folder / f"embeddings-{space_key}.safetensors"
-        keys = [
-            hashlib.sha256(f"{i.dtype}{i.shape}".encode() + np.ascontiguousarray(i).tobytes()).hexdigest()
-            for i in images
-        ]
         known: dict[str, NDArray[np.float32]] = {}
         if path.exists():
             try:
@@ -142,9 +163,10 @@ class Encoder:
             except SafetensorError as error:
                 msg = f"{path} is not a readable embedding cache ({error}): delete it and run again"
                 raise EncoderError(msg) from error
-        missing = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
+        missing = {key: place for place, key in enumerate(keys) if key not in known}
         if missing:
-            known |= dict(zip(missing, self.embed_images(list(missing.values())), strict=True))
+            made = self.embed_images([image(place) for place in missing.values()])
+            known |= dict(zip(missing, made, strict=True))
             try:
                 with whole_file(path) as part:
                     save_file(known, part)

@@ -80,7 +80,7 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
         If a class is not a concept of the picture set, or a picture shown is not in it.
     """
     from calibration.data.embeddings import DRAWN_MODEL, load_encoder
-    from stimuli.pictures import choose_pictures, open_pictures
+    from stimuli.pictures import DrawnSet, choose_pictures, open_pictures
 
     classes = tuple(dict.fromkeys(config.markers.classes.values()))
     if config.pictures.set == LABELS:
@@ -96,6 +96,9 @@ def make_targets(config: Config, shown: NDArray[np.str_]) -> Targets:
         )
 
     def embed(names: Sequence[str]) -> NDArray[np.float32]:
+        if isinstance(pictures, DrawnSet):  # to draw them all, only to see that they are known, takes longer than a fit
+            keys = [pictures.recipe(name) for name in names]
+            return encoder.embed_cached(keys, lambda place: pictures.image(names[place]), cache_folder())
         return encoder.embed_images_cached([pictures.image(name) for name in names], cache_folder())
 
     if classes:

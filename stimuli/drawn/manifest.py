@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL
 
 from stimuli.drawn.concepts import CONCEPTS
 from stimuli.drawn.picture import TRAINING_SEEDS, DrawnPicture, random_picture
@@ -66,6 +68,18 @@ def picture_hash(image: NDArray[np.uint8]) -> str:
         msg = f"image has dtype {image.dtype}: convert it to uint8 before hashing"
         raise TypeError(msg)
     return hashlib.sha256(f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
+def recipe_hash(picture: DrawnPicture) -> str:
+    """Return the SHA-256 (hexadecimal) of a picture's parameters and of the code that draws it."""
+    return hashlib.sha256(f"{_pens()}{picture!r}".encode()).hexdigest()
+
+
+@cache
+def _pens() -> str:
+    """Return what tells this code, with the libraries that it draws with, from any other."""
+    code = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    return f"{PIL.__version__} {np.__version__} {hashlib.sha256(code).hexdigest()}"
 
 
 def _balanced_pictures(seeds: range) -> tuple[DrawnPicture, ...]:

@@ -1,6 +1,7 @@
 """The encoder names what is drawn, and is loaded and cached like any other."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from realtime.rendering.generators.base import check_space
 from realtime.rendering.generators.make import make_generator
 from realtime.spaces import EmbeddingSpace
 from stimuli.drawn.concepts import CONCEPTS
+from stimuli.drawn.manifest import recipe_hash
 from stimuli.drawn.manifest import test_pictures as pictures_of_the_test_set
+from stimuli.drawn.picture import DrawnPicture
 from stimuli.pictures import open_pictures
 
 
@@ -77,6 +80,30 @@ def test_what_was_embedded_before_needs_no_network(images, tmp_path, monkeypatch
     again = load_encoder()
     np.testing.assert_array_equal(again.embed_images_cached(images[:3], tmp_path), first)
     assert again.space == EmbeddingSpace(DRAWN_MODEL, "builtin", 256, normalised=False)
+
+
+def test_drawn_pictures_that_were_embedded_before_are_not_drawn_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    names = np.array(open_pictures(PictureSettings(), "calibration").names[:2])
+    config, drawn, render = Config(), [], DrawnPicture.render
+    monkeypatch.setattr(DrawnPicture, "render", lambda self, *size: drawn.append(self) or render(self, *size))
+    first = make_targets(config, names)
+    assert len(drawn) == len(first.gallery.names)
+    drawn.clear()
+    np.testing.assert_array_equal(make_targets(config, names).gallery.embeddings, first.gallery.embeddings)
+    assert not drawn
+    pictures = open_pictures(PictureSettings())
+    plain = load_encoder().embed_images([pictures.image(name) for name in first.gallery.names[:3]])
+    np.testing.assert_allclose(first.gallery.embeddings[:3], plain, rtol=1e-4, atol=1e-4)
+
+
+def test_what_a_picture_is_drawn_from_tells_it_from_every_other(monkeypatch):
+    shown = pictures_of_the_test_set()
+    assert len({recipe_hash(picture) for picture in shown}) == len(shown)
+    before = recipe_hash(shown[0])
+    assert recipe_hash(replace(shown[0], brightness=0.123)) != before
+    monkeypatch.setattr("stimuli.drawn.manifest._pens", lambda: "other code")
+    assert recipe_hash(shown[0]) != before
 
 
 def test_broken_cache_is_refused_by_name(encoder, images, tmp_path):
