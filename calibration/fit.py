@@ -330,7 +330,7 @@ def baseline_scores(
         elif settings.permutations:
             own = np.array([gallery.names.index(str(name)) for name in null.names])
             few = settings.model_copy(update={"permutations": min(settings.permutations, _BASELINE_PERMUTATIONS)})
-            chance = _null(examples, own, compared, layout, few, held_out)
+            chance = _null(examples, own, compared, layout, few, held_out, anew=False)
     except RidgeError:
         return {"baseline_n_trials": len(null)}
     found = summarise(judged.predicted, judged.names, judged.folds, judged.gallery, 0, settings.seed, chance)
@@ -350,11 +350,13 @@ def _null(
     layout: Layout,
     settings: FitSettings,
     held_out: HeldOut,
+    *,
+    anew: bool = True,
 ) -> Null:
     """Return what the same cross-validation gives without information: between classes, or among many pictures."""
     if gallery.told_apart:
         return null_of_cross_validation(examples, own, gallery, layout, settings)
-    return null_of_pictures(examples, own, gallery, layout, settings, held_out)
+    return null_of_pictures(examples, own, gallery, layout, settings, held_out, anew=anew)
 
 
 def _check(trials: Trials, config: Config) -> None:

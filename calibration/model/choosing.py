@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,18 +198,29 @@ class ClassQuestion:
     strata: Index
     labels: Index
     folds: Index
-    lines: Array
     pairs: tuple[tuple[int, int], ...]
     level: Array
+    ideal: Array
 
     def answer(self, predicted: Array) -> Array:
         """Return ``[1, units]``: what each trial of a class, pair after pair, adds to the score."""
-        evidence = (predicted - self.level) @ self.lines
+        return self.told(predicted - self.level, self.axes_of(self.ideal)[None])
+
+    def told(self, along: NDArray[np.floating[Any]], axes: NDArray[np.floating[Any]]) -> Array:
+        """Return what `answer` does ``[labellings, units]`` where each has axes ``[labellings, pairs, dims]``.
+
+        `along` are predictions ``[rows, dims]`` less the level.
+        """
+        labels = np.broadcast_to(self.labels, (len(axes), len(self.labels)))
         parts = [
-            pair_answers(evidence[None, :, place], self.labels[None], pair, self.folds)
-            for place, pair in enumerate(self.pairs)
+            pair_answers(axes[:, place] @ along.T, labels, pair, self.folds) for place, pair in enumerate(self.pairs)
         ]
         return np.concatenate(parts, axis=1)
+
+    def axes_of(self, ideal: Array) -> Array:
+        """Return ``[pairs, dims]`` along which each pair of targets ``[classes, dims]`` is told apart."""
+        weight = _per_variance(ideal)
+        return np.stack([(ideal[b] - ideal[a]) * weight for a, b in self.pairs])
 
 
 @dataclass(frozen=True)
@@ -217,25 +229,41 @@ class PictureQuestion:
 
     rows: Index
     strata: Index
+    pictures: Index
     unit: Index
     folds: Index
     level: Array
-    directions: Array
+    ideal: Array
 
     def answer(self, predicted: Array) -> Array:
         """Return ``[1, units]``: what each picture adds to the score."""
-        better = np.empty(len(self.rows))
-        along = predicted - self.level
+        return self.told(predicted - self.level, self.axes_of(self.ideal)[None])
+
+    def told(self, along: NDArray[np.floating[Any]], axes: NDArray[np.floating[Any]]) -> Array:
+        """Return what `answer` does ``[labellings, units]`` where each has axes ``[labellings, pictures, dims]``.
+
+        `along` are predictions ``[rows, dims]`` less the level.
+        """
+        total = np.zeros((len(axes), axes.shape[1]))
         for fold in np.unique(self.folds):
             rows = self.folds == fold
             pictures, own = np.unique(self.unit[rows], return_inverse=True)
-            alike = along[rows] @ self.directions[pictures].T
-            mine = alike[np.arange(len(own)), own][:, None]
-            below = np.sum(alike < mine, axis=1) + 0.5 * (np.sum(alike == mine, axis=1) - 1)
-            better[rows] = below / max(len(pictures) - 1, 1)
+            alike = axes[:, pictures] @ along[rows].T
+            # 1 for each picture that is less like it, −1 for each that is more: the share below, ties counting half.
+            ahead = np.sign(np.take_along_axis(alike, own[None, None], axis=1) - alike).sum(axis=1)
+            member = (own[:, None] == np.arange(len(pictures))).astype(np.float64)
+            total[:, pictures] += (0.5 + 0.5 * ahead / max(len(pictures) - 1, 1)) @ member
         count = np.bincount(self.unit)
-        mean: Array = np.bincount(self.unit, better) / count / len(count)
-        return mean[None]
+        mean: Array = total / count / len(count)
+        return mean
+
+    def axes_of(self, ideal: Array) -> Array:
+        """Return unit vectors ``[compared, dims]``, on the scale of targets ``[pictures, dims]``, towards each."""
+        weight = np.sqrt(_per_variance(ideal))
+        towards = (ideal[self.pictures] - ideal.mean(axis=0)) * weight
+        length = np.linalg.norm(towards, axis=1, keepdims=True)
+        axes: Array = np.divide(towards, length, out=np.zeros_like(towards), where=length > 0) * weight
+        return axes
 
 
 def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | PictureQuestion:
@@ -259,16 +287,13 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
         level[folds == fold] = targets[folds != fold].mean(axis=0)
     names, first, place = np.unique(examples.names, return_index=True, return_inverse=True)
     ideal = targets[first]
-    spread = ideal.std(axis=0)
-    weight = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=spread > 1e-9 * max(spread.max(), 1e-30))
     if len(names) <= MOST_CLASSES and _recur(place, folds):
         pairs = tuple((a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
-        lines = np.stack([(ideal[b] - ideal[a]) * weight for a, b in pairs], axis=1)
         strata = [
             np.where(place == a, 2 * number, np.where(place == b, 2 * number + 1, -1))
             for number, (a, b) in enumerate(pairs)
         ]
-        return ClassQuestion(np.arange(len(place)), np.concatenate(strata), place, folds, lines, pairs, level)
+        return ClassQuestion(np.arange(len(place)), np.concatenate(strata), place, folds, pairs, level, ideal)
     rng = np.random.default_rng(seed)
     kept = np.zeros(len(place), dtype=np.bool_)
     for fold in np.unique(folds):
@@ -276,10 +301,15 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
         kept |= (folds == fold) & np.isin(place, rng.permutation(shown)[:_MOST_PICTURES])
     rows = np.flatnonzero(kept)
     pictures, unit = np.unique(place[rows], return_inverse=True)
-    towards = (ideal[pictures] - ideal.mean(axis=0)) * np.sqrt(weight)
-    length = np.linalg.norm(towards, axis=1, keepdims=True)
-    directions = np.divide(towards, length, out=np.zeros_like(towards), where=length > 0) * np.sqrt(weight)
-    return PictureQuestion(rows, np.zeros(len(pictures), np.int64), unit, folds[rows], level[rows], directions)
+    strata = np.zeros(len(pictures), np.int64)
+    return PictureQuestion(rows, strata, pictures, unit, folds[rows], level[rows], ideal)
+
+
+def _per_variance(ideal: Array) -> Array:
+    """Return one over the variance of each dimension ``[dims]`` of targets, 0 for one without."""
+    spread = ideal.std(axis=0)
+    weight: Array = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=spread > 1e-9 * max(spread.max(), 1e-30))
+    return weight
 
 
 def _recur(place: Index, folds: Index) -> bool:

@@ -184,7 +184,7 @@ def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence
     """
     path = np.asarray(alphas, dtype=np.float64)
     _check(x, y, folds, path)
-    scale = _inverse_deviation(y)
+    scale = inverse_deviation(y)
     solver = _fit_primal if len(x) >= x.shape[1] else _fit_dual
     with threads_for(*x.shape):
         weights, intercept, alpha, errors, held_out = solver(x, y, folds, path, scale)
@@ -205,7 +205,7 @@ def held_out_path(
     """
     path = np.asarray(alphas, dtype=np.float64)
     _check(x, y, folds, path)
-    scale = _inverse_deviation(y)
+    scale = inverse_deviation(y)
     size = max(len(y) * int(np.count_nonzero(scale)), 1)
     if len(x) < x.shape[1]:
         for _, residuals in _dual_path(x, y, folds, path):
@@ -272,7 +272,7 @@ def held_out_along(
     return along
 
 
-def _inverse_deviation(y: Samples) -> Array:
+def inverse_deviation(y: Samples) -> Array:
     """Return one over the targets' standard deviations, 0 for a target that does not vary."""
     deviation = y.std(axis=0, dtype=np.float64)
     scale: Array = np.divide(1.0, deviation, out=np.zeros(y.shape[1]), where=deviation > 1e-12)

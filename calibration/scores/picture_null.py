@@ -2,24 +2,29 @@
 
 Exchanging pictures only after cross-validation gives p-values that are too small, for the reason that
 `calibration.scores.permutation_null` names: each two trials of different folds count twice, once from either side.
-Here each picture takes another one's embedding before the maps are fitted, with all its trials. Scaling, alpha and
-folds stay as they were chosen for the true pictures, and a ridge map is linear in its targets, so a fold's predictions
-are one matrix ``[trials, pictures]`` times the embeddings as they were handed out.
+Here each picture takes another one's embedding before the maps are fitted, with all its trials. What is chosen is
+chosen anew for each exchange, as `calibration.scores.exchanged_choices` does: an option is taken because it suited the
+training trials by chance, and what suited most of them suits the others, so that a null of maps as they were chosen
+once is too narrow. Where trials are too many for that, choices stay as they were. A ridge map is linear in its
+targets, so a fold's predictions are one matrix ``[trials, pictures]`` times the embeddings as they were handed out.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import HeldOut
+from calibration.model.noise import Candidate
 from calibration.model.ridge import solve_ridge, threads_for
 from calibration.model.scaling import AS_THEY_ARE, scale
+from calibration.scores.exchanged_choices import can_choose_anew, choices_of_each
 from calibration.scores.permutation_null import Null
-from calibration.scores.retrieval import centred, retrieve
+from calibration.scores.retrieval import retrieve
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 
@@ -30,7 +35,14 @@ MOST_PERMUTATIONS = 199
 
 
 def null_of_pictures(
-    examples: Examples, own: Index, gallery: Gallery, layout: Layout, settings: FitSettings, held_out: HeldOut
+    examples: Examples,
+    own: Index,
+    gallery: Gallery,
+    layout: Layout,
+    settings: FitSettings,
+    held_out: HeldOut,
+    *,
+    anew: bool = True,
 ) -> Null:
     """Return two-way identification of the whole cross-validation with pictures exchanged before it.
 
@@ -45,48 +57,83 @@ def null_of_pictures(
     layout, settings
         Those of the cross-validation; the null has `permutations` draws, `MOST_PERMUTATIONS` at most.
     held_out
-        What the cross-validation gave: its folds, and what was chosen in each.
+        What the cross-validation gave: its folds, and what was chosen in each. By what embeddings are compared is
+        not chosen anew: it is that of `gallery`.
+    anew
+        Whether to choose anew for each draw, which a p-value needs and the width of an interval does not.
     """
     rng = np.random.default_rng(settings.seed)
     pictures, place = np.unique(own, return_inverse=True)
+    count = min(settings.permutations, MOST_PERMUTATIONS)
+    orders = np.stack([np.arange(len(pictures)), *(rng.permutation(len(pictures)) for _ in range(count))])
+    embeddings = gallery.embeddings[pictures]
+    anew = anew and can_choose_anew(len(examples), embeddings, len(orders), settings)
+    tables = []
     with threads_for(len(examples), examples.samples[0].size):
-        answers = centred(_answers(examples, place, layout, settings, held_out), held_out.folds)
-        count = min(settings.permutations, MOST_PERMUTATIONS)
-        orders = [np.arange(len(pictures)), *(rng.permutation(len(pictures)) for _ in range(count))]
-        found = [_score(answers, pictures[order], place, held_out.folds, gallery) for order in orders]
+        for number, fold in enumerate(np.unique(held_out.folds)):
+            test = held_out.folds == fold
+            option = held_out.choices[number].candidate if held_out.choices else AS_THEY_ARE
+            chosen = [(option, held_out.alphas[number])] * len(orders)
+            train, shown = _train(examples.take(~test), place[~test], settings)
+            learned, column = np.unique(shown, return_inverse=True)
+            train = replace(train, targets=np.eye(len(learned))[column])
+            if anew:
+                chosen = choices_of_each(train, embeddings, orders[:, learned], layout, settings)
+            made = {}
+            for each in dict.fromkeys(chosen):
+                answers = _answers(train, examples.samples[test], layout, settings, each)
+                made[each] = np.zeros((len(answers), len(pictures)), np.float32)
+                made[each][:, learned] = answers - answers.mean(axis=0)
+            tables.append((test, [made[each] for each in chosen]))
+        found = []
+        for draw, order in enumerate(orders):
+            answers = [(test, each[draw]) for test, each in tables]
+            found.append(_score(answers, pictures[order], place, held_out.folds, gallery))
     return Null(found[0], np.array(found[1:]))
 
 
+def _train(examples: Examples, place: Index, settings: FitSettings) -> tuple[Examples, Index]:
+    """Return the trials that a fold's map learned from, and the picture of each."""
+    train, shown = examples.take(examples.teaches), place[examples.teaches]
+    if settings.average_repeats:
+        _, first = np.unique(train.members(), return_index=True)
+        return train.averaged(), shown[first]
+    return train, shown
+
+
 def _answers(
-    examples: Examples, place: Index, layout: Layout, settings: FitSettings, held_out: HeldOut
+    train: Examples,
+    unseen: NDArray[np.float32],
+    layout: Layout,
+    settings: FitSettings,
+    chosen: tuple[Candidate, float],
 ) -> NDArray[np.float32]:
-    """Return ``[trials, pictures]``: how much of each picture's embedding a trial's prediction holds."""
-    answers = np.zeros((len(examples), int(place.max()) + 1), np.float32)
-    for number, fold in enumerate(np.unique(held_out.folds)):
-        test = held_out.folds == fold
-        taught = ~test & examples.teaches
-        train, shown = examples.take(taught), place[taught]
-        if settings.average_repeats:
-            _, first = np.unique(train.members(), return_index=True)
-            train, shown = train.averaged(), shown[first]
-        option = held_out.choices[number].candidate if held_out.choices else AS_THEY_ARE
-        scaling, features = scale(train.samples, layout, settings.whiten, option)
-        learned, column = np.unique(shown, return_inverse=True)
-        weights, _ = solve_ridge(features, np.eye(len(learned))[column], held_out.alphas[number])
-        unseen = scaling.apply(examples.samples[test])
-        answers[np.ix_(test, learned)] = unseen @ weights.astype(np.float32)
+    """Return ``[unseen, pictures]``: how much of each learned picture's embedding a prediction holds."""
+    option, alpha = chosen
+    scaling, features = scale(train.samples, layout, settings.whiten, option)
+    weights, _ = solve_ridge(features, train.targets, alpha)
+    answers: NDArray[np.float32] = scaling.apply(unseen) @ weights.astype(np.float32)
     return answers
 
 
-def _score(answers: NDArray[np.float32], handed: Index, place: Index, folds: Index, gallery: Gallery) -> float:
+def _score(
+    answers: Sequence[tuple[NDArray[np.bool_], NDArray[np.float32]]],
+    handed: Index,
+    place: Index,
+    folds: Index,
+    gallery: Gallery,
+) -> float:
     """Return two-way identification where picture `i` of the trials had the embedding `handed[i]`.
 
-    `answers` are about the mean of their fold.
+    `answers` are those of each fold's trials, about their mean.
     """
     given, shown = gallery.embeddings[handed], np.bincount(place, minlength=len(handed)) / len(place)
     level = shown @ given
     spread = np.sqrt(shown @ (given - level) ** 2)
-    predicted: NDArray[np.floating[Any]] = answers @ (given - level).astype(np.float32)
+    apart = (given - level).astype(np.float32)
+    predicted = np.empty((len(place), given.shape[1]), np.float32)
+    for test, held in answers:
+        predicted[test] = held @ apart
     size = predicted.std(axis=0)
     # Every map stretches its predictions to the spread of its targets.
     predicted *= np.divide(spread, size, out=np.zeros_like(size), where=size > 0)
