@@ -289,11 +289,11 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
     ideal = targets[first]
     if len(names) <= MOST_CLASSES and _recur(place, folds):
         pairs = tuple((a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
-        strata = [
+        by_pair = [
             np.where(place == a, 2 * number, np.where(place == b, 2 * number + 1, -1))
             for number, (a, b) in enumerate(pairs)
         ]
-        return ClassQuestion(np.arange(len(place)), np.concatenate(strata), place, folds, pairs, level, ideal)
+        return ClassQuestion(np.arange(len(place)), np.concatenate(by_pair), place, folds, pairs, level, ideal)
     rng = np.random.default_rng(seed)
     kept = np.zeros(len(place), dtype=np.bool_)
     for fold in np.unique(folds):

@@ -40,7 +40,7 @@ def can_choose_anew(n_trials: int, embeddings: NDArray[np.float32], draws: int, 
     options, each = len(settings.alphas), settings.folds * dims
     if settings.choose == "identification":
         options, each = options * (2 + len(settings.windows) * len(settings.smooth_s)), n_trials
-    return n_pictures**2 * each * draws * options <= _MOST_PRODUCTS
+    return bool(n_pictures**2 * each * draws * options <= _MOST_PRODUCTS)
 
 
 def choices_of_each(

@@ -87,8 +87,8 @@ def null_of_pictures(
             tables.append((test, [made[each] for each in chosen]))
         found = []
         for draw, order in enumerate(orders):
-            answers = [(test, each[draw]) for test, each in tables]
-            found.append(_score(answers, pictures[order], place, held_out.folds, gallery))
+            by_fold = [(test, each[draw]) for test, each in tables]
+            found.append(_score(by_fold, pictures[order], place, held_out.folds, gallery))
     return Null(found[0], np.array(found[1:]))
 
 
