@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import accuracy
+from benchmarks.report import newest
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,12 @@ def test_a_run_that_was_cut_off_goes_on(shared_data, tmp_path, monkeypatch):
                 accuracy.run(out=tmp_path)
     found = accuracy.run(out=tmp_path)["sets"]
     assert [one["name"] for one in found] == measured == ["a", "b, person 1"]
+
+
+def test_what_is_published_is_nowhere_below_the_elder_map_by_more_than_it_is_uncertain():
+    sets = {one["name"]: one for one in newest()["accuracy"]["result"]["sets"]}
+    assert all(one["high"] >= one["today"] for one in sets.values())
+    assert set(accuracy.MUSE) < set(sets)
+    for name in ("muse_n170", "muse_left_right", "gtec_p300, person 1", "gtec_p300, person 3", "bci2_iib"):
+        assert sets[name]["auc"] > sets[name]["today"]
+        assert sets[name]["curve"]["40"] > sets[name]["curve_today"]["40"]
