@@ -62,7 +62,7 @@ def choices_of_each(
     """
     folds = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
     alphas = np.array(sorted(settings.alphas, reverse=True))
-    options = candidates(layout, settings)
+    options = candidates(layout, settings, train.samples.shape)
     judge = (_Error if settings.choose == "error" else _Question)(train, embeddings, handed, folds, settings.seed)
     answers = []
     for option in options:
