@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.maps.electrodes import kernel_alpha
+from calibration.maps.electrodes import kernel_alpha, kernel_ridge
 from calibration.maps.readout import Units
 from calibration.model.whitening import noise_covariance
 from calibration.scores.breakdown import PartialScore
@@ -196,9 +196,5 @@ def _apply(binned: Array, targets: Array, train: NDArray[np.bool_]) -> Array:
     white = ((binned - binned[train].mean(axis=0)) @ root).reshape(len(binned), -1)
     mean, directions = _components(targets[train])
     y = (targets[train] - mean) @ directions.T
-    values, vectors = np.linalg.eigh(white[train] @ white[train].T)
-    values = np.maximum(values, 0.0)
-    along = vectors.T @ y
-    dual = vectors @ (along / (values + kernel_alpha(values, along, white.shape[1]))[:, None])
-    predicted: Array = white[~train] @ (white[train].T @ dual) @ directions + mean
+    predicted: Array = white[~train] @ kernel_ridge(white[train], y) @ directions + mean
     return predicted

@@ -177,6 +177,15 @@ def leave_one_out(
     return together, loss.T, low.T, high.T
 
 
+def kernel_ridge(x: Array, y: Array) -> Array:
+    """Return the ridge map ``[features, columns]`` of centred rows, its penalty by `kernel_alpha`."""
+    values, vectors = np.linalg.eigh(x @ x.T)
+    values = np.maximum(values, 0.0)
+    along = vectors.T @ y
+    weights: Array = x.T @ (vectors @ (along / (values + kernel_alpha(values, along, x.shape[1]))[:, None]))
+    return weights
+
+
 def kernel_alpha(values: Array, along: Array, features: int) -> float:
     """Return the penalty with the least generalised cross-validation error, from a kernel's decomposition.
 

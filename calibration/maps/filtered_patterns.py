@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calibration.data.trials import Trials
 from calibration.maps.attributes import Attribute
-from calibration.maps.electrodes import LEVEL_P, explained, kernel_alpha
+from calibration.maps.electrodes import LEVEL_P, explained, kernel_ridge
 from calibration.maps.readout import make_units, read_out
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import HeldOut
@@ -59,7 +59,7 @@ def make_patterns(
     times_s = trials.times_s[layout.start :] - trials.delay_s
     moments = [_moment(units.samples, design) for design in designs]
     answers = _answers(units.samples, designs)
-    readout = np.concatenate([_ridge(x, design) for design in designs], axis=1)
+    readout = np.concatenate([kernel_ridge(x, design - design.mean(axis=0)) for design in designs], axis=1)
     listed, maps, first = [], [], 0
     for place, design, moment in zip(told, designs, moments, strict=True):
         columns = slice(first, first + design.shape[1])
@@ -103,12 +103,3 @@ def _answers(samples: Array, designs: Sequence[Array]) -> Array:
     y = samples.reshape(len(samples), -1)
     answers: Array = (np.linalg.pinv(x) @ (y - y.mean(axis=0))).reshape(x.shape[1], *samples.shape[1:])
     return answers
-
-
-def _ridge(x: Array, design: Array) -> Array:
-    """Return the ridge map ``[dims, columns]`` from standardised embeddings (generalised cross-validation)."""
-    values, vectors = np.linalg.eigh(x @ x.T)
-    values = np.maximum(values, 0.0)
-    along = vectors.T @ (design - design.mean(axis=0))
-    weights: Array = x.T @ (vectors @ (along / (values + kernel_alpha(values, along, x.shape[1]))[:, None]))
-    return weights

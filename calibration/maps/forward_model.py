@@ -24,10 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.model.moments import Moments
-from calibration.model.ridge import AlphaPath, fit_ridge
+from calibration.model.ridge import AlphaPath, fit_ridge, solve_ridge
 
 Array = NDArray[np.float64]
 Samples = NDArray[np.floating[Any]]
+
+READING_PENALTY = 0.1
+"""Share of a dimension's variance that is added where an attribute is read from embeddings: enough to be stable."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,11 @@ def mean_std(rows: Samples) -> tuple[Array, Array]:
     """Return mean and standard deviation ``[columns]`` in double precision; the latter is 1 where nothing varies."""
     std = rows.std(axis=0, dtype=np.float64)
     return rows.mean(axis=0, dtype=np.float64), np.where(std > 1e-12, std, 1.0)
+
+
+def reading(embeddings: Samples, design: Samples) -> Array:
+    """Return what reads an attribute ``[rows, columns]`` from standardised embeddings ``[rows, dims]``."""
+    return solve_ridge(embeddings, design, READING_PENALTY * len(embeddings))[0]
 
 
 def share_explained(true: Samples, predicted: Samples, folds: NDArray[np.int64]) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from calibration.maps.attributes import Attribute
 from calibration.maps.cluster_test import LEVEL_P, ClusterTest, cluster_test
 from calibration.maps.comparison import Comparison, compare
-from calibration.maps.forward_model import ForwardModel, forward_model, mean_std, patterns
+from calibration.maps.forward_model import ForwardModel, forward_model, mean_std, patterns, reading
 from calibration.maps.montage import Montage
 from calibration.maps.readout import Units
 from calibration.model.examples import Examples, Layout
@@ -277,8 +277,6 @@ def _seen_by_decoder(
     slopes = comparison.regression(filtered).slopes()
     mean, std = mean_std(embeddings)
     true, seen = (embeddings - mean) / std, (decoded - mean) / std
-    gram = true.T @ true
-    gram.flat[:: len(gram) + 1] += 0.1 * len(true)  # a tenth of a dimension's variance: enough for a stable solution
-    read = seen @ np.linalg.solve(gram, true.T @ design)
+    read = seen @ reading(true, design)
     haufe = np.tensordot(rows, patterns(units.samples, read), axes=1)
     return replace(mapped, filtered=np.tensordot(rows, slopes, axes=1), decoder=haufe)

@@ -17,6 +17,7 @@ from calibration.maps.readout import bootstrap, correlation_of, products
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
+from calibration.model.ridge import solve_ridge
 from calibration.scores.breakdown import PartialScore
 from calibration.scores.summary import main_score
 from calibration.statistics import interval
@@ -199,12 +200,8 @@ def _partners(names: NDArray[np.str_], folds: NDArray[np.int64], seed: int) -> N
 
 def _reader(truth: Array, design: Array) -> Array:
     """Return the ridge map ``[dims, columns]`` from the pictures' own embeddings to an attribute; no EEG is in it."""
-    x = truth - truth.mean(axis=0)
-    values, vectors = np.linalg.eigh(x.T @ x)
-    y = x.T @ (design - design.mean(axis=0))
     # A light penalty: pictures' embeddings hold no noise, and trials repeat them.
-    weights: Array = vectors @ ((vectors.T @ y) / (np.maximum(values, 0.0) + 1e-2 * len(x))[:, None])
-    return weights
+    return solve_ridge(truth, design, 1e-2 * len(truth))[0]
 
 
 def _seen_along(weights: NDArray[np.float32], directions: Array, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from calibration.maps.attributes import Attribute
-from calibration.maps.forward_model import mean_std, patterns
+from calibration.maps.forward_model import mean_std, patterns, reading
 from calibration.model.examples import Examples, grouping, teaching
 from calibration.model.linear_model import Mapping, fit_map
 from calibration.scores.retrieval import retrieve
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import mne
-
-_READING_PENALTY = 0.1
-"""Share of a dimension's variance that is added where an attribute is read from embeddings: enough to be stable."""
 
 
 class EmbeddingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -208,10 +205,8 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         design = design if isinstance(attribute, Attribute) and level else design / max(float(design.std()), 1e-12)
         mean, std = mean_std(examples.targets)
         true = (examples.targets - mean) / std
-        gram = true.T @ true
-        gram.flat[:: len(gram) + 1] += _READING_PENALTY * len(true)
         decoded = (self.mapping_.map.predict(examples.samples) - mean) / std
-        found = patterns(examples.samples, decoded @ np.linalg.solve(gram, true.T @ design))[0]
+        found = patterns(examples.samples, decoded @ reading(true, design))[0]
         times_s = self._times_s if self._times_s is not None else np.arange(found.shape[0]) / (self.sfreq or 1.0)
         rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0]) if len(times_s) > 1 else self.sfreq or 1.0
         info = mne.create_info(found.shape[1], rate_hz, "eeg")
