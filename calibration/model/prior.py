@@ -33,6 +33,11 @@ WORTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
 """What sources may count as, in trials, before each is held to the trials that it has."""
 _ONE_ALONE = (30.0, 300.0)
 """What each of several sources may count as with none of the others."""
+_NOTHING, _OTHERS = 0.1, 0.25
+"""How far it is believed, before anything is seen, that one's own earlier days are worth nothing, and that other people
+are worth something."""
+_LITTLE = 30.0
+"""Trials as few as which an earlier day is believed to count only half as much as to count as very many."""
 _DOUBT, _DOUBT_OF_OTHERS = 0.15, 0.3
 """Spread of a held-out score beyond which its option loses share, times the root of the trials that it rests on: half
 the standard error of a score without information, and all of it where other people are among the sources."""
@@ -326,13 +331,23 @@ class _Search:
 
 
 def _beliefs(ways: Sequence[_Way]) -> list[float]:
-    """Return how far each way is believed before anything is seen, to within a factor.
+    """Return how far each way is believed before anything is seen; all together are 1.
 
-    Ways to count other people's trials are many, and none is believed for that: all together are as likely as the rest.
+    That other people are worth something is believed as a whole, however many ways there are to count them; a day of
+    one's own is believed to be worth much rather than little.
     """
-    strange = [any(each.worth and not each.own for each in way.earlier) for way in ways]
-    rest, others = strange.count(False), strange.count(True)
-    return [min(1.0, rest / others) if other else 1.0 for other in strange]
+    likely, kinds = [], []
+    for way in ways:
+        days = [each.worth for each in way.earlier if each.own and each.worth]
+        strange = any(each.worth and not each.own for each in way.earlier)
+        likely.append(float(np.mean(days) / (np.mean(days) + _LITTLE)) if days else 1.0)
+        kinds.append("others" if strange else "days" if days else "nothing")
+    beliefs = {"others": _OTHERS, "days": (1 - _OTHERS) * (1 - _NOTHING), "nothing": (1 - _OTHERS) * _NOTHING}
+    totals = {kind: sum(one for one, own in zip(likely, kinds, strict=True) if own == kind) for kind in set(kinds)}
+    if "days" not in totals:
+        beliefs["nothing"] = 1 - _OTHERS
+    found = [beliefs[kind] * one / totals[kind] for one, kind in zip(likely, kinds, strict=True)]
+    return [one / sum(found) for one in found]
 
 
 def _shares(scores: Sequence[Sequence[float]], doubt: float, beliefs: Sequence[float]) -> list[tuple[float, ...]]:
@@ -350,15 +365,20 @@ def _shares(scores: Sequence[Sequence[float]], doubt: float, beliefs: Sequence[f
 
 
 def _counts(earlier: Sequence[Earlier], n_trials: int) -> list[tuple[Earlier, ...]]:
-    """Return what sources may count as beside `n_trials`: all as much, or one of several and the others nothing."""
-    found = [tuple(each.worth_of(worth) for each in earlier) for worth in WORTHS if worth >= _TELLING * n_trials]
-    if len(earlier) > 1:
-        for place in range(len(earlier)):
-            found += [
-                tuple(one.worth_of(worth if n == place else 0.0) for n, one in enumerate(earlier))
-                for worth in _ONE_ALONE
-                if worth >= _TELLING * n_trials
-            ]
+    """Return what sources may count as beside `n_trials`.
+
+    All as much; a person's own earlier days as much, and other people nothing; or one of several, and the others nothing.
+    """
+    every = range(len(earlier))
+    days = [place for place in every if earlier[place].own]
+    asked = [(every, WORTHS), (days, WORTHS), *(((place,), _ONE_ALONE) for place in every)]
+    found = [
+        tuple(each.worth_of(worth if place in places else 0.0) for place, each in enumerate(earlier))
+        for places, worths in asked
+        if places
+        for worth in worths
+        if worth >= _TELLING * n_trials
+    ]
     return list({tuple(each.worth for each in way): way for way in found}.values())
 
 

@@ -134,6 +134,29 @@ def test_another_persons_trials_have_less_part_in_the_map_than_the_same_ones_of_
     assert other.share_alone > own.share_alone
 
 
+def test_where_trials_tell_nothing_an_earlier_day_is_believed_and_another_person_is_not():
+    """Labels that were shuffled: no way to count is better than another, but for luck."""
+    alone = {True: [], False: []}
+    for seed in range(4):
+        day, memory = a_day(seed, 40), memory_of(a_day(seed + 50, 400))
+        order = np.random.default_rng(seed).permutation(40)
+        shuffled = replace(day, targets=day.targets[order], names=day.names[order])
+        for own in (True, False):
+            prior = fit_map(shuffled, LAYOUT, SETTINGS, (Earlier("earlier", memory, own=own),)).prior
+            alone[own].append(prior.share_alone)
+    assert np.mean(alone[True]) < 0.25
+    assert np.mean(alone[False]) > 0.6
+
+
+def test_other_people_do_not_keep_ones_own_earlier_day_from_counting_in_full():
+    day, own = a_day(1, 40), memory_of(a_day(0, 400))
+    strangers = tuple(Earlier(f"stranger {n}", memory_of(a_day(n, 400, person=9)), own=False) for n in (1, 2))
+    by_itself = fit_map(day, LAYOUT, SETTINGS, (Earlier("own", own),)).prior.earlier[0].worth
+    among = fit_map(day, LAYOUT, SETTINGS, (Earlier("own", own), *strangers)).prior.earlier
+    assert among[0].worth > 0.8 * by_itself
+    assert max(each.worth for each in among[1:]) < 0.5 * among[0].worth
+
+
 def test_the_worth_is_chosen_without_a_look_at_the_fold_that_is_told_apart():
     """Labels of a fold that are turned round change nothing of that fold's predictions."""
     day, old = a_day(1, 80), a_day(0, 200)
