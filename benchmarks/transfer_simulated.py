@@ -3,6 +3,10 @@
 Every person mixes the electrodes by a matrix of their own, and every day adds a smaller one, as a cap that sits
 otherwise does; how loud each part of the background is belongs to the person. What a concept evokes is the same in all,
 but for where on the head it is seen. Each of the twenty begins with the bundles of an earlier day and of the next four.
+
+The demonstration's person answers a fifth of a second of looking by several microvolts, so that minutes suffice, and in
+eight of them nothing is left to gain. Here answers are a fifth as large: published people, after seven minutes of
+photographs, have a two-way identification of 0.61 when five looks are averaged.
 """
 
 from __future__ import annotations
@@ -47,6 +51,8 @@ MINUTES = (0.0, 1.0, 3.0, 8.0)
 EARLIER_MINUTES = 3.0
 PERSON, DAY, LOUDNESS = 0.25, 0.1, 0.3
 """Size of the matrices that a head and a day's cap add to that of everybody; spread of a background's log level."""
+SNR = 0.2
+"""Size of what pictures evoke, where the demonstration's is 1."""
 RECORD = "memory.json"
 N_NEW, FIRST_WINDOWS = 200, 50
 SEED = 0
@@ -169,7 +175,7 @@ def _day(config: Config, person: int, day: int, n_trials: int, new: tuple[str, .
         blink_uv=usual.blink_uv * loud[2],
         sensor_uv=usual.sensor_uv * loud[3],
     )
-    settings = SimulationSettings(seed=SEED, session=10 * person + day, channels=ELECTRODES, background=background)
+    settings = SimulationSettings(SEED, 10 * person + day, SNR, channels=ELECTRODES, background=background)
     source = OfflineParticipant(_pictures(), [*order.tolist(), *new], config.stimulus.onset_to_onset_s, settings)
     pipeline = Pipeline(config, source.spec)
     events = [event for item in source.events() for event in pipeline.push(item)] + list(pipeline.finish())
