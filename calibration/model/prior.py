@@ -33,9 +33,10 @@ WORTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
 """What sources may count as, in trials, before each is held to the trials that it has."""
 _ONE_ALONE = (30.0, 300.0)
 """What each of several sources may count as with none of the others."""
-_NOTHING, _OTHERS = 0.1, 0.25
-"""How far it is believed, before anything is seen, that one's own earlier days are worth nothing, and that other people
-are worth something."""
+_NOTHING = 0.1
+"""How far it is believed, before anything is seen, that one's own earlier days are worth nothing."""
+_PEOPLE = 3
+"""Other people who are believed as far as to be worth something, as to be worth nothing; one is a quarter."""
 _LITTLE = 30.0
 """Trials as few as which an earlier day is believed to count only half as much as to count as very many."""
 _DOUBT, _DOUBT_OF_OTHERS = 0.15, 0.3
@@ -333,21 +334,21 @@ class _Search:
 def _beliefs(ways: Sequence[_Way]) -> list[float]:
     """Return how far each way is believed before anything is seen; all together are 1.
 
-    That other people are worth something is believed as a whole, however many ways there are to count them; a day of
-    one's own is believed to be worth much rather than little.
+    That other people are worth something is believed as a whole, however many ways there are to count them, and the
+    more, the more people there are. A day of one's own is believed to be worth much rather than little.
     """
+    n_others = sum(not each.own for each in ways[0].earlier)
+    believed = n_others / (n_others + _PEOPLE)
     likely, kinds = [], []
     for way in ways:
         days = [each.worth for each in way.earlier if each.own and each.worth]
         strange = any(each.worth and not each.own for each in way.earlier)
         likely.append(float(np.mean(days) / (np.mean(days) + _LITTLE)) if days else 1.0)
         kinds.append("others" if strange else "days" if days else "nothing")
-    beliefs = {"others": _OTHERS, "days": (1 - _OTHERS) * (1 - _NOTHING), "nothing": (1 - _OTHERS) * _NOTHING}
-    totals = {kind: sum(one for one, own in zip(likely, kinds, strict=True) if own == kind) for kind in set(kinds)}
-    if "days" not in totals:
-        beliefs["nothing"] = 1 - _OTHERS
-    found = [beliefs[kind] * one / totals[kind] for one, kind in zip(likely, kinds, strict=True)]
-    return [one / sum(found) for one in found]
+    nothing = _NOTHING if "days" in kinds else 1.0
+    beliefs = {"others": believed, "days": (1 - believed) * (1 - nothing), "nothing": (1 - believed) * nothing}
+    totals = {kind: np.sum(likely, where=np.array(kinds) == kind) for kind in beliefs}
+    return [beliefs[kind] * one / totals[kind] for one, kind in zip(likely, kinds, strict=True)]
 
 
 def _shares(scores: Sequence[Sequence[float]], doubt: float, beliefs: Sequence[float]) -> list[tuple[float, ...]]:
@@ -367,7 +368,7 @@ def _shares(scores: Sequence[Sequence[float]], doubt: float, beliefs: Sequence[f
 def _counts(earlier: Sequence[Earlier], n_trials: int) -> list[tuple[Earlier, ...]]:
     """Return what sources may count as beside `n_trials`.
 
-    All as much; a person's own earlier days as much, and other people nothing; or one of several, and the others nothing.
+    All as much; one's own earlier days as much, and other people nothing; or one of several, and the others nothing.
     """
     every = range(len(earlier))
     days = [place for place in every if earlier[place].own]
