@@ -35,13 +35,13 @@ _ONE_ALONE = (30.0, 300.0)
 """What each of several sources may count as with none of the others."""
 _NOTHING = 0.1
 """How far it is believed, before anything is seen, that one's own earlier days are worth nothing."""
-_PEOPLE = 6
+_PEOPLE = 4
 """How many other people there are where that they are worth something is as likely as that they are not."""
 _LITTLE = 30.0
 """Trials as few as which an earlier day is believed to count only half as much as to count as very many."""
-_DOUBT = 0.15
+_DOUBT, _DOUBT_OF_OTHERS = 0.15, 0.3
 """Spread of a held-out score beyond which its option loses share, times the root of the trials that it rests on: half
-the standard error of a score without information."""
+the standard error of a score without information, and all of it where other people are among the sources."""
 _TELLING = 0.1
 """Share of the new trials below which a source that counts as so few changes nothing."""
 _WINDOW = 1 / 50
@@ -243,7 +243,8 @@ def weigh(
             way = replace(way, alphas=ridge.telling(settings.alphas))
             ways.append(way)
             scores.append(search.scores(ridge, way.alphas))
-    shares = _shares(scores, _DOUBT / np.sqrt(search.n), _beliefs(ways))
+    doubt = _DOUBT if all(each.own for each in earlier) else _DOUBT_OF_OTHERS
+    shares = _shares(scores, doubt / np.sqrt(search.n), _beliefs(ways))
     kept = [replace(way, shares=share) for way, share in zip(ways, shares, strict=True) if any(share)]
     worths = [sum(sum(way.shares) * way.earlier[place].worth for way in kept) for place in range(len(earlier))]
     valued = tuple(replace(each, worth=float(worth)) for each, worth in zip(earlier, worths, strict=True))
