@@ -4,9 +4,9 @@ Every person mixes the electrodes by a matrix of their own, and every day adds a
 otherwise does; how loud each part of the background is belongs to the person. What a concept evokes is the same in all,
 but for where on the head it is seen. Each of the twenty begins with the bundles of an earlier day and of the next four.
 
-The demonstration's person answers a fifth of a second of looking by several microvolts, so that minutes suffice, and in
-eight of them nothing is left to gain. Here answers are a fifth as large: published people, after seven minutes of
-photographs, have a two-way identification of 0.61 when five looks are averaged.
+The demonstration's person is read within minutes, and after eight nothing is left to gain. Here answers are a fifth as
+large: after seven minutes of photographs, published people's painted pictures are told from others in 0.61 of pairs,
+five looks averaged.
 """
 
 from __future__ import annotations
