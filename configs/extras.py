@@ -20,6 +20,8 @@ BRINGS = {
 class ExtraMissingError(InputError):
     """Something was asked for that only an extra brings."""
 
+    about = "extras"
+
 
 def lacking(extra: str, what: str) -> str | None:
     """Return in one line what an extra would bring that is not installed; None where all is there.

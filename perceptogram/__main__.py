@@ -10,6 +10,7 @@ import sys
 import typer
 
 from configs.errors import InputError
+from configs.extras import ExtraMissingError
 from configs.extras import told as told_missing
 from perceptogram import __version__
 from perceptogram.console import errors, styled
@@ -74,6 +75,11 @@ for _name in COMMANDS:
     importlib.import_module(f"perceptogram.commands.{_name}").register(app)
 
 
+def explained(error: InputError) -> str:
+    """Return what the error says, and behind it where what to do is written."""
+    return f"{error} (docs/troubleshooting.md#{error.about})"
+
+
 def main() -> None:
     """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
     lsl_config.quiet()
@@ -81,7 +87,7 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        for line in str(error).splitlines():
+        for line in explained(error).splitlines():
             errors.print(styled(("error:", "bold red"), f" {line}"))
         sys.exit(2)
     except KeyboardInterrupt:
@@ -90,7 +96,7 @@ def main() -> None:
     except Exception as error:
         missing = told_missing(error) if isinstance(error, ModuleNotFoundError) else None
         if missing is not None:
-            errors.print(styled(("error:", "bold red"), f" {missing}"))
+            errors.print(styled(("error:", "bold red"), f" {explained(ExtraMissingError(missing))}"))
             sys.exit(2)
         if os.environ.get("PERCEPTOGRAM_DEBUG"):
             raise

@@ -15,6 +15,8 @@ LINGER_S = 0.25
 class NobodyListens(InputError):
     """A marker stream that nobody has subscribed to, so that markers sent now would be lost."""
 
+    about = "markers"
+
 
 class MarkerOutlet:
     """A marker stream, on the network until it is closed.

@@ -22,6 +22,8 @@ SPLITS: tuple[Split, ...] = ("calibration", "test", "all")
 class PictureError(InputError):
     """Pictures that cannot be used; the message is one line that names the file or the picture."""
 
+    about = "pictures"
+
 
 class PictureSet(Protocol):
     """Named pictures, each with a concept, attributes and a content hash."""

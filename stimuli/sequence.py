@@ -29,6 +29,8 @@ TARGET = "target"
 class PlanError(InputError):
     """A plan that cannot be made or read; one line says why."""
 
+    about = "pictures"
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -39,6 +39,8 @@ HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 class EncoderError(InputError):
     """An encoder that cannot be loaded as asked; the message is one line for people."""
 
+    about = "embeddings"
+
 
 @dataclass(frozen=True, eq=False)
 class _Network:

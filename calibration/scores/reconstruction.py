@@ -41,6 +41,8 @@ _BATCH = 16
 class ScoreError(InputError):
     """Pictures or weights that cannot be used; the message is one line for people."""
 
+    about = "scores"
+
 
 @dataclass(frozen=True)
 class Network:

@@ -22,6 +22,8 @@ STARTING_S = 120.0
 class CalibrationError(InputError):
     """A calibration that cannot go on; one line says why and what is kept."""
 
+    about = "calibration"
+
 
 def for_simulation(config: Config) -> Config:
     """Return the settings with the simulated participant as the EEG stream."""

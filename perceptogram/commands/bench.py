@@ -45,6 +45,7 @@ BENCHMARKS = {
     "scaling": "scaling",
     "multi-room": "multi_room",
     "picture-in-hand": "picture_in_hand",
+    "startup": "startup",
 }
 
 SETS = {"all": tuple(BENCHMARKS), "soak": ("stream-soak", "session-soak", "kill-matrix")}

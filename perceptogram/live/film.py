@@ -29,6 +29,8 @@ COLOURS = 64
 class FilmError(InputError):
     """A film that cannot be made."""
 
+    about = "recorded-sessions"
+
 
 @dataclass(frozen=True)
 class Moment:

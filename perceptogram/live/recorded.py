@@ -15,6 +15,8 @@ from realtime.recording.latency_log import read_percepts
 class RecordedError(InputError):
     """A folder that holds no session that can be shown."""
 
+    about = "recorded-sessions"
+
 
 @dataclass(frozen=True)
 class RecordedSession:

@@ -40,6 +40,8 @@ Words = tuple[str, tuple[str | int | float, ...]]
 class OscError(InputError):
     """A program that cannot be told."""
 
+    about = "osc"
+
 
 @dataclass(frozen=True, eq=False)
 class PrincipalAxes:

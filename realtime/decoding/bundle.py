@@ -54,6 +54,8 @@ FILES = (
 class BundleError(InputError):
     """A bundle that cannot be read, or that does not fit what it is used with."""
 
+    about = "bundles"
+
 
 @dataclass(frozen=True)
 class Bundle:

@@ -37,6 +37,8 @@ _RELATED = 0.75
 class LightError(InputError):
     """No channel shows the light of the pictures that the markers announce."""
 
+    about = "photodiode"
+
 
 @dataclass(frozen=True)
 class Light:

@@ -26,6 +26,8 @@ PASSWORD = "PERCEPTOGRAM_MQTT_PASSWORD"
 class BrokerError(InputError):
     """A broker that cannot be used as configured."""
 
+    about = "broker"
+
 
 @dataclass(frozen=True)
 class Address:

@@ -39,6 +39,8 @@ SPARE_S = 2.0
 class RecorderError(InputError):
     """A recording that cannot be made; one line says why and what to do."""
 
+    about = "recordings"
+
 
 @dataclass(frozen=True)
 class Recorded:

@@ -7,3 +7,5 @@ from configs.errors import InputError
 
 class GeneratorError(InputError):
     """A generator that cannot be used as asked; the message is one line for people."""
+
+    about = "painting"

@@ -51,6 +51,8 @@ _REFERENCE = re.compile("&#(x[0-9a-fA-F]+|[0-9]+);")
 class SourceError(InputError):
     """A stream or recording that cannot be used; one line says what is wrong and what to do."""
 
+    about = "streams"
+
 
 EVERY = ("*",)
 """In the place of channels' names: every channel, of whatever type."""

@@ -25,6 +25,8 @@ UNREAD_MS = 20_000
 class WebError(InputError):
     """A page that cannot be served as configured."""
 
+    about = "web-page"
+
 
 @dataclass(frozen=True)
 class Door:

@@ -66,7 +66,8 @@ def test_a_second_replay_needs_overwrite_and_then_leaves_its_own_results_alone(t
     again = perceptogram("replay", "run2.csv", "--out", "out", cwd=tmp_path)
     assert again.returncode == 2
     assert again.stderr.strip() == (
-        "error: out holds what 'perceptogram replay' wrote: name another folder, or add --overwrite"
+        "error: out holds what 'perceptogram replay' wrote: name another folder, or add --overwrite "
+        "(docs/troubleshooting.md#what-was-asked)"
     )
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["recording"] == "run1.csv"
     (tmp_path / "out" / "percepts.jsonl").write_text("of a replay with a bundle\n")
