@@ -16,12 +16,25 @@ def test_help_answers_without_loading_anything_heavy():
         "import perceptogram.__main__ as m\n"
         "try: m.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch','diffusers','open_clip','mne','pygame','pylsl','matplotlib','scipy'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "heavy = {'torch','diffusers','open_clip','mne','pygame','pylsl','matplotlib','scipy','numpy','pydantic'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "assert len(sys.modules) < 600, len(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "demo" in done.stdout
+
+
+@pytest.mark.processes
+def test_importing_the_package_imports_little():
+    code = (
+        "import sys, importlib.util, pathlib, typing\n"
+        "before = len(sys.modules)\n"
+        "import perceptogram\n"
+        "print(len(sys.modules) - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 20
 
 
 @pytest.mark.parametrize(
