@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SPAN_S = 0.1
 """Seconds over which a swing is measured; a longer span finds a flat electrode later, a shorter one sooner in error."""
+STILL_S = 0.02
+"""Seconds for which an electrode must be flat at the end of a window for the window to be flagged: whether it stays so
+is not known yet."""
 WILD_S = 1.0
 """Seconds for which an electrode must swing wildly to be out; a blink lasts less."""
 GOOD_S = 2.0
@@ -31,6 +34,7 @@ LEAD_S = 0.1
 made."""
 BATCH_S = 0.05
 """Seconds of samples that are judged at once where nobody asks."""
+_FEWEST_STILL = 4
 _MOST_CHANGES = 1000
 
 
@@ -77,6 +81,10 @@ class ElectrodeChange:
         return f"{those} {self.why}: guessed from the others from the next window on{now}"
 
 
+_Change = tuple[int, int, bool]
+"""Sample, electrode, and what it became there."""
+
+
 class ElectrodeWatch:
     """Judges every electrode at every sample.
 
@@ -98,6 +106,7 @@ class ElectrodeWatch:
         self._span, self._wild, self._good, self._lead, self._batch = (
             max(2, round(seconds * rate_hz)) for seconds in (SPAN_S, WILD_S, GOOD_S, LEAD_S, BATCH_S)
         )
+        self._short = min(self._span, max(_FEWEST_STILL, round(STILL_S * rate_hz)))
         n = len(self._channels)
         self._waiting: list[
             tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]
@@ -107,7 +116,9 @@ class ElectrodeWatch:
         self._bad_for, self._good_for = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._out = np.zeros(n, np.bool_)
         self._flat = np.zeros(n, np.bool_)  # whether what is out was flat
-        self._changes: list[tuple[int, int, bool]] = []  # sample, electrode, whether it went out
+        self._changes: list[_Change] = []
+        self._still = np.zeros(n, np.bool_)  # whether flat for the moment
+        self._stills: list[_Change] = []
         self._told: list[ElectrodeChange] = []
 
     def push(self, raw: TimedChunk, filtered: TimedChunk) -> None:
@@ -119,7 +130,8 @@ class ElectrodeWatch:
         """Begin anew behind a hole, the electrodes as they were."""
         self._judge()
         if hole.retroactive:
-            self._changes = [(at + hole.lost * (at >= hole.index), which, out) for at, which, out in self._changes]
+            for changes in (self._changes, self._stills):
+                changes[:] = [(at + hole.lost * (at >= hole.index), which, to) for at, which, to in changes]
         self._raw, self._filtered = self._raw[:0], self._filtered[:0]
         self._bad_for[:] = self._good_for[:] = 0
 
@@ -132,29 +144,35 @@ class ElectrodeWatch:
 
     def out_for(self, first: int) -> tuple[str, ...]:
         """Return the electrodes that are out for a window whose first sample is at `first`, in the map's order."""
-        return self._named(self._state_at(first - self._lead))
+        return self._named(self._out_at(first - self._lead))
 
     def lost_in(self, first: int, stop: int) -> tuple[str, ...]:
-        """Return the electrodes that were found bad before `stop` and are in the map for the window from `first`."""
+        """Return the electrodes that were found bad, or are flat just before `stop`, though in the map from `first`."""
         if self._may_go():
             self._judge()
-        before = self._state_at(first - self._lead)
-        lost = {which for at, which, out in self._changes if out and first - self._lead < at < stop}
-        return tuple(name for place, name in enumerate(self._channels) if place in lost and not before[place])
+        before = self._out_at(first - self._lead)
+        lost = self._still_at(stop - 1)
+        for at, which, out in self._changes:
+            lost[which] |= out and first - self._lead < at < stop
+        return self._named(lost & ~before)
 
     def _named(self, state: NDArray[np.bool_]) -> tuple[str, ...]:
         return tuple(name for name, out in zip(self._channels, state, strict=True) if out) if state.any() else ()
 
-    def _state_at(self, index: int) -> NDArray[np.bool_]:
+    def _out_at(self, index: int) -> NDArray[np.bool_]:
         """Return which electrodes are out from the sample at `index` on."""
         if self._waiting and index >= self._waiting[0][0][0]:
             self._judge()
-        state = self._out.copy()
-        for at, which, out in reversed(self._changes):
-            if at <= index:
-                break
-            state[which] = not out
-        return state
+        return _state_at(index, self._out, self._changes)
+
+    def _still_at(self, index: int) -> NDArray[np.bool_]:
+        """Return which electrodes are flat for the moment at the sample at `index`, without judging those that wait."""
+        if not self._waiting or index < self._waiting[0][0][0] or self._limits.flat_uv is None:
+            return _state_at(index, self._still, self._stills)
+        raw = np.concatenate([self._raw, *(samples for _, _, samples, _ in self._waiting)])
+        last = raw[: len(raw) - int(self._waiting[-1][0][-1]) + index][-self._short :]
+        still: NDArray[np.bool_] = np.ptp(last, axis=0) < self._limits.flat_uv
+        return still & (len(last) == self._short)
 
     def _may_go(self) -> bool:
         """Return whether an electrode may go out among the samples that wait: quicker than to judge them."""
@@ -175,6 +193,7 @@ class ElectrodeWatch:
         before = len(self._raw)
         raw, filtered = np.concatenate([self._raw, raw]), np.concatenate([self._filtered, filtered])
         flat, wild, good = self._verdicts(raw, filtered, before)
+        self._note_still(index, raw, before)
         self._raw, self._filtered = raw[1 - self._span :], filtered[1 - self._span :]
         bad_for, good_for = _lasted(wild, self._bad_for), _lasted(good, self._good_for)
         goes, comes = flat | (bad_for >= self._wild), good_for >= self._good
@@ -196,19 +215,31 @@ class ElectrodeWatch:
         flat, wild = np.zeros((2, len(raw) - before, raw.shape[1]), np.bool_)
         good = np.ones_like(flat)
         if self._limits.flat_uv is not None:
-            flat = self._swing(raw, before, level=False) < self._limits.flat_uv
+            flat = self._swing(raw, before, self._span, level=False) < self._limits.flat_uv
         if self._limits.peak_to_peak_uv is not None:
-            swing = self._swing(filtered, before, level=self._level)
+            swing = self._swing(filtered, before, self._span, level=self._level)
             wild = swing >= WORST * self._limits.peak_to_peak_uv
             good = swing <= self._limits.peak_to_peak_uv
         return flat & known, wild & known, good & ~flat & known
 
-    def _swing(self, samples: NDArray[np.float32], before: int, *, level: bool) -> NDArray[np.float32]:
-        """Return the peak-to-peak of the last samples at each new one; with `level` that of them and zero."""
-        lead = self._span - 1 - before  # at the beginning, where nothing is known yet
-        if lead > 0:
-            samples = np.concatenate([np.repeat(samples[:1], lead, axis=0), samples])
-        high, low = _extremes(samples, self._span)
+    def _note_still(self, index: NDArray[np.int64], raw: NDArray[np.float32], before: int) -> None:
+        """Note at which of the new samples electrodes begin and cease to be flat for the moment."""
+        if self._limits.flat_uv is None:
+            return
+        still = self._swing(raw, before, self._short, level=False) < self._limits.flat_uv
+        still &= (np.arange(before, len(raw)) >= self._short - 1)[:, None]
+        rows, places = np.nonzero(np.diff(still, axis=0, prepend=self._still[None]))
+        self._stills += [
+            (int(index[row]), int(place), bool(still[row, place])) for row, place in zip(rows, places, strict=True)
+        ]
+        del self._stills[:-_MOST_CHANGES]
+        self._still = still[-1]
+
+    def _swing(self, samples: NDArray[np.float32], before: int, span: int, *, level: bool) -> NDArray[np.float32]:
+        """Return the peak-to-peak of the last `span` samples at each new one; with `level` that of them and zero."""
+        lead = span - 1 - before  # at the beginning, where nothing is known yet
+        samples = np.concatenate([np.repeat(samples[:1], lead, axis=0), samples]) if lead > 0 else samples[-lead:]
+        high, low = _extremes(samples, span)
         swing: NDArray[np.float32] = np.maximum(high, 0) - np.minimum(low, 0) if level else high - low
         return swing
 
@@ -224,6 +255,16 @@ class ElectrodeWatch:
                     without, none_left = self._named(self._out), bool(self._out.all())
                     self._told.append(ElectrodeChange(index, stamp, names, out, why, without, none_left))
         del self._changes[:-_MOST_CHANGES]
+
+
+def _state_at(index: int, now: NDArray[np.bool_], changes: Sequence[_Change]) -> NDArray[np.bool_]:
+    """Return what was true of each electrode at the sample at `index`, from what is true `now` and what has changed."""
+    state = now.copy()
+    for at, which, to in reversed(changes):
+        if at <= index:
+            break
+        state[which] = not to
+    return state
 
 
 def _extremes(samples: NDArray[np.float32], span: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

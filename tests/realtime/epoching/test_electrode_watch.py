@@ -106,7 +106,7 @@ def test_chunks_and_questions_change_nothing(cuts, asked):
     whole, changes = watched(broken())
     pieces, others = watched(broken(), cuts, asked)
     assert others == changes
-    for first in range(0, 1200, 7):
+    for first in (*range(0, 1200, 7), *range(218, 236)):
         assert pieces.out_for(first) == whole.out_for(first)
         assert pieces.lost_in(first, first + 80) == whole.lost_in(first, first + 80)
 
@@ -124,6 +124,16 @@ def test_what_is_known_as_soon_as_a_window_ends_is_what_is_known_in_the_end(cuts
         assert watch.out_for(last) == whole.out_for(last)
         assert watch.lost_in(last - length, last) == whole.lost_in(last - length, last)
         watch.changes()
+
+
+def test_a_window_that_ends_soon_after_an_electrode_went_flat_is_flagged():
+    watch, _ = watched(broken())
+    assert [watch.lost_in(220, stop) for stop in (300, 304, 305, 309, 312)] == [(), ("Oz",), ("Oz",), ("Oz",), ("Oz",)]
+    samples = signal()
+    samples[300:306, 2] = 7.0  # still for a moment, then it goes on
+    watch, changes = watched(samples)
+    assert changes == []
+    assert [watch.lost_in(220, stop) for stop in (304, 306, 307, 400)] == [("Cz",), ("Cz",), (), ()]
 
 
 def test_a_hole_begins_the_judging_anew_and_moves_what_lies_behind_it():
