@@ -19,6 +19,7 @@ from calibration.scores.summary import headline, summarise
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle
 from realtime.decoding.gallery import Gallery
+from realtime.decoding.other_cap import fitted
 
 
 def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -> dict[str, Any]:
@@ -31,29 +32,34 @@ def evaluate(bundle: Bundle, recordings: Sequence[str | Path], config: Config) -
     bundle
         The map, with its gallery and window.
     recordings
-        Files of the stream that the bundle was fitted for.
+        Files of the stream that the bundle was fitted for; of another cap, it is made to fit that
+        (`realtime.decoding.other_cap`).
     config
         Markers, artefact limits, and permutations and seed of the null; what the bundle fixes replaces the rest.
 
     Raises
     ------
     BundleError
-        If the recordings' stream, filters or window do not fit the bundle.
+        If the recordings' filters or window do not fit the bundle, or too little is to be expected of their cap.
     FitError
         If the recordings hold no usable trial, or pictures that the bundle does not know.
     """
     config = bundle.completed(config)
     windows = read_windows(recordings, config, like=bundle.spec)
-    trials = windows.trials
+    cap = fitted(bundle, windows.trials.spec, config.stream.least_of_score)
+    bundle = cap.bundle
+    trials, earlier = (part.with_channels(bundle.spec.channels) for part in (windows.trials, windows.pre_stimulus))
     bundle.check_stream(trials.spec, trials.filters, trials.rate_hz, len(trials.times_s), float(trials.times_s[0]))
     found = score(bundle, trials, config)
-    earlier = windows.pre_stimulus
     earlier = earlier.take(np.isin(earlier.names, bundle.gallery.names))
     if len(earlier):
         null = score(bundle, earlier, config, permutations=0)
         name, value = headline(null)
         found |= {f"baseline_{name}": value, f"baseline_{name}_interval": null.get(f"{name}_interval")}
-    return found | counts(trials)
+    found |= counts(trials)
+    if cap.text is not None:
+        found |= {"cap": cap.facts, "notices": [cap.text, *found["notices"]]}
+    return found
 
 
 def score(bundle: Bundle, trials: Trials, config: Config, permutations: int | None = None) -> dict[str, Any]:

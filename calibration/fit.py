@@ -27,7 +27,7 @@ from calibration.model.choosing import said
 from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, grouping, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
-from calibration.model.noise import shared_by_channels
+from calibration.model.noise import shared_by_channels, use_of
 from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
@@ -213,6 +213,8 @@ def fit_trials(
         low_level, found["low_level"] = fit_low_level(examples, layout, config, part_of(progress, "layouts"))
     covariance, use = shared_by_channels(examples, layout, mapping.chain)
     taught = examples.samples[examples.teaches]
+    if told_by.head is not None:  # what missing channels cost is asked of what is compared and scored
+        use = use_of(told_by.head.weights, taught)
     mean_input = taught.mean(axis=0, dtype=np.float64).astype(np.float32)
     bundle = Bundle(
         spec=trials.spec,

@@ -95,7 +95,8 @@ class Trials:
         if names == self.spec.channels:
             return self
         columns = [self.spec.channels.index(name) for name in names]
-        return replace(self, samples=self.samples[:, :, columns], spec=replace(self.spec, channels=names))
+        spec, filters = replace(self.spec, channels=names), self.filters | {"n_channels": len(names)}
+        return replace(self, samples=self.samples[:, :, columns], spec=spec, filters=filters)
 
     def take(self, which: NDArray[Any]) -> Trials:
         """Return the trials that an index or a mask names."""
@@ -227,9 +228,9 @@ def _read(
 
 
 def _joined(paths: Sequence[str | Path], parts: Sequence[Trials], like: StreamSpec | None) -> Trials:
-    """Return the trials of all recordings with the channels of `like`, or where they lack some those of the first."""
+    """Return the trials of all recordings: the channels of `like` where they fit it, else those of the first."""
     channels = parts[0].spec.channels
-    if like is not None and set(like.channels) <= set(channels):
+    if like is not None and not like.differences(parts[0].spec):
         channels = like.channels
     parts = [part.with_channels(channels) for part in parts]
     return replace(

@@ -164,11 +164,30 @@ def shared_by_channels(
     window = subtract_baseline(examples.samples[examples.teaches], layout.baseline, layout.start)
     features = window if chain.temporal is None else mix(window, chain.temporal)
     covariance = noise_covariance(features)
-    values, vectors = np.linalg.eigh(time_covariance(features @ whitening_matrix(covariance).astype(np.float32)))
+    over_time = time_covariance(features @ whitening_matrix(covariance).astype(np.float32))
     read = np.einsum("ce,ted->tcd", chain.whitening, chain.weights_per_unit, optimize=True)
-    over_time = (vectors * np.sqrt(np.maximum(values, 0.0))).T @ read.reshape(len(read), -1)
-    by_channel = over_time.reshape(read.shape).swapaxes(0, 1).reshape(read.shape[1], -1)
-    return covariance.astype(np.float32), (by_channel @ by_channel.T).astype(np.float32)
+    return covariance.astype(np.float32), _use(read, over_time)
+
+
+def use_of(weights: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what channels are to a map of samples as they are: see the second matrix of `shared_by_channels`.
+
+    Parameters
+    ----------
+    weights
+        ``[times, channels, dims]``.
+    samples
+        ``[trials, times, channels]`` in microvolts: what the map was fitted on.
+    """
+    return _use(weights, noise_over_time(samples))
+
+
+def _use(weights: NDArray[np.floating[Any]], over_time: Array) -> NDArray[np.float32]:
+    values, vectors = np.linalg.eigh(over_time)
+    summed = (vectors * np.sqrt(np.maximum(values, 0.0))).T @ weights.reshape(len(weights), -1)
+    by_channel = summed.reshape(weights.shape).swapaxes(0, 1).reshape(weights.shape[1], -1)
+    use: NDArray[np.float32] = (by_channel @ by_channel.T).astype(np.float32)
+    return use
 
 
 def _shrunk(covariance: Array) -> Array:

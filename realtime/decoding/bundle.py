@@ -103,8 +103,8 @@ class Bundle:
     memory
         What a later fit needs of the trials; None where nothing was to be remembered.
     covariance, use
-        float32 ``[channels, channels]``: what missing channels are guessed by, and what they are to the map
-        (`calibration.model.noise.shared_by_channels`); None in bundles of before they were kept.
+        float32 ``[channels, channels]``: what missing channels are guessed by, and what they are to the output that
+        is compared (`calibration.model.noise.shared_by_channels`); None in bundles of before they were kept.
     early
         How windows are answered before they end; None where no confidence could be calibrated.
 

@@ -92,6 +92,12 @@ def test_a_cap_that_lacks_an_electrode_is_decoded_and_what_to_expect_is_said(lab
     summary = json.loads((lab / "smaller" / "summary.json").read_text())
     assert summary["n_trials"] == 20
     assert summary["cap"]["guessed"] == ["Pz"]
+    scored = perceptogram("evaluate", "bundle", "smaller.xdf", "--config", "lab.yaml", "--json", "scores.json", cwd=lab)
+    assert scored.returncode == 0, scored.stderr
+    scores = json.loads((lab / "scores.json").read_text())
+    assert scores["cap"] == summary["cap"]
+    assert scores["auc"] == pytest.approx(summary["auc"], abs=1e-6)
+    assert "another cap: Pz is guessed from the others" in scores["notices"][0]
     refused = perceptogram(*given, "--config", "strict.yaml", "--out", "refused", cwd=lab)
     assert refused.returncode == 2
     assert "channels missing: Pz; from 3 electrodes auc" in " ".join(refused.stderr.split())

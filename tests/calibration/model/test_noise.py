@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from calibration.model.noise import Candidate, expected, mix, steps, time_covariance, whitening_in_space_and_time
+from calibration.model.noise import (
+    Candidate,
+    expected,
+    mix,
+    steps,
+    time_covariance,
+    use_of,
+    whitening_in_space_and_time,
+)
 
 RATE_HZ = 250.0
 TIMES_S = np.arange(50) / RATE_HZ
@@ -76,3 +84,26 @@ def test_where_no_answer_is_expected_there_are_no_features():
     over_time, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(0.016, (0.02,), ((0.05, 0.1),)))
     everywhere, _ = whitening_in_space_and_time(samples, TIMES_S, Candidate(0.016, (0.02,)))
     assert over_time.shape[1] <= 4 < everywhere.shape[1] <= 13
+
+
+def test_what_channels_are_to_a_map_tells_what_its_predictions_lose_without_one():
+    """Fading weights: nearly all of what is predicted comes from the second channel."""
+    rng = np.random.default_rng(2)
+    samples = coloured(channels=3)
+    weights = rng.standard_normal((50, 3, 4)).astype(np.float32) * np.array([0.01, 1.0, 0.2], np.float32)[:, None]
+    covariance = np.cov((samples - samples.mean(axis=0)).reshape(-1, 3).T)
+
+    def variance(place=None):
+        given = samples - samples.mean(axis=0)
+        if place is not None:
+            given = given.copy()
+            given[:, :, place] = 0.0
+        return np.var(np.einsum("ntc,tcd->nd", given, weights), axis=0).sum()
+
+    use = use_of(weights, samples)
+    whole = np.sum(use * covariance)
+    for place in range(3):
+        kept = np.delete(np.arange(3), place)
+        share = np.sum((use * covariance)[np.ix_(kept, kept)]) / whole
+        # The covariance over time is shrunk towards white noise.
+        assert share == pytest.approx(variance(place) / variance(), abs=0.15)
