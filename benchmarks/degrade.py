@@ -7,12 +7,13 @@ pictures that it never saw, is decoded by what a session decodes with.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import machine, print_table
+from benchmarks.harness import Parts, machine, print_table
 from benchmarks.lost_electrodes import lost
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials
@@ -195,13 +196,14 @@ def _stopping(
     }
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Measure and print."""
-    day = simulated_day(450 if quick else N_TRIALS, 60 if quick else N_NEW)
-    rows, stopping = by_time(day)
+def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
+    """Measure and print; what this commit has left in the folder `out` is not measured again."""
+    n_trials, n_new = (450, 60) if quick else (N_TRIALS, N_NEW)
+    parts = Parts(out, "quick" if quick else "full")
+    rows, stopping = parts.get("by-time", lambda: by_time(simulated_day(n_trials, n_new)))
     print_table(
-        f"answers by time in the window, simulated participant, {len(day.known)} trials learned, {len(day.new)} single "
-        f"looks at new pictures; confidence of one among {CHOICES}",
+        f"answers by time in the window, simulated participant, {n_trials} trials shown to learn from, "
+        f"{n_new * LOOKS} single looks at new pictures; confidence of one among {CHOICES}",
         ("seen until", "two-way", "of the whole window's", f"right of {CHOICES}", "calibration error"),
         [
             (
@@ -228,7 +230,7 @@ def run(quick: bool = False) -> dict[str, Any]:
             for row in stopping
         ],
     )
-    return {"by_time": rows, "stopping": stopping, **lost(quick), "machine": machine()}
+    return {"by_time": rows, "stopping": stopping, **lost(quick, parts), "machine": machine()}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import PRINTED, Printed
+from configs.files import write_whole
 
 
 def percentiles(values: Iterable[float], digits: int = 2) -> dict[str, float]:
@@ -122,6 +124,33 @@ def commit() -> str | None:
     command = ("git", "rev-parse", "--short", "HEAD")
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
     return done.stdout.strip() or None
+
+
+class Parts:
+    """Results of a long benchmark in a folder, part by part, so that a run that is broken off goes on.
+
+    What another commit measured, or a run of another size, is measured again.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept; None keeps nothing.
+    size
+        What the run measures more or less of, in a word.
+    """
+
+    def __init__(self, folder: Path | None, size: str) -> None:
+        self._folder, self._size = folder, size
+
+    def get(self, name: str, measure: Callable[[], Any]) -> Any:
+        """Return the part that is kept as `name`, measured now and kept where it is not there."""
+        if self._folder is None:
+            return measure()
+        file = self._folder / f"{name}-{self._size}-{commit()}.json"
+        if not file.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(measure()))
+        return json.loads(file.read_text(encoding="utf-8"))
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import one_thread, print_table
+from benchmarks.harness import Parts, one_thread, print_table
 from benchmarks.real_eeg import DATA, PRESET
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, read_windows
@@ -147,13 +148,27 @@ def looks(n_trials: int, channels: tuple[str, ...] = (*CHANNELS_64, *MASTOIDS)) 
     return Looks(config, channels, samples, names, taught, make_targets(config, names), pipeline)
 
 
-def lost(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return: electrodes lost in mid-session, other caps, four real electrodes, and the swap."""
-    everything = looks(300 if quick else N_TRIALS)
-    seen = everything.seen_by(CHANNELS_64)
-    rows = _electrodes_lost(seen, LOST[:2] if quick else LOST)
-    found = {"lost": rows, "caps": _caps(everything, seen), "n170": _muse() if DATA.is_dir() else None}
-    found["swap_ms"] = swap_ms(3 if quick else 15)
+def lost(quick: bool, parts: Parts) -> dict[str, Any]:
+    """Measure, print and return: electrodes lost in mid-session, other caps, four real electrodes, and the swap.
+
+    Parameters
+    ----------
+    quick
+        Whether to take fewer trials and losses.
+    parts
+        What an earlier run has measured of it.
+    """
+
+    @cache
+    def everything() -> Looks:
+        return looks(300 if quick else N_TRIALS)
+
+    found = {
+        "swap_ms": parts.get("swap", lambda: swap_ms(3 if quick else 15)),
+        "lost": parts.get("lost", lambda: _electrodes_lost(everything(), LOST[:2] if quick else LOST)),
+        "caps": parts.get("caps", lambda: _caps(everything())),
+        "n170": parts.get("n170", _muse) if DATA.is_dir() else None,
+    }
     show(found)
     return found
 
@@ -190,7 +205,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [f"{row[key]:.3f}" for key in ("ours", "expected", "splines", "zeros", "refit")]
 
 
-def _electrodes_lost(seen: Looks, sizes: Sequence[int]) -> list[dict[str, Any]]:
+def _electrodes_lost(everything: Looks, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    seen = everything.seen_by(CHANNELS_64)
     bundle = seen.bundle()
     whole = WindowWeights.of(bundle.weights, bundle.bias)
     best = _best_first(bundle)
@@ -238,8 +254,9 @@ def _best_first(bundle: Bundle) -> NDArray[np.intp]:
     return np.argsort(left)
 
 
-def _caps(everything: Looks, seen: Looks) -> list[dict[str, Any]]:
+def _caps(everything: Looks) -> list[dict[str, Any]]:
     """Return the scores of bundles on other caps than their own."""
+    seen = everything.seen_by(CHANNELS_64)
     linked = everything.seen_by(CHANNELS_64, MASTOIDS)
     average = everything.seen_by(CHANNELS_64, CHANNELS_64)
     cases: tuple[tuple[str, Looks, str | None, Looks, str | None], ...] = (

@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
             False, "--publish", help="Write them into benchmarks/results, and into README and docs, of this clone."
         ),
         out: Path | None = typer.Option(
-            None, help="Folder for pictures; accuracy, heads, faults: for what a later run goes on from."
+            None, help="Folder for pictures; accuracy, heads, faults, degrade: for what a later run goes on from."
         ),
         generator: str = typer.Option("sd15-few-step", help="render: which generator."),
         steps: int = typer.Option(1, min=1, help="render: denoising steps."),

@@ -109,3 +109,16 @@ def test_committed_results_make_the_readmes_table():
         json.dumps(section)
         assert section["tables"], name
     assert readme_table.main(["--check"]) == 0, "run python -m benchmarks.readme_table"
+
+
+def test_a_part_that_is_kept_is_not_measured_again_but_for_a_run_of_another_size(tmp_path):
+    measured = []
+
+    def measure():
+        measured.append(1)
+        return [{"n": len(measured)}]
+
+    for _ in range(2):
+        assert harness.Parts(tmp_path / "kept", "full").get("one", measure) == [{"n": 1}]
+    assert harness.Parts(tmp_path / "kept", "quick").get("one", measure) == [{"n": 2}]
+    assert harness.Parts(None, "full").get("one", measure) == [{"n": 3}]
