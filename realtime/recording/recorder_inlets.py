@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 OPEN_S = 5.0
 CHUNK = 4096
 WAIT_S = 0.2
+TAKE_S = 0.01
+"""Seconds between two looks for samples of streams that have a rate: what lies in an inlet is lost with it."""
 KEPT_S = 30.0
 """Seconds kept while nothing can be written: a process that takes over goes on where the one before ended."""
 
@@ -58,40 +60,53 @@ class Track:
     held: Held | None = None
     dropped: int = 0
     _came: queue.SimpleQueue[tuple[Pulled, str | None] | Exception] = field(default_factory=queue.SimpleQueue)
+    _taking: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
-        """Take each sample as it comes where they come singly, as markers do, in a thread of its own.
+        """Take samples soon after they come, singly where they come so, as markers do, in a thread of its own.
 
         An inlet whose outlet has died gives out none of the samples that were not taken.
         """
-        if self.stream.rate_hz == 0:
-            threading.Thread(target=self._receive, name="samples", daemon=True).start()
+        threading.Thread(target=self._receive, name="samples", daemon=True).start()
 
     def pull(self) -> str | None:
         """Take what has come; return a line where some of it was unreadable. Raises pylsl's error if it is lost."""
+        if self.stream.rate_hz:
+            self._take()
         fault = None
-        if self.stream.rate_hz == 0:
+        taken: list[Pulled] = []
+        try:
             while not self._came.empty():
                 came = self._came.get()
                 if isinstance(came, Exception):
                     raise came
-                self.waiting.append(came[0])
+                taken.append(came[0])
                 fault = came[1] or fault
-            return fault
-        while (taken := self._taken(0.0, CHUNK)) is not None:
-            self.waiting.append(taken[0])
-            fault = taken[1] or fault
-            if len(taken[0].stamps) < CHUNK:
-                break
+        finally:
+            self.waiting += [_joined(taken)] if self.stream.rate_hz and taken else taken
         return fault
 
     def _receive(self) -> None:
-        try:
-            while self.inlet is not None:
-                if (came := self._taken(WAIT_S, 1)) is not None:
+        going_on = True
+        while going_on and self.inlet is not None:
+            if self.stream.rate_hz:
+                going_on = self._take()
+                time.sleep(TAKE_S)
+            else:
+                going_on = self._take(WAIT_S, 1)
+
+    def _take(self, wait_s: float = 0.0, most: int = CHUNK) -> bool:
+        """Take what is there, or comes in the time; return whether it goes on: an error is raised by `pull`."""
+        with self._taking:
+            try:
+                while (came := self._taken(wait_s, most)) is not None:
                     self._came.put(came)
-        except Exception as error:  # raised where samples are asked for
-            self._came.put(error)
+                    if len(came[0].stamps) < most:
+                        break
+            except Exception as error:
+                self._came.put(error)
+                return False
+        return True
 
     def _taken(self, wait_s: float, most: int) -> tuple[Pulled, str | None] | None:
         """Return samples, and a line where some were unreadable; None where none came within `wait_s`."""
@@ -127,9 +142,9 @@ class Inlets:
         self._look(wanted)
         said: list[StreamFound | RecorderNotice] = [*self._admit(wanted)]
         for track in self.tracks:
+            self._pull(track)
             if track.inlet is not None and not any(one.agrees(track.stream) for one in wanted):
                 track.inlet = None
-            self._pull(track)
         while not self._told.empty():
             said.append(self._told.get())
         self.tracks = [track for track in self.tracks if track.inlet is not None or track.waiting]
@@ -199,6 +214,18 @@ class Inlets:
     def _put_aside(self, uid: str, text: str) -> None:
         self._unfit.add(uid)
         self._told.put(RecorderNotice("lost", text))
+
+
+def _joined(parts: Sequence[Pulled]) -> Pulled:
+    """Return what was taken of one stream in succession as one."""
+    if len(parts) == 1:
+        return parts[0]
+    values: NDArray[Any] | list[list[str]]
+    if isinstance(parts[0].values, list):
+        values = [row for part in parts for row in part.values]
+    else:
+        values = np.concatenate([part.values for part in parts])
+    return Pulled(parts[-1].at, np.concatenate([part.stamps for part in parts]), values)
 
 
 def _texts(values: NDArray[Any], name: str) -> tuple[list[list[str]], str | None]:

@@ -222,6 +222,27 @@ def test_looking_for_streams_asks_none_for_its_metadata_twice(amplifier, monkeyp
     assert len(asked) == 1, "liblsl never frees the text"
 
 
+def test_what_came_just_before_a_stream_died_is_kept():
+    """No turn comes between the samples and the death; what liblsl has not handed out by then, it never does."""
+    name = f"dies-{uuid.uuid4().hex[:8]}"
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "EEG", 2, 100.0, "float32", name))
+    inlets, wanted = Inlets(), [Wanted(name=name)]
+    until(lambda: inlets.turn(wanted) and inlets.tracks)
+    (track,) = inlets.tracks
+    ear = pylsl.StreamInlet(pylsl.resolve_byprop("name", name, timeout=60)[0])
+    ear.open_stream(60)
+    for number in range(40):
+        outlet.push_sample([number, 0.0])
+    assert len(ear.pull_chunk(timeout=60, max_samples=40)[1]) == 40
+    time.sleep(0.2)
+    until(lambda: track.inlet.samples_available() == 0)
+    del outlet
+    said = []
+    until(lambda: said.extend(inlets.turn(wanted)) or said)
+    assert said[0].text == f"stream {name!r} ended; its recording stays"
+    np.testing.assert_array_equal(np.concatenate([part.values[:, 0] for part in track.waiting]), np.arange(40))
+
+
 @pytest.mark.parametrize("is_killed", [True, False])
 def test_a_session_that_dies_or_forgets_to_stop_leaves_a_finished_file(amplifier, tmp_path, is_killed):
     context = multiprocessing.get_context("spawn")
