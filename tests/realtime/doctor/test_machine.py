@@ -83,10 +83,12 @@ def test_multicast_is_tried_and_told():
     assert check.status == "ok" or "KnownPeers" in check.advice
 
 
-def test_without_a_screen_flips_are_not_judged(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+def test_without_a_screen_flips_are_not_judged_and_nothing_is_said_between_the_lines(monkeypatch, capfd):
+    for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
     check = machine.check_screen()
     assert (check.status, check.found[:3]) == ("ok", "n/a")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.processes
