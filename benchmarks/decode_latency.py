@@ -99,7 +99,7 @@ def _size(channels: int, times: int, epochs: int, turns: int, bandwidth: float) 
     bias = rng.standard_normal(DIMS, dtype=np.float32)
     windows = rng.standard_normal((4, times, channels), dtype=np.float32)
     expected = windows.reshape(4, -1) @ weights.reshape(-1, DIMS) + bias
-    decoder = Rewindable(weights, bias, np.zeros((times, channels), np.float32))
+    decoder = Rewindable(weights, bias)
     with filled_epochs(windows) as fetch:
         peers = _peers(weights, bias, windows, fetch)
         for name, peer in peers.items():
@@ -154,7 +154,7 @@ def _heads(epochs: int) -> dict[str, dict[str, float]]:
     )
     found = {}
     for name, corrects in (("map alone", None), ("with residual", residual)):
-        decoder = Rewindable(weights, bias, np.zeros((times, channels), np.float32), corrects)
+        decoder = Rewindable(weights, bias, corrects)
         expected = summed.copy()
         if corrects is not None:
             expected[:, DIMS:] = corrects(expected[:, DIMS:])

@@ -7,6 +7,7 @@ A simulated participant streams over LSL, a marker stream shows them pictures, a
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -213,8 +214,13 @@ class RunningSession:
         orphans = self._orphans()
         for orphan in orphans:
             orphan.kill()
-        shared = sorted(set(_names(SHARED)) - self._shared)
+        shared = sorted(name for name in set(_names(SHARED)) - self._shared if not self._anothers(name))
         return [*(f"process {orphan.name()}" for orphan in orphans), *shared, *_names(self.scratch)]
+
+    def _anothers(self, name: str) -> bool:
+        """Return whether something in shared memory bears the number of a process that is none of the session's."""
+        pid = re.match(r"sem\.loky-(\d+)-", name)
+        return pid is not None and int(pid[1]) not in {self.pid, *self.children}
 
     def _orphans(self) -> list[psutil.Process]:
         alive = []

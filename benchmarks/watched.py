@@ -35,6 +35,8 @@ EVERY_S = 0.3
 TURNS, PERCEPTS = 8, 60
 CLIENTS = 20
 PATIENCE_S = 60.0
+SCREEN_S = 20.0
+"""How long a picture is waited for: where painting takes longer than from one onset to the next, none is finished."""
 WATCHED, ALONE = "watched", "alone"
 
 
@@ -64,11 +66,12 @@ def measure(turns: int = TURNS, percepts: int = PERCEPTS) -> dict[str, Any]:
         "session",
         decoded,
     )
-    screen = percentiles(shown)
+    screen = percentiles(shown) if shown else None
+    taken = ("n/a",) * 4 if screen is None else tuple(f"{screen[key]:.1f}" for key in (*SHARES, "max"))
     print_table(
         f"final picture → on the (virtual) screen, watched ({len(shown)} pictures; ms)",
         ("", *SHARES, "max"),
-        [("experimenter's window", *(f"{screen[key]:.1f}" for key in (*SHARES, "max")))],
+        [("experimenter's window", *taken)],
     )
     ms, ratio = found["times"], found["ratio"]
     return {"ms": ms, "ratio": ratio, "final_picture_to_screen_ms": screen, "epochs": len(decoded[ALONE])}
@@ -92,7 +95,7 @@ def _turn(amplifier: Amplifier, percepts: int, *, watched: bool) -> list[dict[st
         bundle = random_bundle(config, amplifier.spec, EmbeddedGenerator().space)
         with Session(config, bundle, out=folder, window=watched, exclusive=True, overwrite=True) as session:
             listener.open()
-            give_up = time.monotonic() + PATIENCE_S
+            give_up = time.monotonic() + SCREEN_S
             for count, _ in enumerate(session, start=1):
                 if count >= percepts and (not watched or _shown(_times(folder)) or time.monotonic() > give_up):
                     break
