@@ -42,13 +42,13 @@ def test_a_full_disk_and_a_deleted_folder_lose_nothing_that_can_be_kept(rig):
     session = rig.session("folder")
     session.wait_until_it_paints()
     with limited(session):
-        assert wait_for(lambda: "nothing is recorded any more" in told(session), 10.0), session.log.read_text()
+        assert wait_for(lambda: "nothing is recorded any more" in told(session), 60.0), session.log.read_text()
         time.sleep(1.0)
-    assert wait_for(lambda: "recording goes on" in told(session), 10.0), session.log.read_text()
+    assert wait_for(lambda: "recording goes on" in told(session), 60.0), session.log.read_text()
     before = decoded(session)
     shutil.rmtree(session.out)
-    assert wait_for(lambda: (session.out / RECORDING).exists(), 10.0), session.log.read_text()
-    assert wait_for(lambda: len(decoded(session)) > len(before) + 2, 20.0), session.log.read_text()
+    assert wait_for(lambda: (session.out / RECORDING).exists(), 60.0), session.log.read_text()
+    assert wait_for(lambda: len(decoded(session)) > len(before) + 2, 60.0), session.log.read_text()
     session.signal(signal.SIGTERM)
     code, ended_s = session.end(60.0)
     assert code == 0, session.log.read_text()
@@ -73,6 +73,8 @@ def test_a_second_ctrl_c_leaves_what_is_not_painted_and_writes_the_summary(rig):
     session = rig.session("twice")
     session.wait_until_it_paints()
     session.processes()["renderer"].suspend()
+    before = len(decoded(session))
+    assert wait_for(lambda: len(decoded(session)) > before, 30.0), "whose picture cannot be painted"
     session.signal(signal.SIGINT)
     early, _ = session.end(2.0, kill=False)
     assert early is None, "it waits for the renderer"
