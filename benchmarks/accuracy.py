@@ -8,8 +8,6 @@ are open but not part of the project: they lie beside it, in ``../shared/data``.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy_simulated import CASES, simulated
-from benchmarks.harness import commit, machine, print_table, versions
+from benchmarks.harness import Parts, machine, print_table, versions
 from calibration.data.trials import read_trials
 from calibration.model.choosing import MapChoice, said
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import fit_map
 from calibration.scores.class_scores import auc, interval
 from configs.errors import InputError
-from configs.files import write_whole
 from configs.schema import Config, FilterSettings, FitSettings, WindowSettings, load_config
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -81,20 +78,12 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
     if not DATA.is_dir():
         msg = f"the real recordings are not in {DATA}"
         raise InputError(msg)
-    found = []
+    parts, found = Parts(out), []
     for name, measured in (*recordings(), *((case.name, partial(simulated, case)) for case in CASES)):
-        file = None if out is None else out / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{commit()}.json"
         if quick:
             found.append(score(muse(name), ()))
             break
-        if file is not None and file.exists():
-            found.append(json.loads(file.read_text(encoding="utf-8")))
-            continue
-        begin = time.monotonic()
-        found.append(measured() | {"seconds": round(time.monotonic() - begin, 1)})
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json.dumps(found[-1]))
+        found.append(parts.get(name, partial(_timed, measured)))
     names = sorted({peer for one in found for peer in one["peers"]})
     print_table(
         "single trials of runs that no map learned from: AUC of two classes, two-way identification of pictures",
@@ -109,6 +98,11 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
         ],
     )  # fmt: skip
     return {"sets": found, "machine": machine(), "versions": versions("numpy", "scipy", "scikit-learn", "pyriemann")}
+
+
+def _timed(measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    begin = time.monotonic()
+    return measured() | {"seconds": round(time.monotonic() - begin, 1)}
 
 
 def score(recorded: Recorded, curve: tuple[int, ...] = CURVE) -> dict[str, Any]:

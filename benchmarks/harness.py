@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -139,14 +140,15 @@ class Parts:
         What the run measures more or less of, in a word.
     """
 
-    def __init__(self, folder: Path | None, size: str) -> None:
+    def __init__(self, folder: Path | None, size: str = "full") -> None:
         self._folder, self._size = folder, size
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return the part that is kept as `name`, measured now and kept where it is not there."""
         if self._folder is None:
             return measure()
-        file = self._folder / f"{name}-{self._size}-{commit()}.json"
+        slug = re.sub("[^a-z0-9]+", "-", name.lower())
+        file = self._folder / f"{slug}-{self._size}-{commit()}.json"
         if not file.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(measure()))

@@ -8,9 +8,7 @@ recordings are open but not part of the project: they lie beside it, in ``../sha
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks import accuracy
 from benchmarks.accuracy import Recorded
-from benchmarks.harness import commit, machine, print_table, versions
+from benchmarks.harness import Parts, machine, print_table, versions
 from benchmarks.transfer_simulated import PEOPLE, person_rows
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
@@ -32,7 +30,6 @@ from calibration.model.remembering import remember
 from calibration.scores.class_scores import auc, interval
 from calibration.statistics import mean_interval
 from configs.errors import InputError
-from configs.files import write_whole
 from configs.schema import Config, WindowSettings
 from realtime.decoding.alignment import Calibrated, align, mean_covariance
 from realtime.decoding.linear_decoder import WindowWeights
@@ -90,20 +87,8 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
         return told(list(measure("muse_p300 day 2", (0, 40))))
     pieces = [(name, partial(measure, name)) for name in SETS]
     pieces += [(f"simulated person {n + 1}", partial(person_rows, n, out)) for n in range(PEOPLE)]
-    return told([row for name, rows in pieces for row in kept(name, rows, out)])
-
-
-def kept(name: str, rows: Callable[[], Iterable[dict[str, Any]]], out: Path | None) -> list[dict[str, Any]]:
-    """Return a set's rows, from `out` where this commit has left them there, else measured and left there."""
-    if out is None:
-        return list(rows())
-    file = out / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{commit()}.json"
-    if not file.exists():
-        found = json.dumps(list(rows()))
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(file, found)
-    content: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    return content
+    parts = Parts(out)
+    return told([row for name, rows in pieces for row in parts.get(name, lambda rows=rows: list(rows()))])
 
 
 def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
