@@ -362,8 +362,8 @@ class LiveAxis:
             self._grid.break_off(since, self._line.time, cause="rate changed")
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope
-        if abs(self._line.slope / self._period - 1) > 2 * self._set.rate_tolerance:
-            self._line.centre = self._line.slope
+        known = abs(self._line.slope / self._period - 1) < 2 * self._set.rate_tolerance
+        self._line.centre = self._period if known else self._line.slope
         self._regime = self._refitted = self._quiet = self._fitted = int(places[0])
         for run in self._out.held:
             run.time += (run.anchor - self._line.anchor) * self._line.slope + self._line.time - run.time
