@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stimuli.bids_stimuli import open_bids
+from stimuli.drawn.manifest import calibration_pictures, picture_hash, recipe_hash, test_pictures
+from stimuli.picture_files import open_folder, open_things
 from stimuli.picture_set import SPLITS, PictureError, PictureSet, Split
 
 if TYPE_CHECKING:
@@ -59,15 +62,11 @@ class DrawnSet:
     def hash(self, name: str) -> str:
         """Return the SHA-256 of a picture's pixels at its own size."""
         if name not in self._hashes:
-            from stimuli.drawn.manifest import picture_hash
-
             self._hashes[name] = picture_hash(self.image(name))
         return self._hashes[name]
 
     def recipe(self, name: str) -> str:
         """Return the SHA-256 of all that a picture is drawn from: its parameters, and what draws it."""
-        from stimuli.drawn.manifest import recipe_hash
-
         return recipe_hash(self._find(name))
 
     def _find(self, name: str) -> DrawnPicture:
@@ -112,9 +111,6 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
             msg = "pictures.set labels has no pictures to show; choose drawn, folder or things"
             raise PictureError(msg)
         return DrawnSet({})
-    from stimuli.bids_stimuli import open_bids
-    from stimuli.picture_files import open_folder, open_things
-
     if settings.folder is None:
         msg = f"picture set {settings.set!r} needs a folder"
         raise PictureError(msg)
@@ -166,8 +162,6 @@ def choose_pictures(pictures: PictureSet, count: int, seed: int) -> tuple[str, .
 
 @cache
 def _drawn(split: Split) -> DrawnSet:
-    from stimuli.drawn.manifest import calibration_pictures, test_pictures
-
     chosen: tuple[DrawnPicture, ...] = ()
     if split != "test":
         chosen += calibration_pictures()

@@ -11,10 +11,9 @@ from configs.errors import InputError
 from configs.output_folder import claim
 from configs.schema import Config
 from perceptogram.calibrate.view import View
-from realtime.epoching.light import find_light, raw_samples
+from realtime.epoching.light import light_in
 from realtime.recording.recorder import Recorder, Wanted
-from realtime.sources.metadata import EVERY
-from realtime.sources.recording import open_recording
+from realtime.sources.recording import read_recording
 from stimuli.child import ChildError
 from stimuli.marker_outlet import NAME
 from stimuli.pictures import choose_pictures, open_pictures
@@ -31,16 +30,12 @@ EDGE_S = 1.0
 def check_recording(path: Path, config: Config, channel: str | None = None) -> Timing:
     """Return how light follows the pictures' markers in a recording.
 
-    Every channel is looked at, or the one that is named.
-
     Parameters
     ----------
     path
         The recording.
-    config
-        Which stream and markers to take.
-    channel
-        The channel that the photodiode is on; the one that follows the markers best when left out.
+    config, channel
+        As for `realtime.epoching.light.light_in`.
 
     Raises
     ------
@@ -49,11 +44,7 @@ def check_recording(path: Path, config: Config, channel: str | None = None) -> T
     SourceError
         If the recording cannot be read.
     """
-    stream = config.stream.model_copy(update={"channels": EVERY if channel is None else (channel,)})
-    recording = open_recording(path, config.model_copy(update={"stream": stream}))
-    rate_hz = recording.spec.rate_hz
-    samples = raw_samples(recording.events(), rate_hz, config.markers)
-    return timing_of(find_light(*samples, recording.spec.channels, channel), rate_hz)
+    return timing_of(*light_in(read_recording(path, config.markers), config, channel))
 
 
 def record_short_run(config: Config, folder: Path, headless: bool, view: View, *, overwrite: bool = False) -> Path:

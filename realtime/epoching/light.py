@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,13 @@ from configs.errors import InputError
 from configs.schema import Config, MarkerSettings
 from realtime.sources.base import Chunk, Marker, Notice
 from realtime.sources.metadata import EVERY
-from realtime.sources.recording import Recording, open_recording
+from realtime.sources.recording import Recording, read_recording
 from realtime.timeline.sample_grid import TimedChunk
 from realtime.timeline.timeline import Timeline
 from stimuli.markers import is_stimulus
+
+if TYPE_CHECKING:
+    from realtime.sources.readers.loaded import Loader
 
 Times = NDArray[np.float64]
 
@@ -81,16 +85,12 @@ def open_by_light(path: str | Path, config: Config, speed: float | None = None) 
     LightError
         If no channel follows the markers.
     """
-    recording, wanted = open_recording(path, config, speed), config.markers.from_photodiode
+    load, wanted = read_recording(path, config.markers), config.markers.from_photodiode
+    recording = Recording(load(config.stream), speed)
     if not wanted:
         return recording
-    channel = wanted if isinstance(wanted, str) else None
-    stream = config.stream.model_copy(update={"channels": EVERY if channel is None else (channel,)})
-    whole = open_recording(path, config.model_copy(update={"stream": stream}))
     try:
-        light = find_light(
-            *raw_samples(whole.events(), whole.spec.rate_hz, config.markers), whole.spec.channels, channel
-        )
+        light, _rate_hz = light_in(load, config, wanted if isinstance(wanted, str) else None)
     except LightError as error:
         msg = f"{path}: {error}"
         raise LightError(msg) from error
@@ -108,6 +108,30 @@ def open_by_light(path: str | Path, config: Config, speed: float | None = None) 
     lost = len(recording.markers) - len(markers)
     dark = f"; {lost} markers have no light of their own and are left out" if lost else ""
     return recording.with_markers(sorted(markers, key=lambda marker: marker.stamp), told + dark)
+
+
+def light_in(load: Loader, config: Config, channel: str | None = None) -> tuple[Light, float]:
+    """Return the light that follows a recording's markers, on every channel or the one named, and the rate in Hz.
+
+    Parameters
+    ----------
+    load
+        The recording, as `realtime.sources.recording.read_recording` returns it.
+    config
+        Which stream and markers to take.
+    channel
+        The channel that the photodiode is on; the one that follows the markers best when left out.
+
+    Raises
+    ------
+    LightError
+        If no channel follows the markers.
+    """
+    stream = config.stream.model_copy(update={"channels": EVERY if channel is None else (channel,)})
+    recording = Recording(load(stream))
+    rate_hz = recording.spec.rate_hz
+    samples = raw_samples(recording.events(), rate_hz, config.markers)
+    return find_light(*samples, recording.spec.channels, channel), rate_hz
 
 
 def raw_samples(

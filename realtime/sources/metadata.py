@@ -16,6 +16,8 @@ from configs.errors import InputError
 from realtime.sources.base import StreamSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pylsl
     from numpy.typing import NDArray
 
@@ -80,6 +82,23 @@ class StreamDescription:
     format: str
     channels: tuple[Channel, ...]
     reference: str | None = None
+
+    @classmethod
+    def of_file(
+        cls, path: Path, rate_hz: float, channels: Sequence[Channel], reference: str | None = None
+    ) -> StreamDescription:
+        """Return the description of a file that holds one EEG stream, which is called as the file is.
+
+        Parameters
+        ----------
+        path
+            The file.
+        rate_hz
+            Sampling rate of the channels.
+        channels, reference
+            What the file says of them.
+        """
+        return cls(path.stem, "EEG", "", "", "", rate_hz, "double64", tuple(channels), reference)
 
     @property
     def title(self) -> str:

@@ -6,15 +6,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from configs.schema import Config
 from realtime.sources.base import WOKEN, Chunk, Marker, Notice, StreamSpec
 from realtime.sources.metadata import SourceError
 from realtime.sources.readers.loaded import Loaded
 
-__all__ = ["Recording", "SourceError", "open_recording"]
+if TYPE_CHECKING:
+    from configs.schema import MarkerSettings, StreamSettings
+    from realtime.sources.readers.loaded import Loader
+
+__all__ = ["Recording", "SourceError", "open_recording", "read_recording"]
 
 FAST_S = 0.25  # length of chunks when nothing waits for them
 PACED_S = 0.02  # the same when they come in real time
@@ -130,54 +136,62 @@ def open_recording(path: str | Path, config: Config | None = None, speed: float 
     SourceError
         If the file is missing, of another format, broken, or holds nothing that can be used; always one line.
     """
-    file = Path(path)
     settings = config or Config()
+    return Recording(read_recording(path, settings.markers)(settings.stream), speed)
+
+
+def read_recording(path: str | Path, markers: MarkerSettings) -> Loader:
+    """Read the recording in `path`; what is returned loads, as often as asked, the stream and channels wanted of it.
+
+    Raises
+    ------
+    SourceError
+        As `open_recording` does; what concerns stream and channels on loading.
+    """
+    file = Path(path)
     if not file.is_file():
         msg = f"there is no recording {file}; give a file ending in {', '.join(SUFFIXES)}"
         raise SourceError(msg)
-    if settings.markers.events == "bids":
-        return _of_data_set(file, settings, speed)
-    return _open(file, settings, speed)
+    load = _read(file, markers)
+    return partial(_load_of_data_set, file, markers, load) if markers.events == "bids" else load
 
 
-def _of_data_set(file: Path, settings: Config, speed: float | None) -> Recording:
+def _load_of_data_set(file: Path, markers: MarkerSettings, load: Loader, stream: StreamSettings) -> Loaded:
     """Return a recording with the events, channels and unit that the tables of its data set give."""
     from realtime.sources.bids import channel_table, good_channels, read_events
 
-    stream, table = settings.stream, channel_table(file)
-    told = None
+    table, told = channel_table(file), None
     if stream.channels is None:
         channels, told = good_channels([file])
         stream = stream.model_copy(update={"channels": channels})
     try:
-        recording = _open(file, settings.model_copy(update={"stream": stream}), speed)
+        loaded = load(stream)
     except SourceError:
         # A file that does not say what its numbers are is read in the table's unit; one that says so knows best.
         if table is None or table.unit is None or stream.unit is not None:
             raise
-        stream = stream.model_copy(update={"unit": table.unit})
-        recording = _open(file, settings.model_copy(update={"stream": stream}), speed)
-    markers = read_events(file, settings.markers, recording.first_s)
-    return recording.with_markers(markers, *(() if told is None else (told,)))
+        loaded = load(stream.model_copy(update={"unit": table.unit}))
+    found = read_events(file, markers, float(loaded.stamps[0]))
+    return replace(loaded, markers=tuple(found), notices=(*loaded.notices, *(() if told is None else (told,))))
 
 
-def _open(file: Path, settings: Config, speed: float | None) -> Recording:
+def _read(file: Path, markers: MarkerSettings) -> Loader:
     name = file.name.lower()
     if name.endswith((".xdf", ".xdfz", ".xdf.gz")):
         from realtime.sources.readers.xdf import read_xdf
 
-        return Recording(read_xdf(file, settings.stream, settings.markers), speed)
+        return read_xdf(file, markers)
     if name.endswith(".csv"):
         from realtime.sources.readers.muse_csv import read_muse_csv
 
-        return Recording(read_muse_csv(file, settings.stream, settings.markers), speed)
+        return read_muse_csv(file, markers)
     if name.endswith(EDF_SUFFIXES):
         from realtime.sources.readers.edf import read_edf
 
-        return Recording(read_edf(file, settings.stream), speed)
+        return read_edf(file)
     if name.endswith(MNE_SUFFIXES):
         from realtime.sources.readers.mne_files import read_mne_file
 
-        return Recording(read_mne_file(file, settings.stream), speed)
+        return read_mne_file(file)
     msg = f"{file} is of no format that is known; give a file ending in {', '.join(SUFFIXES)}"
     raise SourceError(msg)

@@ -80,3 +80,23 @@ def test_fit_evaluate_and_maps_open_each_recording_once(recordings):
         mapped = map_recordings(bundle, recordings, CONFIG)
     assert sorted(opened) == wanted
     assert 0 < mapped.pre_stimulus_p["class"] <= 1
+
+
+def test_onsets_by_light_come_from_the_same_reading(recordings, tmp_path):
+    lit = []
+    for path in recordings:
+        head, *rows = path.read_text().splitlines()
+        on = 0
+        lines = [head.replace(",Marker0", ",Light,Marker0")]
+        for row in rows:
+            cells = row.split(",")
+            on = RATE_HZ // 4 if cells[-1] != "0" else max(0, on - 1)
+            lines.append(",".join([*cells[:-1], "100" if on else "0", cells[-1]]))
+        lit.append(tmp_path / path.name)
+        lit[-1].write_text("\n".join(lines) + "\n")
+    by_light = CONFIG.markers.model_copy(update={"from_photodiode": "Light"})
+    stream = CONFIG.stream.model_copy(update={"channels": CHANNELS})
+    with openings() as opened:
+        fitted = fit_recordings(lit, CONFIG.model_copy(update={"markers": by_light, "stream": stream}))
+    assert sorted(opened) == sorted(map(str, lit))
+    assert any("those of the light on channel Light" in line for line in fitted.trials.notices)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import StreamSettings
+    from realtime.sources.readers.loaded import Loader
 
 CODE_BITS = 0xFFFF
 """Bits of a BioSemi status channel that carry trigger codes; its own flags are above."""
@@ -33,15 +34,16 @@ GAP_S = 0.002
 """Seconds, or half a sample if that is more, between the end of a record and the next one that make a pause."""
 
 
-def read_edf(path: Path, settings: StreamSettings) -> Loaded:
-    """Return the recording in `path`; timestamps are seconds after the start that the header tells.
+def read_edf(path: Path) -> Loader:
+    """Open the recording in `path`; what is returned loads the channels that are wanted of it.
 
-    Of signals with several rates, those with the rate of most electrodes are read.
+    Timestamps are seconds after the start that the header tells. Of signals with several rates, those with the rate of
+    most electrodes are loaded.
 
     Raises
     ------
     SourceError
-        If the file is no EDF or BDF, or its channels cannot be used.
+        If the file is no EDF or BDF; on loading, if its channels cannot be used.
     """
     try:
         with path.open("rb") as file:
@@ -49,7 +51,7 @@ def read_edf(path: Path, settings: StreamSettings) -> Loaded:
     except (OSError, ValueError) as error:
         msg = f"cannot read {path}: {error}"
         raise SourceError(msg) from error
-    return _Edf(path, header).load(settings)
+    return _Edf(path, header).load
 
 
 class _Edf:
@@ -89,17 +91,8 @@ class _Edf:
             settings,
         )
         references = {labels[i].reference for i in read}
-        description = StreamDescription(
-            name=self._path.stem,
-            type="EEG",
-            source_id="",
-            host="",
-            uid="",
-            rate_hz=rate_hz,
-            format="double64",
-            channels=tuple(channels[i] for i in read),
-            reference=references.pop() if len(references) == 1 else None,
-        )
+        reference = references.pop() if len(references) == 1 else None
+        description = StreamDescription.of_file(self._path, rate_hz, [channels[i] for i in read], reference)
         selection = select(description, settings)
         chosen = [signals[read[pick]] for pick in selection.picks]
         for signal, channel in zip(chosen, selection.spec.channels, strict=True):

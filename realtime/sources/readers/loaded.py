@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from configs.schema import StreamSettings
+
+    Loader = Callable[[StreamSettings], "Loaded"]
+    """Loads the stream and channels that are wanted from a file that has been read."""
+
 
 @dataclass(frozen=True)
 class Loaded:

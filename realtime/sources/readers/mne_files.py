@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import StreamSettings
+    from realtime.sources.readers.loaded import Loader
 
 VOLTAGES = {"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"}
 """Kinds of channel that MNE keeps in volts."""
@@ -40,66 +41,71 @@ SPARSEST = 16
 """Samples that a byte of a file may stand for, since FIF leaves pauses out; a thousand times as many where zipped."""
 
 
-def read_mne_file(path: Path, settings: StreamSettings) -> Loaded:
-    """Return the recording in `path`; timestamps run from 0, annotations and trigger channels are the markers.
+def read_mne_file(path: Path) -> Loader:
+    """Open the recording in `path`; what is returned loads the channels that are wanted of it.
+
+    Timestamps run from 0, annotations and trigger channels are the markers.
 
     Raises
     ------
     SourceError
-        If MNE cannot read the file, or the channels cannot be used.
+        If MNE cannot read the file; on loading, if the channels cannot be used.
     """
-    import mne
+    return _MneFile(path).load
 
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".set":
-            check_matlab(path)
-        with _listening() as told:
-            raw = mne.io.read_raw(path, preload=False, verbose="warning")
-            _check_size(raw, path)
-            raw.get_data(start=raw.n_times - 1, verbose="error")  # a file that was cut short has no last sample
-            types = raw.get_channel_types()
-            channels, per_volt = _channels(raw, types, path)
-            notes = _notes(raw, numeric=suffix == ".set")
-            rate_hz = float(raw.info["sfreq"])
-            segments = new_segments(path, rate_hz) if suffix == ".vhdr" else []
-            pauses = find_pauses(notes, segments, rate_hz, boundaries_last=suffix == ".set")
-            axis = TimeAxis.of(raw.n_times, rate_hz, pauses)
-            triggers = _triggers(raw, types, axis)
-    except Exception as error:  # MNE's readers raise whatever a broken file leads to
-        msg = f"cannot read {path}: {why(error)}"
-        raise SourceError(msg) from error
-    notices = as_notices(str(warning.message) for warning in told)
-    wanted = settings.channels or ()
-    bads = [name for name in raw.info["bads"] if name not in wanted]
-    if bads:
-        notices.append(f"marked as bad and left out: {names(bads)}; name them in stream.channels to use them")
-    if used := [name for name in raw.info["bads"] if name in wanted]:
-        notices.append(f"marked as bad and used, because stream.channels names them: {names(used)}")
-    places = [i for i, channel in enumerate(channels) if channel.label not in bads]
-    others = [channels[i] for i in places if channels[i].type.casefold() not in ("eeg", "stim")]
-    notices += left_out(others, (), axis.rate_hz, settings)
-    notices += unknown_pauses(axis.stamps, axis.pauses, axis.rate_hz)
-    description = StreamDescription(
-        name=path.stem,
-        type="EEG",
-        source_id="",
-        host="",
-        uid="",
-        rate_hz=axis.rate_hz,
-        format="double64",
-        channels=tuple(channels[i] for i in places),
-        reference="average" if raw.info["custom_ref_applied"] else None,
-    )
-    selection = select(description, settings)
-    picks = [places[pick] for pick in selection.picks]
-    scale = selection.scale * per_volt[picks]
 
-    def read(start: int, stop: int) -> NDArray[np.float32]:
-        return (_values(raw, picks, axis.rows[start:stop], path) * scale).astype(np.float32)
+class _MneFile:
+    """An open file: what stands in it beside the samples, which are read from disk when they are looked at."""
 
-    markers = merged([as_marker(*note.moved(axis)) for note in notes if not note.is_pause], triggers, 1 / axis.rate_hz)
-    return Loaded(selection.spec, axis.stamps, read, markers, tuple(notices), axis.pauses)
+    def __init__(self, path: Path) -> None:
+        import mne
+
+        suffix = path.suffix.lower()
+        self._path = path
+        try:
+            if suffix == ".set":
+                check_matlab(path)
+            with _listening() as told:
+                raw = self._raw = mne.io.read_raw(path, preload=False, verbose="warning")
+                _check_size(raw, path)
+                raw.get_data(start=raw.n_times - 1, verbose="error")  # a file that was cut short has no last sample
+                types = raw.get_channel_types()
+                self._channels, self._per_volt = _channels(raw, types, path)
+                notes = _notes(raw, numeric=suffix == ".set")
+                rate_hz = float(raw.info["sfreq"])
+                segments = new_segments(path, rate_hz) if suffix == ".vhdr" else []
+                pauses = find_pauses(notes, segments, rate_hz, boundaries_last=suffix == ".set")
+                axis = self._axis = TimeAxis.of(raw.n_times, rate_hz, pauses)
+                triggers = _triggers(raw, types, axis)
+        except Exception as error:  # MNE's readers raise whatever a broken file leads to
+            msg = f"cannot read {path}: {why(error)}"
+            raise SourceError(msg) from error
+        self._notices = as_notices(str(warning.message) for warning in told)
+        annotations = [as_marker(*note.moved(axis)) for note in notes if not note.is_pause]
+        self._markers = merged(annotations, triggers, 1 / rate_hz)
+
+    def load(self, settings: StreamSettings) -> Loaded:
+        raw, axis, channels, notices = self._raw, self._axis, self._channels, list(self._notices)
+        wanted = settings.channels or ()
+        bads = [name for name in raw.info["bads"] if name not in wanted]
+        if bads:
+            notices.append(f"marked as bad and left out: {names(bads)}; name them in stream.channels to use them")
+        if used := [name for name in raw.info["bads"] if name in wanted]:
+            notices.append(f"marked as bad and used, because stream.channels names them: {names(used)}")
+        places = [i for i, channel in enumerate(channels) if channel.label not in bads]
+        others = [channels[i] for i in places if channels[i].type.casefold() not in ("eeg", "stim")]
+        notices += left_out(others, (), axis.rate_hz, settings)
+        notices += unknown_pauses(axis.stamps, axis.pauses, axis.rate_hz)
+        reference = "average" if raw.info["custom_ref_applied"] else None
+        description = StreamDescription.of_file(self._path, axis.rate_hz, [channels[i] for i in places], reference)
+        selection = select(description, settings)
+        picks = [places[pick] for pick in selection.picks]
+        scale = selection.scale * self._per_volt[picks]
+
+        def read(start: int, stop: int) -> NDArray[np.float32]:
+            return (_values(raw, picks, axis.rows[start:stop], self._path) * scale).astype(np.float32)
+
+        return Loaded(selection.spec, axis.stamps, read, self._markers, tuple(notices), axis.pauses)
 
 
 @contextmanager

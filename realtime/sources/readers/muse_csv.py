@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import MarkerSettings, StreamSettings
+    from realtime.sources.readers.loaded import Loader
 
 STAMPS = "timestamps"
 MOST_UNTITLED = 8
@@ -26,20 +27,18 @@ MOST_UNTITLED = 8
 SLOWEST_HZ = 1.0
 
 
-def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings) -> Loaded:
-    """Return the recording in `path`.
+def read_muse_csv(path: Path, markers: MarkerSettings) -> Loader:
+    """Loader the recording in `path`; what is returned loads the channels that are wanted of it.
 
     The last columns, named ``Marker...``, hold 0 for no marker; a value that stays for several rows is one marker, at
     its first row. Of several that hold values, `markers` must name one, or all as fields. Rows that are too short lack
     the columns at their end: muse-lsl begins with the marker's where the first marker comes. The auxiliary input is
-    not EEG and is read only where ``settings.channels`` names it.
+    not EEG and is loaded only where ``stream.channels`` names it.
 
     Parameters
     ----------
     path
         The CSV file.
-    settings
-        Which channels to take.
     markers
         Which column holds the markers, where several could.
 
@@ -54,26 +53,21 @@ def read_muse_csv(path: Path, settings: StreamSettings, markers: MarkerSettings)
     columns = [position for position in range(1, len(names)) if not is_marker[position]]
     rate_hz, unit_s, told = _nominal_rate(stamps, path)
     stamps *= unit_s
-    description = StreamDescription(
-        name=path.stem,
-        type="EEG",
-        source_id="",
-        host="",
-        uid="",
-        rate_hz=rate_hz,
-        format="double64",
-        channels=tuple(
-            Channel(names[position], "AUX" if "aux" in names[position].casefold() else "EEG", "microvolts")
-            for position in columns
-        ),
-    )
-    selection = select(description, settings)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
-        samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
+    kinds = ["AUX" if "aux" in names[position].casefold() else "EEG" for position in columns]
+    channels = [Channel(names[position], kind, "microvolts") for position, kind in zip(columns, kinds, strict=True)]
+    description = StreamDescription.of_file(path, rate_hz, channels)
     column, left_out = _marker_column(path, names, table, is_marker, markers)
     fields = {name: table[:, names.index(title)] for title, name in markers.fields.items()}
     found = () if column is None else tuple(_held_markers(stamps, table[:, column], fields))
-    return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found, (*notices, *told, *left_out))
+
+    def load(settings: StreamSettings) -> Loaded:
+        selection = select(description, settings)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
+            samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
+        lines = (*notices, *told, *left_out)
+        return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found, lines)
+
+    return load
 
 
 def _table(path: Path) -> tuple[list[str], NDArray[np.float64], tuple[str, ...]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from configs.schema import StreamSettings
+    from realtime.sources.readers.loaded import Loader
 
 SAME = 0.95
 """Share of the samples of a copy that must be found in the stream that it is a copy of."""
@@ -42,8 +43,8 @@ PYXDF_TELLS = {
 """What pyxdf's log has to say that matters to people, and how it is said here."""
 
 
-def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> Loaded:
-    """Return the recording in `path`.
+def read_xdf(path: Path, markers: MarkerSettings) -> Loader:
+    """Loader the recording in `path`; what is returned loads the stream and channels that are wanted of it.
 
     Markers come from the streams that agree with `markers`. Where the settings name none and no stream has the usual
     type, every stream of text is read.
@@ -52,28 +53,30 @@ def read_xdf(path: Path, settings: StreamSettings, markers: MarkerSettings) -> L
     ----------
     path
         The XDF file, packed or not.
-    settings
-        Which stream and channels to take.
     markers
         Which streams hold the markers.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, no EEG stream agrees or several do, or a unit is unknown.
+        If the file cannot be read; on loading, if no EEG stream agrees or several do, or a unit is unknown.
     """
     recorded, notices = read_streams(path)
-    try:
-        chosen, passed_over = choose_stream(recorded, settings)
-        selection = select(chosen.description, settings)
-        found, told = _markers([stream for stream in recorded if stream is not chosen], markers, chosen.stamps)
-    except SourceError as error:
-        msg = f"{path}: {error}"
-        raise SourceError(msg) from error
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
-        samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
-    notices += passed_over + told
-    return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found, tuple(notices))
+
+    def load(settings: StreamSettings) -> Loaded:
+        try:
+            chosen, passed_over = choose_stream(recorded, settings)
+            selection = select(chosen.description, settings)
+            found, told = _markers([stream for stream in recorded if stream is not chosen], markers, chosen.stamps)
+        except SourceError as error:
+            msg = f"{path}: {error}"
+            raise SourceError(msg) from error
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
+            samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
+        lines = (*notices, *passed_over, *told)
+        return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found, lines)
+
+    return load
 
 
 def read_streams(path: Path) -> tuple[list[RecordedStream], list[str]]:
