@@ -92,7 +92,7 @@ def _unfiltered(config: Config) -> Config:
 
 def _with_unit(config: Config, unit: str) -> Config:
     """Return `config` with `unit` as the unit of the samples."""
-    from realtime.sources.metadata import EXPONENTS, unit_name
+    from realtime.sources.selection import EXPONENTS, unit_name
 
     known = unit_name(unit)
     if known is None:

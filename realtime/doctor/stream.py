@@ -12,7 +12,8 @@ from configs.schema import StreamSettings
 from realtime.doctor.machine import Check, guarded, isolated
 from realtime.sources.base import WOKEN, Chunk, Notice
 from realtime.sources.discovery import Finder
-from realtime.sources.metadata import SourceError, Wanted
+from realtime.sources.metadata import SourceError
+from realtime.sources.selection import Wanted
 
 if TYPE_CHECKING:
     from realtime.sources.lsl import LslSource

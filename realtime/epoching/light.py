@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from configs.errors import InputError
 from configs.schema import Config, MarkerSettings
 from realtime.sources.base import Chunk, Marker, Notice
-from realtime.sources.metadata import EVERY
 from realtime.sources.recording import Recording, read_recording
+from realtime.sources.selection import EVERY
 from realtime.timeline.sample_grid import TimedChunk
 from realtime.timeline.timeline import Timeline
 from stimuli.markers import is_stimulus

@@ -21,7 +21,7 @@ from realtime.recording.recorder_messages import (
 )
 from realtime.recording.recorder_process import free_name, record
 from realtime.sources.base import Notice, NoticeKind
-from realtime.sources.metadata import Wanted
+from realtime.sources.selection import Wanted
 
 __all__ = ["Recorded", "Recorder", "RecorderError", "Wanted"]
 

@@ -16,7 +16,8 @@ import numpy as np
 from configs.errors import InputError
 from realtime.recording.recorder_messages import RecorderNotice, StreamFound
 from realtime.sources.discovery import Finder
-from realtime.sources.metadata import DTYPES, StreamDescription, Wanted, describe, legible_xml, parse_info
+from realtime.sources.metadata import DTYPES, StreamDescription, describe, legible_xml, parse_info
+from realtime.sources.selection import Wanted
 
 if TYPE_CHECKING:
     import pylsl

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.sources.base import NoticeKind
-from realtime.sources.metadata import StreamDescription, Wanted
+from realtime.sources.metadata import StreamDescription
+from realtime.sources.selection import Wanted
 
 
 @dataclass(frozen=True)

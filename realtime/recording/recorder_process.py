@@ -17,7 +17,7 @@ from realtime.processes.supervised import Connection, Reports
 from realtime.recording.recorder_file import RecordingFile
 from realtime.recording.recorder_inlets import KEPT_S, Inlets
 from realtime.recording.recorder_messages import Finished, Instead, RecorderNotice, Stop, ToRecorder, Write
-from realtime.sources.metadata import Wanted
+from realtime.sources.selection import Wanted
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from configs.files import read_tsv
 from realtime.sources.base import Marker
-from realtime.sources.metadata import SourceError, unit_name
+from realtime.sources.metadata import SourceError
 from realtime.sources.readers.marks import as_marker, names
+from realtime.sources.selection import unit_name
 from stimuli.bids_stimuli import FOLDER, TABLE, stimulus_files
 from stimuli.markers import PICTURE
 

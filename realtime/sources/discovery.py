@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
-from realtime.sources.metadata import SourceError, StreamDescription, Wanted, choose, describe_outlet
+from realtime.sources.metadata import SourceError, StreamDescription, describe_outlet
+from realtime.sources.selection import Wanted, choose
 
 if TYPE_CHECKING:
     import pylsl

@@ -27,16 +27,8 @@ from realtime.sources.base import Chunk, Notice, StreamSpec
 from realtime.sources.discovery import Finder
 from realtime.sources.lsl_messages import Message, ReadingFailed, ReadOutlet, Request, StreamOpened, encode
 from realtime.sources.marker_streams import MarkerClock, MarkerReader
-from realtime.sources.metadata import (
-    DTYPES,
-    Selection,
-    SourceError,
-    StreamDescription,
-    Wanted,
-    describe,
-    parse_info,
-    select,
-)
+from realtime.sources.metadata import DTYPES, SourceError, StreamDescription, describe, parse_info
+from realtime.sources.selection import Selection, Wanted, select
 
 if TYPE_CHECKING:
     import pylsl

@@ -1,8 +1,7 @@
-"""What a stream says of itself, live or in an XDF file, and which of its channels to read in which unit."""
+"""What a stream says of itself, live or in an XDF file."""
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,17 +12,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from configs.errors import InputError
-from realtime.sources.base import StreamSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pylsl
-    from numpy.typing import NDArray
-
-    from configs.schema import MarkerSettings, StreamSettings
-
-logger = logging.getLogger(__name__)
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
@@ -33,17 +26,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "int32": np.dtype("<i4"),
     "int64": np.dtype("<i8"),
 }
-EXPONENTS = {"volts": 0, "millivolts": -3, "microvolts": -6, "nanovolts": -9}
-SPELLINGS = {
-    **dict.fromkeys(("volts", "volt", "v", "0"), "volts"),
-    **dict.fromkeys(("millivolts", "millivolt", "mv", "-3"), "millivolts"),
-    **dict.fromkeys(("microvolts", "microvolt", "uv", "µv", "μv", "-6"), "microvolts"),
-    **dict.fromkeys(("nanovolts", "nanovolt", "nv", "-9"), "nanovolts"),
-}
 FORMATS = ("undefined", "float32", "double64", "string", "int32", "int16", "int8", "int64")
 """Names of LSL's sample formats, by their number."""
-SETTLING = {"stream": ("name", "type", "source_id", "host"), "markers": ("name", "type", "source_id")}
-"""Settings that can choose one of several streams."""
 MOST_CHANNELS = 100_000
 """Channels that a stream may claim; more is a mistake, and its description alone would fill the memory."""
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -54,10 +38,6 @@ class SourceError(InputError):
     """A stream or recording that cannot be used; one line says what is wrong and what to do."""
 
     about = "streams"
-
-
-EVERY = ("*",)
-"""In the place of channels' names: every channel, of whatever type."""
 
 
 @dataclass(frozen=True)
@@ -106,55 +86,6 @@ class StreamDescription:
         rate = f"{self.rate_hz:g} Hz" if self.rate_hz else "irregular"
         parts = f"type {self.type!r}, source_id {self.source_id!r}, host {self.host!r}, {len(self.channels)} ch, {rate}"
         return f"{self.name!r} ({parts})"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a stream must say of itself to be taken; None where anything will do."""
-
-    name: str | None = None
-    type: str | None = None
-    source_id: str | None = None
-    host: str | None = None
-    uid: str | None = None
-
-    @classmethod
-    def by(cls, settings: StreamSettings | MarkerSettings) -> Wanted:
-        """Return what `settings` ask for."""
-        return cls(settings.name, settings.type, settings.source_id, getattr(settings, "host", None))
-
-    def agrees(self, stream: StreamDescription) -> bool:
-        """Return whether `stream` is as wanted; case does not count in the type."""
-        return (
-            self.name in (None, stream.name)
-            and (self.type is None or self.type.casefold() == stream.type.casefold())
-            and self.source_id in (None, stream.source_id)
-            and self.host in (None, stream.host)
-            and self.uid in (None, stream.uid)
-        )
-
-    def __str__(self) -> str:
-        given = {"name": self.name, "type": self.type, "source_id": self.source_id, "host": self.host, "uid": self.uid}
-        return ", ".join(f"{key} {value!r}" for key, value in given.items() if value is not None) or "anything"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What to take from a stream.
-
-    Attributes
-    ----------
-    spec
-        The stream as a session sees it.
-    picks
-        intp ``[channels]``: columns of the stream, in the order of ``spec.channels``.
-    scale
-        float64 ``[channels]``: factor from the stream's units to microvolts.
-    """
-
-    spec: StreamSpec
-    picks: NDArray[np.intp]
-    scale: NDArray[np.float64]
 
 
 def legible(text: str) -> str:
@@ -289,129 +220,3 @@ def describe(info: Mapping[str, list[Any]]) -> StreamDescription:
         channels=named,
         reference=", ".join(label for label in labels if isinstance(label, str) and label.strip()) or None,
     )
-
-
-def unit_name(text: str) -> str | None:
-    """Return the unit that `text` spells (``"microvolts"`` for ``"uV"``), or None where it is not a voltage."""
-    return SPELLINGS.get(text.strip().casefold())
-
-
-def microvolts_per(unit: str) -> float:
-    """Return how many microvolts one `unit` ("volts", "millivolts", "microvolts" or "nanovolts") is."""
-    return float(10.0 ** (EXPONENTS[unit] + 6))
-
-
-def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
-    """Return which channels of `stream` to read and how to bring them to microvolts.
-
-    Without ``settings.channels`` every channel of type EEG is read, or every channel where no types are given; with
-    `EVERY` all are.
-    Channels of other types keep their own values where their unit is not a voltage (triggers, photodiodes).
-
-    Raises
-    ------
-    SourceError
-        If the rate is missing, a named channel is absent or doubled, or the unit of an EEG channel is unknown.
-    """
-    if stream.rate_hz <= 0:
-        msg = f"stream {stream.title} has no sampling rate, so it cannot be EEG; choose another by stream.name"
-        raise SourceError(msg)
-    if stream.format == "string":
-        msg = f"stream {stream.title} carries text, not samples; choose another by stream.name or stream.type"
-        raise SourceError(msg)
-    chosen = _positions(stream, settings)
-    labels = tuple(stream.channels[position].label for position in chosen)
-    scale, units = [], []
-    replaced: dict[str, list[str]] = {}
-    for position in chosen:
-        channel = stream.channels[position]
-        is_eeg = channel.type.casefold() in ("", "eeg")
-        told = unit_name(channel.unit)
-        if is_eeg and settings.unit is not None:
-            if told not in (None, settings.unit):
-                replaced.setdefault(told, []).append(channel.label)
-            told = settings.unit
-        if is_eeg and told is None:
-            unit = f"unit {channel.unit!r}" if channel.unit else "no unit"
-            advice = "set stream.unit (replay: --unit), such as microvolts"
-            msg = f"stream {stream.title}: channel {channel.label} has {unit}; {advice}"
-            raise SourceError(msg)
-        scale.append(1.0 if told is None else microvolts_per(told))
-        if is_eeg and told is not None:
-            units.append(told)
-    for unit, of in replaced.items():
-        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
-        logger.warning("stream.unit (%s) replaces %s, told for %s%s", settings.unit, unit, of[0], more)
-    spec = StreamSpec(
-        name=stream.name,
-        type=stream.type,
-        source_id=stream.source_id,
-        rate_hz=stream.rate_hz,
-        channels=labels,
-        unit=units[0] if units else "microvolts",
-        reference=stream.reference,
-    )
-    return Selection(spec, np.array(chosen, dtype=np.intp), np.array(scale))
-
-
-def _positions(stream: StreamDescription, settings: StreamSettings) -> list[int]:
-    labels = [channel.label for channel in stream.channels]
-    if settings.channels == EVERY:
-        return [*range(len(labels))]
-    if settings.channels is not None:
-        missing = [label for label in settings.channels if label not in labels]
-        if missing:
-            msg = f"stream {stream.title} has no channel {', '.join(missing)}; it has {', '.join(labels)}"
-            raise SourceError(msg)
-        chosen = [labels.index(label) for label in settings.channels]
-    else:
-        types = [channel.type.casefold() for channel in stream.channels]
-        chosen = (
-            [position for position, type_ in enumerate(types) if type_ == "eeg"] if any(types) else [*range(len(types))]
-        )
-        if not chosen:
-            told = ", ".join(sorted(set(types)))
-            msg = f"stream {stream.title} has no channel of type EEG (types: {told}); name some in stream.channels"
-            raise SourceError(msg)
-    doubled = sorted({labels[position] for position in chosen if labels.count(labels[position]) > 1})
-    if doubled:
-        msg = f"stream {stream.title} has more than one channel called {', '.join(doubled)}; give each its own label"
-        raise SourceError(msg)
-    return chosen
-
-
-def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Wanted) -> StreamDescription:
-    """Return the one stream in `found` that is as wanted.
-
-    Parameters
-    ----------
-    found
-        The streams in sight.
-    what, key
-        How to call the stream ("EEG") and its section of the settings ("stream") in errors.
-    wanted
-        What the stream must agree with.
-
-    Raises
-    ------
-    SourceError
-        If none or several agree; the line lists the candidates.
-    """
-    agreeing = [stream for stream in found if wanted.agrees(stream)]
-    if len(agreeing) == 1:
-        return agreeing[0]
-    if agreeing:
-        listed = "; ".join(stream.title for stream in agreeing)
-        telling = [
-            f"{key}.{name}"
-            for name in SETTLING[key]
-            if len({getattr(stream, name).casefold() for stream in agreeing}) == len(agreeing)
-        ]
-        advice = (
-            f"set {' or '.join(telling)}" if telling else "no setting tells them apart: stop or take out all but one"
-        )
-        msg = f"{len(agreeing)} {what} streams agree with {wanted}: {listed}; {advice}"
-        raise SourceError(msg)
-    listed = "; ".join(stream.title for stream in found) or "no stream at all"
-    msg = f"no {what} stream agrees with {wanted}; found {listed}; start it, or correct {key}.name and {key}.type"
-    raise SourceError(msg)

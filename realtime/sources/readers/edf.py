@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realtime.sources.base import Marker
-from realtime.sources.metadata import EVERY, Channel, SourceError, StreamDescription, select
+from realtime.sources.metadata import Channel, SourceError, StreamDescription
 from realtime.sources.readers.edf_annotations import read_annotations
 from realtime.sources.readers.edf_header import Header, Signal, read_header
 from realtime.sources.readers.edf_labels import TRIGGERS, Label, read_labels
 from realtime.sources.readers.loaded import Loaded
 from realtime.sources.readers.marks import as_marker, left_out, merged, unknown_pauses
 from realtime.sources.readers.triggers import read_triggers
+from realtime.sources.selection import EVERY, select
 from stimuli.markers import read_marker
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from realtime.sources.metadata import unit_name
+from realtime.sources.selection import unit_name
 
 TRIGGERS = ("status", "trigger")
 KINDS = {

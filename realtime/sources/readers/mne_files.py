@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realtime.sources.base import Marker
-from realtime.sources.metadata import Channel, SourceError, StreamDescription, select, unit_name
+from realtime.sources.metadata import Channel, SourceError, StreamDescription
 from realtime.sources.readers.brainvision import channel_units, new_segments
 from realtime.sources.readers.edf_labels import OTHER_UNITS
 from realtime.sources.readers.loaded import Loaded
@@ -20,6 +20,7 @@ from realtime.sources.readers.matlab import check_matlab
 from realtime.sources.readers.mne_messages import as_notices, why
 from realtime.sources.readers.pauses import BOUNDARIES, Note, TimeAxis, find_pauses
 from realtime.sources.readers.triggers import read_triggers
+from realtime.sources.selection import select, unit_name
 from stimuli.markers import read_marker
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import numpy as np
 from configs.files import read_text
 from realtime.sources.base import Marker
 from realtime.sources.marker_streams import plain, with_fields
-from realtime.sources.metadata import Channel, SourceError, StreamDescription, select
+from realtime.sources.metadata import Channel, SourceError, StreamDescription
 from realtime.sources.readers.loaded import Loaded
+from realtime.sources.selection import select
 from stimuli.markers import read_marker
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ import numpy as np
 from configs.schema import MarkerSettings
 from realtime.sources.base import Marker
 from realtime.sources.marker_streams import MarkerReader
-from realtime.sources.metadata import SourceError, StreamDescription, Wanted, choose, describe, select
+from realtime.sources.metadata import SourceError, StreamDescription, describe
 from realtime.sources.readers.loaded import Loaded
 from realtime.sources.readers.xdf_chunks import MAGIC, whole_chunks
+from realtime.sources.selection import Wanted, choose, select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
