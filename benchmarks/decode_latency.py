@@ -4,9 +4,9 @@ Ours is timed as it is met live: between two samples the session does other work
 the weights of the next sample ahead; a second figure is without that. The others can only begin when the whole window
 is there. All get the same windows and the same map, and must give the same embedding.
 
-What ours takes above the product alone is the price of calls in Python and numpy, some 7 µs. A kernel in C (cffi, -O3,
-vectorised) in place of product and sum was tried: 12.9 against 15.1 µs at 64 × 250, in turns. To be worth a compiler
-it would have had to halve the time, so there is none.
+What ours takes above the product alone is the price of calls in Python; BLAS adds the product to the sum, so there is
+one of them. A kernel in C (cffi, -O3, vectorised) was tried when there were two: 12.9 against 15.1 µs at 64 × 250, in
+turns. So there is no compiler.
 """
 
 from __future__ import annotations
@@ -50,8 +50,12 @@ class Rewindable(LinearDecoder):
 
     def rewind(self, trial: int, seen: int, total: Windows) -> None:
         """Make `total` the sum of the first `seen` samples of `trial`."""
-        self._sums[trial][:] = total
-        self._seen[trial] = seen
+        self._open[trial].total[:] = total
+        self._open[trial].seen = seen
+
+    def so_far(self, trial: int) -> tuple[int, Windows]:
+        """Return how many samples of `trial` are summed, and the sum."""
+        return self._open[trial].seen, self._open[trial].total
 
 
 def run(quick: bool = False) -> dict[str, Any]:
@@ -183,7 +187,7 @@ class _Ours:
         for trial, window in enumerate(windows):
             decoder.open(trial)
             decoder.add(trial, 0, window[:-1])
-            self._partial.append(decoder._sums[trial].copy())
+            self._partial.append(decoder.so_far(trial)[1].copy())
             decoder.drop(trial)
         for other in self._others:
             decoder.open(-other)
@@ -204,7 +208,7 @@ class _Ours:
         for other in self._others:
             # spread over the window, as epochs that opened one after another are
             decoder.rewind(-other, (place + other * self._last // 7) % self._last, self._partial[0])
-        positions = [decoder._seen[-other] for other in self._others]
+        positions = [decoder.so_far(-other)[0] for other in self._others]
         last = self._windows[which, -1:]
         OTHER_WORK.sum()
         if read_ahead:

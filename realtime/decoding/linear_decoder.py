@@ -4,15 +4,17 @@ The whole chain (baseline, whitening, scaling, ridge, re-standardisation) is one
 
     embedding = bias + Σ_t samples[t] @ weights[t]
 
-so it is summed as samples arrive. When the last one is in, a single ``[channels] @ [channels, dims]`` product is left.
+so it is summed as samples arrive. When the last one is in, a single ``[channels] @ [channels, dims]`` product is left,
+which BLAS adds to the sum by itself. The sum begins with the bias, so that nothing has to be added at the end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.blas import sgemv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +34,16 @@ class WindowWeights:
         float32 ``[times × channels, dims]``, contiguous.
     bias
         float32 ``[dims]``.
+    columns
+        `weights` transposed, a view: BLAS counts along columns.
     """
 
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+    columns: NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", self.weights.T)
 
     @classmethod
     def of(cls, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> WindowWeights:
@@ -56,6 +64,15 @@ class WindowWeights:
         """Return what a whole window ``[times, channels]`` comes to, ``[dims]``."""
         whole: NDArray[np.float32] = window.reshape(-1) @ self.weights + self.bias
         return whole
+
+
+class _Window:
+    """An open window: its sum so far, how many of its samples that is of, and what it is decoded with."""
+
+    __slots__ = ("seen", "total", "weights")
+
+    def __init__(self, weights: WindowWeights) -> None:
+        self.seen, self.total, self.weights = 0, weights.bias.copy(), weights
 
 
 class LinearDecoder:
@@ -96,17 +113,14 @@ class LinearDecoder:
         self.whole = WindowWeights.of(weights, bias)
         self.n_times, self.n_channels, self.dims = weights.shape
         self._residual = residual
-        self._product = np.empty(self.dims, dtype=np.float32)
+        self._product = np.zeros(self.dims, dtype=np.float32)
         self._nothing = np.zeros(0, dtype=np.float32)
-        self._sums: dict[int, NDArray[np.float32]] = {}
-        self._seen: dict[int, int] = {}
-        self._used: dict[int, WindowWeights] = {}
-        self._spare: list[NDArray[np.float32]] = []
+        self._open: dict[int, _Window] = {}
 
     @property
     def open_trials(self) -> tuple[int, ...]:
         """The trials whose windows are open."""
-        return tuple(self._sums)
+        return tuple(self._open)
 
     def open(self, trial: int) -> None:
         """Begin a window for `trial`.
@@ -116,18 +130,14 @@ class LinearDecoder:
         ValueError
             If the trial's window is open already.
         """
-        if trial in self._sums:
+        if trial in self._open:
             msg = f"trial {trial} is already open"
             raise ValueError(msg)
-        total = self._spare.pop() if self._spare else np.empty(self.dims, dtype=np.float32)
-        total.fill(0.0)
-        self._sums[trial] = total
-        self._seen[trial] = 0
-        self._used[trial] = self.whole
+        self._open[trial] = _Window(self.whole)
 
     def used(self, trial: int) -> WindowWeights:
         """Return what the open window of `trial` is decoded with."""
-        return self._used[trial]
+        return self._open[trial].weights
 
     def use(self, trial: int, weights: WindowWeights) -> None:
         """Decode the window of `trial`, none of whose samples has been added, with `weights`.
@@ -137,10 +147,10 @@ class LinearDecoder:
         ValueError
             If samples were added: a sum of two maps would be silently wrong.
         """
-        if self._seen[trial]:
-            msg = f"trial {trial}: other weights after {self._seen[trial]} samples"
+        if seen := self._open[trial].seen:
+            msg = f"trial {trial}: other weights after {seen} samples"
             raise ValueError(msg)
-        self._used[trial] = weights
+        self._open[trial] = _Window(weights)
 
     def add(self, trial: int, first: int, samples: NDArray[np.float32]) -> None:
         """Add samples that go on where the last ones of their window ended.
@@ -157,17 +167,21 @@ class LinearDecoder:
         Raises
         ------
         ValueError
-            If the samples do not continue where the last ones ended: a sum with a gap would be silently wrong.
+            If the samples do not continue where the last ones ended, or do not fit the window: a sum with a gap would
+            be silently wrong.
         """
-        if first != self._seen[trial]:
-            msg = f"trial {trial}: samples begin at {first}, {self._seen[trial]} expected"
+        window = self._open[trial]
+        if first != window.seen:
+            msg = f"trial {trial}: samples begin at {first}, {window.seen} expected"
             raise ValueError(msg)
-        channels = self.n_channels
-        last = first + len(samples)
-        weights = self._used[trial].weights
-        np.matmul(samples.reshape(-1), weights[first * channels : last * channels], out=self._product)
-        self._sums[trial] += self._product
-        self._seen[trial] = last
+        channels, last, flat = self.n_channels, first + len(samples), samples.reshape(-1)
+        columns = window.weights.columns[:, first * channels : last * channels]
+        if columns.shape[1] != len(flat):  # BLAS itself would go on with what fits
+            msg = f"trial {trial}: samples {samples.shape} at {first} of a window {self.n_times, channels}"
+            raise ValueError(msg)
+        if len(flat):  # of nothing, BLAS makes nothing
+            _add_product(columns, flat, window.total)
+            window.seen = last
 
     def read_ahead(self, samples: int) -> None:
         """Bring the weights for the next `samples` of every open window into the cache, while nothing is due.
@@ -178,10 +192,13 @@ class LinearDecoder:
         channels = self.n_channels
         if len(self._nothing) < samples * channels:
             self._nothing = np.zeros(samples * channels, dtype=np.float32)
-        for trial, seen in self._seen.items():
-            weights = self._used[trial].weights[seen * channels : (seen + samples) * channels]
-            np.matmul(self._nothing[: len(weights)], weights, out=self._product)
-            if self._residual is not None and seen + samples >= self.n_times:
+        for window in self._open.values():
+            start = window.seen * channels
+            columns = window.weights.columns[:, start : start + samples * channels]
+            self._product[:] = window.total
+            if columns.shape[1]:
+                _add_product(columns, self._nothing[: columns.shape[1]], self._product)
+            if self._residual is not None and window.seen + samples >= self.n_times:
                 self._residual.read_ahead()
 
     def close(self, trial: int) -> NDArray[np.float32]:
@@ -192,12 +209,12 @@ class LinearDecoder:
         ValueError
             If the window is not complete.
         """
-        if self._seen[trial] != self.n_times:
-            msg = f"trial {trial} closed after {self._seen[trial]} of {self.n_times} samples"
+        window = self._open[trial]
+        if window.seen != self.n_times:
+            msg = f"trial {trial} closed after {window.seen} of {self.n_times} samples"
             raise ValueError(msg)
-        embedding: NDArray[np.float32] = self._sums[trial] + self._used[trial].bias
-        self.drop(trial)
-        return self.finish(embedding)
+        del self._open[trial]
+        return self.finish(window.total)
 
     def finish(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
         """Correct the last columns of a whole sum in place, where there is a residual, and return it."""
@@ -208,10 +225,12 @@ class LinearDecoder:
 
     def drop(self, trial: int) -> None:
         """Forget `trial` and its sum; nothing happens when it is not open."""
-        total = self._sums.pop(trial, None)
-        if total is not None:
-            self._spare.append(total)
-            del self._seen[trial], self._used[trial]
+        self._open.pop(trial, None)
+
+
+def _add_product(columns: NDArray[np.float32], flat: NDArray[np.float32], total: NDArray[np.float32]) -> None:
+    """Add ``columns @ flat`` to `total`, in place: BLAS's ``y ← alpha A x + beta y``, by position, which is quicker."""
+    sgemv(1.0, columns, flat, 1.0, total, 0, 1, 0, 1, 0, 1)
 
 
 @dataclass(frozen=True)

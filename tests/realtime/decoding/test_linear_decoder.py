@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from realtime.decoding.linear_decoder import LinearDecoder
+from realtime.decoding.linear_decoder import LinearDecoder, WindowWeights
 
 TIMES, CHANNELS, DIMS = 12, 5, 7
 
@@ -60,6 +60,38 @@ def test_a_gap_is_refused():
         decoder.add(0, 3, np.zeros((1, CHANNELS), np.float32))
     with pytest.raises(ValueError, match="closed after 2 of 12"):
         decoder.close(0)
+
+
+def test_samples_that_do_not_fit_the_window_are_refused():
+    decoder = LinearDecoder(*_map())
+    decoder.open(0)
+    for first, samples in ((0, np.zeros((1, CHANNELS + 1))), (0, np.zeros((TIMES + 1, CHANNELS)))):
+        with pytest.raises(ValueError, match="trial 0: samples"):
+            decoder.add(0, first, samples.astype(np.float32))
+
+
+def test_other_weights_bring_their_own_bias():
+    weights, bias = _map()
+    window = np.random.default_rng(4).standard_normal((TIMES, CHANNELS)).astype(np.float32)
+    decoder = LinearDecoder(weights, bias)
+    other = WindowWeights.of(2 * weights, bias + 1)
+    decoder.open(0)
+    decoder.use(0, other)
+    decoder.add(0, 0, window)
+    np.testing.assert_allclose(decoder.close(0), other.apply(window), rtol=1e-4, atol=1e-4)
+    decoder.open(0)
+    decoder.add(0, 0, window)
+    with pytest.raises(ValueError, match="other weights after 12 samples"):
+        decoder.use(0, other)
+
+
+def test_what_was_handed_out_is_not_touched_by_later_windows():
+    decoder = LinearDecoder(*_map())
+    windows = np.random.default_rng(5).standard_normal((2, TIMES, CHANNELS)).astype(np.float32)
+    first = _decode(decoder, 0, windows[0], [])
+    kept = first.copy()
+    _decode(decoder, 1, windows[1], [3])
+    np.testing.assert_array_equal(first, kept)
 
 
 def test_a_dropped_window_leaves_nothing_behind():
