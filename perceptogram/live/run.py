@@ -29,6 +29,7 @@ from realtime.display.display import Display
 from realtime.processes.blas_threads import one_thread
 from realtime.processes.priority import undisturbed
 from realtime.recording.percept_outlets import PerceptOutlets
+from realtime.rendering.generators.base import check_space
 from realtime.rendering.remote.renderer import RemoteRenderer
 from realtime.rendering.worker import RenderWorker
 from realtime.session import Session, SessionEvent
@@ -131,40 +132,19 @@ def decode(
     """
     from pylsl import local_clock
 
-    from realtime.rendering.generators.base import check_space
-
     with ExitStack() as opened:
         opened.callback(source.close)
         if exclusive:
             opened.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(SWITCH_S)
             opened.enter_context(one_thread())
-        labels = bundle.space.is_labels
-        if labels:
+        if bundle.space.is_labels:
             config = config.model_copy(update={"pictures": PictureSettings(set="labels")})
         cap = fitted(bundle, source.spec, config.stream.least_of_score)
-        bundle = cap.bundle
-        control = None
-        door = opened.enter_context(open_door(config.web)) if config.web.enabled else None
-        calibrated = bundle
-        if candidates is not None:
-            bundle = bundle.only(candidates)
-        targets = osc_targets(config.outputs, calibrated, len(bundle.gallery.names))
-        if config.control.url is not None or door is not None or targets:
-            stage = Stage.of(config)
-            control = Control(config.control, config.name, bundle.space, door, targets, stage, mark)
-            opened.enter_context(control)
-            control.set_state("starting")
-            opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
-        if door is not None:
-            errors.print(f"page at {door.invitation}")
+        bundle = cap.bundle if candidates is None else cap.bundle.only(candidates)
+        control = _open_control(opened, config, cap.bundle, len(bundle.gallery.names), mark)
         unpainted = _why_unpainted(config, bundle) if render else None
-        painter: RenderWorker | RemoteRenderer | None = None if labels else renderer
-        if render and painter is None and unpainted is None:
-            painter = _open_renderer(config, bundle)
-            opened.enter_context(painter)
-        if painter is not None:
-            check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
+        painter = _open_painter(opened, config, bundle, renderer, wanted=render and unpainted is None)
         session = Session(config, bundle, source, painter, local_clock)
         if unpainted is not None:
             session.tell("unpainted", f"nothing is painted: {unpainted}")
@@ -184,21 +164,17 @@ def decode(
         ]
         steering = Steering(session, config, bundle, control, outlets, source.close, show)
         screen = Screen(config, bundle, pictures, session, painter, displays, source.close)
-        over = threading.Event()
         if ended is not None:
-            # A thread of its own: a stream that has ended brings no more events to ask the question at.
-            arguments = (source, ended, over)
-            threading.Thread(target=_close_when_ended, args=arguments, name="end of stream", daemon=True).start()
-            opened.callback(over.set)
+            opened.callback(_close_when(ended, source).set)
         if begin is not None:
             begin(session)
+        observers: dict[str, Observer] = {
+            "the session's folder": folder,
+            "the display": screen,
+            "the control channel": steering,
+            **{f"observer {number}": look for number, look in enumerate(observe, start=1)},
+        }
         with undisturbed() if live and exclusive else nullcontext(False) as first:
-            observers: dict[str, Observer] = {
-                "the session's folder": folder,
-                "the display": screen,
-                "the control channel": steering,
-            }
-            observers |= {f"observer {number}": look for number, look in enumerate(observe, start=1)}
             failure = follow(session, result, observers, paint_left=paint_left)
         summary = summarise(result, bundle) | {"candidates": len(bundle.gallery.names), "runs_first": first}
         if cap.facts is not None:
@@ -208,17 +184,27 @@ def decode(
             _tell_failure(control, failure)
         else:
             steering.ended(summary)
-    with written(out / "display.png") as part:
-        screen.save(part)
-    strip = _strip(result, simulated=bundle.simulated) if bundle.classes else None
-    if strip is not None:
-        with written(out / "strip.png") as part:
-            strip.save(part, format="PNG")
-    with written(out / "summary.json") as part:
-        part.write_text(as_json(summary), encoding="utf-8")
+    _write_end(out, screen, result, bundle, summary)
     if failure is not None:
         raise failure
     return Finished(result, summary)
+
+
+def _open_control(
+    opened: ExitStack, config: Config, calibrated: Bundle, n_candidates: int, mark: Callable[[Marker], None]
+) -> Control | None:
+    """Return what other programs and pages are told by, until `opened` closes; None where none is to be told."""
+    door = opened.enter_context(open_door(config.web)) if config.web.enabled else None
+    targets = osc_targets(config.outputs, calibrated, n_candidates)
+    if config.control.url is None and door is None and not targets:
+        return None
+    control = Control(config.control, config.name, calibrated.space, door, targets, Stage.of(config), mark)
+    opened.enter_context(control)
+    control.set_state("starting")
+    opened.push(lambda _kind, error, _trace: _tell_failure(control, error))
+    if door is not None:
+        errors.print(f"page at {door.invitation}")
+    return control
 
 
 def _tell_failure(control: Control | None, error: BaseException | None) -> None:
@@ -234,7 +220,19 @@ def _why_unpainted(config: Config, bundle: Bundle) -> str | None:
     return None if config.render.remote else lacking("gpu", "painting")
 
 
-def _open_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRenderer:
+def _open_painter(
+    opened: ExitStack, config: Config, bundle: Bundle, renderer: RenderWorker | None, *, wanted: bool
+) -> RenderWorker | RemoteRenderer | None:
+    """Return a renderer that is ready: the one that runs already, or one until `opened` closes where one is wanted."""
+    painter: RenderWorker | RemoteRenderer | None = None if bundle.space.is_labels else renderer
+    if wanted and painter is None:
+        painter = opened.enter_context(_make_renderer(config, bundle))
+    if painter is not None:
+        check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
+    return painter
+
+
+def _make_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRenderer:
     """Return a renderer, here or on other machines as the settings say."""
     if not config.render.remote:
         return RenderWorker(config.render)
@@ -244,13 +242,34 @@ def _open_renderer(config: Config, bundle: Bundle) -> RenderWorker | RemoteRende
     return RemoteRenderer(config.render, config.control, config.name, bundle.space)
 
 
-def _close_when_ended(source: Source, ended: Callable[[], bool], over: threading.Event) -> None:
-    """Close `source` a moment after `ended` says so; `over` ends the waiting."""
-    while not over.wait(LOOK_S):
-        if ended():
-            over.wait(LINGER_S)
-            source.close()
-            return
+def _close_when(ended: Callable[[], bool], source: Source) -> threading.Event:
+    """Have a thread close `source` a moment after `ended` says so, and return the event that ends the waiting.
+
+    It is a thread of its own because a stream that has ended brings no more events to ask the question at.
+    """
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.wait(LOOK_S):
+            if ended():
+                over.wait(LINGER_S)
+                source.close()
+                return
+
+    threading.Thread(target=wait, name="end of stream", daemon=True).start()
+    return over
+
+
+def _write_end(out: Path, screen: Screen, result: LiveResult, bundle: Bundle, summary: dict[str, Any]) -> None:
+    """Write what a session leaves when it has ended: the display's last state, means by class, the summary."""
+    with written(out / "display.png") as part:
+        screen.save(part)
+    strip = _strip(result, simulated=bundle.simulated) if bundle.classes else None
+    if strip is not None:
+        with written(out / "strip.png") as part:
+            strip.save(part, format="PNG")
+    with written(out / "summary.json") as part:
+        part.write_text(as_json(summary), encoding="utf-8")
 
 
 def _strip(result: LiveResult, *, simulated: bool) -> Image.Image | None:
