@@ -116,7 +116,7 @@ def _cut(source: OfflineParticipant, config: Config) -> Trials:
 def two_way(day: Day, embeddings: NDArray[np.float32]) -> float:
     """Return the two-way identification of the new looks' `embeddings` ``[looks, dims]`` among all new pictures."""
     gallery = day.bundle.gallery
-    own = np.array([gallery.numbers[str(name)] for name in day.new.names])
+    own = gallery.places(day.new.names)
     return float(retrieve(embeddings, own, np.zeros_like(own), gallery).two_way.mean())
 
 

@@ -200,7 +200,7 @@ class World:
 
     def _right(self, predicted: NDArray[np.float32], test: NDArray[np.int64], gallery: Gallery) -> NDArray[np.float64]:
         """Return 1 for each look whose picture comes first of the new ones, else 0."""
-        own = np.array([gallery.numbers[str(name)] for name in self.names[test]])
+        own = gallery.places(self.names[test])
         return (retrieve(predicted, own, np.zeros_like(own), gallery).rank < 1).astype(np.float64)
 
 

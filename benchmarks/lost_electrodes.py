@@ -119,7 +119,7 @@ class Looks:
         gallery = self._gallery()
         unseen = self.samples[~self.taught]
         predicted = unseen.reshape(len(unseen), -1) @ weights.weights + weights.bias
-        own = np.array([gallery.numbers[str(name)] for name in self.names[~self.taught]])
+        own = gallery.places(self.names[~self.taught])
         return float(retrieve(predicted, own, np.zeros_like(own), gallery).two_way.mean())
 
     def _gallery(self) -> Gallery:

@@ -106,7 +106,7 @@ def compared(bundle: Bundle, samples: NDArray[np.float32]) -> NDArray[np.float32
 
 def _in_step(predicted: NDArray[np.float32], trials: Trials, gallery: Gallery, permutations: int, seed: int) -> Null:
     """Return AUCs of labels that moved along alike in all recordings; see ``fit.exchange``."""
-    own = np.array([gallery.numbers[str(name)] for name in trials.names])
+    own = gallery.places(trials.names)
     moved = relabellings(own, trials.recordings, permutations, seed, "shift")
     evidence, together = pair_evidence(predicted, gallery)[None], np.zeros(len(trials), dtype=np.int64)
     found = auc_of_each(evidence, np.concatenate([own[None], moved]), together)

@@ -101,7 +101,7 @@ class HeldOutAnswers:
         seed
             Seed of which predictions are judged, where there are very many.
         """
-        own = np.array([gallery.numbers[str(name)] for name in names[self.rows]])
+        own = gallery.places(names[self.rows])
         folds = folds[self.rows]
         times_s, stretches, gains, scores = [], [], [], []
         usual = _length(self.moved[-1], gallery)

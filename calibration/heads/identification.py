@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +43,6 @@ class HeadTargets:
     gallery: Gallery
     layers: Samples
     said: str
-
-    def own(self, names: NDArray[Any]) -> Index:
-        """Return for each trial ``[trials]`` the place of what was shown."""
-        return np.array([self.gallery.numbers[str(name)] for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +97,11 @@ class Judged:
     gallery: Gallery
     pictures: tuple[str, ...]
 
+    @property
+    def own(self) -> Index:
+        """``[trials]``: the place in `gallery` of what was shown."""
+        return self.gallery.places(self.names)
+
 
 def fit_head(
     examples: Examples,
@@ -133,7 +133,7 @@ def fit_head(
     if settings.average_repeats:
         examples = examples.averaged()
     scaling, features = scale(examples.samples, layout, settings.whiten, candidate)
-    own = targets.own(examples.names)
+    own = targets.gallery.places(examples.names)
     shown = np.unique(own)
     standard = _standardised(targets.layers, shown)
     problem = Problem(features, own, standard, settings.identification_mix == "learnt", settings.residual)
@@ -203,7 +203,7 @@ def judge(
         ``[pictures, dims]``: embeddings that those of every fold are turned towards, which changes no comparison within
         a fold; left out, they stay as they are.
     """
-    own = targets.own(examples.names)
+    own = targets.gallery.places(examples.names)
     dims = min(settings.identification_dims, targets.layers.shape[2])
     predicted = np.empty((len(examples), dims), dtype=np.float32)
     names = np.empty(len(examples), dtype=f"U{max(map(len, targets.gallery.names)) + 16}")

@@ -155,14 +155,9 @@ def _outlook(curve: Sequence[Any]) -> list[str] | None:
     return [f"about {needed - now.n} more trials for {goal:g}" for goal, needed in ahead if needed is not None]
 
 
-def _own(result: Fit) -> NDArray[np.intp]:
-    """Return for each trial the place of what was shown in the gallery that it was compared with."""
-    return np.array([result.judged.gallery.numbers[str(name)] for name in result.judged.names])
-
-
 def _classes(result: Fit) -> list[tuple[bytes, int]]:
     """Return the evidence for each pair of classes as a figure, and of how many trials."""
-    gallery, own, drawn = result.judged.gallery, _own(result), []
+    gallery, own, drawn = result.judged.gallery, result.judged.own, []
     evidence = class_scores.pair_evidence(result.judged.predicted, gallery)
     centred = retrieval.centred(evidence.T, result.judged.folds).T
     for row, (a, b) in zip(centred, class_scores.pairs(len(gallery.names)), strict=True):
@@ -183,7 +178,7 @@ class _Example:
 
 def _examples(result: Fit, images: Images | None) -> dict[str, list[tuple[_Example, list[_Example]]]]:
     """Return pictures and those that were taken for them: best, middle and worst."""
-    judged, own = result.judged, _own(result)
+    judged, own = result.judged, result.judged.own
     gallery, predicted = judged.gallery, judged.predicted
 
     def example(place: int, text: str) -> _Example:

@@ -14,7 +14,7 @@ from calibration.data.sources import EarlierBundle
 from calibration.data.targets import Targets
 from calibration.data.trials import Trials
 from calibration.errors import FitError, RidgeError
-from calibration.fit import earlier_of
+from calibration.fit_learning import earlier_of
 from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Layout, make_examples
 from calibration.model.from_sources import map_of_sources

@@ -226,7 +226,8 @@ def _open_painter(
     """Return a renderer that is ready: the one that runs already, or one until `opened` closes where one is wanted."""
     painter: RenderWorker | RemoteRenderer | None = None if bundle.space.is_labels else renderer
     if wanted and painter is None:
-        painter = opened.enter_context(_make_renderer(config, bundle))
+        painter = _make_renderer(config, bundle)
+        opened.enter_context(painter)
     if painter is not None:
         check_space(bundle.space, painter.wait_ready(GENERATOR_PATIENCE_S))
     return painter

@@ -180,6 +180,10 @@ class Gallery:
             msg = f"the gallery has {twice!r} twice: names must differ"
             raise ValueError(msg)
 
+    def places(self, names: NDArray[np.str_]) -> NDArray[np.int64]:
+        """Return the place of each of the names ``[n]``."""
+        return np.array([self.numbers[str(name)] for name in names], dtype=np.int64)
+
     @property
     def told_apart(self) -> bool:
         """Whether the score is how well the entries are told apart, and not which of many pictures was seen."""
