@@ -15,7 +15,7 @@ import numpy as np
 from calibration.data.sources import EarlierBundle, told_of
 from calibration.data.targets import Targets, make_targets
 from calibration.data.trials import Trials, read_windows, why_none
-from calibration.fit_learning import Learned, learn
+from calibration.fit_learning import Trained, learn
 from calibration.fit_low_level import fit_low_level
 from calibration.fit_scores import score_fit
 from calibration.heads.identification import Judged
@@ -152,14 +152,14 @@ def fit_trials(
     FitError
         If there are too few trials, only one picture or class, or a channel that never moves.
     """
-    learned = learn(trials, targets, config, progress, sources)
-    examples, layout, mapping = learned.examples, learned.layout, learned.mapping
-    scores, confidence, early = score_fit(learned, config, null, progress)
+    trained = learn(trials, targets, config, progress, sources)
+    examples, layout, mapping = trained.examples, trained.layout, trained.mapping
+    scores, confidence, early = score_fit(trained, config, null, progress)
     low_level = None
     if config.fit.low_level_rank:
         low_level, scores["low_level"] = fit_low_level(examples, layout, config, part_of(progress, "layouts"))
     covariance, use = shared_by_channels(examples, layout, mapping.chain)
-    taught, head = examples.samples[examples.teaches], learned.told_by.head
+    taught, head = examples.samples[examples.teaches], trained.told_by.head
     if head is not None:  # what missing channels cost is asked of what is compared and scored
         use = use_of(head.weights, taught)
     mean_input = taught.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -173,10 +173,10 @@ def fit_trials(
         mean_input=mean_input,
         window_covariance=mean_covariance(taught, mean_input),
         space=targets.space,
-        gallery=replace(learned.targets.gallery, likelihood=mapping.comparison.likelihood),
+        gallery=replace(trained.targets.gallery, likelihood=mapping.comparison.likelihood),
         confidence=confidence,
         classes=dict(config.markers.classes),
-        fit=_record(learned, config, sources),
+        fit=_record(trained, config, sources),
         scores=scores,
         provenance=_provenance(config),
         simulated=trials.simulated,
@@ -188,15 +188,15 @@ def fit_trials(
         memory=remember(examples, trials.recordings, layout, mapping, config) if config.fit.memory else None,
         early=early,
     )
-    return Fit(bundle, trials, examples, layout, mapping, learned.held_out, learned.told_by.judged)
+    return Fit(bundle, trials, examples, layout, mapping, trained.held_out, trained.told_by.judged)
 
 
-def _record(learned: Learned, config: Config, sources: Sequence[EarlierBundle]) -> dict[str, Any]:
+def _record(trained: Trained, config: Config, sources: Sequence[EarlierBundle]) -> dict[str, Any]:
     """Return what the bundle says of how its map was fitted and chosen."""
-    mapping, held_out, settings = learned.mapping, learned.held_out, config.fit
+    mapping, held_out, settings = trained.mapping, trained.held_out, config.fit
     prior = None
     if mapping.prior is not None:
-        prior = mapping.prior.record() | told_of(mapping.prior.sources(), sources, learned.sources or ())
+        prior = mapping.prior.record() | told_of(mapping.prior.sources(), sources, trained.sources or ())
     record: dict[str, Any] = rounded(
         {
             "alpha": mapping.alpha,
@@ -205,7 +205,7 @@ def _record(learned: Learned, config: Config, sources: Sequence[EarlierBundle]) 
             "choose": settings.choose,
             "chosen": None if mapping.choice is None else str(mapping.choice),
             "chosen_by_fold": said(held_out.choices),
-            "told_apart_by": learned.told_by.record,
+            "told_apart_by": trained.told_by.record,
             "identification": [] if mapping.choice is None else mapping.choice.scores.tolist(),
             "compared": str(mapping.comparison),
             "compared_by_fold": [each.form for each in held_out.comparisons],
@@ -217,8 +217,8 @@ def _record(learned: Learned, config: Config, sources: Sequence[EarlierBundle]) 
             "whiten": settings.whiten,
             "average_repeats": settings.average_repeats,
             "seed": settings.seed,
-            "n_trials": len(learned.trials),
-            "n_taught": int(learned.examples.teaches.sum()),
+            "n_trials": len(trained.trials),
+            "n_taught": int(trained.examples.teaches.sum()),
             "prior": prior,
         }
     )

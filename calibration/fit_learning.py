@@ -23,7 +23,7 @@ _FEWEST_OF_A_CLASS = 5
 
 
 @dataclass(frozen=True)
-class Learned:
+class Trained:
     """What was learned from trials, not yet scored.
 
     Attributes
@@ -63,7 +63,7 @@ def learn(
     config: Config,
     progress: Progress | None = None,
     sources: Sequence[EarlierBundle] = (),
-) -> Learned:
+) -> Trained:
     """Fit a map on trials, and maps that leave some of them out.
 
     Parameters
@@ -87,7 +87,7 @@ def learn(
     mapping = fit_map(examples, layout, settings, earlier)
     fitted, part = (mapping, held_out), part_of(progress, "identification")
     told_by = fit_identification(examples, layout, config, targets.gallery, targets.space, fitted, part)
-    return Learned(trials, targets, examples, layout, mapping, held_out, told_by, answers, told if earlier else None)
+    return Trained(trials, targets, examples, layout, mapping, held_out, told_by, answers, told if earlier else None)
 
 
 def earlier_of(

@@ -9,7 +9,7 @@ from calibration.data.targets import Targets
 from calibration.data.trials import Trials
 from calibration.errors import RidgeError
 from calibration.fit_identification import Identified
-from calibration.fit_learning import Learned
+from calibration.fit_learning import Trained
 from calibration.heads.identification import Judged, judge
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, make_examples
 from calibration.model.linear_model import HeldOut, cross_validate
@@ -29,37 +29,37 @@ _BASELINE_PERMUTATIONS = 200
 
 
 def score_fit(
-    learned: Learned, config: Config, null: Trials | None = None, progress: Progress | None = None
+    trained: Trained, config: Config, null: Trials | None = None, progress: Progress | None = None
 ) -> tuple[dict[str, Any], ConfidenceModel | None, EarlyAnswers | None]:
     """Return the scores of a fit, ready to be written as JSON, how far to believe an answer, and earlier answers.
 
     Parameters
     ----------
-    learned
+    trained
         What was learned.
     config
         Its settings.
     null, progress
         As for `calibration.fit.fit_trials`.
     """
-    trials, settings, told_by, held_out = learned.trials, config.fit, learned.told_by, learned.held_out
-    judged, gallery = told_by.judged, learned.targets.gallery
+    trials, settings, told_by, held_out = trained.trials, config.fit, trained.told_by, trained.held_out
+    judged, gallery = told_by.judged, trained.targets.gallery
     # Labels exchanged in the new trials alone say nothing of a map that also learned from others: then the predictions'
     # own null is taken, as wide as that of a cross-validation can be.
-    fitted_anew = settings.permutations > 0 and learned.sources is None and told_by.head is None
-    chance = _null(learned.examples, judged, learned.layout, settings, held_out) if fitted_anew else None
+    fitted_anew = settings.permutations > 0 and trained.sources is None and told_by.head is None
+    chance = _null(trained.examples, judged, trained.layout, settings, held_out) if fitted_anew else None
     found = _summary(judged, settings, chance, settings.permutations)
     if null is not None:
-        found |= baseline_scores(null, learned.targets, config, part_of(progress, "baseline"), told_by)
+        found |= baseline_scores(null, trained.targets, config, part_of(progress, "baseline"), told_by)
     found |= counts(trials)
     alike = judged.gallery
     if told_by.head is None:
         # A confidence is of one way to compare, that of the bundle, whatever single folds chose.
-        form = learned.mapping.comparison.form
+        form = trained.mapping.comparison.form
         alike = FoldGallery.of(gallery, [each.likelihoods.get(form) for each in held_out.comparisons])
     held = (judged.predicted, judged.own, judged.folds, alike, settings.seed)
     curve = reliability_curve(*held)
-    early, by_time = learned.answers.judged(
+    early, by_time = trained.answers.judged(
         trials.names,
         held_out.folds,
         alike if told_by.head is None else gallery,

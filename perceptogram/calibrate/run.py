@@ -37,8 +37,8 @@ from stimuli.presenter import BEGIN, summarise
 from stimuli.sequence import Plan
 
 if TYPE_CHECKING:
+    from calibration.data.photodiode import Timing
     from calibration.fit import Fit
-    from calibration.photodiode import Timing
 
 logger = logging.getLogger(__name__)
 

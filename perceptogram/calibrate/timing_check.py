@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from calibration.photodiode import Timing, timing_of
+from calibration.data.photodiode import Timing, timing_of
 from configs.errors import InputError
 from configs.output_folder import claim
 from configs.schema import Config

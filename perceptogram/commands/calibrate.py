@@ -12,7 +12,7 @@ from configs.errors import InputError
 from perceptogram.console import console, print_rows
 
 if TYPE_CHECKING:
-    from calibration.photodiode import Timing
+    from calibration.data.photodiode import Timing
     from configs.schema import Config
     from perceptogram.calibrate.folder import CalibrationFolder
     from perceptogram.calibrate.run import Conduct
@@ -60,8 +60,8 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram calibrate --check-timing --config lab.yaml --out timing
         """
+        from calibration.data.photodiode import read_timing
         from calibration.data.sources import load_sources
-        from calibration.photodiode import read_timing
         from configs.schema import load_config
         from perceptogram.calibrate.block_scores import StopRule
         from perceptogram.calibrate.children import for_simulation
@@ -136,7 +136,7 @@ def _calibrate(
 def _check_timing(
     config: Config, recording: Path | None, out: Path, channel: str | None, headless: bool, overwrite: bool
 ) -> None:
-    from calibration.photodiode import write_timing
+    from calibration.data.photodiode import write_timing
     from perceptogram.calibrate.timing_check import check_recording, record_short_run
     from perceptogram.calibrate.view import GOAL, View
 

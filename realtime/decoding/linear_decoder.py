@@ -66,7 +66,7 @@ class WindowWeights:
         return whole
 
 
-class _Window:
+class _RunningSum:
     """An open window: its sum so far, how many of its samples that is of, and what it is decoded with."""
 
     __slots__ = ("seen", "total", "weights")
@@ -115,7 +115,7 @@ class LinearDecoder:
         self._residual = residual
         self._product = np.zeros(self.dims, dtype=np.float32)
         self._nothing = np.zeros(0, dtype=np.float32)
-        self._open: dict[int, _Window] = {}
+        self._open: dict[int, _RunningSum] = {}
 
     @property
     def open_trials(self) -> tuple[int, ...]:
@@ -133,7 +133,7 @@ class LinearDecoder:
         if trial in self._open:
             msg = f"trial {trial} is already open"
             raise ValueError(msg)
-        self._open[trial] = _Window(self.whole)
+        self._open[trial] = _RunningSum(self.whole)
 
     def used(self, trial: int) -> WindowWeights:
         """Return what the open window of `trial` is decoded with."""
@@ -150,7 +150,7 @@ class LinearDecoder:
         if seen := self._open[trial].seen:
             msg = f"trial {trial}: other weights after {seen} samples"
             raise ValueError(msg)
-        self._open[trial] = _Window(weights)
+        self._open[trial] = _RunningSum(weights)
 
     def add(self, trial: int, first: int, samples: NDArray[np.float32]) -> None:
         """Add samples that go on where the last ones of their window ended.

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calibration.data.photodiode import read_timing, timing_of, write_timing
 from calibration.errors import FitError
-from calibration.photodiode import read_timing, timing_of, write_timing
 from realtime.epoching.light import LightError, find_light, raw_samples
 from realtime.sources.base import Chunk, Marker
 
