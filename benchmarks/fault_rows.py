@@ -23,7 +23,7 @@ ROW: dict[str, Any] = {
     "accepted": 0, "refused": 0, "retracted": 0, "recovery_s": None, "by": "",
 }  # fmt: skip
 UNTIMED = ("missing", "reordered", "unit", "nan", "railed", "flat", "marker-lost", "marker-late", "duplicate-id")
-"""Faults that leave the stamps alone."""
+"""Faults that leave the timestamps alone."""
 JITTERY = 3.0
 """Factor by which the measured jitter must have grown to count as noticed."""
 

@@ -2,7 +2,7 @@
 
 The first channel of every stream carries the sample number, so each epoch tells what brain activity it really holds.
 The same faulty streams go through this project's pipeline, through pyxdf's default load of a recording and, live over
-LSL on loopback, through mne-lsl's `StreamLSL` and `EpochsStream` with all of LSL's stamp processing, as their
+LSL on loopback, through mne-lsl's `StreamLSL` and `EpochsStream` with all of LSL's timestamp processing, as their
 documentation recommends. Random streams, which no one has chosen, go through this project's pipeline offline and live.
 """
 

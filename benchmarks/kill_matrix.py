@@ -122,7 +122,7 @@ class _Losses:
 
 
 def recorded(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the stamps of the EEG and of the markers in a session's recording, as pyxdf finds them."""
+    """Return the timestamps of the EEG and of the markers in a session's recording, as pyxdf finds them."""
     streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False, verbose=False)
     eeg, markers = (next(one for one in streams if one["info"]["type"] == [kind]) for kind in ("EEG", "Markers"))
     return np.asarray(eeg["time_stamps"]), np.asarray(markers["time_stamps"])

@@ -9,8 +9,8 @@ from benchmarks.report import markdown_rows, source
 
 FAULTS = {
     "drop:1": "1 sample lost",
-    "burst:0.3": "0.3 s of samples stamped when sent, late",
-    "jitter:0.002": "2 ms of jitter on each stamp",
+    "burst:0.3": "0.3 s of samples timestamped when sent, late",
+    "jitter:0.002": "2 ms of jitter on each timestamp",
     "clock-step:0.5": "clock steps 0.5 s ahead",
     "clock-step:-0.5": "clock steps 0.5 s back",
     "unix": "stamps turn into Unix time",
@@ -36,19 +36,19 @@ FAULTS = {
 """What the fault benchmark's rows are called in the docs."""
 STAGES = {
     "onset_to_marker_ms": "picture flipped → its marker is here",
-    "last_sample_to_arrival_us": "last sample stamped → here",
+    "last_sample_to_arrival_us": "last sample timestamped → here",
     "last_sample_to_embedding_us": "here → embedding",
     "embedding_to_first_picture_ms": "embedding → first preview",
     "embedding_to_final_picture_ms": "embedding → final picture",
     "final_picture_to_shown_ms": "final picture → on the (virtual) screen",
-    "last_sample_to_shown_ms": "last sample stamped → on the screen",
+    "last_sample_to_shown_ms": "last sample timestamped → on the screen",
 }
 
 
 def faults(results: Mapping[str, Any]) -> str:
     """Return each fault with what became of it, beside what the peers made of it."""
     result = results["faults"]["result"]
-    header = ["fault", "told after", "stamp error, ms", "wrong epochs", "retracted", "right again, s"]
+    header = ["fault", "told after", "timestamp error, ms", "wrong epochs", "retracted", "right again, s"]
     for peer in ("pyxdf", "mne-lsl"):
         header += [f"{peer}: wrong", "ms"]
     rows = []
@@ -101,7 +101,7 @@ def holes(results: Mapping[str, Any]) -> str:
     """Return how many holes are found in each kind of stream, and what is found in clean ones."""
     result = results["faults"]["result"]
     header = ["sender", "holes", "found", "count exact", "told after, median and 95 %"]
-    header += ["false alarms in 10 clean minutes", "largest stamp error, ms"]
+    header += ["false alarms in 10 clean minutes", "largest timestamp error, ms"]
     rows = [
         [
             *(hole[key] for key in ("about", "holes", "found", "count_exact")),

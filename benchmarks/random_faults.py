@@ -25,7 +25,7 @@ class RandomFault:
     ----------
     kind
         ``"loss"``: samples are lost. ``"stall"``: nothing is sent, or delivered, and then all at once; no sample is
-        lost. ``"burst"``: the same over Wi-Fi, where it is usual. ``"step"``: the clock that stamps steps.
+        lost. ``"burst"``: the same over Wi-Fi, where it is usual. ``"step"``: the clock that timestamps steps.
         ``"restart"``: the device is switched off and on. ``"rate"``: its rate changes. ``"nan"``: a channel has no
         values. ``"repeat"``: packets come twice.
     at_s, for_s

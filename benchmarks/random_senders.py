@@ -1,7 +1,7 @@
-"""Senders drawn at random, every parameter continuous: how samples are packed, stamped, held up and delivered.
+"""Senders drawn at random, every parameter continuous: how samples are packed, timestamped, held up and delivered.
 
-They follow what is known of real devices: amplifiers that count, programs that stamp when they push and let LSL deduce
-the rest of a chunk, programs that poll on a timer, Bluetooth's connection events, Wi-Fi that is silent and then
+They follow what is known of real devices: amplifiers that count, programs that timestamp when they push and let LSL
+deduce the rest of a chunk, programs that poll on a timer, Bluetooth's connection events, Wi-Fi that is silent and then
 delivers all at once, and clock offsets that LSL measures anew every 5 s. None of it knows how faults are detected.
 
 A delay that is the same from the first sample to the last cannot be seen by anyone, so none is in the timestamps: late
@@ -64,7 +64,7 @@ class RandomSender:
         What is added to the times of reading or sending: ``"normal"`` (standard deviation), ``"exponential"`` (mean) or
         ``"correlated"`` (standard deviation, over `memory_s` seconds).
     tick_s
-        Step of the clock that stamps; 0 for none.
+        Step of the clock that timestamps; 0 for none.
     transport_s, queue_s
         Least delay from sending to arrival, and mean of what is added to it at random.
     offset_s
@@ -262,7 +262,7 @@ def stamp(
     Parameters
     ----------
     sender
-        Who stamps.
+        Who timestamps.
     taken
         float64 ``[n]``, when its samples were taken.
     ends, ready

@@ -70,7 +70,7 @@ def ours(amplifier: Amplifier, weights: Any) -> Iterator[float]:
 
 
 def mne_lsl(amplifier: Amplifier, weights: Any) -> Iterator[float]:
-    """`EpochsStream` with all of LSL's stamp processing, polled, and scikit-learn's `Ridge.predict`."""
+    """`EpochsStream` with all of LSL's timestamp processing, polled, and scikit-learn's `Ridge.predict`."""
     import pylsl
     from mne_lsl import set_log_level
     from mne_lsl.stream import EpochsStream, StreamLSL

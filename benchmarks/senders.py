@@ -1,4 +1,4 @@
-"""Senders as they are met: how samples taken at even times get their stamps."""
+"""Senders as they are met: how samples taken at even times get their timestamps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHANNELS = ("Fz", "Cz", "Pz", "Oz")
 
 @dataclass(frozen=True)
 class Sender:
-    """How a stream is stamped.
+    """How a stream is timestamped.
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class Sender:
     start
         True time of the first sample.
     size
-        Samples sent at a time; the last is stamped when sent, the others are deduced from the nominal rate.
+        Samples sent at a time; the last is timestamped when sent, the others are deduced from the nominal rate.
     late_s
         Mean of the exponential delay before sending.
     jitter_s
-        Standard deviation of normal jitter on each stamp.
+        Standard deviation of normal jitter on each timestamp.
     stalls
         Whether the radio stalls for 50 to 300 ms every 15 s on average, and what waited comes at once.
     about
@@ -56,12 +56,12 @@ SENDERS = {
     "chunks": Sender(_spec(1000), 5000.0, 20, 1e-3, 0.0, False, "1 kHz, chunks of 20, 1 ms late"),
     "radio": Sender(_spec(256), 5000.0, 12, 4e-3, 0.0, True, "256 Hz, chunks of 12, 4 ms late, stalls"),
     "radio, single": Sender(_spec(250), 5000.0, 1, 4e-3, 0.0, True, "250 Hz, samples singly, 4 ms late, stalls"),
-    "even": Sender(_spec(500), 5000.0, 1, 0.0, 0.0, False, "500 Hz, stamps from a sample counter"),
+    "even": Sender(_spec(500), 5000.0, 1, 0.0, 0.0, False, "500 Hz, timestamps from a sample counter"),
 }
 
 
 def raw_stamps(sender: Sender, true: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Return the stamps of samples taken at the times `true`."""
+    """Return the timestamps of samples taken at the times `true`."""
     rng = np.random.default_rng(seed)
     if not sender.late_s:
         return true + rng.normal(0, sender.jitter_s, len(true)) if sender.jitter_s else true.copy()

@@ -1,4 +1,4 @@
-"""The stimulus program's marker stream on LSL: one JSON string a marker, stamped with the time of the event itself."""
+"""The stimulus program's marker stream on LSL: one JSON string a marker, timestamped with the time of the event."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MarkerOutlet:
         self._outlet: pylsl.StreamOutlet | None = pylsl.StreamOutlet(info, 1, 360)
 
     def send(self, marker: Marker) -> None:
-        """Send a marker under its own stamp, whenever it is sent."""
+        """Send a marker under its own timestamp, whenever it is sent."""
         if self._outlet is not None:
             self._outlet.push_sample([marker.text()], marker.stamp)
 

@@ -53,7 +53,7 @@ class Marker:
         return self.kind.casefold().startswith("bad") and self.duration_s > 0
 
     def text(self) -> str:
-        """Return the marker as it travels on the stream: JSON without the stamp, which travels beside it."""
+        """Return the marker as it travels on the stream: JSON without the timestamp, which travels beside it."""
         record: dict[str, Any] = {"schema": SCHEMA, "kind": self.kind}
         if self.picture is not None:
             record["picture"] = self.picture

@@ -216,7 +216,7 @@ class _Run:
     _seen: int = 0
     _flagged: int = 0
     _ends: tuple[int, float] | None = None
-    """Block that has ended, and the stamp at which its last window is complete."""
+    """Block that has ended, and the timestamp at which its last window is complete."""
 
     def to_the_end(self) -> None:
         """Take in the stream until the presenter has ended and the last window is complete."""

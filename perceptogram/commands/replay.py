@@ -112,7 +112,7 @@ def _speed(speed: str, lsl: bool) -> float | None:
         msg = f"--speed {speed}: give a number above 0, or 'max'"
         raise InputError(msg)
     if lsl and factor != 1.0:
-        msg = f"--speed {speed} does not go with --lsl: a live stream's stamps and clock must run at the same rate"
+        msg = f"--speed {speed} does not go with --lsl: a live stream's timestamps and clock must run at the same rate"
         raise InputError(msg)
     return factor
 

@@ -24,7 +24,7 @@ KEPT = 10_000
 COPIED = 1 << 20
 
 STAGES = {
-    "onset": "stimulus marker's stamp",
+    "onset": "stimulus marker's timestamp",
     "marker": "this machine had the marker",
     "preview_requested": "a preview was asked for, of an answer before the window's end",
     "preview": "its first picture was painted",

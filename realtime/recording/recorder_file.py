@@ -149,7 +149,7 @@ def _identity(stream: StreamDescription) -> tuple[object, ...]:
 
 
 def _forget_written(track: Track, last: float) -> None:
-    """Drop what a track has kept up to the sample stamped `last`, which is in the file."""
+    """Drop what a track has kept up to the sample timestamped `last`, which is in the file."""
     stamps = np.concatenate([*(pulled.stamps for pulled in track.waiting), [np.inf]])
     (same,) = np.nonzero(stamps == last)
     written = int(same[-1]) + 1 if len(same) else int(np.argmax(stamps > last))

@@ -38,7 +38,7 @@ KEPT_S = 30.0
 
 @dataclass(frozen=True)
 class Pulled:
-    """Samples as they came, ``[n]`` stamps in seconds and ``[n, channels]`` numbers or texts; `at` by this clock."""
+    """Samples as they came: ``[n]`` timestamps in s and ``[n, channels]`` numbers or texts; `at`: by this clock."""
 
     at: float
     stamps: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What a source of EEG yields, whatever it is: chunks of samples and markers, with the stamps as they came."""
+"""What a source of EEG yields, whatever it is: chunks of samples and markers, with the timestamps as they came."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ KINDS = {
     "restart-without-id": ("seconds", 1.0),
     "duplicate-id": (None, None),
 }
-"""What each kind's value means and its default, in the order in which they are applied: samples first, then stamps."""
+"""What each kind's value means and its default, in the order of application: samples first, then timestamps."""
 OUTLET_KINDS = ("restart", "restart-without-id", "duplicate-id")
 """Faults of the outlet itself, which whoever owns the outlet has to commit."""
 MARKER_KINDS = ("marker-lost", "marker-late")
@@ -319,7 +319,7 @@ def _burst(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Gene
 
 
 def _stall(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
-    """Hold the chunks of the stall's time back until it is over; their stamps are right."""
+    """Hold the chunks of the stall's time back until it is over; their timestamps are right."""
     taken, held = 0, list[Chunk]()
     for event in events:
         if not isinstance(event, Chunk):

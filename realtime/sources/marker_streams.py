@@ -1,4 +1,4 @@
-"""What the samples of a marker stream mean, and whether they are stamped by the clock that stamps the EEG."""
+"""What the samples of a marker stream mean, and whether they are timestamped by the clock that timestamps the EEG."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def plain(value: str | float) -> str | float:
 
 
 class MarkerClock:
-    """Tells when the markers of a live stream are stamped by another clock than LSL's."""
+    """Tells when the markers of a live stream are timestamped by another clock than LSL's."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._told = -math.inf
 
     def look(self, stamp: float, now: float) -> str | None:
-        """Return one line where a marker that arrives at `now` on the LSL clock cannot have been stamped by it."""
+        """Return one line where a marker that arrives at `now` on the LSL clock cannot have been timestamped by it."""
         ahead_s = stamp - now
         if -BEHIND_S <= ahead_s <= AHEAD_S or now < self._told + AGAIN_S:
             return None
@@ -103,5 +103,5 @@ class MarkerClock:
         side = "ahead of" if ahead_s > 0 else "behind"
         return (
             f"markers of stream {self._name!r} lie {abs(ahead_s):.{0 if abs(ahead_s) > 60 else 1}f} s {side} the LSL "
-            "clock, and epochs would be cut in the wrong place: make the sender stamp with local_clock()"
+            "clock, and epochs would be cut in the wrong place: make the sender timestamp with local_clock()"
         )

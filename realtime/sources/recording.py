@@ -62,7 +62,7 @@ class Recording:
 
     @property
     def markers(self) -> tuple[Marker, ...]:
-        """All markers, in order of their stamps."""
+        """All markers, in order of their timestamps."""
         return self._loaded.markers
 
     @property
@@ -82,7 +82,7 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        """Time from the first stamp to the last."""
+        """Time from the first timestamp to the last."""
         return float(self._loaded.stamps[-1] - self._loaded.stamps[0])
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Markers from a page that shows the pictures: stamped by the page's clock, which pings align with the LSL clock."""
+"""Markers from a page that shows the pictures: timestamped by the page's clock, which pings align with LSL's."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PageMarkers:
     clock
         The LSL clock.
     mark
-        Called with each marker, stamped in seconds on the LSL clock, in the thread of the page's server.
+        Called with each marker, timestamped in seconds on the LSL clock, in the thread of the page's server.
     tell
         Called with what is known of the page's clock as soon as it is, and where that has become worse by half.
     """

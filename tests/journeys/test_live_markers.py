@@ -71,5 +71,5 @@ def test_another_clock_and_labels_that_nobody_asked_for_are_told_while_the_sessi
             sending.join()
     del outlet
     assert "s ahead of the LSL clock" in told[0]
-    assert told[0].endswith("make the sender stamp with local_clock()\n")
+    assert told[0].endswith("make the sender timestamp with local_clock()\n")
     assert told[1].startswith("no marker is one of markers.classes (1, 2); there are 'face' (")

@@ -94,7 +94,7 @@ def session(tmp_path):
 
 
 def recorded(path):
-    """Return the amplifier's counter and the stamps of the markers as pyxdf finds them."""
+    """Return the amplifier's counter and the timestamps of the markers as pyxdf finds them."""
     streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False)
     eeg, marks = (next(one for one in streams if one["info"]["type"] == [kind]) for kind in ("EEG", "Markers"))
     return np.round(eeg["time_series"][:, 0]).astype(int), marks["time_stamps"]

@@ -56,7 +56,7 @@ def test_a_run_shows_the_plan_on_time_and_stamps_each_marker_with_its_flip(job):
     ]  # fmt: skip
     onsets = [marker for marker in markers if marker.kind in ("picture", "target")]
     assert [m.picture for m in onsets if m.kind == "picture"] == [t.picture for t in planned.trials if not t.is_target]
-    # The marker's stamp is the flip's, to the last bit: not the time of sending, and not rounded on the way.
+    # The marker's timestamp is the flip's, to the last bit: not the time of sending, and not rounded on the way.
     assert [(m.extra["trial"], m.stamp) for m in onsets] == [(one.trial, one.onset) for one in shown]
 
     # How late the machine lets us be is not ours to promise; the bulk must be right, and what is late must say so.

@@ -1,6 +1,6 @@
 """Timestamps of a board's samples: which sample it is by the package counter, when it was by the host's clock.
 
-The host stamps samples as they come over the radio or the cable, in bursts and late; the counter knows which are
+The host timestamps samples as they come over the radio or the cable, in bursts and late; the counter knows which are
 missing but no time. Together they give a line, host time over sample number, on which losses stand as gaps.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MEMORY_S = 60.0
 """Seconds of chunks that the line is laid through; longer is steadier, shorter follows the board's clock sooner."""
 WARM_UP_S = 2.0
-"""Seconds of which the first line is made; no sample is stamped before."""
+"""Seconds of which the first line is made; no sample is timestamped before."""
 REFIT_S = 0.2
 """Seconds between two fits of the line."""
 FOLLOW_S = 2.0
@@ -34,8 +34,8 @@ SURE = 6.0
 EARLY_S, EARLY_CHUNKS = 3e-3, 12
 """Where so many chunks in a row come so long before the line, in seconds, the line no longer holds."""
 LATE = 3.0
-"""Chunks this many median deviations later than usual waited somewhere, and earlier ones were stamped by a clock that
-was set since: neither says anything of the line."""
+"""Chunks this many median deviations later than usual waited somewhere, and earlier ones were timestamped by a clock
+that was set since: neither says anything of the line."""
 PROMPT = 0.1
 """Quantile of the delays that counts as no delay: a chunk is never early."""
 

@@ -1,4 +1,4 @@
-"""Recordings of muse-lsl: CSV with a column of stamps, microvolts, and markers sample by sample."""
+"""Recordings of muse-lsl: CSV with a column of timestamps, microvolts, and markers sample by sample."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _table(path: Path) -> tuple[list[str], NDArray[np.float64], tuple[str, ...]]
         raise SourceError(msg) from error
     if not np.isfinite(table[:, 0]).all():
         row = int(np.flatnonzero(~np.isfinite(table[:, 0]))[0]) + 1
-        msg = f"{path}: row {row} has no stamp"
+        msg = f"{path}: row {row} has no timestamp"
         raise SourceError(msg)
     return names, table, tuple(notices)
 
@@ -165,13 +165,13 @@ def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> tuple[float, float
     span = min(2048, len(stamps) - 1)  # long, since timestamps of Bluetooth packets come in steps
     taken_s = float(np.median(stamps[span:] - stamps[:-span]))
     if not taken_s > 0:
-        msg = f"{path}: the stamps do not advance (median of {taken_s:g} s for {span} samples)"
+        msg = f"{path}: the timestamps do not advance (median of {taken_s:g} s for {span} samples)"
         raise SourceError(msg)
     rate, unit_s = span / taken_s, 1.0
     told: tuple[str, ...] = ()
     if rate < SLOWEST_HZ:
         rate, unit_s = 1e3 * rate, 1e-3
-        told = (f"the stamps advance by {taken_s / span:.3g} a sample and are taken for milliseconds",)
+        told = (f"the timestamps advance by {taken_s / span:.3g} a sample and are taken for milliseconds",)
     return float(round(rate)) if abs(rate - round(rate)) <= 0.01 * rate else rate, unit_s, told
 
 

@@ -1,4 +1,4 @@
-"""XDF recordings, with their stamps as they were: clock offsets applied, but no dejitter, which would hide holes."""
+"""XDF recordings, with timestamps as they were: clock offsets applied, but no dejitter, which would hide holes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATEST_S = 1e16
 """The most that a clock may show, in seconds, milliseconds or microseconds since any date."""
 PYXDF_TELLS = {
     "truncating extra samples": "samples that came after their stream's clock had gone wrong are left out",
-    "cannot be used for synchronization": "a stream's clock offsets cannot be used: its stamps are of its own clock",
+    "cannot be used for synchronization": "a stream's clock offsets cannot be used: timestamps are of its own clock",
 }
 """What pyxdf's log has to say that matters to people, and how it is said here."""
 
@@ -160,13 +160,13 @@ def _share_same(values: Any, others: Any) -> float:
 
 
 def _timed(stream: RecordedStream) -> tuple[RecordedStream, list[str]]:
-    """Return a stream without the samples whose stamp no clock can have shown, and a line where there are some."""
+    """Return a stream without the samples whose timestamp no clock can have shown, and a line where there are some."""
     kept = np.abs(stream.stamps) < LATEST_S  # false for NaN
     if kept.all():
         return stream, []
     values = list(compress(stream.values, kept)) if isinstance(stream.values, list) else stream.values[kept]
     counts = f"{int((~kept).sum())} of {len(kept)} samples"
-    line = f"{counts} of stream {stream.description.name!r} have an impossible stamp and are left out"
+    line = f"{counts} of stream {stream.description.name!r} have an impossible timestamp and are left out"
     return RecordedStream(stream.description, stream.stamps[kept], values), [line]
 
 
@@ -249,7 +249,7 @@ def _beside(markers: RecordedStream, eeg: NDArray[np.float64]) -> str | None:
     apart_s = float(stamps.min() - eeg.min())
     side = "after" if apart_s > 0 else "before"
     where = f"they begin {abs(apart_s):.0f} s {side} it does, on another clock"
-    return f"{told}: {where}: make the sender stamp with local_clock()"
+    return f"{told}: {where}: make the sender timestamp with local_clock()"
 
 
 class _Told(logging.Handler):

@@ -179,7 +179,7 @@ def _samples_end(data: bytes | mmap.mmap, position: int, row: tuple[int, int]) -
     count, position = _integer(data, position)
     if width and count:
         values = channels * width
-        for first, rest in ((8, 8), (8, 0), (0, 0)):  # all samples with a stamp of their own, the first alone, or none
+        for first, rest in ((8, 8), (8, 0), (0, 0)):  # timestamps of all samples, of the first alone, or of none
             second = position + 1 + first + values
             end = second + (count - 1) * (1 + rest + values)
             if end <= len(data) and data[position] == first:

@@ -159,7 +159,7 @@ class Participant:
         return self._known[picture]
 
     def take(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Return the stamps ``[count]`` and samples ``[count, channels]`` (microvolts) that come next."""
+        """Return the timestamps ``[count]`` and samples ``[count, channels]`` (microvolts) that come next."""
         stamps = self.start + (self._n + np.arange(count)) / self.settings.rate_hz
         self._n += count
         samples = self._background.take(count)

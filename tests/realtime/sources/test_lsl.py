@@ -125,7 +125,7 @@ def test_markers_of_another_clock_are_told_at_once(name, read):
         outlet.push_sample(["unix"], time.time())
         (told,) = reading.until(lambda r: r.said("foreign-clock")).said("foreign-clock")
     assert f"stream '{name}-marks' lie" in told.text
-    assert told.text.endswith("make the sender stamp with local_clock()")
+    assert told.text.endswith("make the sender timestamp with local_clock()")
     assert "s ahead of the LSL clock" in told.text
     del outlet
 
@@ -196,7 +196,7 @@ def test_a_killed_reader_is_reported_at_once_and_replaced(name, read):
     assert (steps >= 1).all(), "nothing comes twice or out of order"
     assert (steps > 1).sum() <= 1, "one hole"
     true_s = np.array(reading.numbers) / 250
-    assert np.ptp(np.array(reading.stamps) - true_s) < 2e-3, "the stamps know about the hole"
+    assert np.ptp(np.array(reading.stamps) - true_s) < 2e-3, "the timestamps know about the hole"
 
 
 @pytest.mark.realtime

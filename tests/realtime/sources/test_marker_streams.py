@@ -57,5 +57,5 @@ def test_markers_of_another_clock_are_told_once_in_a_while(ahead_s, told):
         assert (first, again, later) == (None, None, None)
     else:
         assert told in first
-        assert "make the sender stamp with local_clock()" in first
+        assert "make the sender timestamp with local_clock()" in first
         assert (again, later) == (None, first)

@@ -33,7 +33,7 @@ def recorded(tmp_path):
 
 
 def heard(file):
-    """Play `file` and return what was sent, and the stamps, samples and markers that arrived."""
+    """Play `file` and return what was sent, and the timestamps, samples and markers that arrived."""
     publisher = Publisher(file, speed=4.0)
     streams = publisher.start()
     source = LslSource(StreamSettings(source_id=streams.source_id), MarkerSettings(source_id=streams.markers_source_id))

@@ -53,7 +53,7 @@ def listen(stream):
 
 
 def record(inlet, until):
-    """Return stamps and samples up to a time on the LSL clock."""
+    """Return timestamps and samples up to a time on the LSL clock."""
     stamps, samples = [], []
     while not stamps or stamps[-1] < until:
         sample, stamp = inlet.pull_sample(timeout=60)
@@ -86,7 +86,7 @@ def test_a_marker_is_answered_from_its_stamp_on_with_the_pictures_own_response(s
     name = PICTURES.names[7]
     onset = show(outlet, name)
     stamps, samples = record(inlet, onset + 0.7)
-    assert np.diff(stamps) == pytest.approx(1 / 250, abs=1e-6)  # samples are stamped when they are due, not when sent
+    assert np.diff(stamps) == pytest.approx(1 / 250, abs=1e-6)  # timestamps are those of when samples are due, not sent
     quiet = stamps < onset + 0.05
     assert not samples[quiet].any()
 

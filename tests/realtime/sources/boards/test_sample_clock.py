@@ -53,7 +53,7 @@ def test_a_counter_of_unknown_length_tells_no_loss_where_it_falls():
 
 
 def packets(rng, seconds, lost, rate_hz=RATE_HZ, sizes=(1, 12), jitter_s=0.004, stalls=()):
-    """Chunks of number and host time: stamped as the host had them, late by chance, with stalls of half a second."""
+    """Chunks of number and host time: timestamped as the host had them, late by chance, stalls of half a second."""
     numbers = np.arange(round(seconds * rate_hz))
     numbers = numbers[~np.isin(numbers, lost)]
     start = 0

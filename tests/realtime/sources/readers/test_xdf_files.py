@@ -87,7 +87,7 @@ def test_one_wrong_bit_in_a_length_loses_nothing(file):
     assert any(f"length of the samples at byte {where} was wrong" in told for told in recording.notices)
 
 
-@pytest.mark.parametrize("offset", [0, 5, 11, 13, 22], ids=["width", "tag", "count", "mark of a stamp", "within"])
+@pytest.mark.parametrize("offset", [0, 5, 11, 13, 22], ids=["width", "tag", "count", "mark of a timestamp", "within"])
 def test_damage_leaves_out_one_chunk_and_reads_on(file, offset):
     file.write(1)
     recording = open_recording(file.damaged(bits=(file.at[88] + offset, b"\xff" * 7)))
@@ -133,7 +133,7 @@ def test_a_sample_whose_stamp_is_no_time_is_left_out_with_a_line(file, stamp):
     file.write(1)
     recording = open_recording(file.damaged(stamp=(file.at[88] + 14, struct.pack("<d", stamp))))
     assert recording.n_samples == 14999
-    assert recording.notices == ("1 of 15000 samples of stream 'Amp' have an impossible stamp and are left out",)
+    assert recording.notices == ("1 of 15000 samples of stream 'Amp' have an impossible timestamp and are left out",)
 
 
 def test_an_empty_stream_of_the_same_name_is_passed_over_with_a_line(tmp_path):
@@ -190,7 +190,7 @@ def test_markers_of_another_clock_are_called_that(tmp_path, first, told):
     assert len(recording.markers) == 5
     (line,) = recording.notices
     assert told in line
-    assert line.endswith("make the sender stamp with local_clock()")
+    assert line.endswith("make the sender timestamp with local_clock()")
 
 
 def test_markers_shortly_after_the_eeg_are_of_the_same_clock(tmp_path):
