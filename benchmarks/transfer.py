@@ -8,7 +8,7 @@ recordings are open but not part of the project: they lie beside it, in ``../sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import accuracy
 from benchmarks.accuracy import Recorded
 from benchmarks.harness import Parts, machine, print_table, versions
-from benchmarks.transfer_simulated import PEOPLE, person_rows
+from benchmarks.transfer_simulated import FIRST_WINDOWS, PEOPLE, aligned_to, person_rows
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import LinearMap
@@ -31,16 +31,12 @@ from calibration.scores.class_scores import auc, interval
 from calibration.statistics import mean_interval
 from configs.errors import InputError
 from configs.schema import Config, WindowSettings
-from realtime.decoding.alignment import Calibrated, align, mean_covariance
-from realtime.decoding.linear_decoder import WindowWeights
 from realtime.decoding.memory import Memory
 
 TRIALS = (0, 40, 80, 160, 320)
 DRAWS = 2
 """Runs that the first trials are taken from in turn: what 40 trials give depends on which 40."""
 SEED = 0
-FIRST_WINDOWS = 50
-"""Windows by which a session is aligned."""
 ALIGNED = ", EEG aligned"
 WITHIN, CROSS_SESSION, CROSS_SUBJECT, POOLING = "within session", "cross session", "cross subject", "naive pooling"
 
@@ -86,7 +82,7 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
     if quick:
         return told(list(measure("muse_p300 day 2", (0, 40))))
     pieces = [(name, partial(measure, name)) for name in SETS]
-    pieces += [(f"simulated person {n + 1}", partial(person_rows, n, out)) for n in range(PEOPLE)]
+    pieces += [(f"simulated person {n + 1}", partial(person_rows, n)) for n in range(PEOPLE)]
     parts = Parts(out)
     return told([row for name, rows in pieces for row in parts.get(name, lambda rows=rows: list(rows()))])
 
@@ -178,7 +174,8 @@ def _evidence(
 ) -> dict[str, Array]:
     """Return the evidence ``[trials]`` for the second class, each run's by maps that never saw it.
 
-    As the run comes, and with all of its windows but the first aligned by those, whatever was shown in them.
+    As the run comes, and with all of its windows but the first aligned by those, whatever was shown in them; the map of
+    sources alone is made anew, of sources aligned to those windows.
     """
     found = {how: np.empty(len(recorded.labels)) for how in (("",) if pool else ("", ALIGNED))}
     layout, settings = _layout(recorded), recorded.config.fit
@@ -199,37 +196,16 @@ def _evidence(
             made = map_of_sources(earlier, layout, settings)
         found[""][test] = made.predict(recorded.samples[test]) @ _SECOND
         if not pool:
-            known = [statistics(each.name) for each in earlier] if not size else [_of(recorded.samples[taught])]
-            found[ALIGNED][test] = _aligned(made, recorded, np.flatnonzero(test), known) @ _SECOND
+            own = np.flatnonzero(test)
+            first = own[recorded.clean[own]][:FIRST_WINDOWS]
+            if size:
+                later = aligned_to(made, recorded.samples[taught], recorded.samples[first])
+            else:
+                later = map_of_sources(earlier, layout, settings, recorded.samples[first, layout.start :])
+            found[ALIGNED][test] = found[""][test]
+            behind = own[own > first[-1]]
+            found[ALIGNED][behind] = later.predict(recorded.samples[behind]) @ _SECOND
     return found
-
-
-def _aligned(
-    made: LinearMap, recorded: Recorded, test: NDArray[np.int64], known: Sequence[tuple[Array, Array]]
-) -> NDArray[np.float32]:
-    """Return the embeddings of a run of which the windows behind the first are aligned to what is `known`."""
-    level, covariance = (np.mean([each[part] for each in known], axis=0) for part in range(2))
-    plain = WindowWeights.of(made.weights, made.bias)
-    first = test[recorded.clean[test]][:FIRST_WINDOWS]
-    calibrated = Calibrated(level, covariance, np.zeros(2), np.ones(2))
-    folded = align(recorded.samples[first], plain, calibrated, eeg=True, embeddings=False).folded(plain)
-    later = test[test > first[-1]]
-    found = made.predict(recorded.samples[test])
-    samples = recorded.samples[later].reshape(len(later), len(folded.weights))
-    found[len(test) - len(later) :] = samples @ folded.weights + folded.bias
-    return found
-
-
-def _of(samples: NDArray[np.float32]) -> tuple[Array, Array]:
-    level = samples.mean(axis=0, dtype=np.float64)
-    return level, mean_covariance(samples, level).astype(np.float64)
-
-
-@cache
-def statistics(name: str) -> tuple[Array, Array]:
-    """Return how the EEG of a set is: the mean window and the windows' covariance."""
-    recorded = load(name)
-    return _of(recorded.samples[recorded.clean])
 
 
 def _layout(recorded: Recorded) -> Layout:

@@ -11,17 +11,14 @@ five looks averaged.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import commit
 from calibration.data.targets import Targets, make_targets
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout
@@ -31,12 +28,10 @@ from calibration.model.linear_model import fit_map
 from calibration.model.remembering import remember
 from calibration.scores.retrieval import retrieve
 from calibration.statistics import mean_interval
-from configs.files import write_whole
 from configs.schema import Config, load_config
 from realtime.decoding.alignment import Calibrated, align, mean_covariance
-from realtime.decoding.bundle_record import MemoryRecord
 from realtime.decoding.linear_decoder import WindowWeights
-from realtime.decoding.memory import Memory, read_memory
+from realtime.decoding.memory import Memory
 from realtime.epoching.epochs import Closed
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.simulation.background import BackgroundSettings
@@ -53,8 +48,9 @@ PERSON, DAY, LOUDNESS = 0.25, 0.1, 0.3
 """Size of the matrices that a head and a day's cap add to that of everybody; spread of a background's log level."""
 SNR = 0.2
 """Size of what pictures evoke, where the demonstration's is 1."""
-RECORD = "memory.json"
-N_NEW, FIRST_WINDOWS = 200, 50
+N_NEW = 200
+FIRST_WINDOWS = 50
+"""Windows by which a session is aligned."""
 SEED = 0
 
 Array = NDArray[np.float64]
@@ -87,32 +83,12 @@ class Day:
         return Examples(self.samples[which], self.targets.of(own), own, own, np.ones(len(own), dtype=np.bool_))
 
 
-@dataclass(frozen=True)
-class Bundled:
-    """What a bundle of an earlier day holds.
-
-    Attributes
-    ----------
-    memory
-        Of its trials.
-    level, covariance
-        ``[times, channels]`` and ``[channels, channels]``: how the EEG was.
-    """
-
-    memory: Memory
-    level: NDArray[np.float32]
-    covariance: NDArray[np.float32]
-
-
-def person_rows(person: int, out: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a person: alone, from an earlier day, from other people, from both.
-
-    What earlier days remember is kept in `out`, where other people find it.
-    """
+def person_rows(person: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a person: alone, from an earlier day, from other people, from both."""
     config = load_config("demo")
-    own = _bundle(config, person, out)
-    others = tuple(_bundle(config, (person + k) % PEOPLE, out) for k in range(1, OTHERS + 1))
-    modes: dict[str, tuple[Bundled, ...]] = {
+    own = Earlier("own", _remembered(person))
+    others = tuple(Earlier(str(k), _remembered((person + k) % PEOPLE), own=False) for k in range(1, OTHERS + 1))
+    modes: dict[str, tuple[Earlier, ...]] = {
         "within session": (), "cross session": (own,), "cross subject": others,
         "cross session and subject": (own, *others),
     }  # fmt: skip
@@ -120,42 +96,49 @@ def person_rows(person: int, out: Path | None = None) -> Iterator[dict[str, Any]
     new = choose_pictures(open_pictures(config.pictures, "test"), N_NEW, SEED)
     day = _day(config, person, 1, _trials(config, max(MINUTES)), tuple(new))
     test = np.isin(day.names, new)
-    gallery = day.targets.scaled_by(np.array(known)).gallery
+    session, gallery = day.samples[test], day.targets.scaled_by(np.array(known)).gallery
     shown = np.array([gallery.numbers[name] for name in day.names[test]])
     alone: dict[float, float] = {}
     for minutes in MINUTES:
         first = np.flatnonzero(~test)[: _trials(config, minutes)]
-        for mode, bundles in modes.items():
-            if not (minutes or bundles) or (minutes == max(MINUTES) and bundles):
+        for mode, earlier in modes.items():
+            if not (minutes or earlier) or (minutes == max(MINUTES) and earlier):
                 continue
-            earlier = tuple(Earlier(str(number), each.memory, own=each is own) for number, each in enumerate(bundles))
             if minutes:
                 made = fit_map(day.examples(first), day.layout, config.fit, earlier).map
-                level, covariance = _statistics(day.samples[first])
+                later = aligned_to(made, day.samples[first], session[:FIRST_WINDOWS])
             else:
                 made = map_of_sources(earlier, day.layout, config.fit)
-                level = np.mean([each.level for each in bundles], axis=0)
-                covariance = np.mean([each.covariance for each in bundles], axis=0)
-            calibrated = Calibrated(level, covariance, gallery.mean, gallery.std)
-            for told, predicted in _predicted(made, day.samples[test], calibrated).items():
-                scores = retrieve(predicted, shown, np.zeros_like(shown), gallery).two_way
+                later = map_of_sources(earlier, day.layout, config.fit, session[:FIRST_WINDOWS, day.layout.start :])
+            predicted = {"": made.predict(session)}
+            behind = later.predict(session[FIRST_WINDOWS:])
+            predicted[", EEG aligned"] = np.concatenate([predicted[""][:FIRST_WINDOWS], behind])
+            for told, each in predicted.items():
+                scores = retrieve(each, shown, np.zeros_like(shown), gallery).two_way
                 low, high = mean_interval(scores, shown, SEED)
-                if not bundles and not told:
+                if not earlier and not told:
                     alone[minutes] = float(scores.mean())
                 name = f"simulated person {person + 1}"
                 row = {"set": name, "mode": mode + told, "trials": len(first), "auc": float(scores.mean())}
                 yield row | {"low": low, "high": high, "alone": alone.get(minutes), "minutes": minutes}
 
 
-def _predicted(made: LinearMap, session: NDArray[np.float32], calibrated: Calibrated) -> dict[str, NDArray[np.float32]]:
-    """Return the embeddings of a session as it comes, and with all windows but the first aligned."""
+def aligned_to(made: LinearMap, taught: NDArray[np.float32], windows: NDArray[np.float32]) -> LinearMap:
+    """Return a map aligned to a session.
+
+    Parameters
+    ----------
+    made
+        The map.
+    taught, windows
+        ``[n, times, channels]``: what it was fitted on, and the session's first, whatever was shown in them.
+    """
+    level = taught.mean(axis=0, dtype=np.float64)
+    nowhere = np.zeros(len(made.bias))
+    calibrated = Calibrated(level, mean_covariance(taught, level), nowhere, nowhere)
     plain = WindowWeights.of(made.weights, made.bias)
-    found = {"": made.predict(session)}
-    for told, eeg, embeddings in ((", EEG aligned", True, False), (", embeddings aligned", False, True)):
-        folded = align(session[:FIRST_WINDOWS], plain, calibrated, eeg=eeg, embeddings=embeddings).folded(plain)
-        later = session[FIRST_WINDOWS:].reshape(-1, len(folded.weights)) @ folded.weights + folded.bias
-        found[told] = np.concatenate([found[""][:FIRST_WINDOWS], later])
-    return found
+    folded = align(windows, plain, calibrated, eeg=True, embeddings=False).folded(plain)
+    return replace(made, weights=folded.weights.reshape(made.weights.shape), bias=folded.bias)
 
 
 def _trials(config: Config, minutes: float) -> int:
@@ -214,29 +197,11 @@ def _mixing(person: int, day: int, size: float) -> Array:
     return size * rng.standard_normal((len(ELECTRODES), len(ELECTRODES))) / np.sqrt(len(ELECTRODES))
 
 
-def _statistics(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    level: NDArray[np.float32] = samples.mean(axis=0)
-    return level, mean_covariance(samples, level)
-
-
-def _bundle(config: Config, person: int, out: Path | None) -> Bundled:
-    """Return the bundle of a person's earlier day, from `out` where this commit has left it there."""
-    folder = None if out is None else out / f"simulated-{person}-{commit()}"
-    if folder is not None and (folder / RECORD).exists():
-        told = MemoryRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
-        eeg = np.load(folder / "eeg.npz")
-        return Bundled(read_memory(folder, told, len(ELECTRODES), int(eeg["dims"])), eeg["level"], eeg["covariance"])
+@cache
+def _remembered(person: int) -> Memory:
+    """Return what the bundle of a person's earlier day remembers."""
+    config = load_config("demo")
     day = _day(config, person, 0, _trials(config, EARLIER_MINUTES))
     examples = day.examples(np.arange(len(day.names)))
     mapping = fit_map(examples, day.layout, config.fit)
-    found = Bundled(
-        remember(examples, np.zeros(len(day.names), dtype=np.int64), day.layout, mapping, config),
-        *_statistics(day.samples),
-    )
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.memory.write(folder)
-        dims = found.memory.targets.shape[1]
-        np.savez(folder / "eeg.npz", level=found.level, covariance=found.covariance, dims=dims)
-        write_whole(folder / RECORD, json.dumps(found.memory.record()))
-    return found
+    return remember(examples, np.zeros(len(day.names), dtype=np.int64), day.layout, mapping, config)

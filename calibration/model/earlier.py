@@ -8,9 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.decoding.alignment import mixing_between, window_covariances
 from realtime.decoding.memory import Memory
 
 Array = NDArray[np.float64]
+
+_FEWEST, _ENOUGH = 10, 2000
+"""Windows below which nothing is known of how the EEG varies, and above which no more need to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,26 @@ class Earlier:
     def worth_of(self, trials: float) -> Earlier:
         """Return the source counted as that many trials, though never as more than it has."""
         return replace(self, worth=float(min(trials, self.memory.n_trials)))
+
+
+def aligned(earlier: Sequence[Earlier], windows: NDArray[np.float32]) -> tuple[Earlier, ...]:
+    """Return the sources as if their electrodes had varied as these windows do, whatever was shown in them.
+
+    Another head, or the same cap elsewhere, mixes electrodes otherwise: the noise tells how, without a label.
+
+    Parameters
+    ----------
+    earlier
+        What is to be brought to the windows.
+    windows
+        ``[n, times, channels]`` in microvolts, as the sources remember them; fewer than ten change nothing.
+    """
+    if not earlier or len(windows) < _FEWEST:
+        return tuple(earlier)
+    some = windows[:: -(-len(windows) // _ENOUGH)]
+    covariances = window_covariances(some, some.mean(axis=0, dtype=np.float64))
+    mixings = [np.linalg.inv(mixing_between(covariances, each.memory.window_covariance())[0]) for each in earlier]
+    return tuple(replace(each, memory=each.memory.mixed(one)) for each, one in zip(earlier, mixings, strict=True))
 
 
 def pooled(own: Array, n: int, parts: Sequence[tuple[Earlier, Array]]) -> Array:

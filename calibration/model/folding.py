@@ -31,8 +31,9 @@ class LinearMap:
 
     def predict(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the embeddings ``[trials, dims]`` of epochs ``[trials, times, channels]``."""
-        flat = samples.reshape(len(samples), -1).astype(np.float32, copy=False)
-        predicted: NDArray[np.float32] = flat @ self.weights.reshape(-1, self.weights.shape[2]) + self.bias
+        weights = self.weights.reshape(-1, self.weights.shape[2])
+        flat = samples.reshape(len(samples), len(weights)).astype(np.float32, copy=False)
+        predicted: NDArray[np.float32] = flat @ weights + self.bias
         return predicted
 
 

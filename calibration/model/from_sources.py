@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.model.earlier import Earlier, pooled
+from calibration.model.earlier import Earlier, aligned, pooled
 from calibration.model.examples import Layout
 from calibration.model.folding import LinearMap
 from calibration.model.prior import PriorRidge, candidate_of
@@ -17,7 +17,9 @@ from configs.schema import FitSettings
 Array = NDArray[np.float64]
 
 
-def map_of_sources(earlier: Sequence[Earlier], layout: Layout, settings: FitSettings) -> LinearMap:
+def map_of_sources(
+    earlier: Sequence[Earlier], layout: Layout, settings: FitSettings, windows: NDArray[np.float32] | None = None
+) -> LinearMap:
     """Return the map that pools what sources remember, each about its own mean.
 
     Epochs become features as in the source with most trials. Of several sources, the penalty is the one with which the
@@ -31,8 +33,12 @@ def map_of_sources(earlier: Sequence[Earlier], layout: Layout, settings: FitSett
         Where window and baseline lie.
     settings
         The penalties to choose from, and whether channels are whitened where samples are used as they are.
+    windows
+        ``[n, times, channels]`` of whom the map is for, as the sources remember theirs, whatever was shown: sources are
+        aligned to them (`calibration.model.earlier.aligned`).
     """
     counted = tuple(each.worth_of(np.inf) for each in earlier)
+    counted = counted if windows is None else aligned(counted, windows)
     largest = max(counted, key=lambda each: each.worth)
     # One trial at the level of the features, where nothing varies: it tells nothing, and counts as one of thousands.
     flat = np.zeros((1, len(layout.baseline), largest.memory.window.shape[2]), dtype=np.float32)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.model.choosing import MapChoice, choose
 from calibration.model.comparing import ANGLE, ComparisonChoice, Form, Learned, choose_form, estimate
-from calibration.model.earlier import Earlier
+from calibration.model.earlier import Earlier, aligned
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, LinearMap
 from calibration.model.folds import grouped_folds
@@ -145,7 +145,7 @@ def fit_map(
         form, scores = choose_form(learned, settings.seed) if compared else ("angle", {})
     if choice is not None and earlier:
         taught = Taught(examples, folds, single, spread_folds, spread_folds[members])
-        prior, blend = weigh(taught, layout, settings, choice, earlier)
+        prior, blend = weigh(taught, layout, settings, choice, aligned(earlier, examples.samples[:, layout.start :]))
         if blend is not None:
             chain = _chain_of(blend, layout)
             comparison = _compared(form, scores, blend.unseen, chain, single)

@@ -156,7 +156,8 @@ class Blocks:
             msg = f"{len(trials)} trials are too few"
             raise RidgeError(msg)
         # Too few to learn anything from: the sources' own map has seen none of them.
-        predicted = map_of_sources(earlier, layout, settings).predict(trials.samples)
+        windows = trials.samples[:, layout.start :]
+        predicted = map_of_sources(earlier, layout, settings, windows).predict(trials.samples)
         worth = float(sum(each.memory.n_trials for each in earlier))
         return predicted, np.zeros(len(trials), dtype=np.int64), targets.gallery, worth
 

@@ -3,8 +3,9 @@
 Either once, by the first windows, or by following slow changes of the embeddings, such as a drying electrode makes.
 
 Euclidean alignment (He & Wu 2020) makes the mean covariance of every session the identity. Here a session is taken to
-its calibration instead, and by no more than its windows show: covariances are compared where the calibration's is
-white, shrunk towards a change of size alone, and no direction is changed by more than `MOST_SCALE`.
+its calibration instead, by the symmetric matrix that moves samples least (optimal transport between Gaussians, Olkin &
+Pukelsheim 1982), and by no more than its windows show: covariances are compared where the calibration's is white,
+shrunk towards a change of size alone, and no direction there is changed by more than `MOST_MIXED`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 MOST_SHIFT = 1.0
 """How far the mean may be moved, in standard deviations of the gallery, in each dimension."""
 MOST_SCALE = 2.0
-"""By what factor the size may be changed at most, either way."""
+"""By what factor the size of embeddings may be changed at most, either way."""
+MOST_MIXED = 4.0
+"""By what factor a direction of the EEG may be, where the calibration's are white."""
 _BLOCK = 256
 _LEAST = 1e-8
 """Share of the largest variance that each direction is taken to have at least, such as that of an average reference."""
@@ -149,6 +152,8 @@ def mean_covariance(windows: NDArray[np.floating[Any]], mean_input: NDArray[np.f
 def mixing_between(covariances: Array, calibrated: Array) -> tuple[Array, float]:
     """Return ``[channels, channels]`` that gives samples the calibration's covariance, and by what factor it scales.
 
+    It is symmetric, and so is its inverse, which takes the calibration to the session.
+
     Parameters
     ----------
     covariances
@@ -164,9 +169,11 @@ def mixing_between(covariances: Array, calibrated: Array) -> tuple[Array, float]
     error, distance = float(np.sum((each - mean) ** 2)) / len(each) ** 2, float(np.sum((mean - of_one_size) ** 2))
     shrinkage = error / distance if distance > error else 1.0
     spread, turn = np.linalg.eigh((1 - shrinkage) * mean + shrinkage * of_one_size)
-    gains = np.clip(1.0 / np.sqrt(np.maximum(spread, 1e-30)), 1 / MOST_SCALE, MOST_SCALE)
-    mixing: Array = white @ (turn * gains) @ turn.T @ back
-    return mixing, float(np.exp(np.mean(np.log(gains))))
+    sizes = np.clip(np.sqrt(np.maximum(spread, 1e-30)), 1 / MOST_MIXED, MOST_MIXED)
+    # A root of the session's covariance: back in microvolts, where its electrodes lie beside the calibration's.
+    root, inverse = symmetric_roots(back @ (turn * sizes**2) @ turn.T @ back)
+    mixing: Array = inverse @ symmetric_roots(root @ back @ back @ root)[0] @ inverse
+    return mixing, float(np.exp(-np.mean(np.log(sizes))))
 
 
 def symmetric_roots(covariance: Array) -> tuple[Array, Array]:

@@ -71,6 +71,17 @@ class Memory:
         covariance: NDArray[np.float64] = flat.T @ flat / (self.n_trials * self.window.shape[1])
         return covariance
 
+    def window_covariance(self) -> NDArray[np.float64]:
+        """Return the mean covariance ``[channels, channels]`` of the trials' windows, each about its own level."""
+        flat = (self.window - self.window.mean(axis=1, keepdims=True)).reshape(-1, self.window.shape[2])
+        covariance: NDArray[np.float64] = flat.T.astype(np.float64) @ flat / (self.n_trials * self.window.shape[1])
+        return covariance
+
+    def mixed(self, mixing: NDArray[np.floating[Any]]) -> Memory:
+        """Return what would be remembered had the samples been multiplied by ``[channels, channels]``: exact."""
+        narrow = mixing.astype(np.float32)
+        return replace(self, window=self.window @ narrow, mean_window=self.mean_window @ narrow)
+
     def record(self) -> dict[str, Any]:
         """Return what ``bundle.json`` says of it."""
         told = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ARRAYS}

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.model.earlier import Earlier
+from calibration.model.earlier import Earlier, aligned
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
+from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import cross_validate, fit_map
 from calibration.model.moments import Moments
 from calibration.model.noise import Candidate
@@ -15,6 +16,7 @@ from calibration.model.ridge import AlphaPath, solve_ridge
 from calibration.model.scaling import scale
 from calibration.scores.class_scores import auc
 from configs.schema import Config, FitSettings, WindowSettings
+from realtime.decoding.alignment import mean_covariance
 
 RATE_HZ = 125.0
 SETTINGS = FitSettings(permutations=0)
@@ -81,6 +83,51 @@ def test_noise_and_means_of_two_days_are_pooled_as_if_their_trials_were():
     np.testing.assert_allclose(scaling.mean, expected, atol=1e-3)
 
 
+def test_a_memory_whose_channels_are_mixed_is_that_of_trials_whose_channels_were():
+    day = a_day(0)
+    mixing = np.eye(4) + 0.3 * np.random.default_rng(3).standard_normal((4, 4))
+    trials = (day.samples @ mixing).astype(np.float32)
+    found, expected = memory_of(day).mixed(mixing), memory_of(replace(day, samples=trials))
+    cross = [
+        memory.window.reshape(len(memory.window), -1).T.astype(float) @ memory.targets for memory in (found, expected)
+    ]
+    np.testing.assert_allclose(cross[0], cross[1], atol=1e-3 * np.abs(cross[1]).max())
+    np.testing.assert_allclose(found.mean_window, expected.mean_window, rtol=1e-4, atol=1e-4)
+    covariance = mean_covariance(trials, trials.mean(axis=0))
+    np.testing.assert_allclose(found.window_covariance(), covariance, rtol=1e-3, atol=1e-4 * covariance.max())
+
+
+@pytest.fixture(scope="module")
+def another_head():
+    """A person whose electrodes are mixed otherwise than the source's, and the source; the same answers and noise."""
+    days = [a_day(seed, n, signal=0.3) for seed, n in ((0, 400), (1, 300))]
+    change = 0.15 * np.random.default_rng(4).standard_normal((4, 4))
+    head = np.eye(4) + change + change.T
+    return replace(days[1], samples=(days[1].samples @ head).astype(np.float32)), Earlier("other", memory_of(days[0]))
+
+
+def test_a_source_is_aligned_to_the_windows_of_whom_it_is_for_without_a_label(another_head):
+    person, source = another_head
+    labels = person.targets[:, 1].astype(int)
+    scores = []
+    for windows in (None, person.samples[:9], person.samples[:50]):
+        made = map_of_sources((source,), LAYOUT, SETTINGS, windows)
+        found = made.predict(person.samples[50:]) @ np.array([-1.0, 1.0])
+        scores.append(auc(found[None], labels[50:], np.zeros_like(labels[50:])))
+    assert scores[1] == scores[0]  # fewer than ten windows tell nothing
+    assert scores[2] > scores[0] + 0.02
+
+
+def test_a_source_beside_new_trials_is_aligned_to_them(another_head):
+    person, source = another_head
+    (found,) = aligned((source,), person.samples)
+    covariance = mean_covariance(person.samples, person.samples.mean(axis=0))
+    np.testing.assert_allclose(found.memory.window_covariance(), covariance, atol=0.03 * np.abs(covariance).max())
+    beside = fit_map(person.take(np.arange(40)), LAYOUT, SETTINGS, (source,)).prior.earlier[0].memory
+    (expected,) = aligned((source,), person.samples[:40])
+    np.testing.assert_array_equal(beside.window, expected.memory.window)
+
+
 def test_trials_left_out_by_the_hat_matrix_are_those_of_maps_fitted_without_them():
     day, other = a_day(0, 60), a_day(1, 60)
     earlier = (Earlier("other", memory_of(other)).worth_of(30),)
@@ -144,7 +191,7 @@ def test_where_trials_tell_nothing_an_earlier_day_is_believed_and_another_person
         for own in (True, False):
             prior = fit_map(shuffled, LAYOUT, SETTINGS, (Earlier("earlier", memory, own=own),)).prior
             alone[own].append(prior.share_alone)
-    assert np.mean(alone[True]) < 0.25
+    assert np.mean(alone[True]) < 0.35
     assert np.mean(alone[False]) > 0.6
 
 
