@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.model.examples import Examples, Layout
-from calibration.model.noise import Candidate
+from calibration.model.noise import Candidate, steps
 from calibration.model.ridge import held_out_path, threads_for
 from calibration.model.scaling import Scaling, candidates, scale
 from configs.schema import FitSettings
@@ -29,6 +29,9 @@ Index = NDArray[np.int64]
 MOST_CLASSES = 20
 """Names that are told apart in pairs (AUC), where they recur from fold to fold; with more, or where each picture is in
 one fold alone, each trial is compared with the pictures of its fold."""
+_MOST_PRODUCTS = 2e9
+"""Products of a fit up to which its noise is about classes: a null makes the noise of each of its maps anew. Where it
+could not in bearable time, trials are so many that the mean of all serves as well."""
 _MOST_PICTURES = 400
 """Pictures of a fold that are compared: enough for a choice, and few enough for 16,540."""
 
@@ -69,6 +72,8 @@ def choose(
 ) -> tuple[MapChoice, Scaling, NDArray[np.float32]]:
     """Return the choice with its scaling and the features of the examples.
 
+    Scores are those of noise about the mean of all trials, which has not seen the labels of the held-out ones.
+
     Parameters
     ----------
     examples
@@ -99,6 +104,9 @@ def choose(
     table = scores.reshape(len(options), len(alphas))
     number, column = divmod(place, len(alphas))
     scaling, features = made[number]
+    classes = noise_classes(question, options[number], layout, examples.samples.shape)
+    if classes is not None:
+        scaling, features = scale(examples.samples, layout, settings.whiten, options[number], classes=classes)
     choice = MapChoice(
         candidate=options[number],
         alpha=float(alphas[column]),
@@ -303,6 +311,45 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
     pictures, unit = np.unique(place[rows], return_inverse=True)
     strata = np.zeros(len(pictures), np.int64)
     return PictureQuestion(rows, strata, pictures, unit, folds[rows], level[rows], ideal)
+
+
+def noise_classes(
+    question: ClassQuestion | PictureQuestion, candidate: Candidate, layout: Layout, shape: Sequence[int]
+) -> Index | None:
+    """Return the classes ``[trials]`` about whose means the noise of a map is; None for that about the mean of all.
+
+    Parameters
+    ----------
+    question
+        What the map's trials are asked.
+    candidate
+        How epochs become features.
+    layout
+        When the window's samples were taken.
+    shape
+        Trials, times and channels.
+    """
+    if not isinstance(question, ClassQuestion) or not candidate.step_s:
+        return None
+    return question.labels if products_of_map(layout, candidate.step_s, shape) <= _MOST_PRODUCTS else None
+
+
+def products_of_map(layout: Layout, step_s: float, shape: Sequence[int]) -> float:
+    """Return how many products a map of steps takes, whose noise is made anew; without end where times are not known.
+
+    Parameters
+    ----------
+    layout
+        When the window's samples were taken.
+    step_s
+        Length of the steps.
+    shape
+        Trials, times and channels.
+    """
+    if layout.times_s is None:
+        return float("inf")
+    features = len(steps(layout.times_s, step_s)[1]) * shape[2]
+    return float(shape[0]) * features * min(shape[0], features)
 
 
 def _per_variance(ideal: Array) -> Array:

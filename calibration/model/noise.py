@@ -15,8 +15,9 @@ its own: ridge with penalty `alpha` on `n` whitened trials inverts ``S + alpha /
 coordinates is the sample covariance plus that share of the Kronecker product. With a large `alpha` the map of two
 classes is the linear discriminant of the Kronecker covariance.
 
-The covariance is that of trials about the mean over all of them: no label enters, so nothing here needs to be fitted
-anew where labels are shuffled.
+Ways are compared with the covariance of trials about the mean over all of them, which needs no label. Where a few
+classes are told apart, the map of the way that is chosen has that of trials about the mean of their class: what classes
+differ by is no noise, and taken for noise it is what a map of few trials looks away from.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from calibration.model.earlier import Earlier, pooled
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain, subtract_baseline
-from calibration.model.whitening import noise_covariance, whitening_matrix
+from calibration.model.whitening import between, class_means, noise_covariance, whitening_matrix
 
 Array = NDArray[np.float64]
 
@@ -96,13 +97,15 @@ def steps(times_s: Array, step_s: float) -> tuple[Array, Array]:
     return mean, times_s @ mean
 
 
-def time_covariance(samples: NDArray[np.floating[Any]]) -> Array:
+def time_covariance(samples: NDArray[np.floating[Any]], apart: Array | None = None) -> Array:
     """Return the covariance over time ``[times, times]`` of trials about their mean, shrunk towards white noise.
 
     Parameters
     ----------
     samples
         ``[trials, times, channels]``: the training trials, channels whitened.
+    apart
+        ``[classes, times, channels]``: what classes differ by and is no noise, channels whitened alike.
     """
     n, times, channels = samples.shape
     evoked = samples.mean(axis=0, dtype=np.float64)
@@ -110,7 +113,7 @@ def time_covariance(samples: NDArray[np.floating[Any]]) -> Array:
     for start in range(0, n, _BLOCK):
         noise = (samples[start : start + _BLOCK] - evoked).transpose(1, 0, 2).reshape(times, -1)
         covariance += noise @ noise.T / (n * channels)
-    return _shrunk(covariance)
+    return shrunk_over_time(covariance if apart is None else covariance - between(apart.swapaxes(1, 2)))
 
 
 def noise_over_time(samples: NDArray[np.floating[Any]]) -> Array:
@@ -190,7 +193,7 @@ def _use(weights: NDArray[np.floating[Any]], over_time: Array) -> NDArray[np.flo
     return use
 
 
-def _shrunk(covariance: Array) -> Array:
+def shrunk_over_time(covariance: Array) -> Array:
     """Return the covariance over time shrunk towards white noise."""
     white = float(np.trace(covariance)) / len(covariance) * np.eye(len(covariance))
     shrunk: Array = (1 - TIME_SHRINKAGE) * covariance + TIME_SHRINKAGE * white
@@ -231,7 +234,11 @@ def _root(covariance: Array) -> Array:
 
 
 def whitening_in_space_and_time(
-    window: NDArray[np.floating[Any]], times_s: Array, candidate: Candidate, earlier: Sequence[Earlier] = ()
+    window: NDArray[np.floating[Any]],
+    times_s: Array,
+    candidate: Candidate,
+    earlier: Sequence[Earlier] = (),
+    classes: NDArray[np.int64] | None = None,
 ) -> tuple[Array, Array]:
     """Return what makes features of epochs: over time ``[times, features]``, over channels ``[channels, channels]``.
 
@@ -247,22 +254,41 @@ def whitening_in_space_and_time(
         Steps, and the answers that are expected.
     earlier
         Sources whose noise is pooled with that of the trials, by their worths.
+    classes
+        ``[trials]``: the classes whose differences are no noise; None where there are none.
     """
     mean, middles = steps(times_s, candidate.step_s)
     averaged = mix(window, mean)
     rows = [(each, mix(each.memory.window, mean)) for each in earlier]
     covariances = [(each, covariance_of_rows(part, each.memory.n_trials)) for each, part in rows]
-    channels = whitening_matrix(pooled(noise_covariance(averaged), len(window), covariances))
+    apart = None if classes is None else class_means(averaged, classes)
+    channels = whitening_matrix(pooled(noise_covariance(averaged, apart), len(window), covariances))
     over_times = [
-        (each, _shrunk(covariance_of_rows((part @ channels).swapaxes(1, 2), each.memory.n_trials)))
+        (each, shrunk_over_time(covariance_of_rows((part @ channels).swapaxes(1, 2), each.memory.n_trials)))
         for each, part in rows
     ]
-    covariance = pooled(time_covariance(averaged @ channels), len(window), over_times)
+    own = time_covariance(averaged @ channels, None if apart is None else apart @ channels)
+    return mean @ features_over_time(pooled(own, len(window), over_times), middles, candidate), channels
+
+
+def features_over_time(covariance: Array, middles: Array, candidate: Candidate) -> Array:
+    """Return what makes features of steps, ``[steps, features]``; those of noise have mean square 1.
+
+    Parameters
+    ----------
+    covariance
+        ``[steps, steps]``: that of the noise, channels whitened, shrunk.
+    middles
+        ``[steps]``, in seconds after onset.
+    candidate
+        The answers that are expected.
+    """
     white_over_time = whitening_matrix(covariance)
     over_time = white_over_time @ white_over_time @ _root(expected(middles, covariance, candidate))
     # The variance of what comes out, from the covariance of what goes in.
     power = float(np.einsum("sk,st,tk->", over_time, _measured(covariance), over_time)) / over_time.shape[1]
-    return mean @ over_time / np.sqrt(max(power, 1e-30)), channels
+    features: Array = over_time / np.sqrt(max(power, 1e-30))
+    return features
 
 
 def _measured(covariance: Array) -> Array:

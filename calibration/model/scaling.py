@@ -1,4 +1,4 @@
-"""How epochs become features, estimated from training trials without a look at what was shown in them."""
+"""How epochs become features, estimated from training trials."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def scale(
     whiten: bool,
     candidate: Candidate = AS_THEY_ARE,
     earlier: Sequence[Earlier] = (),
+    classes: NDArray[np.int64] | None = None,
 ) -> tuple[Scaling, NDArray[np.float32]]:
     """Return the scaling estimated from training epochs, and their features.
 
@@ -117,11 +118,13 @@ def scale(
         What is done over time, and with it over channels.
     earlier
         Sources whose noise and mean are pooled with those of the epochs, by their worths.
+    classes
+        ``[trials]``: classes about whose means the noise in space and time is; None for that about the mean of all.
     """
     window = subtract_baseline(samples, layout.baseline, layout.start)
     temporal: Array | None = None
     if candidate.step_s and layout.times_s is not None:
-        temporal, whitening = whitening_in_space_and_time(window, layout.times_s, candidate, earlier)
+        temporal, whitening = whitening_in_space_and_time(window, layout.times_s, candidate, earlier, classes)
     elif whiten:
         covariances = [(each, covariance_of_rows(each.memory.window, each.memory.n_trials)) for each in earlier]
         whitening = whitening_matrix(pooled(noise_covariance(window), len(window), covariances))

@@ -5,10 +5,11 @@ training trials, and each two trials of different folds count twice, once from e
 cross-validated AUC varies more than one map's does (Ojala & Garriga 2010, "Permutation tests for studying classifier
 performance").
 
-Nothing but ridge itself looks at labels: whitening, scaling and folds are the same for all shuffles, and a ridge map is
-linear in its targets, so one decomposition a fold serves them all. Alpha, and what else is chosen, is chosen anew for
-each, as it is for the true labels. Re-standardisation moves all predictions of a fold alike, which no AUC within folds
-can see.
+Alpha, and what else is chosen, is chosen anew for each labelling, as it is for the true one. Where options are
+compared, nothing but ridge itself looks at labels: whitening, scaling and folds are the same for all shuffles, and a
+ridge map is linear in its targets, so one decomposition a fold serves them all. The map that is taken may have noise
+about the means of classes, which is made anew, too: see `calibration.scores.relabelled_noise`. Re-standardisation moves
+all predictions of a fold alike, which no AUC within folds can see.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from calibration.model.choosing import choose_each, pair_answers
+from calibration.model.choosing import choose_each, noise_classes, pair_answers, products_of_map, question_of
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate
@@ -28,6 +29,7 @@ from calibration.model.moments import Moments
 from calibration.model.ridge import AlphaPath, threads_for
 from calibration.model.scaling import candidates, scale
 from calibration.scores.class_scores import auc_of_each, pairs, relabellings, shares
+from calibration.scores.relabelled_noise import RelabelledNoise
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 
@@ -36,6 +38,8 @@ Index = NDArray[np.int64]
 
 _MOST_ANSWERS = 30_000_000
 """Numbers that are held at once while options are compared for many labellings."""
+_MOST_PRODUCTS, _FEWEST_DRAWS = 6e11, 199
+"""Products of all maps whose noise is made anew, about a minute, and how many draws are made even so."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,26 @@ def null_of_cross_validation(
     gallery
         The classes.
     layout, settings
-        Those of the cross-validation; `permutations` is the size of the null and `seed` that of the shuffles.
+        Those of the cross-validation; `permutations` is the size of the null, which has fewer draws, 199 at least,
+        where maps are large, and `seed` that of the shuffles.
     """
     blocks = examples.split_groups(settings.folds)
     labels = np.concatenate(
-        [own[None], relabellings(own, blocks, settings.permutations, settings.seed, settings.exchange)]
+        [own[None], relabellings(own, blocks, _draws(examples, layout, settings), settings.seed, settings.exchange)]
     )
     folds = grouped_folds(blocks, settings.folds, settings.seed)
     evidence = _fitted_anew if settings.average_repeats else held_out_evidence
     with threads_for(len(examples), examples.samples[0].size):
         found = auc_of_each(evidence(examples, labels, shares(gallery), layout, settings), labels, folds)
     return Null(float(found[0]), found[1:])
+
+
+def _draws(examples: Examples, layout: Layout, settings: FitSettings) -> int:
+    """Return how many labellings there are time for."""
+    if settings.choose == "error":
+        return settings.permutations
+    each = settings.folds * products_of_map(layout, settings.step_s, examples.samples.shape)
+    return min(settings.permutations, max(_FEWEST_DRAWS, int(_MOST_PRODUCTS / each)))
 
 
 def held_out_evidence(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:
@@ -139,7 +152,7 @@ def _chosen_evidence(
     options = candidates(layout, settings, train.samples.shape)
     made = [scale(train.samples, layout, settings.whiten, option) for option in options]
     reduced = [_in_span(x, scaling.apply(unseen)) for scaling, x in made]
-    every = pairs(len(shares) + 1)
+    every, question = pairs(len(shares) + 1), question_of(train, folds, settings.seed)
     size = len(made) * len(alphas) * len(every) * len(train)
     evidence = np.empty((len(labels), len(every), len(unseen)))
     for part in np.array_split(np.arange(len(labels)), -(-size * len(labels) // _MOST_ANSWERS)):
@@ -160,7 +173,14 @@ def _chosen_evidence(
         _, chosen = choose_each(np.stack(answers), strata, len(made))
         for number, (x, apart) in enumerate(reduced):
             own = np.flatnonzero(chosen // len(alphas) == number)
-            if len(own):
+            about = noise_classes(question, options[number], layout, train.samples.shape)
+            if len(own) and about is not None and layout.times_s is not None:
+                noise = RelabelledNoise(train.samples, unseen, layout, layout.times_s, options[number])
+                for row in own:
+                    which = part[row]
+                    predicted = noise.predict(labels[which], members[which], float(alphas[chosen[row] % len(alphas)]))
+                    evidence[which] = (predicted @ shares).T
+            elif len(own):
                 columns = members[part[own]].swapaxes(0, 1).reshape(len(train), -1)
                 path = AlphaPath(Moments.of(x, columns))
                 each = np.repeat(alphas[chosen[own] % len(alphas)], len(shares))

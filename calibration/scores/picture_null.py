@@ -17,7 +17,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.model.choosing import noise_classes, question_of
 from calibration.model.examples import Examples, Layout
+from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import HeldOut
 from calibration.model.noise import Candidate
 from calibration.model.ridge import solve_ridge, threads_for
@@ -110,7 +112,10 @@ def _answers(
 ) -> NDArray[np.float32]:
     """Return ``[unseen, pictures]``: how much of each learned picture's embedding a prediction holds."""
     option, alpha = chosen
-    scaling, features = scale(train.samples, layout, settings.whiten, option)
+    # Exchanged embeddings leave together what was together.
+    folds = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
+    classes = noise_classes(question_of(train, folds, settings.seed), option, layout, train.samples.shape)
+    scaling, features = scale(train.samples, layout, settings.whiten, option, classes=classes)
     weights, _ = solve_ridge(features, train.targets, alpha)
     answers: NDArray[np.float32] = scaling.apply(unseen) @ weights.astype(np.float32)
     return answers

@@ -1,10 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from calibration.model.choosing import choose, choose_each, pair_answers, within_two_errors
+from calibration.model.choosing import (
+    choose,
+    choose_each,
+    noise_classes,
+    pair_answers,
+    question_of,
+    within_two_errors,
+)
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate, fit_map
+from calibration.model.noise import Candidate
+from calibration.model.scaling import AS_THEY_ARE, scale
 from calibration.scores.class_scores import auc
 from calibration.scores.permutation_null import null_of_cross_validation
 from calibration.scores.retrieval import averaged, retrieve
@@ -123,7 +134,8 @@ def test_the_choice_is_said_in_one_line():
 def test_what_is_chosen_scores_what_it_says():
     examples, labels, _, layout = two_classes(0, n=200, signal=2.0)
     folds = grouped_folds(examples.groups, 5, 0)
-    choice, _, features = choose(examples, layout, OURS, folds)
+    choice, _, taken = choose(examples, layout, OURS, folds)
+    _, features = scale(examples.samples, layout, True, choice.candidate)
     evidence = np.empty(len(labels))
     for fold in np.unique(folds):
         test = folds == fold
@@ -133,6 +145,20 @@ def test_what_is_chosen_scores_what_it_says():
         evidence[test] = features[test] @ weights
     assert choice.score == pytest.approx(auc(evidence[None], labels, folds), abs=1e-4)
     assert choice.score == choice.scores[np.flatnonzero(choice.alphas == choice.alpha)[0]]
+    _, about_classes = scale(examples.samples, layout, True, choice.candidate, classes=labels)
+    np.testing.assert_array_equal(taken, about_classes)
+    assert np.abs(about_classes - features).max() > 0.05
+
+
+def test_noise_is_about_classes_where_they_recur_and_the_null_can_follow():
+    examples, _, _, layout = two_classes(0)
+    question = question_of(examples, examples.groups, 0)
+    steps = Candidate(step_s=0.016, smooth_s=(0.02,))
+    assert noise_classes(question, steps, layout, (120, 50, 2)) is not None
+    assert noise_classes(question, steps, layout, (10_000, 50, 64)) is None
+    assert noise_classes(question, AS_THEY_ARE, layout, (120, 50, 2)) is None
+    pictures = replace(examples, names=np.arange(120))
+    assert noise_classes(question_of(pictures, examples.groups, 0), steps, layout, (120, 50, 2)) is None
 
 
 def test_the_null_makes_the_choice_as_the_fit_does():

@@ -10,6 +10,7 @@ from calibration.model.noise import (
     use_of,
     whitening_in_space_and_time,
 )
+from calibration.model.whitening import class_means
 
 RATE_HZ = 250.0
 TIMES_S = np.arange(50) / RATE_HZ
@@ -51,6 +52,14 @@ def test_what_all_trials_share_is_no_noise():
     np.testing.assert_allclose(
         time_covariance(samples), time_covariance(samples + 100 * np.cos(TIMES_S)[:, None]), rtol=1e-3, atol=0.05
     )
+
+
+def test_what_classes_differ_by_is_no_noise_over_time():
+    samples, classes = coloured(), np.arange(4000) % 2
+    apart = samples + classes[:, None, None] * (100 * np.cos(TIMES_S)[:, None]).astype(np.float32)
+    found = time_covariance(apart, class_means(apart, classes))
+    np.testing.assert_allclose(found, time_covariance(samples, class_means(samples, classes)), rtol=1e-3, atol=0.05)
+    assert np.abs(time_covariance(apart) - found).max() > 100
 
 
 def test_a_smooth_prior_prefers_smooth_answers():

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
-from calibration.model.whitening import noise_covariance, whitening_matrix
+from calibration.model.whitening import class_means, noise_covariance, whitening_matrix
 
 
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 8))
@@ -22,6 +22,16 @@ def test_few_trials_shrink_and_many_do_not():
     plain = np.einsum("ntc,ntd->cd", few - few.mean(axis=0), few - few.mean(axis=0)) / 40
     assert np.linalg.norm(noise_covariance(few) - truth) < 0.8 * np.linalg.norm(plain - truth)
     np.testing.assert_allclose(noise_covariance(many), truth, atol=0.7)
+
+
+def test_what_classes_differ_by_is_no_noise():
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 3, 5000)
+    samples = rng.standard_normal((5000, 10, 4)) + 5 * rng.standard_normal((3, 10, 4))[classes]
+    apart = class_means(samples, classes)
+    about = samples - np.stack([samples[classes == number].mean(axis=0) for number in range(3)])[classes]
+    np.testing.assert_allclose(noise_covariance(samples, apart), noise_covariance(about), atol=0.05)
+    assert np.abs(noise_covariance(samples) - noise_covariance(about)).max() > 1
 
 
 def test_whitened_noise_is_white():

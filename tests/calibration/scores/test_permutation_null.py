@@ -1,5 +1,7 @@
 """The null of a cross-validated AUC is what the whole cross-validation gives with labels exchanged before it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import cross_validate
 from calibration.model.ridge import fit_ridge
 from calibration.scores.class_scores import auc, null_of_one_map, relabellings, shares
-from calibration.scores.permutation_null import held_out_evidence, null_of_cross_validation, predict_each
+from calibration.scores.permutation_null import _draws, held_out_evidence, null_of_cross_validation, predict_each
 from calibration.statistics import permutation_p
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
@@ -41,6 +43,32 @@ def test_it_equals_fitting_every_map_anew(recordings, average):
         anew.append(auc(held_out.predicted.T, labels * 1, held_out.folds))
     # predictions are single precision there: a pair that is nearly tied may fall to either side
     np.testing.assert_allclose([null.observed, *null.draws], anew, atol=4e-3)
+
+
+@pytest.mark.parametrize("channels", [2, 8])
+def test_noise_about_classes_is_that_of_each_labelling(channels):
+    """With more trials than features, and with fewer, as if every map had been fitted anew."""
+    examples, positive, layout = no_signal(5, times=40, channels=channels)
+    layout = Layout.of(np.arange(40) / 250 + 0.02, 0.02, None)
+    settings = FitSettings(permutations=7, alphas=(10.0, 1000.0))
+    null = null_of_cross_validation(examples, positive.astype(int), NUMBERS, layout, settings)
+    about_all = []
+    for row, labels in enumerate([positive, *relabellings(positive.astype(int), examples.groups, 7, settings.seed)]):
+        wanted = labels[:, None].astype(np.float64)
+        shuffled = Examples(examples.samples, wanted, examples.groups, labels * 1, examples.teaches)
+        held_out = cross_validate(shuffled, layout, settings)
+        assert auc(held_out.predicted.T, labels * 1, held_out.folds) == pytest.approx([null.observed, *null.draws][row])
+        many = replace(shuffled, names=np.arange(60))  # no classes: noise about the mean of all
+        about_all.append(np.abs(cross_validate(many, layout, settings).predicted - held_out.predicted).max())
+    assert min(about_all) > 1e-3
+
+
+def test_large_maps_have_fewer_draws():
+    examples, _, _ = no_signal(5, times=300, channels=40)
+    layout = Layout.of(np.arange(300) / 1000, 0.0, None)
+    many = replace(examples, samples=np.broadcast_to(examples.samples[:1], (2000, 300, 40)))
+    assert _draws(many, layout, FitSettings()) == 199
+    assert _draws(examples, layout, FitSettings()) == 1000
 
 
 @pytest.mark.parametrize("shape", [(40, 9), (24, 50)])
