@@ -51,10 +51,12 @@ class RelabelledNoise:
         self._covariance, self._shrinkage = channel_covariance(averaged)
         level = averaged.mean(axis=0, dtype=np.float64)
         self._trials = averaged - level
-        self._unseen = mix(subtract_baseline(unseen, layout.baseline, layout.start), mean) - level
-        self._rows, shape = self._trials, self._trials.shape
+        shape = self._trials.shape
+        rows = self._trials
         if self._n > shape[1] * shape[2]:
-            self._rows = np.linalg.qr(self._trials.reshape(self._n, -1), mode="r").reshape(-1, *shape[1:])
+            rows = np.asarray(np.linalg.qr(self._trials.reshape(self._n, -1), mode="r")).reshape(-1, *shape[1:])
+        self._unseen = _steps_first(mix(subtract_baseline(unseen, layout.baseline, layout.start), mean) - level)
+        self._rows = _steps_first(rows)
 
     def predict(self, labels: Index, wanted: Array, alpha: float) -> Array:
         """Return predictions ``[unseen, columns]`` of the map for one labelling, without its intercept.
@@ -66,20 +68,30 @@ class RelabelledNoise:
         """
         apart = class_means(self._trials, labels)
         channels = whitening_matrix(shrunk(self._covariance - between(apart), self._shrinkage))
-        rows = self._rows @ channels
-        flat = rows.swapaxes(0, 1).reshape(rows.shape[1], -1)
-        noise = flat @ flat.T / (self._n * rows.shape[2]) - between((apart @ channels).swapaxes(1, 2))
+        white = self._rows @ channels
+        flat = white.reshape(len(white), -1)
+        noise = flat @ flat.T / (self._n * len(channels)) - between((apart @ channels).swapaxes(1, 2))
         over_time = features_over_time(shrunk_over_time(noise), self._middles, self._candidate)
-        features = (over_time.T @ rows).reshape(len(rows), -1)
-        if len(self._rows) == self._n and features.shape[1] > self._n:
+        features = _mixed(white, over_time)
+        if features.shape[1] > self._n:
             weights = features.T @ _solved(features @ features.T, wanted, alpha)
         else:
             cross = np.tensordot(self._trials, wanted, axes=(0, 0))
             inside = np.einsum("sk,scj,ce->kej", over_time, cross, channels, optimize=True)
             weights = _solved(features.T @ features, inside.reshape(features.shape[1], -1), alpha)
-        unseen = over_time.T @ (self._unseen @ channels)
-        predicted: Array = unseen.reshape(len(unseen), -1) @ weights
+        predicted: Array = _mixed(self._unseen @ channels, over_time) @ weights
         return predicted
+
+
+def _steps_first(windows: NDArray[np.floating]) -> Array:
+    """Return windows ``[n, steps, channels]`` as ``[steps, n, channels]``: over time, all is one product then."""
+    return np.ascontiguousarray(windows.swapaxes(0, 1), dtype=np.float64)
+
+
+def _mixed(white: Array, over_time: Array) -> Array:
+    """Return the features ``[n, features × channels]`` of ``[steps, n, channels]``."""
+    mixed = (over_time.T @ white.reshape(len(white), -1)).reshape(-1, *white.shape[1:])
+    return mixed.swapaxes(0, 1).reshape(white.shape[1], -1)
 
 
 def _solved(matrix: Array, wanted: Array, alpha: float) -> Array:
