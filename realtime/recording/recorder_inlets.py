@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 OPEN_S = 5.0
 CHUNK = 4096
 WAIT_S = 0.2
+"""Seconds that a stream which sends nothing is waited for at a time."""
 TAKE_S = 0.01
-"""Seconds between two looks for samples of streams that have a rate: what lies in an inlet is lost with it."""
+"""Seconds between two looks for samples of a stream that sends: what lies in an inlet is lost with it."""
 KEPT_S = 30.0
 """Seconds kept while nothing can be written: a process that takes over goes on where the one before ended."""
 
@@ -61,19 +62,19 @@ class Track:
     held: Held | None = None
     dropped: int = 0
     _came: queue.SimpleQueue[tuple[Pulled, str | None] | Exception] = field(default_factory=queue.SimpleQueue)
-    _taking: threading.Lock = field(default_factory=threading.Lock)
+    _ending: bool = False
+    _receiver: threading.Thread = field(init=False)
 
     def start(self) -> None:
         """Take samples soon after they come, singly where they come so, as markers do, in a thread of its own.
 
         An inlet whose outlet has died gives out none of the samples that were not taken.
         """
-        threading.Thread(target=self._receive, name="samples", daemon=True).start()
+        self._receiver = threading.Thread(target=self._receive, name="samples", daemon=True)
+        self._receiver.start()
 
     def pull(self) -> str | None:
         """Take what has come; return a line where some of it was unreadable. Raises pylsl's error if it is lost."""
-        if self.stream.rate_hz:
-            self._take()
         fault = None
         taken: list[Pulled] = []
         try:
@@ -87,39 +88,37 @@ class Track:
             self.waiting += [_joined(taken)] if self.stream.rate_hz and taken else taken
         return fault
 
+    def end(self) -> None:
+        """Begin to take the last samples: those that have come by now."""
+        self._ending = True
+
+    def ended(self) -> None:
+        """Wait until they are taken."""
+        self._receiver.join(WAIT_S + OPEN_S)
+
     def _receive(self) -> None:
-        going_on = True
-        while going_on and self.inlet is not None:
-            if self.stream.rate_hz:
-                going_on = self._take()
-                time.sleep(TAKE_S)
-            else:
-                going_on = self._take(WAIT_S, 1)
+        most = CHUNK if self.stream.rate_hz else 1
+        try:
+            while self.inlet is not None and not self._ending:
+                if not self._take(0.0, most):
+                    self._take(WAIT_S, 1)
+                if self.stream.rate_hz:
+                    time.sleep(TAKE_S)
+            while self._take(0.0, most) == most:
+                pass
+        except Exception as error:  # it is for `pull` to raise
+            self._came.put(error)
 
-    def _take(self, wait_s: float = 0.0, most: int = CHUNK) -> bool:
-        """Take what is there, or comes in the time; return whether it goes on: an error is raised by `pull`."""
-        with self._taking:
-            try:
-                while (came := self._taken(wait_s, most)) is not None:
-                    self._came.put(came)
-                    if len(came[0].stamps) < most:
-                        break
-            except Exception as error:
-                self._came.put(error)
-                return False
-        return True
-
-    def _taken(self, wait_s: float, most: int) -> tuple[Pulled, str | None] | None:
-        """Return samples, and a line where some were unreadable; None where none came within `wait_s`."""
-        inlet = self.inlet
+    def _take(self, wait_s: float, most: int) -> int:
+        """Take up to so many samples that are there, or that come in the time; return how many those were."""
+        inlet, into = self.inlet, None if self.buffer is None else self.buffer[:most]
         if inlet is None:
-            return None
-        into = None if self.buffer is None else self.buffer[:most]
+            return 0
         values, stamps = inlet.pull_chunk(timeout=wait_s, max_samples=most, dest_obj=into, as_numpy=True)
-        if not len(stamps):
-            return None
-        kept, fault = (values.copy(), None) if self.buffer is not None else _texts(values, self.stream.name)
-        return Pulled(time.monotonic(), stamps.copy(), kept), fault
+        if len(stamps):
+            kept, fault = (values.copy(), None) if self.buffer is not None else _texts(values, self.stream.name)
+            self._came.put((Pulled(time.monotonic(), stamps.copy(), kept), fault))
+        return len(stamps)
 
     def forget(self, before: float) -> None:
         """Drop what came before `before` by this clock, and count it."""
@@ -150,6 +149,14 @@ class Inlets:
             said.append(self._told.get())
         self.tracks = [track for track in self.tracks if track.inlet is not None or track.waiting]
         return said
+
+    def end(self) -> None:
+        """Have all that has come taken, for the last turn."""
+        receiving = [track for track in self.tracks if track.inlet is not None]
+        for track in receiving:
+            track.end()
+        for track in receiving:
+            track.ended()
 
     def _look(self, wanted: Sequence[Wanted]) -> None:
         """Start opening the streams in sight that are wanted and not yet received."""

@@ -111,6 +111,7 @@ class _Recorder:
                 track.dropped = 0
 
     def _finish(self) -> Finished:
+        self._inlets.end()
         self._inlets.turn(self._wanted)
         try:
             if self._file is None:
