@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
 from calibration.statistics import rounded
 from configs.schema import Config
+from configs.version import software_version
 from realtime.decoding.alignment import mean_covariance
 from realtime.decoding.bundle import Bundle
 from realtime.processes.apart import output_of
@@ -226,12 +226,8 @@ def _record(trained: Trained, config: Config, sources: Sequence[EarlierBundle]) 
 
 
 def _provenance(config: Config) -> dict[str, Any]:
-    try:
-        release = version("perceptogram-live")
-    except PackageNotFoundError:
-        release = "unknown"
     return {
-        "software": f"perceptogram-live {release}",
+        "software": f"perceptogram-live {software_version()}",
         "commit": output_of(("git", "rev-parse", "HEAD"), Path(__file__).parent),  # of the checkout it runs from
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.model_dump(mode="json", exclude={"pictures": {"folder"}, "display": True}),

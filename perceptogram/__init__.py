@@ -59,19 +59,12 @@ __all__ = [
 ]
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("perceptogram-live")
-    except PackageNotFoundError:
-        return "0+unknown"
-
-
 def __getattr__(name: str) -> Any:
     """Import what scripts use when it is first asked for, so that ``perceptogram --help`` answers at once."""
     if name == "__version__":
-        return _version()
+        from configs.version import software_version
+
+        return software_version()
     if name in _FOUND_IN:
         return getattr(import_module(f"perceptogram.{_FOUND_IN[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"

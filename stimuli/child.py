@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 STOP = "stop"
 FIRST = -10
 """Niceness of a process that must not be late."""
@@ -170,6 +172,34 @@ class ChildProcess:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+
+def start_job(module: str, job: object, ready: str, timeout_s: float) -> ChildProcess:
+    """Start a module that does a job and return its process once it is ready.
+
+    Parameters
+    ----------
+    module
+        The module; it reads the job by `run_job` or its own command line.
+    job
+        A dataclass, sent as JSON.
+    ready
+        What the child reports when it is ready.
+    timeout_s
+        How long that may take, in seconds.
+
+    Raises
+    ------
+    ChildError
+        If it does not come up; the message is the child's own.
+    """
+    child = ChildProcess(module, ["--job", TypeAdapter(type(job)).dump_json(job).decode()])
+    try:
+        child.wait_for(ready, timeout_s)
+    except BaseException:
+        child.stop()
+        raise
+    return child
 
 
 def report(event: str, **fields: Any) -> None:

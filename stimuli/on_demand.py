@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from configs.schema import PictureSettings, StimulusSettings
-from stimuli.child import STOP, ChildProcess, Report, commands, report
+from stimuli.child import STOP, ChildProcess, Report, commands, report, start_job
 from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet
 from stimuli.markers import PICTURE, Marker
 from stimuli.picture_set import PictureError
@@ -67,13 +67,7 @@ def start_on_demand(job: OnDemandJob, *, timeout_s: float = 60.0) -> ChildProces
     stimuli.child.ChildError
         If it does not come up; the message is the presenter's own.
     """
-    child = ChildProcess(MODULE, ["--job", TypeAdapter(OnDemandJob).dump_json(job).decode()])
-    try:
-        child.wait_for("ready", timeout_s)
-    except BaseException:
-        child.stop()
-        raise
-    return child
+    return start_job(MODULE, job, "ready", timeout_s)
 
 
 def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report) -> None:

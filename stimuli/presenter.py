@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from configs.schema import PictureSettings, StimulusSettings, load_config
-from stimuli.child import STOP, ChildProcess, Report, commands, put_first, report
+from stimuli.child import STOP, ChildProcess, Report, commands, put_first, report, start_job
 from stimuli.marker_outlet import NAME, SOURCE_ID, MarkerOutlet
 from stimuli.pictures import open_pictures
 from stimuli.presentation import Aborted, FrameLog, Presentation, Shown, read_shown
@@ -75,13 +75,7 @@ def start_presenter(job: PresenterJob, *, timeout_s: float = 60.0) -> ChildProce
     stimuli.child.ChildError
         If it does not come up; the message is the presenter's own.
     """
-    child = ChildProcess(MODULE, ["--job", TypeAdapter(PresenterJob).dump_json(job).decode()])
-    try:
-        child.wait_for("ready", timeout_s)
-    except BaseException:
-        child.stop()
-        raise
-    return child
+    return start_job(MODULE, job, "ready", timeout_s)
 
 
 def run_presenter(job: PresenterJob, words: queue.SimpleQueue[str], tell: Report) -> bool:

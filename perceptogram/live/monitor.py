@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +19,7 @@ from realtime.control.messages import (
 from realtime.mqtt.address import broker_address
 from realtime.mqtt.link import Letter, Link
 from realtime.mqtt.topics import Topics, topic_name
+from realtime.processes.started import Started
 from realtime.web.server import Web
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ READ: dict[str, TypeAdapter[PerceptMessage | EventMessage] | TypeAdapter[StateMe
 }
 
 
-class Monitor:
+class Monitor(Started):
     """Serves the page of one session that a broker tells about, also before it starts and after it has ended.
 
     Parameters
@@ -61,7 +61,7 @@ class Monitor:
         self._link = Link(broker_address(settings), None, b"", heard, self._hear, self._changed)
         self._web = Web(door, self._ask)
 
-    def start(self) -> Monitor:
+    def start(self) -> Self:
         """Start serving and connecting, and return at once."""
         self._web.start()
         self._link.start()
@@ -71,14 +71,6 @@ class Monitor:
         """End both."""
         self._link.stop()
         self._web.stop()
-
-    def __enter__(self) -> Monitor:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _changed(self, connected: bool) -> None:
         """Tell pages that nothing is known of a session whose broker is lost; one that is back tells its state."""

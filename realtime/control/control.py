@@ -23,18 +23,18 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pylsl import local_clock
 
+from configs.version import software_version
 from realtime.control.control_process import FLUSH_S, LinkStatus, PageAligned, Publication, run_control
 from realtime.control.messages import AckMessage, Command, Event, StateMessage, StateName
 from realtime.decoding.evidence import Percept
 from realtime.mqtt.address import broker_address
 from realtime.mqtt.topics import Topics, topic_name
 from realtime.processes.companion import Companion
-from realtime.rendering.contract import software_version
+from realtime.processes.started import Started
 from realtime.rendering.messages import Frame
 from stimuli.markers import Marker
 
@@ -80,7 +80,7 @@ class ControlStatus:
     restarts: int
 
 
-class Control:
+class Control(Started):
     """The session's side; nothing here waits for the broker.
 
     Parameters
@@ -154,7 +154,7 @@ class Control:
         for text in self._pages:
             tell(text)
 
-    def start(self) -> Control:
+    def start(self) -> Self:
         """Start connecting and return at once."""
         self._companion.start()
         return self
@@ -223,14 +223,6 @@ class Control:
     def stop(self, timeout_s: float = FLUSH_S + 1.0) -> None:
         """Tell what waits, say that the session is offline, and end; a lost broker costs `timeout_s` at most."""
         self._companion.stop(timeout_s)
-
-    def __enter__(self) -> Control:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _connected(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pylsl import local_clock
 
+from configs.version import software_version
 from realtime.control.messages import (
     SCHEMA,
     AckMessage,
@@ -33,7 +34,6 @@ from realtime.mqtt.topics import Topics
 from realtime.processes.companion import STOP
 from realtime.processes.signals import leave_to_session
 from realtime.processes.supervised import Connection, Reports
-from realtime.rendering.contract import software_version
 from realtime.rendering.messages import Frame
 from realtime.rendering.remote.wire import frame_jpeg
 from realtime.web.server import Web

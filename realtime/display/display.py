@@ -8,8 +8,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from realtime.display.layout import DisplayState
 from realtime.display.participant import for_participant
 from realtime.display.window import DisplayEvent, Lost, View, run_window
 from realtime.processes.mailbox import Mailbox
+from realtime.processes.started import Started
 from realtime.processes.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PICTURE_LIMIT, SHOWN_LIMIT, NEAREST_LIMIT = 1024, 512, 256
 """Largest side in pixels of what travels to the window, so that a state always fits the mailbox."""
 
 
-class Display:
+class Display(Started):
     """Shows the newest state.
 
     `show` only leaves the state; a thread hands it on. One in which only the age of the data is new is handed on less
@@ -75,7 +75,7 @@ class Display:
         self._thread = threading.Thread(target=self._hand_on, name="display", daemon=True)
         self.fault = ""
 
-    def start(self) -> Display:
+    def start(self) -> Self:
         """Open the window and return at once."""
         self._process = Supervised("display", run_window, self._arguments)
         self._thread.start()
@@ -106,20 +106,12 @@ class Display:
         """Id of the window's process; None before the start."""
         return None if self._process is None else self._process.pid
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Close the window. Safe to call twice."""
         self._closing.set()
         self._told.set()
         if self._thread.ident is not None:
             self._thread.join()
-
-    def __enter__(self) -> Display:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _hand_on(self) -> None:
         process = self._process

@@ -10,10 +10,11 @@ import logging
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import TracebackType
+from typing import Self
 
 from realtime.mqtt.address import BrokerError, is_loopback
 from realtime.processes.signals import leave_to_session
+from realtime.processes.started import Started
 from realtime.processes.supervised import Connection, Supervised
 
 START_S = 20.0
@@ -92,7 +93,7 @@ async def _serve(host: str, port: int, listening: Callable[[], None], stop: Call
         await broker.shutdown()
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(Started):
     """The broker in a process of its own.
 
     Parameters
@@ -116,7 +117,7 @@ class EmbeddedBroker:
         """Id of the process."""
         return None if self._process is None else self._process.pid
 
-    def start(self) -> EmbeddedBroker:
+    def start(self) -> Self:
         """Start it and wait until it listens.
 
         Raises
@@ -143,14 +144,6 @@ class EmbeddedBroker:
         """End it. Safe to call twice."""
         if self._process is not None:
             self._process.close(STOP_S)
-
-    def __enter__(self) -> EmbeddedBroker:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _broker_process(wire: Connection, host: str, port: int) -> None:

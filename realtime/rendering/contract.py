@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from configs.schema import RenderSettings
+from configs.version import software_version
 from realtime.mqtt.foreign_text import one_line
 from realtime.spaces import EmbeddingSpace
 
@@ -79,14 +79,6 @@ def picture_size(settings: RenderSettings) -> tuple[int, int]:
     """Return height and width of the pictures that these settings ask for."""
     side_by_side = 1 if settings.generator == "embedded" else settings.pictures
     return settings.pixels, settings.pixels * side_by_side
-
-
-def software_version() -> str:
-    """Return the version of this package, as workers and sessions compare it."""
-    try:
-        return version("perceptogram-live")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def _told(value: object) -> str:

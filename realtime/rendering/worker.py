@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from configs.extras import require
 from realtime.processes.mailbox import Mailbox
 from realtime.processes.picture_slots import PictureSlots
+from realtime.processes.started import Started
 from realtime.processes.supervised import HUNG_S, Supervised
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
@@ -54,7 +54,7 @@ MAX_FAILED_STARTS = 3
 MAX_DEATHS_OF_A_REQUEST = 2
 
 
-class RenderWorker(FrameQueue):
+class RenderWorker(FrameQueue, Started):
     """Paints the newest request and starts again by itself when its process dies.
 
     The request in the mailbox outlives the process that was painting it, so a restarted renderer paints it again.
@@ -93,7 +93,7 @@ class RenderWorker(FrameQueue):
         self._restarts = 0
         self._prepare_s: float | None = None
 
-    def start(self) -> RenderWorker:
+    def start(self) -> Self:
         """Start the renderer's process and return at once; `wait_ready` waits until it can paint.
 
         Raises
@@ -208,14 +208,6 @@ class RenderWorker(FrameQueue):
         if self._supervisor is not None:
             self._supervisor.join()
         self._become("dead", "stopped")
-
-    def __enter__(self) -> RenderWorker:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _idle_s(self) -> float:

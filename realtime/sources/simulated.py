@@ -23,7 +23,7 @@ from realtime.sources.simulation.evoked import FIRST_S
 from realtime.sources.simulation.listener import MarkerListener
 from realtime.sources.simulation.outlet import Outlet
 from realtime.sources.simulation.participant import Participant, SimulationSettings
-from stimuli.child import ChildProcess, Report, report, run_job
+from stimuli.child import ChildProcess, Report, report, run_job, start_job
 from stimuli.picture_set import PictureError
 from stimuli.pictures import open_pictures
 
@@ -98,14 +98,7 @@ def start_simulated(stream: SimulatedStream | None = None, *, timeout_s: float =
     stimuli.child.ChildError
         If it does not come up.
     """
-    job = TypeAdapter(SimulatedStream).dump_json(stream or SimulatedStream()).decode()
-    child = ChildProcess(MODULE, ["--job", job])
-    try:
-        child.wait_for("streaming", timeout_s)
-    except BaseException:
-        child.stop()
-        raise
-    return child
+    return start_job(MODULE, stream or SimulatedStream(), "streaming", timeout_s)
 
 
 def run_simulated(stream: SimulatedStream, stop: threading.Event, tell: Report | None = None) -> None:

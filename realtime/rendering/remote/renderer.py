@@ -14,12 +14,12 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from realtime.mqtt.address import broker_address
 from realtime.mqtt.topics import Topics
 from realtime.processes.companion import Companion
+from realtime.processes.started import Started
 from realtime.rendering.contract import Contract, picture_size
 from realtime.rendering.errors import GeneratorError
 from realtime.rendering.frame_queue import FrameQueue
@@ -46,7 +46,7 @@ class _Open:
     step: int = 0
 
 
-class RemoteRenderer(FrameQueue):
+class RemoteRenderer(FrameQueue, Started):
     """Has the newest request painted by workers on other machines.
 
     Parameters
@@ -89,7 +89,7 @@ class RemoteRenderer(FrameQueue):
         )
         self._companion.tell = lambda text: self._tell(RendererNotice("lost", text))
 
-    def start(self) -> RemoteRenderer:
+    def start(self) -> Self:
         """Start looking for workers and return at once; `wait_ready` waits until one can paint."""
         self._companion.start()
         return self
@@ -167,14 +167,6 @@ class RemoteRenderer(FrameQueue):
         with self._changed:
             self._status = replace(self._status, state=RenderState("dead", "stopped"), workers=())
             self._changed.notify_all()
-
-    def __enter__(self) -> RemoteRenderer:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _greet(self) -> None:
         """Ask a new companion for the newest request, where the one before did not finish it."""
