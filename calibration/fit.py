@@ -26,6 +26,7 @@ from calibration.model.linear_model import HeldOut, Mapping
 from calibration.model.noise import shared_by_channels, use_of
 from calibration.model.remembering import remember
 from calibration.progress import Progress, part_of
+from calibration.scores.enough import enough_a_fold
 from calibration.statistics import rounded
 from configs.schema import Config
 from configs.version import software_version
@@ -152,6 +153,7 @@ def fit_trials(
     FitError
         If there are too few trials, only one picture or class, or a channel that never moves.
     """
+    config = enough_a_fold(config, len(np.unique(trials.names)))
     trained = learn(trials, targets, config, progress, sources)
     examples, layout, mapping = trained.examples, trained.layout, trained.mapping
     scores, confidence, early = score_fit(trained, config, null, progress)

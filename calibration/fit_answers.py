@@ -138,4 +138,4 @@ def _score(predicted: NDArray[np.float32], own: Index, folds: Index, gallery: Ga
     """Return the name and value of the score that stands for a map, as `calibration.scores.summary.headline` does."""
     if gallery.told_apart:
         return "auc", auc(pair_evidence(predicted, gallery), own, folds)
-    return "two_way", float(np.nanmean(retrieve(predicted, own, folds, gallery).two_way))
+    return "two_way", retrieve(predicted, own, folds, gallery).score

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from calibration.data.sources import EarlierBundle, memory_for
 from calibration.data.targets import Targets
-from calibration.data.trials import Trials, check_channels
-from calibration.errors import FitError
+from calibration.data.trials import Trials
 from calibration.fit_answers import HeldOutAnswers
 from calibration.fit_identification import Identified, fit_identification
 from calibration.model.earlier import Earlier
-from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, make_examples
+from calibration.model.examples import Examples, Layout, make_examples
 from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
 from calibration.progress import Progress, part_of
+from calibration.scores.enough import check_enough
 from configs.schema import Config
-
-_FEWEST_OF_A_CLASS = 5
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def learn(
     FitError
         If there are too few trials, only one picture or class, or a channel that never moves.
     """
-    _check(trials, config)
+    check_enough(trials, config)
     if not config.markers.classes:
         targets = targets.scaled_by(trials.names)
     examples, settings = make_examples(trials, targets, config), config.fit
@@ -113,23 +109,3 @@ def earlier_of(
         found.append(Earlier(each.name, memory, own=each.may_be_of(config.participant)))
         lines += [] if line is None else [line]
     return tuple(found), tuple(lines)
-
-
-def _check(trials: Trials, config: Config) -> None:
-    if len(trials) < FEWEST_TRIALS:
-        msg = f"{len(trials)} usable trials ({len(trials.refused)} refused): at least {FEWEST_TRIALS} are needed"
-        raise FitError(msg)
-    names, sizes = np.unique(trials.names, return_counts=True)
-    classes = tuple(dict.fromkeys(config.markers.classes.values()))
-    missing = [name for name in classes if name not in names]
-    if missing:
-        msg = f"no trial of class {', '.join(map(repr, missing))}: markers.classes maps a label that never came"
-        raise FitError(msg)
-    if len(names) < 2:
-        msg = f"all {len(trials)} trials show {str(names[0])!r}: a map needs at least two pictures or classes"
-        raise FitError(msg)
-    if classes and sizes.min() < _FEWEST_OF_A_CLASS:
-        rarest = str(names[sizes.argmin()])
-        msg = f"only {sizes.min()} trials of class {rarest!r}: at least {_FEWEST_OF_A_CLASS} are needed"
-        raise FitError(msg)
-    check_channels(trials)

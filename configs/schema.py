@@ -76,7 +76,8 @@ class PictureSettings(Settings):
     folder: Path | None = None
     """Where the pictures lie, for ``folder`` and ``things``; for ``bids`` the data set."""
     seed: int = 0
-    """Decides which pictures are for calibration and which for testing."""
+    """Decides which concepts, a fifth of them, are kept from the calibration for a test, where the set has no split of
+    its own; of fewer than five none is."""
 
     @model_validator(mode="after")
     def _folder_given(self) -> PictureSettings:

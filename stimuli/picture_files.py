@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MANIFEST = "manifest.csv"
 TEST_SHARE = 0.2
+FEWEST_TO_SPLIT = 5
+"""Concepts from which on some are kept for a test: of fewer, each is needed to tell the others apart."""
 THINGS_EEG2 = {"training_images": "calibration", "test_images": "test"}
 THINGS_FOLDERS = ("object_images", "images", "Main")
 
@@ -148,7 +150,7 @@ def _eight_bits(image: Image) -> Image:
 def open_folder(folder: Path, split: Split, seed: int) -> FileSet:
     """Return the pictures of ``folder/concept/picture.jpg``, or those that ``folder/manifest.csv`` lists.
 
-    A set without a split of its own is split by concept, a fifth of the concepts for the test.
+    A set without a split of its own is split by concept, a fifth of five concepts or more for the test.
 
     Parameters
     ----------
@@ -253,9 +255,9 @@ def read_manifest(manifest: Path, seed: int) -> list[PictureFile]:
 
 
 def split_concepts(concepts: Sequence[str], seed: int) -> dict[str, str]:
-    """Return ``"calibration"`` or ``"test"`` for each concept: a seeded fifth, at least one of two, is for the test."""
+    """Return ``"calibration"`` or ``"test"`` for each concept: a seeded fifth for the test, of fewer than five none."""
     distinct = sorted(set(concepts))
-    n_test = max(1, round(TEST_SHARE * len(distinct))) if len(distinct) > 1 else 0
+    n_test = round(TEST_SHARE * len(distinct)) if len(distinct) >= FEWEST_TO_SPLIT else 0
     chosen = np.random.default_rng(seed).permutation(len(distinct))[:n_test]
     held_out = {distinct[index] for index in chosen}
     return {concept: "test" if concept in held_out else "calibration" for concept in distinct}
@@ -276,13 +278,13 @@ def chosen_files(files: list[PictureFile], split: Split, origin: Path) -> FileSe
     Raises
     ------
     PictureError
-        If there are none.
+        If there are none, but for those of a test: a set need not have any.
     """
     if not files:
         msg = f"no pictures in {origin}: expected concept folders with {', '.join(sorted(SUFFIXES))} files"
         raise PictureError(msg)
     chosen = [file for file in files if split in ("all", file.split)]
-    if not chosen:
+    if not chosen and split != "test":
         msg = f"{origin} has no picture in the {split} split"
         raise PictureError(msg)
     return FileSet(chosen, origin)

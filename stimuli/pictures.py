@@ -90,8 +90,8 @@ def open_pictures(settings: PictureSettings, split: Split = "all") -> PictureSet
     Raises
     ------
     PictureError
-        If the folder or the manifest cannot be used, or the split is empty; of ``labels`` only ``"all"`` can be opened,
-        and is empty.
+        If the folder or the manifest cannot be used, or the split, but for the test, is empty; of ``labels`` only
+        ``"all"`` can be opened, and is empty.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.errors import RidgeError
 from calibration.model.examples import Examples, Layout
 from calibration.model.noise import Candidate, steps
 from calibration.model.ridge import held_out_path, threads_for
@@ -288,6 +289,11 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
         ``[trials]``: which trials are held out together.
     seed
         Seed of which pictures are compared, where there are very many.
+
+    Raises
+    ------
+    RidgeError
+        If all show the same.
     """
     targets = examples.targets.astype(np.float64)
     level = np.empty_like(targets)
@@ -295,6 +301,9 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
         level[folds == fold] = targets[folds != fold].mean(axis=0)
     names, first, place = np.unique(examples.names, return_index=True, return_inverse=True)
     ideal = targets[first]
+    if len(names) < 2:
+        msg = f"all {len(place)} trials to learn from show {str(names[0])!r}: nothing can be told apart"
+        raise RidgeError(msg)
     if len(names) <= MOST_CLASSES and _recur(place, folds):
         pairs = tuple((a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
         by_pair = [

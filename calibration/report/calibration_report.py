@@ -20,6 +20,7 @@ from calibration.report.days_figure import scores_by_day
 from calibration.report.page import page
 from calibration.scores import class_scores, retrieval
 from calibration.scores.breakdown import by_channel, by_time
+from calibration.scores.enough import enough_a_fold
 from calibration.scores.learning_curve import learning_curve, trials_to_reach
 from configs.files import write_whole
 from configs.schema import Config
@@ -71,7 +72,7 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
     kind = "auc" if "auc" in found else "two_way"
     label = _NAMES[kind]
     where = (result.examples, result.layout)
-    how = (config.fit, bundle.gallery)
+    how = (enough_a_fold(config, len(np.unique(result.trials.names))).fit, bundle.gallery)
 
     def tell(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else partial(progress, what)

@@ -66,6 +66,9 @@ def make_choices(
     """
     mean, shown, fold = averaged(predicted, own, folds, repeats, seed)
     among = {int(one): np.unique(own[folds == one]) for one in np.unique(fold)}
+    among = {one: pictures for one, pictures in among.items() if len(pictures) > 1}  # one picture is no choice
+    chosen = np.isin(fold, list(among))
+    mean, shown, fold = mean[chosen], shown[chosen], fold[chosen]
     if len(mean) > _MOST:
         drawn = np.sort(np.random.default_rng(seed).choice(len(mean), _MOST, replace=False))
         mean, shown, fold = mean[drawn], shown[drawn], fold[drawn]

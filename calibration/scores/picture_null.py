@@ -143,5 +143,4 @@ def _score(
     # Every map stretches its predictions to the spread of its targets.
     predicted *= np.divide(spread, size, out=np.zeros_like(size), where=size > 0)
     predicted += level.astype(np.float32)
-    found = retrieve(predicted, handed[place], folds, gallery)
-    return float(np.nanmean(found.two_way))
+    return retrieve(predicted, handed[place], folds, gallery).score

@@ -60,8 +60,8 @@ class Retrieval:
     Attributes
     ----------
     two_way
-        ``[trials]``: share of the fold's pictures with other labels that the prediction speaks less for than for the
-        one shown.
+        ``[trials]``: share of the fold's pictures with other labels, or of all others where they have one label, that
+        the prediction speaks less for than for the one shown. NaN where the fold has one picture.
     rank
         ``[trials]``: how many of the fold's pictures it speaks more for.
     n_way
@@ -75,6 +75,12 @@ class Retrieval:
     rank: Index
     n_way: Index
     votes: tuple[Array, ...]
+
+    @property
+    def score(self) -> float:
+        """The mean of `two_way` over the trials that have one; NaN where none has."""
+        valid = self.two_way[np.isfinite(self.two_way)]
+        return float(valid.mean()) if len(valid) else float("nan")
 
 
 def retrieve(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gallery: Gallery) -> Retrieval:
@@ -99,6 +105,8 @@ def retrieve(predicted: NDArray[np.floating[Any]], own: Index, folds: Index, gal
         rows = np.flatnonzero(folds == fold)
         pictures, place = np.unique(own[rows], return_inverse=True)
         labels, compared = np.array(gallery.labels)[pictures], of_fold(gallery, int(fold))
+        if len(set(labels)) == 1:
+            labels = np.array(gallery.names)[pictures]
         table = np.zeros((len(pictures), len(pictures)))
         for start in range(0, len(rows), _ROWS):
             part, at = rows[start : start + _ROWS], place[start : start + _ROWS]

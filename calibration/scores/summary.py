@@ -199,8 +199,8 @@ def _many(
     found = retrieval.retrieve(predicted, own, folds, gallery)
     valid = np.isfinite(found.two_way)
     if not valid.any():
-        return {"two_way": None, "chance": _CHANCE, "n_way": float(found.n_way.mean())}
-    two_way = float(found.two_way[valid].mean())
+        return {"two_way": None, "chance": _CHANCE, "n_way": float(found.n_way.mean()), "by_repeats": {}}
+    two_way = found.score
     top1, top5 = (found.rank < 1).astype(np.float64), (found.rank < 5).astype(np.float64)
     reliability = retrieval.reliability(predicted, own, folds, seed)
     exchanged, widen = _by_chance(null, permutations, folds, lambda size: retrieval.null_by_pictures(found, size, seed))
@@ -228,7 +228,7 @@ def _many(
             return None
         again = retrieval.retrieve(mean, shown, fold, gallery)
         return {
-            "two_way": float(np.nanmean(again.two_way)),
+            "two_way": again.score,
             "top1": float(np.mean(again.rank < 1)),
             "top5": float(np.mean(again.rank < 5)),
             "n": len(mean),

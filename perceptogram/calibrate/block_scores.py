@@ -19,6 +19,7 @@ from calibration.model.earlier import Earlier
 from calibration.model.examples import FEWEST_TRIALS, Layout, make_examples
 from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import cross_validate
+from calibration.scores.enough import enough_a_fold
 from calibration.scores.learning_curve import Point, trials_to_reach
 from calibration.scores.retrieval import FoldGallery
 from calibration.scores.summary import headline, summarise
@@ -145,10 +146,11 @@ class Blocks:
         self, trials: Trials, targets: Targets, earlier: tuple[Earlier, ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], Gallery, float | None]:
         """Return predictions by maps that have not seen these trials, folds, the gallery, and what sources count as."""
-        window, settings = self._config.window, self._config.fit
+        config = enough_a_fold(self._config, len(np.unique(trials.names)))
+        window, settings = config.window, config.fit
         layout = Layout.of(trials.times_s, window.start_s, window.baseline_s)
         if len(trials) >= FEWEST_TRIALS:
-            found = cross_validate(make_examples(trials, targets, self._config), layout, settings, earlier=earlier)
+            found = cross_validate(make_examples(trials, targets, config), layout, settings, earlier=earlier)
             worths = [sum(each.worth for each in prior.earlier) for prior in found.priors]
             gallery = FoldGallery.of(targets.gallery, [each.likelihood for each in found.comparisons])
             return found.predicted, found.folds, gallery, float(np.mean(worths)) if worths else None

@@ -119,8 +119,13 @@ def make_plan(config: Config, size: Size) -> Plan:
     InputError
         If it cannot be made as asked.
     """
+    from calibration.scores.enough import too_few_pictures
+
     known = open_pictures(config.pictures, "calibration")
     n_pictures, repeats = how_many(len(known.names), config.stimulus, size)
+    few = too_few_pictures(config, n_pictures)
+    if few is not None:
+        raise InputError(few)
     chosen = choose_pictures(known, n_pictures, config.stimulus.seed)
     planned = plan(chosen, config.stimulus, repeats=repeats)
     blocks = size.blocks if size.blocks is not None else max(1, round(planned.duration_s / BLOCK_S))

@@ -60,7 +60,7 @@ def rows(report: BlockReport, goal: float, trials_a_minute: float) -> dict[str, 
     standing, found = report.standing, report.standing.scores
     name = "auc" if "auc" in found else "two_way"
     score, interval = found.get(name), found.get(f"{name}_interval")
-    shown = "n/a (too few trials)"
+    shown = "n/a (too few trials)" if name not in found else "n/a (no two pictures or classes in one fold)"
     if score is not None and interval is not None:
         shown = f"{number(score)} [{number(interval[0])}, {number(interval[1])}], chance 0.50"
     return {

@@ -13,9 +13,10 @@ from perceptogram.console import console, print_rows
 
 if TYPE_CHECKING:
     from calibration.data.photodiode import Timing
-    from configs.schema import Config
+    from configs.schema import Config, PictureSettings
     from perceptogram.calibrate.folder import CalibrationFolder
     from perceptogram.calibrate.run import Conduct
+    from perceptogram.calibrate.view import View
     from stimuli.sequence import Plan
 
 
@@ -100,6 +101,17 @@ def register(app: typer.Typer) -> None:
         _calibrate(settings, folder, planned, conduct, measured)
 
 
+def _tell_kept(settings: PictureSettings, view: View) -> None:
+    """Say which concepts are not shown, because they are kept for a test."""
+    from stimuli.pictures import open_pictures
+
+    kept = open_pictures(settings, "test")
+    concepts = sorted({kept.label(name) for name in kept.names})
+    if concepts:
+        some = ", ".join(concepts[:5]) + (", ..." if len(concepts) > 5 else "")
+        view.say(f"kept for a test of pictures never seen, and not shown: {len(kept.names)} pictures ({some})")
+
+
 def _calibrate(
     config: Config, folder: CalibrationFolder, planned: Plan, conduct: Conduct, timing: Timing | None
 ) -> None:
@@ -115,6 +127,8 @@ def _calibrate(
     goal = rule.above if rule is not None and rule.score == "two_way" else GOAL
     private = nullcontext() if conduct.participant is None else lsl_config.on_this_machine()
     with private, View(console, goal, trials_a_minute(planned)) as view:
+        if config.pictures.folder is not None:
+            _tell_kept(config.pictures, view)
         ending = calibrate(config, folder, planned, conduct, view)
         result = (
             None

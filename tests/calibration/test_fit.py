@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from calibration.data.targets import given_targets
 from calibration.errors import FitError
 from calibration.evaluate import evaluate, score
 from calibration.fit import fit, fit_trials
+from calibration.report.calibration_report import write_report
 from configs.schema import Config, FitSettings, MarkerSettings, WindowSettings, load_config
 from realtime.decoding.bundle import load_bundle
 from realtime.decoding.linear_decoder import LinearDecoder
@@ -19,6 +21,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CONFIG = Config(window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)), fit=FitSettings(permutations=100))
 PLAIN = CONFIG.model_copy(update={"fit": FitSettings(**QUICK)})
 """For what is not about scores."""
+BY_RECORDING = CONFIG.model_copy(update={"fit": FitSettings(group_by="recording")})
 CLASSES = CONFIG.model_copy(update={"markers": MarkerSettings(classes={"1": "a", "2": "b"})})
 
 
@@ -126,6 +129,7 @@ def test_scores_on_new_trials():
         (lambda t: t.take(np.arange(7)), CONFIG, "7 usable trials"),
         (lambda t: t.take(np.flatnonzero(t.names == "a")), CLASSES, "no trial of class 'b'"),
         (lambda t: t.take(np.flatnonzero(t.names == "a")), CONFIG, "all 90 trials show 'a'"),
+        (lambda t: t, CONFIG, "2 pictures are too few .* fit.group_by: recording"),
         (
             lambda t: t.take(np.r_[np.flatnonzero(t.names == "a"), np.flatnonzero(t.names == "b")[:3]]),
             CLASSES,
@@ -138,6 +142,44 @@ def test_says_what_is_wrong(change, config, message):
     trials, targets = two_classes()
     with pytest.raises(FitError, match=message):
         fit_trials(change(trials), targets, config)
+
+
+@pytest.mark.parametrize("labels", ["aaaaaaaa", "aaaabbbb", "abcdefgh"])
+def test_a_folder_of_a_few_pictures_is_scored_and_reported(labels, tmp_path):
+    trials, targets = make_trials(n_pictures=8, repeats=30, signal=1.0)
+    targets = replace(targets, gallery=replace(targets.gallery, labels=tuple(labels)))
+    result = fit_trials(trials, targets, CONFIG)
+    scores = result.bundle.scores
+    assert result.bundle.fit["folds"] == 4
+    assert scores["two_way"] > scores["two_way_interval"][0] > 0.5
+    assert scores["n_way"] == 2
+    assert 0 < scores["calibration_error"] < 0.3
+    write_report(result, tmp_path / "report.html", CONFIG)
+    assert "2-way" in (tmp_path / "report.html").read_text()
+
+
+def test_a_recording_of_one_class_after_another_is_reported(tmp_path):
+    trials, targets = two_classes(n_recordings=1)
+    result = fit_trials(trials.take(np.argsort(trials.names, kind="stable")), targets, CLASSES)
+    write_report(result, tmp_path / "report.html", CLASSES)
+    assert "AUC" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("config", [CLASSES, BY_RECORDING], ids=["classes", "pictures"])
+@pytest.mark.parametrize(
+    ("recordings", "message"),
+    [
+        (lambda a, _late: np.where(a, 0, 1), "each recording shows one (class|picture) alone"),
+        (lambda a, late: np.where(a, 0, 1) + 2 * late, "each recording shows one (class|picture) alone"),
+        (lambda a, late: np.where(late & a, 1, 0), "without recording 1, held out .*, all others show 'a' alone"),
+    ],
+)
+def test_recordings_of_one_class_cannot_be_held_out(config, recordings, message):
+    trials, targets = two_classes()
+    late = np.arange(len(trials)) > len(trials) // 2
+    trials = replace(trials, recordings=recordings(trials.names == "a", late))
+    with pytest.raises(FitError, match=message):
+        fit_trials(trials, targets, config)
 
 
 def test_flagged_trials_teach_nothing_unless_nearly_all_are_flagged(caplog):

@@ -60,6 +60,14 @@ def test_a_folder_is_split_by_concept_and_by_seed(folder):
     assert len({opened(folder, "test", seed=seed).names for seed in range(12)}) > 1
 
 
+@pytest.mark.parametrize("concepts", [("all",), ("face", "house"), ("cat", "dog", "key", "pan")])
+def test_of_a_few_concepts_none_is_kept_from_the_calibration(concepts, tmp_path):
+    for concept in concepts:
+        save(tmp_path / concept / "one.png", (0, 0, 0))
+    assert opened(tmp_path, "calibration").names == opened(tmp_path).names == tuple(f"{c}/one.png" for c in concepts)
+    assert opened(tmp_path, "test").names == ()
+
+
 def test_the_hash_follows_the_pixels_not_the_name(folder):
     (folder / "cat" / "copy.png").write_bytes((folder / "cat" / "cat_1.png").read_bytes())
     pictures = opened(folder)

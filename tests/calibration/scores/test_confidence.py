@@ -49,6 +49,13 @@ def test_confidence_means_what_it_says_among_few_and_among_many(groups, repeats)
     assert calibration_error(bins(said, right)) < 0.1
 
 
+def test_one_picture_in_each_fold_is_no_choice_to_learn_confidence_from():
+    gallery = make_gallery(n=5)
+    predicted, own = predictions(gallery, 40, 1.0)
+    assert fit_confidence(predicted, own, own, gallery, seed=0) is None
+    assert reliability_curve(predicted, own, own, gallery, seed=0) == []
+
+
 def test_from_noise_alone_confidence_is_chance():
     gallery = make_gallery(n=20, per_label=1)
     rng = np.random.default_rng(0)
