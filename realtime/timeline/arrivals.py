@@ -28,15 +28,16 @@ class Arrivals:
         How many are kept at least.
     """
 
-    def __init__(self, settings: AxisSettings, most: int = 4096) -> None:
+    def __init__(self, settings: AxisSettings, most: int = 10240) -> None:
         self._set = settings
         self._most = most
         self._index = np.empty(2 * most, np.int64)
         self._arrived = np.empty(2 * most)
         self._ages = np.empty(2 * most)
+        self._raw = np.empty(2 * most)
         self._stop = 0
 
-    def add(self, index: int, arrived: float, age: float) -> None:
+    def add(self, index: int, arrived: float, age: float, raw: float) -> None:
         """Take in a chunk whose last sample is at grid position `index`.
 
         Parameters
@@ -45,21 +46,32 @@ class Arrivals:
             Grid position of its last sample.
         arrived, age
             When it was here, and how long after its last stamp, in seconds.
+        raw
+            The same where small offsets of the sender's clock are left in the stamp.
         """
         if self._stop == 2 * self._most:
-            for ring in (self._index, self._arrived, self._ages):
+            for ring in (self._index, self._arrived, self._ages, self._raw):
                 ring[: self._most] = ring[self._most :]
             self._stop = self._most
-        self._index[self._stop], self._arrived[self._stop], self._ages[self._stop] = index, arrived, age
+        self._index[self._stop], self._arrived[self._stop] = index, arrived
+        self._ages[self._stop], self._raw[self._stop] = age, raw
         self._stop += 1
 
     def move(self, index: int, places: int) -> None:
         """Renumber the chunks that end at grid position `index` or later."""
         self._index[int(np.searchsorted(self._index[: self._stop], index)) : self._stop] += places
 
-    def shift(self, index: int, seconds: float) -> None:
-        """Add `seconds` to the ages of chunks that end at grid position `index` or later."""
-        self._ages[int(np.searchsorted(self._index[: self._stop], index)) : self._stop] += seconds
+    def shift(self, index: int, seconds: float, *, small: bool) -> None:
+        """Add `seconds` to the ages of chunks that end at grid position `index` or later; `small` leaves raw ages."""
+        row = int(np.searchsorted(self._index[: self._stop], index))
+        self._ages[row : self._stop] += seconds
+        if not small:
+            self._raw[row : self._stop] += seconds
+
+    def least(self, start: int, stop: int) -> float | None:
+        """Return the least raw age of the chunks that end at grid positions ``[start, stop)``; None where none does."""
+        first, last = np.searchsorted(self._index[: self._stop], [start, stop]).tolist()
+        return float(self._raw[first:last].min()) if last > first else None
 
     def after(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return arrivals and ages of chunks that end at grid position `index` or later, not too old."""
@@ -99,6 +111,30 @@ class Arrivals:
         by_stamp = _grown(ages[first:stop], ages[start:], backlog_s)
         return by_stamp, _grown(lags[first:stop], lags[start:], backlog_s)
 
+    def older(self, index: NDArray[np.int64], stop: int, width: int) -> NDArray[np.float64]:
+        """Return by how many seconds the samples at `index` were older on arrival than they are on average.
+
+        Parameters
+        ----------
+        index
+            Grid positions in order.
+        stop
+            Grid position: only chunks that end before it tell.
+        width
+            Samples among which the youngest tells.
+        """
+        first, last = np.searchsorted(self._index[: self._stop], [index[0], stop]).tolist()
+        ends, ages = self._index[first:last], self._ages[first:last]
+        if not len(ends):
+            return np.zeros(len(index))
+        begins = np.flatnonzero(np.diff((ends - ends[0]) // width, prepend=-1))
+        least = np.minimum.reduceat(ages, begins)
+        found = least - np.median(least)
+        found[np.abs(found) > self._set.offset_s] = 0.0  # what waited says nothing of clocks
+        chunk = np.minimum(np.searchsorted(ends, index), len(ends) - 1)
+        found = found[np.searchsorted(begins, chunk, side="right") - 1]
+        return np.asarray(found - found.mean(), np.float64)
+
 
 def _grown(before: NDArray[np.float64], after: NDArray[np.float64], backlog_s: float) -> tuple[float, float]:
     """Return by how much the least of the ages grew, and how far off that is, without what waited for `backlog_s`."""
@@ -111,6 +147,76 @@ def _grown(before: NDArray[np.float64], after: NDArray[np.float64], backlog_s: f
     spread = float(np.abs(lows - usual).mean()) * 1.25
     few = (float(np.median(before)) - float(before.min())) / math.log(2) / count if len(lows) < 4 else 0.0
     return float(after.min()) - usual, max(spread, few)
+
+
+class ClockOffset:
+    """What the sender's clock is off by now, against its mean over the last minutes, by how old samples are.
+
+    A clock offset that is measured anew, wrong each time, makes samples older on arrival by as much as their stamps are
+    early. So the least ages of cells of a second or so say at any time where stamps lie that are right on average.
+
+    Parameters
+    ----------
+    rate_hz
+        Nominal sampling rate.
+    settings
+        What the time axis is tuned by.
+
+    Attributes
+    ----------
+    early
+        Seconds by which stamps are earlier than on average.
+    trust
+        Share of the variance of least ages that they do not owe to transport: they change between two cells, offsets
+        after several.
+    """
+
+    def __init__(self, rate_hz: float, settings: AxisSettings) -> None:
+        cell_s = settings.lines_s[-1]
+        self._largest = settings.offset_s
+        self._width = max(1, round(cell_s * rate_hz))
+        self._first, self._most = round(settings.line_s / cell_s), round(5 * settings.line_s / cell_s)
+        self._ignored = round(4 * settings.hold_s / cell_s)
+        self._start = 0
+        self.early = self.trust = 0.0
+        self._begin(0.0)
+
+    def _begin(self, least: float) -> None:
+        """Forget all; samples are `least` seconds old."""
+        self._usual = self._last = least
+        self._count = self._strange = 0
+        self._variance = 0.0
+        self._changes: list[float] = []
+        self.early = self.trust = 0.0
+
+    def follow(self, arrivals: Arrivals, stop: int) -> None:
+        """Take in the cells that end before grid position `stop`."""
+        while self._start + self._width <= stop:
+            least = arrivals.least(self._start, self._start + self._width)
+            self._start += self._width
+            if least is not None:
+                self._take(least)
+
+    def _take(self, least: float) -> None:
+        """Take in the least age of a cell, in seconds."""
+        off = least - self._usual
+        # What waited says nothing of clocks, but for long, or at first, when what came before did.
+        self._strange = self._strange + 1 if abs(off) > self._largest else 0
+        if not self._count or self._strange > self._ignored or (off < -self._largest and self._count <= 3):
+            self._begin(least)
+            off = 0.0
+        if self._strange:
+            return
+        if self._count:
+            self._changes = [*self._changes[-15:], abs(least - self._last)]
+        self._last = least
+        self._count += 1
+        weight = 1 / (self._count if self._count <= self._first else self._most)
+        self._usual += weight * off
+        self._variance += weight * (off * off - self._variance)
+        self.early = least - self._usual
+        if self._count > 3 and self._variance:
+            self.trust = max(0.0, 1 - float(np.median(self._changes)) ** 2 / self._variance)
 
 
 class Punctuality:

@@ -43,7 +43,8 @@ class AxisSettings:
     rate_s
         Seconds of stamps that a changed rate is read from. Chosen.
     before_s
-        Seconds before a shift from which the age of samples is known. Chosen.
+        Seconds before a shift from which the age of samples is known, and within which a line is brought to where ages
+        say that stamps lie on average. Chosen.
     clocks_s
         Error of clocks in seconds, beside what is seen to scatter. Devices: LSL between two machines on a wire.
     unlikely

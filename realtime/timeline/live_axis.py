@@ -93,7 +93,7 @@ class LiveAxis:
         """Fit the line anew where that is due: the next samples would wait for it otherwise. It changes no result."""
         if self._due:
             self._due, self._refitted = False, self._grid.next
-            self._fitted = self._line.refit(self._track, self._regime, self._grid.next)
+            self._fitted = self._line.refit(self._track, self._arrivals, self._regime, self._grid.next)
             if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
                 self._report_rate(self._line.time)
 
@@ -105,7 +105,7 @@ class LiveAxis:
             self._track.clear()
             rows = rows[rows >= self._runs.anew]
         age = arrived - float(chunk.stamps[-1]) - self._grid.correction
-        self._arrivals.add(self._grid.next + len(chunk.stamps) - 1, arrived, age)
+        self._arrivals.add(self._grid.next + len(chunk.stamps) - 1, arrived, age, age + self._grid.kept)
         start = 0
         while start < len(chunk.stamps):
             stop = min(len(chunk.stamps), start + self._block - self._fill)
@@ -130,10 +130,10 @@ class LiveAxis:
 
     def _judge(self) -> None:
         """Look at what the stamps say, once a block."""
-        self._grid.relax(self._block)
         if not self._known:
             self._start()
         elif self._moving is None:
+            self._grid.relax(self._block)
             self._scan()
         if self._known and self._moving is not None:
             self._settle()

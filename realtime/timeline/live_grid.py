@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.timeline.arrivals import Arrivals
+from realtime.timeline.arrivals import Arrivals, ClockOffset
 from realtime.timeline.live_line import LiveLine
 from realtime.timeline.outgoing import Outgoing
 from realtime.timeline.sample_grid import Hole, Run
@@ -38,8 +37,10 @@ class LiveGrid:
         Grid positions: where the line begins, up to where samples were handed on, and the sample that comes next.
     lost
         Samples lost so far.
-    correction
-        Seconds that are added to every stamp.
+    offset
+        What the sender's clock is off by now.
+    correction, kept
+        Seconds that are added to every stamp, and how many of them for small offsets of the sender's clock.
     """
 
     def __init__(self, rate_hz: float, settings: AxisSettings) -> None:
@@ -47,9 +48,10 @@ class LiveGrid:
         self.line = LiveLine(1 / rate_hz, settings)
         self.track = StampRing(round(settings.line_s * rate_hz) + 256)
         self.arrivals = Arrivals(settings)
+        self.offset = ClockOffset(rate_hz, settings)
         self.out = Outgoing(rate_hz)
         self.first = self.handed = self.next = self.lost = 0
-        self.correction = self._kept = 0.0
+        self.correction = self.kept = 0.0
 
     def place(
         self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]
@@ -81,23 +83,30 @@ class LiveGrid:
         self.handed = max(self.handed, stop)
 
     def relax(self, samples: int) -> None:
-        """Let go of offsets that were kept, as `samples` come: measured anew, they are none on average.
+        """Bring the line, and all that is laid on it, to where stamps lie on average, as `samples` come.
 
-        What each is misjudged by would add up without end. A clock that truly stepped by so little is followed late.
+        Offsets that are measured anew are none on average; what each is misjudged by would add up without end. Where
+        ages on arrival tell them, the line is brought to the mean of the stamps within seconds, elsewhere to the stamps
+        as they are within minutes. A clock that truly stepped by so little is followed late.
         """
-        passed_s = samples * self.line.slope
-        more = max(0.0, abs(self._kept) - self._set.offset_s) * math.copysign(1.0, self._kept)
-        gone = (self._kept + 3 * more) * passed_s / (5 * self._set.line_s)
-        self._kept -= gone
+        self.offset.follow(self.arrivals, self.next)
+        trust = self.offset.trust
+        told = trust * (self.kept - self.offset.early) / self._set.before_s
+        gone = samples * self.line.slope * (told + (1 - trust) * self.kept / (5 * self._set.line_s))
+        self.kept -= gone
         self.correction -= gone
+        self.line.time -= gone
+        self.track.shift(0, self.next, -gone)
+        self.arrivals.shift(0, gone, small=True)
 
     def set_clock_back(self, at: int, seconds: float) -> None:
         """Take `seconds` off the stamps from grid position `at` on, and off those to come."""
+        small = abs(seconds) <= self._set.offset_s
         self.track.shift(at, 1 << 62, -seconds)
-        self.arrivals.shift(at, seconds)
+        self.arrivals.shift(at, seconds, small=small)
         self.correction -= seconds
-        if abs(seconds) <= self._set.offset_s:
-            self._kept -= seconds
+        if small:
+            self.kept -= seconds
 
     def carry(self, at: int, seconds: float) -> None:
         """Move the line, and the stamps before grid position `at`, by `seconds`."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from realtime.timeline.arrivals import Arrivals
     from realtime.timeline.axis_settings import AxisSettings
 
 MOST_ALIKE = 128.0
@@ -121,13 +122,20 @@ class LiveLine:
                 return int(index[rows][0])
         return None
 
-    def refit(self, track: StampRing, since: int, stop: int) -> int:
+    def _fit(
+        self, index: NDArray[np.int64], residuals: NDArray[np.float64], scale: float
+    ) -> tuple[float, float, NDArray[np.float64]]:
+        """Return level at the last position and slope of the line through `residuals`, and what is left of them."""
+        level, slope = fit(index, residuals, scale, self.slope - self.centre, self._set.rate_spread * self._period)
+        return level, slope, residuals - level - slope * (index - index[-1])
+
+    def refit(self, track: StampRing, arrivals: Arrivals, since: int, stop: int) -> int:
         """Lay the line through the last stamps anew; return the first grid position that was fitted.
 
         Parameters
         ----------
-        track
-            The stamps.
+        track, arrivals
+            The stamps, and how old samples were on arrival.
         since, stop
             Grid positions: none before `since` counts, and `stop` is the next to come.
         """
@@ -138,9 +146,12 @@ class LiveLine:
             if len(index) < 2:
                 return since
             residuals = stamps - self.at(index)
-            spread = self._set.rate_spread * self._period
-            level, slope = fit(index, residuals, scale, self.slope - self.centre, spread)
-            flat = residuals - level - slope * (index - index[-1])
+            level, slope, flat = self._fit(index, residuals, scale)
+            # Offsets of the sender's clock that are measured anew bend a line through stamps, not one through arrivals.
+            older = arrivals.older(index, stop, round(self._set.lines_s[-1] / self._period))
+            by_arrival = self._fit(index, residuals + older, scale)
+            if pinball(by_arrival[2]).sum() < pinball(flat).sum():
+                level, slope, flat = by_arrival
             quarter = len(flat) // 4
             most = max(self._set.sure * self.doubt(quarter), 0.25 * self.smallest)
             straight = quarter < 8 or all(abs(location(part)) < most for part in np.array_split(flat, 4))

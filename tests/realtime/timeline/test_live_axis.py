@@ -47,6 +47,45 @@ def test_offsets_that_are_measured_anew_do_not_add_up_without_end():
     assert axis.lost == 0
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_offsets_that_are_measured_anew_do_not_bend_the_line(seed):
+    """Wrong by 2 ms each 5 s, they were followed as changes of the rate, and the line was 5 to 9 ms off at times."""
+    rate, size, seconds, rng = 250.0, 50, 100, np.random.default_rng(seed)
+    true = 1000 + np.arange(round(seconds * rate)) / rate
+    offset = rng.normal(0, 2e-3, seconds // 5)
+    offset[0] = 0.0
+    axis, worst = LiveAxis(rate), 0.0
+    for start in range(0, len(true), size):
+        part = slice(start, start + size)
+        stamps = true[part] + rng.exponential(3e-4) + offset[start // round(5 * rate)]
+        samples = np.arange(start, start + size, dtype=np.float32)[:, None]
+        for item in axis.push(Chunk(stamps, samples, float(true[part][-1]) + 5e-4 + rng.exponential(7e-4))):
+            if isinstance(item, TimedChunk):
+                off = item.times - true[np.rint(item.samples[:, 0]).astype(int)]
+                worst = max(worst, float(np.abs(off).max()))
+    assert worst < 2.5e-3
+    assert abs(axis.rate_hz_measured / rate - 1) < 6e-5
+    assert axis.lost == 0
+
+
+def test_a_first_offset_that_is_far_off_is_let_go_within_seconds():
+    """Samples lie where stamps do on average; what was measured first held the line for minutes."""
+    rate, size, seconds = 250.0, 25, 60
+    true = 1000 + np.arange(seconds * 250) / rate
+    offset = np.where(true - 1000 < 5.0, 6e-3, np.where((true - 1000) // 5 % 2 == 0, 1e-3, -1e-3))
+    axis, rng, off = LiveAxis(rate), np.random.default_rng(0), []
+    for start in range(0, len(true), size):
+        part = slice(start, start + size)
+        samples = np.arange(start, start + size, dtype=np.float32)[:, None]
+        arrived = float(true[part][-1]) + 2e-3 + rng.exponential(3e-4)
+        for item in axis.push(Chunk((true + offset)[part], samples, arrived)):
+            if isinstance(item, TimedChunk):
+                off += (item.times - true[np.rint(item.samples[:, 0]).astype(int)]).tolist()
+    assert max(off[:250]) > 5e-3
+    assert max(np.abs(off[20 * 250 :])) < 3e-3
+    assert max(np.abs(off[40 * 250 :])) < 1.5e-3
+
+
 @pytest.mark.parametrize("at_s", [0.2, 0.5, 0.8])
 def test_an_offset_that_is_measured_anew_in_the_first_second_is_no_other_rate(at_s):
     """A first line that was too steep by thousands of ppm stayed so."""
