@@ -181,6 +181,11 @@ class ClockOffset:
         self.early = self.trust = 0.0
         self._begin(0.0)
 
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the clock's offsets, in seconds."""
+        return math.sqrt(self.trust * self._variance)
+
     def _begin(self, least: float) -> None:
         """Forget all; samples are `least` seconds old."""
         self._usual = self._last = least

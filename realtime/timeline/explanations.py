@@ -29,6 +29,19 @@ class Moved:
     lag: float
     lag_unsure: float
 
+    def told(self, sure: float, clocks_s: float) -> bool:
+        """Return whether arrivals tell a clock that stepped, by as much as stamps do, within `sure` deviations.
+
+        Parameters
+        ----------
+        sure
+            How many standard deviations.
+        clocks_s
+            Error of clocks beside them, in seconds.
+        """
+        unsure = sure * (self.unsure + clocks_s)
+        return abs(self.older) > unsure and abs(self.level + self.older) < unsure + sure * self.doubt
+
 
 @dataclass(frozen=True)
 class Explanation:

@@ -260,12 +260,11 @@ class LiveAxis:
         if not lost:
             fine = step != 0.0 or abs(level) <= sure * doubt
         slow = sure * doubt < abs(level) < self._set.steepest * (waited + self._set.patience_s / 3)
+        # Where samples got older by what the stamps moved, it is the clock.
+        slow = slow and not (step and moved.told(sure, self._set.clocks_s))
         bend = bent(index, residuals, row, level, unit) if slow else -math.inf
-        if (
-            bend > 0
-            or (not clear and waited < 2 * self._set.patience_s)
-            or ((not fine or bend > -self._set.certain / 3) and waited < self._set.patience_s)
-        ):
+        doubtful = not fine or bend > -self._set.certain / 3
+        if bend > 0 or waited < self._set.patience_s * (2 if not clear else doubtful):
             return False
         at = int(index[row])
         # Between two stamps nobody knows where in a packet samples are missing.
@@ -293,7 +292,7 @@ class LiveAxis:
         if step:
             self._grid.set_clock_back(at, step)
             self._punctual.forget()
-            if abs(step) > self._set.tolerable_s:
+            if abs(step) > max(self._set.tolerable_s, sure * self._grid.offset.spread):
                 text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
                 self._out.report(self._grid.next, "clock-step", stamp, text, again=True)
         if lost:
