@@ -102,4 +102,7 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     costs.sort(key=lambda cost: cost[0])
     best, *others = costs
     far = [cost for cost in others if cost[1] != best[1] or abs(cost[2] - best[2]) > settings.tolerable_s]
-    return Explanation(best[1], best[2], not far or far[0][0] - best[0] > settings.margin)
+    clear = not far or far[0][0] - best[0] > settings.margin
+    # Faults are rare: where it is as likely that nothing happened, nothing is taken to have happened.
+    nothing = not clear and none - best[0] <= settings.margin
+    return Explanation(0, 0.0, False) if nothing else Explanation(best[1], best[2], clear)
