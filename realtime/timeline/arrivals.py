@@ -97,12 +97,15 @@ class Arrivals:
         begun, quiet
             Grid positions: compared is what ended before `begun` with what ends at `quiet` or later.
         since, longest
-            What ended before `since`, or more than `longest` samples before `begun`, is no measure.
+            What ended before `since`, where anything came later, or more than `longest` samples before `begun`, is no
+            measure.
         line
             Grid position, its time, and period.
         """
         ends = self._index[: self._stop]
         first, stop = np.searchsorted(ends, [max(since, begun - longest), begun]).tolist()
+        if first >= stop:  # nothing came between what moved last and this
+            first = int(np.searchsorted(ends, begun - longest))
         start = self._stop - len(self.after(quiet)[0])
         if first >= stop or start >= self._stop:
             return (0.0, math.inf), (0.0, math.inf)
