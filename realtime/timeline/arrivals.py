@@ -62,7 +62,17 @@ class Arrivals:
         self._index[int(np.searchsorted(self._index[: self._stop], index)) : self._stop] += places
 
     def shift(self, index: int, seconds: float, *, small: bool) -> None:
-        """Add `seconds` to the ages of chunks that end at grid position `index` or later; `small` leaves raw ages."""
+        """Add to the ages of chunks.
+
+        Parameters
+        ----------
+        index
+            Grid position: those that end there or later.
+        seconds
+            What is added.
+        small
+            Whether that is for a small offset, which raw ages keep.
+        """
         row = int(np.searchsorted(self._index[: self._stop], index))
         self._ages[row : self._stop] += seconds
         if not small:
