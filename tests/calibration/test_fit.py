@@ -228,6 +228,7 @@ def test_a_real_person_sees_faces_and_houses(cache):
     assert found["refused"] < 30
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "muse_p300").is_dir(), reason="the recordings of ../shared/data are not here")
 def test_a_real_person_sees_rare_pictures(cache):
     runs = [DATA / "muse_p300" / f"run{number}.csv" for number in (1, 2, 3)]

@@ -1,5 +1,6 @@
 import time
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,6 +28,11 @@ def of(kind, events):
     return [event for event in events if isinstance(event, kind)]
 
 
+@cache
+def in_even_chunks():
+    return {event.percept.trial: event for event in of(Decoded, run(ListSource(*recording(), EVERY)))}
+
+
 def test_each_embedding_is_the_map_of_its_epoch():
     calibration = bundle()
     decoded = of(Decoded, run(ListSource(*recording(), EVERY)))
@@ -39,7 +45,7 @@ def test_each_embedding_is_the_map_of_its_epoch():
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(1, 3499), min_size=1, max_size=200), st.floats(0.0, 1.5))
 def test_however_it_is_chunked_and_however_late_the_markers_the_embeddings_are_the_same(cuts, late):
-    whole = {e.percept.trial: e for e in of(Decoded, run(ListSource(*recording(), EVERY)))}
+    whole = in_even_chunks()
     pieces = {e.percept.trial: e for e in of(Decoded, run(ListSource(*recording(), cuts, late)))}
     assert pieces.keys() == whole.keys()
     for trial, event in pieces.items():

@@ -86,7 +86,7 @@ def test_drawn_pictures_that_were_embedded_before_are_not_drawn_again(tmp_path, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     names = np.array(open_pictures(PictureSettings(), "calibration").names[:2])
     config, drawn, render = Config(), [], DrawnPicture.render
-    monkeypatch.setattr(DrawnPicture, "render", lambda self, *size: drawn.append(self) or render(self, *size))
+    monkeypatch.setattr(DrawnPicture, "render", lambda self, size=64: drawn.append(self) or render(self, size))
     first = make_targets(config, names)
     assert len(drawn) == len(first.gallery.names)
     drawn.clear()

@@ -78,10 +78,11 @@ def test_without_an_effect_p_is_small_as_often_as_it_says(whole):
         samples = eeg_of_concepts(rng)
         lot = rng.permutation(N_CONCEPTS)[np.arange(N) % N_CONCEPTS] % 2 if whole else rng.permutation(N) % 2
         small += p_of(samples, category("lot", lot), seed=seed) <= 0.05
-        alone += p_of(samples, category("lot", lot), concepts=None, seed=seed) <= 0.05
+        if whole and seed < 40:
+            alone += p_of(samples, category("lot", lot), concepts=None, seed=seed) <= 0.05
     assert 1 <= small <= 10
     if whole:
-        assert alone > 50
+        assert alone > 20
 
 
 @pytest.mark.parametrize(

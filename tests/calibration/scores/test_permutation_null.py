@@ -99,7 +99,7 @@ def test_without_signal_p_is_as_often_small_as_it_says():
 
     settings = FitSettings(permutations=99, alphas=(100.0,))
     before, behind = [], []
-    for seed in range(250):
+    for seed in range(160):
         examples, positive, layout = no_signal(seed, n=40, recordings=2)
         held_out = cross_validate(examples, layout, settings)
         own, evidence = positive.astype(int), held_out.predicted.T

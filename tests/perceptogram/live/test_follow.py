@@ -45,6 +45,7 @@ def session(seconds=14.0, renderer=None):
     return Session(CONFIG, bundle(), ListSource(*recording(seconds), EVERY), renderer, clock=lambda: 0.0)
 
 
+@pytest.mark.slow
 def test_what_is_kept_for_the_summary_does_not_grow_with_the_pictures(result):
     sizes = []
 

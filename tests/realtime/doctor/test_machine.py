@@ -9,12 +9,14 @@ import pytest
 from realtime.doctor import machine
 
 
+@pytest.mark.processes
 def test_lsl_is_found_and_reads_itself_on_loopback():
     check = machine.check_discovery()
     assert check.status in ("ok", "warning"), check
     assert " 0 of 100 samples lost" in check.found
 
 
+@pytest.mark.processes
 def test_both_copies_of_liblsl_tell_their_version():
     for check in (machine.check_pylsl(), machine.check_mne_lsl()):
         assert check.status == "ok", check
@@ -83,6 +85,7 @@ def test_multicast_is_tried_and_told():
     assert check.status == "ok" or "KnownPeers" in check.advice
 
 
+@pytest.mark.processes
 def test_without_a_screen_flips_are_not_judged_and_nothing_is_said_between_the_lines(monkeypatch, capfd):
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -100,6 +103,7 @@ def test_a_virtual_screen_is_no_screen():
     assert "status='ok', found='n/a, no screen that refreshes (x11)'" in found.stdout, found.stderr
 
 
+@pytest.mark.processes
 def test_every_line_of_the_doctor_says_what_to_do_unless_all_is_well(tmp_path):
     checks = machine.check_all(tmp_path)
     assert {"liblsl of pylsl", "LSL on this machine", "LSL on the network", "screen", "GPU"} <= {c.name for c in checks}

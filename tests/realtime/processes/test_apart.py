@@ -7,6 +7,8 @@ import pytest
 
 from realtime.processes.apart import called_apart, output_of, run_program
 
+pytestmark = pytest.mark.processes
+
 
 def test_a_function_is_called_in_another_process_and_raises_here():
     assert called_apart(os.getppid, 30.0) == os.getpid()

@@ -317,9 +317,8 @@ def test_text_keys_and_values_are_no_longer_in_memory(house, name):
     assert after + fused == before - dropped
 
 
-@pytest.mark.parametrize(
-    "name", ["sdxl-turbo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("unclip", "kandinsky22"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sdxl-turbo", "unclip", "kandinsky22"])
 def test_network_compiles_into_one_graph(house, name, monkeypatch):
     """What `render.compile` needs, without the minutes that its code generator takes."""
     torch._dynamo.reset()
