@@ -111,6 +111,23 @@ def _names_1005() -> frozenset[str]:
     return frozenset(name.upper() for name in standard_montage().ch_names)
 
 
+def plugs(channels: Sequence[str]) -> frozenset[str]:
+    """Return the channels that only look like the earlobes A1 and A2: plugs numbered A1 to A32, as BioSemi's are.
+
+    Which electrode a plug belongs to depends on the cap, and no name tells it.
+
+    Examples
+    --------
+    >>> sorted(plugs(["A1", "A2", "A3", "Fz"]))
+    ['A1', 'A2']
+    >>> sorted(plugs(["A1", "A2", "Fz"]))
+    []
+    """
+    ears = {name for name in channels if name.strip().upper() in ("A1", "A2")}
+    numbered = any(re.fullmatch(r"A([3-9]|[12]\d|3[0-2])", name.strip().upper()) for name in channels)
+    return frozenset(ears if numbered else ())
+
+
 def same_place(name: str) -> str:
     """Return the name in capitals by which the 10-10 system calls the place of electrode `name`."""
     capitals = name.strip().upper()
@@ -151,7 +168,8 @@ def spline_covariance(channels: Sequence[str]) -> NDArray[np.float64]:
     their kernel, of order 4, is a covariance, and the constant that they fit beside it one of very large variance. An
     electrode whose place is not known has nothing in common with others.
     """
-    places = [on_sphere(name) for name in channels]
+    unknown = plugs(channels)
+    places = [None if name in unknown else on_sphere(name) for name in channels]
     known = np.array([place is not None for place in places], dtype=np.bool_)
     at = np.array([place for place in places if place is not None], dtype=np.float64).reshape(-1, 3)
     order = np.arange(1, _LEGENDRE + 1)
@@ -214,7 +232,8 @@ def _interpolation(
     channels: tuple[str, ...], side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return each pixel's weights of the electrodes, how near the nearest is (0 to 1), and which lie on the head."""
-    places = [electrode_position(name) for name in channels]
+    unknown = plugs(channels)
+    places = [None if name in unknown else electrode_position(name) for name in channels]
     known = np.array([place is not None for place in places], dtype=np.bool_)
     at = np.array([place for place in places if place is not None], dtype=np.float64).reshape(-1, 2)
     across = (np.arange(side) + 0.5) / side * 2 - 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.electrodes import has_position, standard_montage
+from realtime.electrodes import has_position, plugs, standard_montage
 
 FEWEST_TO_DRAW = 3
 """Electrodes that span a surface; with fewer there is nothing to interpolate between."""
@@ -34,7 +34,8 @@ class Montage:
     @classmethod
     def of(cls, channels: Sequence[str]) -> Montage:
         """Return the montage of electrodes by their names, upper or lower case alike."""
-        return cls(tuple(channels), np.flatnonzero([has_position(name) for name in channels]))
+        unknown = plugs(channels)
+        return cls(tuple(channels), np.flatnonzero([has_position(name) and name not in unknown for name in channels]))
 
     @property
     def cannot_draw(self) -> str | None:

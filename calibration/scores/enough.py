@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from calibration.data.trials import Trials, check_channels
@@ -13,6 +15,10 @@ from configs.schema import Config
 FEWEST_PICTURES = 4
 """Each is compared with another one, by a map that learned neither and has learned two."""
 _FEWEST_OF_A_CLASS = 5
+_UNREAL_UV = 20_000.0
+"""Swing within a window, behind the filters, that no electrode on a head has as a rule: 20 mV."""
+
+logger = logging.getLogger(__name__)
 
 
 def check_enough(trials: Trials, config: Config) -> None:
@@ -42,9 +48,28 @@ def check_enough(trials: Trials, config: Config) -> None:
         rarest = str(names[sizes.argmin()])
         msg = f"only {sizes.min()} trials of class {rarest!r}: at least {_FEWEST_OF_A_CLASS} are needed"
         raise FitError(msg)
+    _check_unit(trials, config)
     if grouping(config) == "recording":
         _check_recordings(trials, config)
     check_channels(trials)
+
+
+def _check_unit(trials: Trials, config: Config) -> None:
+    """Refuse signals that no electrode can have, in whatever unit they were read."""
+    limit, swing = config.artefacts.flat_uv, np.ptp(trials.samples, axis=1)
+    usual = float(np.median(swing))
+    if limit is not None and float(swing.max()) <= limit:
+        msg = (
+            f"no electrode swings by more than {float(swing.max()):.2g} microvolts in any trial: they have no contact, "
+            "or stream.unit is not the unit of the samples"
+        )
+        raise FitError(msg)
+    if usual > _UNREAL_UV:
+        logger.warning(
+            "electrodes swing by %.2g microvolts in the median trial, more than an EEG does: is stream.unit the unit "
+            "of the samples?",
+            usual,
+        )
 
 
 def _check_recordings(trials: Trials, config: Config) -> None:

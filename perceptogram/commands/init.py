@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -59,7 +60,8 @@ def register(app: typer.Typer) -> None:
         Example: perceptogram init lab.yaml --stream actiCHamp --pictures drawn
         """
         from configs.files import write_whole
-        from configs.schema import PRESETS, load_config
+        from configs.schema import PRESETS, PictureSettings, load_config
+        from stimuli.pictures import open_pictures
 
         if file.exists():
             msg = f"{file} is there already: give another name"
@@ -70,9 +72,11 @@ def register(app: typer.Typer) -> None:
             msg = f"there is no folder {shown}: give one that holds pictures, or 'drawn'"
             raise InputError(msg)
         drawn = shown == DRAWN
+        if not drawn:
+            open_pictures(PictureSettings(set="folder", folder=Path(shown)))
         text = TEMPLATE.format(
             schema=PRESETS / "schema.json",
-            file=file.name,
+            file=quote(file.name),
             name=json.dumps(file.stem),
             stream=json.dumps(name),
             pictures="  set: drawn               # those that ship; or folder, things"
@@ -86,7 +90,7 @@ def register(app: typer.Typer) -> None:
         )
         write_whole(file, text)
         load_config(file)
-        console.print(f"{file} written; next: perceptogram doctor --config {file}")
+        console.print(f"{file} written; next: perceptogram doctor --config {quote(str(file))}", soft_wrap=True)
 
 
 def _ask_stream() -> str:

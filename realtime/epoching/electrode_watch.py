@@ -74,7 +74,10 @@ class ElectrodeChange:
         one, names = len(self.electrodes) == 1, ", ".join(self.electrodes)
         those = f"electrode {names} is" if one else f"electrodes {names} are"
         if self.none_left:
-            return f"{those} {self.why}: no electrode is left, and no window is decoded until one is good again"
+            return (
+                f"{those} {self.why}: no electrode is left, and no window is decoded until one is good again; "
+                "where that lasts, look at the reference and at stream.unit"
+            )
         now = f"; out now: {', '.join(self.without)}" if self.without and self.without != self.electrodes else ""
         if not self.out:
             return f"{those} good again, and used from the next window on{now}"

@@ -145,16 +145,25 @@ def select(stream: StreamDescription, settings: StreamSettings) -> Selection:
     return Selection(spec, np.array(chosen, dtype=np.intp), np.array(scale))
 
 
+def _at(wanted: str, labels: Sequence[str]) -> int | None:
+    """Return where the channel `wanted` is, by its name or, where that is one alone, by its name in another case."""
+    if wanted in labels:
+        return labels.index(wanted)
+    alike = [place for place, label in enumerate(labels) if label.casefold() == wanted.casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _positions(stream: StreamDescription, settings: StreamSettings) -> list[int]:
     labels = [channel.label for channel in stream.channels]
     if settings.channels == EVERY:
         return [*range(len(labels))]
     if settings.channels is not None:
-        missing = [label for label in settings.channels if label not in labels]
+        at = [_at(label, labels) for label in settings.channels]
+        missing = [label for label, place in zip(settings.channels, at, strict=True) if place is None]
         if missing:
             msg = f"stream {stream.title} has no channel {', '.join(missing)}; it has {', '.join(labels)}"
             raise SourceError(msg)
-        chosen = [labels.index(label) for label in settings.channels]
+        chosen = [place for place in at if place is not None]
     else:
         types = [channel.type.casefold() for channel in stream.channels]
         chosen = (
@@ -171,7 +180,9 @@ def _positions(stream: StreamDescription, settings: StreamSettings) -> list[int]
     return chosen
 
 
-def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Wanted) -> StreamDescription:
+def choose(
+    found: Sequence[StreamDescription], what: str, key: str, wanted: Wanted, *, recorded: bool = False
+) -> StreamDescription:
     """Return the one stream in `found` that is as wanted.
 
     Parameters
@@ -182,6 +193,8 @@ def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Want
         How to call the stream ("EEG") and its section of the settings ("stream") in errors.
     wanted
         What the stream must agree with.
+    recorded
+        Whether the streams are those of a file, where none can be started.
 
     Raises
     ------
@@ -204,5 +217,6 @@ def choose(found: Sequence[StreamDescription], what: str, key: str, wanted: Want
         msg = f"{len(agreeing)} {what} streams agree with {wanted}: {listed}; {advice}"
         raise SourceError(msg)
     listed = "; ".join(stream.title for stream in found) or "no stream at all"
-    msg = f"no {what} stream agrees with {wanted}; found {listed}; start it, or correct {key}.name and {key}.type"
+    start = "" if recorded else "start it, or "
+    msg = f"no {what} stream agrees with {wanted}; found {listed}; {start}correct {key}.name and {key}.type"
     raise SourceError(msg)

@@ -136,6 +136,11 @@ def test_scores_on_new_trials():
             "only 3",
         ),
         (lambda t: type(t)(**{**vars(t), "samples": t.samples * [1, 0, 1, 1]}), CLASSES, "flat throughout: Oz"),
+        (
+            lambda t: replace(t, samples=t.samples * np.float32(1e-6)),
+            CLASSES,
+            r"no electrode swings by .* stream\.unit",
+        ),
     ],
 )
 def test_says_what_is_wrong(change, config, message):
@@ -180,6 +185,12 @@ def test_recordings_of_one_class_cannot_be_held_out(config, recordings, message)
     trials = replace(trials, recordings=recordings(trials.names == "a", late))
     with pytest.raises(FitError, match=message):
         fit_trials(trials, targets, config)
+
+
+def test_signals_larger_than_an_eeg_are_said_to_be(caplog):
+    trials, targets = make_trials()
+    fit_trials(replace(trials, samples=trials.samples * np.float32(1e6)), targets, PLAIN)
+    assert any("is stream.unit the unit" in record.message for record in caplog.records)
 
 
 def test_flagged_trials_teach_nothing_unless_nearly_all_are_flagged(caplog):

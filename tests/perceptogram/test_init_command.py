@@ -12,10 +12,13 @@ pytestmark = pytest.mark.processes
 
 
 def test_what_init_writes_is_right_and_commented(tmp_path):
-    file = tmp_path / "lab.yaml"
-    (tmp_path / "my pictures").mkdir()
+    file = tmp_path / "lab of Anna.yaml"
+    (tmp_path / "my pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "my pictures" / "cat" / "one.png").touch()
     done = perceptogram("init", file, "--stream", 'acti "C" hamp', "--pictures", tmp_path / "my pictures")
     assert done.returncode == 0, done.stderr
+    assert f"perceptogram doctor --config '{file}'" in " ".join(done.stdout.split())
+    assert "perceptogram config check 'lab of Anna.yaml'" in file.read_text()
     config = load_config(file)
     assert config.stream.name == 'acti "C" hamp'
     assert config.pictures.folder == tmp_path / "my pictures"
@@ -33,6 +36,14 @@ def test_without_anybody_to_ask_it_says_what_to_give(tmp_path):
     done = perceptogram("init", tmp_path / "lab.yaml", "--stream", "x")
     assert done.returncode == 2
     assert "give --stream and --pictures" in " ".join(done.stderr.split())
+
+
+def test_a_folder_without_folders_of_pictures_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "one.png").touch()
+    done = perceptogram("init", tmp_path / "lab.yaml", "--stream", "x", "--pictures", tmp_path)
+    assert done.returncode == 2
+    assert "expected concept folders" in " ".join(done.stderr.split())
+    assert not (tmp_path / "lab.yaml").exists()
 
 
 def test_each_fault_is_a_line(tmp_path):

@@ -210,7 +210,7 @@ def choose_stream(recorded: list[RecordedStream], settings: StreamSettings) -> t
         msg = f"stream {empty[0].description.title} holds no samples"
         raise SourceError(msg)
     others = [stream for stream in recorded if not any(stream is one for one in empty)]
-    description = choose([stream.description for stream in others], "EEG", "stream", wanted)
+    description = choose([stream.description for stream in others], "EEG", "stream", wanted, recorded=True)
     notices = [f"stream {stream.description.title} holds no samples and is passed over" for stream in empty]
     return next(stream for stream in others if stream.description is description), notices
 

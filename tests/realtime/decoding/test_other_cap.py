@@ -77,6 +77,14 @@ def test_other_names_for_the_same_places_change_nothing_else():
     assert cap.text == "another cap: other names for the same places; expected two-way 0.86 instead of 0.86"
 
 
+def test_numbered_plugs_are_no_earlobes():
+    made = bundle()
+    with pytest.raises(BundleError, match=r"no electrode of A1, A2, A3.* has a known place; name them .* such as Fz"):
+        on(made, [f"A{number}" for number in range(1, 33)])
+    assert on(made, ["A1", "A2", "Cz"]).bundle.spec.channels == ("Cz", "A1", "A2")
+    assert on(made, ["A1", "A2", "A3", "Cz"]).bundle.spec.channels == ("Cz",)
+
+
 def test_missing_electrodes_are_guessed_as_dead_ones_are():
     made = bundle()
     here = [name for name in OWN if name not in ("Pz", "T8")]

@@ -75,6 +75,7 @@ def test_what_changes_at_one_sample_is_told_once():
     _, changes = watched(samples)
     assert (changes[0].electrodes, changes[0].out, changes[0].without) == (NAMES, True, NAMES)
     assert changes[0].text.startswith("electrodes Oz, Pz, Cz are flat: no electrode is left")
+    assert "stream.unit" in changes[0].text
     back = [change for change in changes if not change.out]
     assert sorted(name for change in back for name in change.electrodes) == sorted(NAMES)
     assert len(changes) == 1 + len({change.index for change in back})

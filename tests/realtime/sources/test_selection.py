@@ -33,6 +33,25 @@ def test_only_eeg_is_read_unless_channels_are_named():
     assert np.allclose(named.scale, [1.0, 1.0]), "a photodiode keeps its own unit"
 
 
+def test_named_channels_are_found_in_another_case_where_that_is_clear():
+    amp = stream(Channel("FP1", "EEG", "uV"), Channel("cz", "EEG", "uV"), Channel("CZ", "EEG", "uV"))
+    assert select(amp, StreamSettings(channels=("Fp1",))).spec.channels == ("FP1",)
+    assert select(amp, StreamSettings(channels=("CZ",))).picks.tolist() == [2]
+    with pytest.raises(SourceError, match="no channel Cz"):
+        select(amp, StreamSettings(channels=("Cz",)))
+
+
+def test_what_is_missing_from_a_file_is_not_asked_to_be_started():
+    told = {}
+    for recorded in (False, True):
+        with pytest.raises(SourceError) as refused:
+            choose([stream(name="one")], "EEG", "stream", Wanted(name="two"), recorded=recorded)
+        told[recorded] = str(refused.value)
+    assert "start it, or correct stream.name" in told[False]
+    assert "start it" not in told[True]
+    assert "correct stream.name" in told[True]
+
+
 def test_a_unit_that_is_set_replaces_the_one_told():
     assert select(stream(Channel("Fz", "EEG", "volts")), StreamSettings(unit="microvolts")).scale.tolist() == [1.0]
 
