@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from calibration.maps.readout import bootstrap, correlation_of, products
 from calibration.model.examples import Examples, Layout
+from calibration.model.folding import LinearMap
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import fit_map
 from calibration.model.ridge import solve_ridge
@@ -118,71 +119,121 @@ def perturb(
     """
     order, pairs = mirrored(channels)
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
-    scale = np.where(gallery.std > 0, gallery.std, 1.0).astype(np.float64)
-    truth = (examples.targets - gallery.mean) / scale
-    numbers = np.unique(folds)
+    numbers, step_s = np.unique(folds), float(times_s[1] - times_s[0])
+    width = min(max(1, round(STRETCH_S / step_s)), examples.samples.shape[1])
+    perturbed = _Perturbed(examples, gallery, dict(zip(names, designs, strict=True)), order, width)
     partner = _partners(examples.names, folds, settings.seed)
-    seen = {condition: np.empty(truth.shape) for condition in (INTACT, MIRRORED)}
-    told = {condition: [np.empty(design.shape) for design in designs] for condition in seen}
-    shape = examples.samples.shape[1:]
-    width = min(max(1, round(STRETCH_S / float(times_s[1] - times_s[0]))), shape[0])
-    moved = {name: np.empty((len(truth), shape[0] - width + 1)) for name in (_EMBEDDING, *names)}
-    whole = {name: np.empty(len(truth)) for name in moved}
-    squares, contribution = np.zeros(shape), np.zeros(shape)
     for done, fold in enumerate(numbers):
         if progress is not None:
             progress(done, len(numbers))
         train, test = folds != fold, np.flatnonzero(folds == fold)
-        linear = fit_map(examples.take(train), layout, settings).map
-        weights = (linear.weights.reshape(-1, len(scale)) / scale).astype(np.float32)
-        readers = [_reader(truth[train], design[train]) for design in designs]
-        samples = examples.samples[test]
-        for condition, tampered in ((INTACT, samples), (MIRRORED, samples[:, :, order])):
-            rows = (linear.predict(tampered) - gallery.mean) / scale
-            seen[condition][test] = rows
-            for place, reader in enumerate(readers):
-                told[condition][place][test] = rows @ reader
-        other = examples.samples[partner[test]] - samples
-        steps = {_EMBEDDING: truth[partner[test]] - truth[test]}
-        whole[_EMBEDDING][test] = np.sum(steps[_EMBEDDING] ** 2, axis=1)
-        for name, design, reader in zip(names, designs, readers, strict=True):
-            step = design[partner[test]] - design[test]
-            whole[name][test] = np.sum(step**2, axis=1)
-            steps[name] = step @ reader.T
-        for name, step in steps.items():
-            each = np.einsum("ntc,tcn->nt", other, _seen_along(weights, step, shape), optimize=True)
-            sums = np.concatenate([np.zeros((len(each), 1)), each.cumsum(axis=1)], axis=1)
-            moved[name][test] = sums[:, width:] - sums[:, :-width]
-        length = np.maximum(np.linalg.norm(truth[test], axis=1, keepdims=True), 1e-30)
-        slopes = _seen_along(weights, truth[test] / length, shape)
-        squares += np.sum(slopes.astype(np.float64) ** 2, axis=2)
-        mean = examples.samples[train].mean(axis=0, dtype=np.float64)
-        contribution += np.einsum("ntc,tcn->tc", samples - mean, slopes, optimize=True)
-    spread = examples.samples.std(axis=0, dtype=np.float64)
-    saliency = Saliency(
-        np.sqrt(squares / len(truth)) * spread, contribution / len(truth), float(contribution.sum() / len(truth))
-    )
+        perturbed.add(fit_map(examples.take(train), layout, settings).map, train, test, partner[test])
     _, pictures = np.unique(examples.names, return_inverse=True)
-    units = pictures if pictures.max() + 1 >= 10 else np.arange(len(truth))
-    scores: dict[str, PartialScore] = {}
+    units = pictures if pictures.max() + 1 >= 10 else np.arange(len(examples))
     kind = "auc" if gallery.told_apart else "two_way"
-    for condition, rows in seen.items():
-        found = main_score(rows * scale + gallery.mean, examples.names, folds, gallery, settings.seed)
+    scores: dict[str, PartialScore] = {}
+    for condition, rows in perturbed.seen.items():
+        found = main_score(rows * perturbed.scale + gallery.mean, examples.names, folds, gallery, settings.seed)
         if found is not None:
             scores[condition] = PartialScore(condition, 0.0, *found)
     parts = {
         name: {
-            condition: _agreement(condition, rows[place], designs[place], folds, units, settings.seed)
-            for condition, rows in told.items()
+            condition: _agreement(condition, read[name], design, folds, units, settings.seed)
+            for condition, read in perturbed.read.items()
         }
-        for place, name in enumerate(names)
+        for name, design in perturbed.designs.items()
     }
-    pulls = {name: _pull(moved[name], whole[name], units, settings.seed) for name in moved}
-    middles = times_s[: len(times_s) - width + 1] + (width - 1) / 2 * float(times_s[1] - times_s[0])
+    pulls = {name: _pull(moved, perturbed.whole[name], units, settings.seed) for name, moved in perturbed.moved.items()}
+    middles = times_s[: len(times_s) - width + 1] + (width - 1) / 2 * step_s
     return (
-        Perturbations(kind, scores, parts, pairs, middles, pulls, len(truth), int(pictures.max()) + 1),
-        saliency,
+        Perturbations(kind, scores, parts, pairs, middles, pulls, len(examples), int(pictures.max()) + 1),
+        perturbed.saliency(),
     )
+
+
+class _Perturbed:
+    """What maps that never saw a trial say of it as it is and perturbed, filled fold after fold.
+
+    Embeddings are in standard deviations of the gallery, about its mean.
+
+    Parameters
+    ----------
+    examples, gallery, designs
+        The trials, what embeddings are compared with, and the attributes' designs by name.
+    order
+        ``[channels]``: which electrode takes each one's place when left and right are exchanged.
+    width
+        Samples of a stretch that is exchanged with another trial's.
+
+    Attributes
+    ----------
+    seen, read
+        By condition: embeddings ``[trials, dims]``, and each attribute ``[trials, columns]`` that is read from them.
+    moved, whole
+        By what is read: how far each stretch of another trial moves this one towards that, ``[trials, stretches]``, and
+        how far that is ``[trials]``, squared.
+    """
+
+    def __init__(
+        self, examples: Examples, gallery: Gallery, designs: dict[str, Array], order: NDArray[np.int64], width: int
+    ) -> None:
+        self.scale = np.where(gallery.std > 0, gallery.std, 1.0).astype(np.float64)
+        self.designs = designs
+        self._samples, self._mean, self._order, self._width = examples.samples, gallery.mean, order, width
+        self._truth = truth = (examples.targets - gallery.mean) / self.scale
+        n, shape = len(truth), examples.samples.shape[1:]
+        self.seen = {condition: np.empty(truth.shape) for condition in (INTACT, MIRRORED)}
+        self.read = {
+            condition: {name: np.empty(design.shape) for name, design in designs.items()} for condition in self.seen
+        }
+        self.moved = {name: np.empty((n, shape[0] - width + 1)) for name in (_EMBEDDING, *designs)}
+        self.whole = {name: np.empty(n) for name in self.moved}
+        self._squares, self._contribution = np.zeros(shape), np.zeros(shape)
+
+    def add(
+        self, linear: LinearMap, train: NDArray[np.bool_], test: NDArray[np.int64], partner: NDArray[np.int64]
+    ) -> None:
+        """Take in one fold.
+
+        Parameters
+        ----------
+        linear
+            The map that was fitted on `train`.
+        train, test
+            ``[trials]`` which trials it saw, and the places of those that it did not.
+        partner
+            Places of other trials of the fold, one for each of `test`.
+        """
+        truth, samples = self._truth, self._samples[test]
+        shape = samples.shape[1:]
+        readers = {name: _reader(truth[train], design[train]) for name, design in self.designs.items()}
+        for condition, tampered in ((INTACT, samples), (MIRRORED, samples[:, :, self._order])):
+            rows = self.seen[condition][test] = (linear.predict(tampered) - self._mean) / self.scale
+            for name, reader in readers.items():
+                self.read[condition][name][test] = rows @ reader
+        weights = (linear.weights.reshape(-1, len(self.scale)) / self.scale).astype(np.float32)
+        steps = {_EMBEDDING: truth[partner] - truth[test]}
+        self.whole[_EMBEDDING][test] = np.sum(steps[_EMBEDDING] ** 2, axis=1)
+        for name, design in self.designs.items():
+            step = design[partner] - design[test]
+            self.whole[name][test] = np.sum(step**2, axis=1)
+            steps[name] = step @ readers[name].T
+        other = self._samples[partner] - samples
+        for name, step in steps.items():
+            each = np.einsum("ntc,tcn->nt", other, _seen_along(weights, step, shape), optimize=True)
+            sums = np.concatenate([np.zeros((len(each), 1)), each.cumsum(axis=1)], axis=1)
+            self.moved[name][test] = sums[:, self._width :] - sums[:, : -self._width]
+        length = np.maximum(np.linalg.norm(truth[test], axis=1, keepdims=True), 1e-30)
+        slopes = _seen_along(weights, truth[test] / length, shape)
+        self._squares += np.sum(slopes.astype(np.float64) ** 2, axis=2)
+        mean = self._samples[train].mean(axis=0, dtype=np.float64)
+        self._contribution += np.einsum("ntc,tcn->tc", samples - mean, slopes, optimize=True)
+
+    def saliency(self) -> Saliency:
+        """Return which samples the evidence hangs on, once every fold is in."""
+        n, spread = len(self._truth), self._samples.std(axis=0, dtype=np.float64)
+        gradient, contribution = np.sqrt(self._squares / n) * spread, self._contribution / n
+        return Saliency(gradient, contribution, float(contribution.sum()))
 
 
 def _partners(names: NDArray[np.str_], folds: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
