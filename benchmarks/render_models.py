@@ -12,13 +12,7 @@ from torch import Tensor, nn
 from benchmarks.render_narrow import narrow
 from configs.schema import RenderSettings
 from configs.torchvision_shim import load_torchvision
-from realtime.rendering.diffusion.architectures import (
-    ADAPTER_TOKENS,
-    FULL_DECODERS,
-    PROMPT_TOKENS,
-    UNETS,
-    Family,
-)
+from realtime.rendering.diffusion.architectures import FULL_DECODERS, UNETS, Family
 from realtime.rendering.diffusion.model_loading import Parts
 from realtime.rendering.generators.latent import SPACE, LatentGenerator
 from realtime.rendering.generators.make import make_generator
@@ -27,6 +21,7 @@ load_torchvision()
 import diffusers  # noqa: E402
 from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer  # noqa: E402
 
+ADAPTER_TOKENS, PROMPT_TOKENS = 4, 77
 _BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 

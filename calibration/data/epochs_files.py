@@ -79,7 +79,7 @@ def _read_npz(path: Path) -> ReadyMade:
         msg = f"{path} lacks {', '.join(missing)}; it holds {', '.join(sorted(content))}"
         raise FitError(msg)
     try:
-        return _make(
+        return _ready_made(
             path,
             content["samples"],
             float(content["rate"]),
@@ -141,12 +141,12 @@ def _read_mne(path: Path) -> ReadyMade:
     if rows is not None and "concept" in rows[0]:
         concepts = np.array([row["concept"] for row in rows], dtype=np.str_)
     samples = epochs.get_data(copy=False).swapaxes(1, 2) * _VOLTS_TO_MICROVOLTS
-    made = _make(path, samples, epochs.info["sfreq"], epochs.tmin, epochs.ch_names, pictures, concepts)
+    made = _ready_made(path, samples, epochs.info["sfreq"], epochs.tmin, epochs.ch_names, pictures, concepts)
     told = (f"{path.name}: marked as bad and left out: {names(bads)}",) if bads else ()
     return replace(made, trials=replace(made.trials, notices=told))
 
 
-def _make(
+def _ready_made(
     path: Path,
     samples: NDArray[Any],
     rate_hz: float,

@@ -76,7 +76,7 @@ def as_epochs(trials: Trials, config: Config, recordings: Sequence[str] = ()) ->
     info = mne.create_info(list(trials.spec.channels), trials.rate_hz, "eeg")
     if all(map(has_position, trials.spec.channels)):
         info.set_montage(standard_montage(), match_case=False, verbose="error")
-    info["description"] = json.dumps(_told(trials, config, recordings))
+    info["description"] = json.dumps(_cut_record(trials, config, recordings))
     return mne.EpochsArray(
         trials.samples.swapaxes(1, 2).astype(np.float64) / _MICROVOLTS,
         info,
@@ -88,7 +88,7 @@ def as_epochs(trials: Trials, config: Config, recordings: Sequence[str] = ()) ->
     )
 
 
-def _told(trials: Trials, config: Config, recordings: Sequence[str]) -> dict[str, Any]:
+def _cut_record(trials: Trials, config: Config, recordings: Sequence[str]) -> dict[str, Any]:
     return {
         _KEY: _VERSION,
         "config": config.model_dump(mode="json"),

@@ -156,7 +156,7 @@ def of_runs(paths: Sequence[Path], config: Config, names: Sequence[str], folder:
         If a run holds no picture, or one that is not among `names`.
     """
     files = [cut_run(path, config, folder) for path in paths]
-    told = [_told(file) for file in files]
+    told = [_read_record(file) for file in files]
     clean = [np.array(one["clean"], dtype=np.bool_) for one in told]
     if np.concatenate(clean).mean() < _LEAST_CLEAN:
         clean = [np.ones_like(one) for one in clean]
@@ -234,7 +234,7 @@ def shown_pictures(paths: Sequence[Path], config: Config) -> list[str]:
     return sorted({marker.picture for marker in events if marker.picture is not None})
 
 
-def _told(file: Path) -> dict[str, Any]:
+def _read_record(file: Path) -> dict[str, Any]:
     from safetensors import safe_open
 
     with safe_open(file, framework="np") as opened:

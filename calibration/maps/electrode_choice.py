@@ -169,20 +169,20 @@ def _select(binned: Array, targets: Array, most: int) -> list[int]:
         dual, diagonal = inverse @ y, np.diag(inverse)
         errors = np.full(channels, np.inf)
         for channel in set(range(channels)) - set(chosen):
-            own = _own(x, covariance, chosen, channel)
+            own = _innovation(x, covariance, chosen, channel)
             wide = inverse @ own
             small = np.linalg.solve(np.eye(bins) + own.T @ wide, np.concatenate([own.T @ dual, wide.T], axis=1))
             less = dual - wide @ small[:, : y.shape[1]]
             rest = diagonal - np.sum(wide * small[:, y.shape[1] :].T, axis=1)
             errors[channel] = np.sum((less / rest[:, None]) ** 2)
         best = int(np.argmin(errors))
-        own = _own(x, covariance, chosen, best)
+        own = _innovation(x, covariance, chosen, best)
         kernel += own @ own.T
         chosen.append(best)
     return chosen
 
 
-def _own(x: Array, covariance: Array, chosen: list[int], channel: int) -> Array:
+def _innovation(x: Array, covariance: Array, chosen: list[int], channel: int) -> Array:
     """Return a channel ``[n, bins]`` less what the noise of the chosen ones tells of it, at unit noise."""
     share = np.linalg.solve(covariance[np.ix_(chosen, chosen)], covariance[chosen, channel])
     left = covariance[channel, channel] - covariance[chosen, channel] @ share

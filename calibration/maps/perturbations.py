@@ -161,7 +161,7 @@ class _Perturbed:
     examples, gallery, designs
         The trials, what embeddings are compared with, and the attributes' designs by name.
     order
-        ``[channels]``: which electrode takes each one's place when left and right are exchanged.
+        Which channel takes the place of each when left and right are exchanged.
     width
         Samples of a stretch that is exchanged with another trial's.
 
@@ -175,7 +175,7 @@ class _Perturbed:
     """
 
     def __init__(
-        self, examples: Examples, gallery: Gallery, designs: dict[str, Array], order: NDArray[np.int64], width: int
+        self, examples: Examples, gallery: Gallery, designs: dict[str, Array], order: list[int], width: int
     ) -> None:
         self.scale = np.where(gallery.std > 0, gallery.std, 1.0).astype(np.float64)
         self.designs = designs

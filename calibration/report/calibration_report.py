@@ -112,7 +112,7 @@ def render(result: Fit, config: Config, images: Images | None = None, progress: 
         carried=[
             (each.folder, each.day, each.n_trials, f"{earlier[-1].sources[each.folder]:.0f}") for each in earlier[:-1]
         ],
-        classes=_classes(result) if kind == "auc" else [],
+        classes=_class_figures(result) if kind == "auc" else [],
         told_apart=bundle.gallery.names,
         labels=bundle.space.is_labels,
         examples={} if kind == "auc" else _examples(result, images),
@@ -156,7 +156,7 @@ def _outlook(curve: Sequence[Any]) -> list[str] | None:
     return [f"about {needed - now.n} more trials for {goal:g}" for goal, needed in ahead if needed is not None]
 
 
-def _classes(result: Fit) -> list[tuple[bytes, int]]:
+def _class_figures(result: Fit) -> list[tuple[bytes, int]]:
     """Return the evidence for each pair of classes as a figure, and of how many trials."""
     gallery, own, drawn = result.judged.gallery, result.judged.own, []
     evidence = class_scores.pair_evidence(result.judged.predicted, gallery)

@@ -85,7 +85,7 @@ def auc_of_each(evidence: Array, own: Index, folds: Index) -> Array:
     folds
         ``[trials]``: only trials of one fold are compared.
     """
-    every = pairs(_classes(evidence.shape[1]))
+    every = pairs(_number_of_classes(evidence.shape[1]))
     scores = np.stack([_pair_auc(evidence[:, place], own, pair, folds) for place, pair in enumerate(every)])
     known = np.isfinite(scores)
     total = np.where(known, scores, 0.0).sum(axis=0)
@@ -93,7 +93,7 @@ def auc_of_each(evidence: Array, own: Index, folds: Index) -> Array:
     return mean
 
 
-def _classes(n_pairs: int) -> int:
+def _number_of_classes(n_pairs: int) -> int:
     return int((1 + np.sqrt(1 + 8 * n_pairs)) / 2 + 0.5)
 
 
@@ -132,7 +132,7 @@ def interval(
     from scipy.stats import t as student
 
     rng = np.random.default_rng(seed)
-    every = pairs(_classes(len(evidence)))
+    every = pairs(_number_of_classes(len(evidence)))
     wins, compared = np.zeros((len(every), resamples)), np.zeros((len(every), resamples))
     n_stretches = 0
     for fold in np.unique(folds):

@@ -57,9 +57,9 @@ def summarise(
         cross-validated. When left out, labels are exchanged in `predicted`, as is right for one map that was fitted on
         other trials; where there are several folds, what that gives is taken to spread `TWICE` as much.
     """
-    own = _own(names, gallery)
+    own = gallery.places(names)
     arguments = (predicted, own, folds, gallery, permutations, seed)
-    found: dict[str, Any] = (_classes if gallery.told_apart else _many)(*arguments, null)
+    found: dict[str, Any] = (_scores_of_classes if gallery.told_apart else _scores_of_pictures)(*arguments, null)
     record: dict[str, Any] = rounded(found)
     return record
 
@@ -78,7 +78,7 @@ def main_score(
     -------
     None where nothing can be compared.
     """
-    own = _own(names, gallery)
+    own = gallery.places(names)
     widen = _spread_by_fitting(None, None, folds)
     if gallery.told_apart:
         evidence = class_scores.pair_evidence(predicted, gallery)
@@ -94,18 +94,13 @@ def main_score(
     return (score, low, high) if np.isfinite(score) else None
 
 
-def _own(names: NDArray[np.str_], gallery: Gallery) -> Index:
-    places = {name: place for place, name in enumerate(gallery.names)}
-    return np.array([places[str(name)] for name in names], dtype=np.int64)
-
-
 def headline(summary: dict[str, Any]) -> tuple[str, float | None]:
     """Return the name and value of the score that stands for a map: its AUC, or its two-way identification."""
     name = "auc" if "auc" in summary else "two_way"
     return name, summary[name]
 
 
-def _classes(
+def _scores_of_classes(
     predicted: NDArray[np.floating[Any]],
     own: Index,
     folds: Index,
@@ -187,7 +182,7 @@ def _p(observed: float, exchanged: Array, null: Null | None, widen: float) -> fl
     return permutation_p(observed, middle + widen * (exchanged - middle))
 
 
-def _many(
+def _scores_of_pictures(
     predicted: NDArray[np.floating[Any]],
     own: Index,
     folds: Index,

@@ -67,11 +67,11 @@ def live_bundle(
         made = fit_trials(read.cut.trials, targets, config).bundle
         made.provenance["recordings"] = list(read.cut.recordings)
         return made
-    trials, settings = _told(read, examples, times_s, config, stream, filters)
+    trials, settings = _as_trials(read, examples, times_s, config, stream, filters)
     return fit_trials(trials, targets, settings).bundle
 
 
-def _told(
+def _as_trials(
     read: Input,
     examples: Examples,
     times_s: NDArray[np.float64] | None,

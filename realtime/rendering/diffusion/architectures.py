@@ -88,6 +88,3 @@ FULL_DECODERS: dict[Family, dict[str, Any]] = {
     },
 }
 """Kandinsky's is of another kind than the others: diffusers' ``VQModel``, theirs are ``AutoencoderKL``."""
-
-ADAPTER_TOKENS = 4
-PROMPT_TOKENS = 77
