@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.model.moments import Moments
-from calibration.model.ridge import AlphaPath, fit_ridge, solve_ridge
+from calibration.model.moments import AlphaPath, Moments
+from calibration.model.ridge import fit_ridge, solve_ridge
 
 Array = NDArray[np.float64]
 Samples = NDArray[np.floating[Any]]

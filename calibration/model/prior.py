@@ -20,9 +20,9 @@ from scipy import linalg
 from calibration.model.choosing import ClassQuestion, MapChoice, PictureQuestion, question_of
 from calibration.model.earlier import Earlier, pooled, weighed
 from calibration.model.examples import Examples, Layout
-from calibration.model.moments import Moments
+from calibration.model.moments import AlphaPath, Moments
 from calibration.model.noise import Candidate
-from calibration.model.ridge import AlphaPath, threads_for
+from calibration.model.ridge import threads_for
 from calibration.model.scaling import Scaling, scale
 from configs.schema import FitSettings
 

@@ -6,6 +6,8 @@ Everything is computed in double precision, in the cheaper of two exact forms:
 primal (trials ≥ features)
     The scatter of each fold is taken once; a training set is the total minus its fold, one eigendecomposition
     gives its whole alpha path, and the held-out error follows from the fold's own scatter without predicting.
+    Where a fold has fewer trials than there are features, all folds share one decomposition, and each is taken out
+    of its map by its block of the hat matrix.
 dual (trials < features)
     One inverse an alpha gives the held-out residuals of every fold at once, ``e = P[f, f]⁻¹ (P y)[f]``
     (block deletion; Dubrule 1983, "Cross validation of kriging in a unique neighborhood").
@@ -13,7 +15,7 @@ dual (trials < features)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from calibration.errors import RidgeError
-from calibration.model.moments import BLOCK, Moments
+from calibration.model.moments import BLOCK, AlphaPath, Moments, rows_of, solved, without
 from realtime.processes.blas_threads import one_thread
 
 Array = NDArray[np.float64]
@@ -55,102 +57,6 @@ class RidgeFit:
     alphas: Array
     errors: Array
     held_out: Array
-
-
-class AlphaPath:
-    """Every ridge solution of one training set, from one eigendecomposition of its scatter.
-
-    Parameters
-    ----------
-    train
-        Moments of the training trials.
-    """
-
-    def __init__(self, train: Moments) -> None:
-        self._mean_x, self._mean_y = train.mean_x, train.mean_y
-        values, self._vectors = np.linalg.eigh(train.gram)
-        self._values = np.maximum(values, 0.0)
-        self._cross = self._vectors.T @ train.cross
-
-    def solve(self, alpha: float) -> tuple[Array, Array]:
-        """Return weights ``[features, targets]`` and intercept ``[targets]`` at `alpha`."""
-        weights = self._vectors @ (self._cross / (self._values + alpha)[:, None])
-        return weights, self._mean_y - self._mean_x @ weights
-
-    @property
-    def largest(self) -> float:
-        """The largest eigenvalue of the scatter; far above it, the penalty only scales the map."""
-        return float(self._values[-1])
-
-    def rotated(self, x: Samples) -> Array:
-        """Return trials ``[n, features]`` in the coordinates of the decomposition, for `predict`."""
-        along: Array = (x - self._mean_x) @ self._vectors
-        return along
-
-    def predict(self, along: Array, alpha: float | Array) -> Array:
-        """Return predictions ``[n, targets]`` of `rotated` trials, at one alpha or at one a target ``[targets]``."""
-        predicted: Array = self.deviations(along, alpha) + self._mean_y
-        return predicted
-
-    def predictor(self, x: Samples) -> Callable[[float], Array]:
-        """Return what predicts trials, ``[n, targets]`` at an alpha, and does not hold the decomposition."""
-        along, values, cross, mean_y = self.rotated(x), self._values[:, None], self._cross, self._mean_y
-        return lambda alpha: along @ (cross / (values + alpha)) + mean_y
-
-    def deviations(self, along: Array, alpha: float | Array) -> Array:
-        """Return what `predict` does, about the mean target of the training trials."""
-        deviations: Array = along @ (self._cross / (self._values[:, None] + alpha))
-        return deviations
-
-    def held_out(
-        self, along: Array, y: Samples, folds: NDArray[np.int64], alpha: float
-    ) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
-        """Yield each fold's trials, their residuals without them, and the rotated weights of the map without them.
-
-        The map is fitted once: a fold's trials are taken out of it by the block of the hat matrix that is theirs.
-
-        Parameters
-        ----------
-        along, y
-            All training trials, `rotated`, and their targets ``[n, targets]``.
-        folds
-            ``[n]``: which are left out together.
-        alpha
-            The penalty.
-        """
-        gain = 1.0 / (self._values + alpha)
-        weights = self._cross * gain[:, None]
-        residuals = y - self._mean_y - along @ weights
-        for fold in np.unique(folds):
-            rows = np.flatnonzero(folds == fold)
-            block = -(along[rows] * gain) @ along[rows].T - 1.0 / len(along)
-            block.flat[:: len(rows) + 1] += 1.0
-            without = linalg.solve(block, residuals[rows], assume_a="sym", check_finite=False)
-            yield rows, without, weights - gain[:, None] * (along[rows].T @ without)
-
-    def errors(self, test: Moments, alphas: Array, scale: Array) -> Array:
-        """Return for each alpha ``[alphas]`` the squared error on trials that the solutions never saw.
-
-        With q = 1 / (values + alpha) the error is ``power − 2 lᵀq + qᵀ Q q``: once `l` and `Q` are known, an alpha
-        costs no more than its quadratic form.
-
-        Parameters
-        ----------
-        test, alphas, scale
-            Moments of those trials; ``[alphas]``; ``[targets]``, by whose square each target's error is weighted.
-        """
-        dx, dy = test.mean_x - self._mean_x, test.mean_y - self._mean_y
-        power = np.sum((test.power + test.n * dy * dy) * scale**2)
-        cross = self._vectors.T @ ((test.cross + test.n * np.outer(dx, dy)) * scale)
-        wanted = self._cross * scale
-        linear = np.einsum("pd,pd->p", cross, wanted)
-        quadratic = self._vectors.T @ (test.gram + test.n * np.outer(dx, dx)) @ self._vectors
-        quadratic *= wanted @ wanted.T
-        inverse = 1.0 / (self._values + alphas[:, None])
-        result: Array = (
-            power - 2 * inverse @ linear + np.einsum("ap,pq,aq->a", inverse, quadratic, inverse, optimize=True)
-        )
-        return result
 
 
 def fit_ridge(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Sequence[float] | Array) -> RidgeFit:
@@ -211,19 +117,32 @@ def held_out_path(
         for _, residuals in _dual_path(x, y, folds, path):
             yield float(np.sum((residuals * scale) ** 2)) / size, y[rows] - residuals[rows]
         return
-    numbers = np.unique(folds)
-    parts = [Moments.of(x[folds == fold], y[folds == fold]) for fold in numbers]
-    places = [np.flatnonzero(folds[rows] == fold) for fold in numbers]
+    by_fold = rows_of(folds)
+    if max(map(len, by_fold)) < x.shape[1]:
+        place = np.full(len(x), -1)
+        place[rows] = np.arange(len(rows))
+        whole = AlphaPath(Moments.of(x, y))
+        along = whole.rotated(x)
+        for alpha in path:
+            error, predicted = 0.0, np.empty((len(rows), y.shape[1]))
+            for fold, residuals in whole.deleted(along, y, by_fold, float(alpha)):
+                error += float(np.sum((residuals * scale) ** 2))
+                wanted = place[fold] >= 0
+                predicted[place[fold][wanted]] = y[fold][wanted] - residuals[wanted]
+            yield error / size, predicted
+        return
+    parts = [Moments.of(x[fold], y[fold]) for fold in by_fold]
+    places = [np.flatnonzero(np.isin(rows, fold)) for fold in by_fold]
     total, errors, predictors = sum(parts[1:], parts[0]), np.zeros(len(path)), []
-    for part, place in zip(parts, places, strict=True):
+    for part, asked in zip(parts, places, strict=True):
         one = AlphaPath(total - part)
         errors += one.errors(part, path, scale)
-        predictors.append(one.predictor(x[rows[place]]))
+        predictors.append(one.predictor(x[rows[asked]]))
         del one  # as large as the scatter itself: never two at a time
     for alpha, error in zip(path, errors / size, strict=True):
         predicted = np.empty((len(rows), y.shape[1]))
-        for predict, place in zip(predictors, places, strict=True):
-            predicted[place] = predict(float(alpha))
+        for predict, asked in zip(predictors, places, strict=True):
+            predicted[asked] = predict(float(alpha))
         yield float(error), predicted
 
 
@@ -255,7 +174,9 @@ def held_out_along(
     """
     along = np.empty((len(unseen), y.shape[1]))
     if len(x) >= x.shape[1]:
-        total = Moments.of(x, y)
+        total, largest = Moments.of(x, y), int(np.unique(folds, return_counts=True)[1].max())
+        if largest < x.shape[1]:
+            return _along_deleted(total, x, y, folds, alpha, unseen, of_fold)
         for fold in np.unique(folds):
             weights, _ = _solve(total - Moments.of(x[folds == fold], y[folds == fold]), alpha)
             along[of_fold == fold] = unseen[of_fold == fold].astype(np.float64) @ weights
@@ -266,9 +187,36 @@ def held_out_along(
     likeness = unseen @ x.T.astype(np.float64)
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
-        own = _solved(precision[rows[:, None], rows], dual[rows])
+        own = solved(precision[rows[:, None], rows], dual[rows])
         # The dual of centred targets sums to zero, so samples need not be centred here.
         along[of_fold == fold] = likeness[of_fold == fold] @ (dual - precision[:, rows] @ own)
+    return along
+
+
+def _along_deleted(
+    total: Moments,
+    x: Samples,
+    y: Samples,
+    folds: NDArray[np.int64],
+    alpha: float,
+    unseen: Samples,
+    of_fold: NDArray[np.int64],
+) -> Array:
+    """Return what `held_out_along` does, each fold taken out of one map by its block of the hat matrix."""
+    factor = _factor(total.gram, alpha)
+    weights = linalg.cho_solve((factor, True), total.cross, check_finite=False)
+
+    def halved(rows: Array) -> Array:
+        """Return rows times the inverse of the root, ``[features, rows]``."""
+        return np.asarray(linalg.solve_triangular(factor, rows.T, lower=True, check_finite=False))
+
+    along = np.empty((len(unseen), y.shape[1]))
+    for fold in np.unique(folds):
+        own, test = x[folds == fold] - total.mean_x, unseen[of_fold == fold].astype(np.float64)
+        half = halved(own)
+        missed = y[folds == fold] - total.mean_y - own @ weights
+        residuals = solved(without(half.T @ half, len(x)), missed)
+        along[of_fold == fold] = test @ weights - halved(test).T @ (half @ residuals)
     return along
 
 
@@ -305,7 +253,7 @@ Solution = tuple[Array, Array, float, Array, Array]
 
 
 def _fit_primal(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, scale: Array) -> Solution:
-    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    rows = rows_of(folds)
     parts = [Moments.of(x[index], y[index]) for index in rows]
     total = sum(parts[1:], parts[0])
     paths = [AlphaPath(total - part) for part in parts]
@@ -320,10 +268,16 @@ def _fit_primal(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array,
 
 def _solve(moments: Moments, alpha: float) -> tuple[Array, Array]:
     """Return weights and intercept at one alpha: a Cholesky solve, cheaper than a whole path."""
-    matrix = moments.gram.copy()
-    matrix.flat[:: len(matrix) + 1] += alpha
-    weights: Array = linalg.solve(matrix, moments.cross, assume_a="pos", overwrite_a=True, check_finite=False)
+    factor = _factor(moments.gram, alpha)
+    weights: Array = linalg.cho_solve((factor, True), moments.cross, check_finite=False)
     return weights, moments.mean_y - moments.mean_x @ weights
+
+
+def _factor(gram: Array, alpha: float) -> Array:
+    """Return the lower Cholesky factor of ``gram + alpha``."""
+    matrix = gram.copy()
+    matrix.flat[:: len(matrix) + 1] += alpha
+    return np.asarray(linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False))
 
 
 def _fit_dual(x: Samples, y: Samples, folds: NDArray[np.int64], alphas: Array, scale: Array) -> Solution:
@@ -340,13 +294,13 @@ def _dual_path(x: Samples, y: Samples, folds: NDArray[np.int64] | None, alphas: 
     """Yield for each alpha the dual ``[trials, targets]`` and the held-out residuals; no residuals without folds."""
     wanted = y - y.mean(axis=0, dtype=np.float64)
     kernel, constant = _kernel(x)
-    rows = [] if folds is None else [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    rows = [] if folds is None else rows_of(folds)
     for alpha in alphas:
         precision = _precision(kernel, constant, float(alpha))
         dual = precision @ wanted
         residuals = np.empty_like(wanted)
         for index in rows:
-            residuals[index] = _solved(precision[index[:, None], index], dual[index])
+            residuals[index] = solved(precision[index[:, None], index], dual[index])
         yield dual, residuals
 
 
@@ -361,14 +315,6 @@ def _kernel(x: Samples) -> tuple[Array, float]:
         kernel += columns @ columns.T
     constant = max(float(np.trace(kernel)) / len(x), 1e-300)
     return kernel + constant / len(x), constant
-
-
-def _solved(matrix: Array, wanted: Array) -> Array:
-    """Return ``matrix⁻¹ wanted`` of a positive definite matrix; of many small ones, far quicker than `linalg.solve`."""
-    _, found, failed = linalg.lapack.dposv(matrix, wanted)
-    if failed:
-        raise RidgeError("an alpha is too small for samples of this size: raise fit.alphas or scale the samples")
-    return np.asarray(found)
 
 
 def _precision(kernel: Array, constant: float, alpha: float) -> Array:

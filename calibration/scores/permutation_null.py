@@ -25,8 +25,8 @@ from calibration.model.choosing import choose_each, noise_classes, pair_answers,
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate
-from calibration.model.moments import Moments
-from calibration.model.ridge import AlphaPath, threads_for
+from calibration.model.moments import AlphaPath, Moments
+from calibration.model.ridge import threads_for
 from calibration.model.scaling import candidates, scale
 from calibration.scores.class_scores import auc_of_each, pairs, relabellings, shares
 from calibration.scores.relabelled_noise import RelabelledNoise

@@ -5,8 +5,9 @@ Exchanging pictures only after cross-validation gives p-values that are too smal
 Here each picture takes another one's embedding before the maps are fitted, with all its trials. What is chosen is
 chosen anew for each exchange, as `calibration.scores.exchanged_choices` does: an option is taken because it suited the
 training trials by chance, and what suited most of them suits the others, so that a null of maps as they were chosen
-once is too narrow. Where trials are too many for that, choices stay as they were. A ridge map is linear in its
-targets, so a fold's predictions are one matrix ``[trials, pictures]`` times the embeddings as they were handed out.
+once is too narrow. Where trials are too many for that, choices stay as they were; and of very many, some are asked.
+A ridge map is linear in its targets, so a fold's predictions are one matrix ``[trials, pictures]`` times the embeddings
+as they were handed out.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ Index = NDArray[np.int64]
 
 MOST_PERMUTATIONS = 199
 """Permutations that are fitted: a p-value of 0.005 is the smallest that they can give."""
+MOST_TRIALS = 4000
+"""Trials whose predictions are asked, by the true pictures and by exchanged ones; maps learn from all."""
 
 
 def null_of_pictures(
@@ -66,6 +69,8 @@ def null_of_pictures(
     """
     rng = np.random.default_rng(settings.seed)
     pictures, place = np.unique(own, return_inverse=True)
+    asked = np.zeros(len(own), np.bool_)
+    asked[np.random.default_rng(settings.seed).permutation(len(own))[:MOST_TRIALS]] = True
     count = min(settings.permutations, MOST_PERMUTATIONS)
     orders = np.stack([np.arange(len(pictures)), *(rng.permutation(len(pictures)) for _ in range(count))])
     embeddings = gallery.embeddings[pictures]
@@ -78,19 +83,19 @@ def null_of_pictures(
             chosen = [(option, held_out.alphas[number])] * len(orders)
             train, shown = _train(examples.take(~test), place[~test], settings)
             learned, column = np.unique(shown, return_inverse=True)
-            train = replace(train, targets=np.eye(len(learned))[column])
+            train = replace(train, targets=np.eye(len(learned), dtype=np.float32)[column])
             if anew:
                 chosen = choices_of_each(train, embeddings, orders[:, learned], layout, settings)
             made = {}
             for each in dict.fromkeys(chosen):
-                answers = _answers(train, examples.samples[test], layout, settings, each)
+                answers = _answers(train, examples.samples[test & asked], layout, settings, each)
                 made[each] = np.zeros((len(answers), len(pictures)), np.float32)
                 made[each][:, learned] = answers - answers.mean(axis=0)
-            tables.append((test, [made[each] for each in chosen]))
+            tables.append((test[asked], [made[each] for each in chosen]))
         found = []
         for draw, order in enumerate(orders):
             by_fold = [(test, each[draw]) for test, each in tables]
-            found.append(_score(by_fold, pictures[order], place, held_out.folds, gallery))
+            found.append(_score(by_fold, pictures[order], place[asked], held_out.folds[asked], gallery))
     return Null(found[0], np.array(found[1:]))
 
 

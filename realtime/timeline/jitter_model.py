@@ -85,18 +85,44 @@ class JitterModel:
         """Return the time of grid position `index`."""
         return self._origin[1] + (index - self._origin[0]) * self.period
 
+    @property
+    def line(self) -> tuple[int, float, float]:
+        """A grid position, its time and the period."""
+        return (*self._origin, self.period)
+
+    def away(self, index: int, stamps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far from the line the stamps of the grid positions from `index` on are, in seconds."""
+        line = self._origin[1] + (np.arange(index, index + len(stamps)) - self._origin[0]) * self.period
+        return np.asarray(stamps - line)
+
     def add(self, index: int, stamp: float) -> None:
         """Take in the stamp of grid position `index`."""
         if self.n == 0:
             self._origin = (index, stamp)
-        if self._stop == len(self._stamps):
-            for ring in (self._index, self._stamps):
-                ring[:KEPT] = ring[KEPT:]
-            self._start, self._stop = max(0, self._start - KEPT), KEPT
+        self._make_room(1)
         self._index[self._stop], self._stamps[self._stop] = index, stamp
         self._stop += 1
         self._fresh += 1
         self.n += 1
+
+    def add_run(self, index: int, stamps: NDArray[np.float64]) -> None:
+        """Take in the stamps of the grid positions from `index` on, one after another; the line is known."""
+        kept = stamps[-KEPT:]
+        self._make_room(len(kept))
+        rows = slice(self._stop, self._stop + len(kept))
+        self._index[rows] = np.arange(len(stamps) - len(kept), len(stamps)) + index
+        self._stamps[rows] = kept
+        self._stop = rows.stop
+        self._fresh += len(stamps)
+        self.n += len(stamps)
+
+    def _make_room(self, count: int) -> None:
+        """Let go of the oldest stamps where the next `count`, at most `KEPT`, have no place."""
+        if self._stop + count > len(self._stamps):
+            gone = self._stop - KEPT
+            for ring in (self._index, self._stamps):
+                ring[:KEPT] = ring[gone : self._stop]
+            self._start, self._stop = max(0, self._start - gone), KEPT
 
     def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return grid positions, and distances from the line, of the last `count` stamps."""

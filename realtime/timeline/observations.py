@@ -68,14 +68,20 @@ class Runs:
             row = start + 1
         apart = steps + self._period
         at_once = (apart >= 0) & (apart < AT_ONCE * self._period)
-        kept: list[int] = []
         self.anew = None
+        if self._each_alone() and not at_once[rows].any():
+            return rows
+        kept: list[int] = []
         for row in rows:
             if self._is_evidence(bool(at_once[row])):
                 kept.append(row)
                 if self._learned:
                     self.anew, self._learned = row, False
         return kept
+
+    def _each_alone(self) -> bool:
+        """Return whether it is long known that every sample is handed over by itself."""
+        return self._waiting == 1 and not self._learned and self._packets.count(1) == self._packets.maxlen
 
     def _is_evidence(self, at_once: bool) -> bool:
         """Return whether the next sample with a stamp of its own is the last of those handed over together."""

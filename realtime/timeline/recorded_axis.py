@@ -6,10 +6,12 @@ Stamps must come with clock offsets applied but never dejittered: a dejitterer c
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from realtime.sources.base import Chunk
-from realtime.timeline.jitter_model import EXCESS, MEMORY, REFIT, Evidence, JitterModel
+from realtime.timeline.jitter_model import EXCESS, KEPT, MEMORY, REFIT, Evidence, JitterModel
 from realtime.timeline.lost_samples import (
     CERTAIN,
     FEWEST,
@@ -26,6 +28,9 @@ from realtime.timeline.lost_samples import (
 from realtime.timeline.observations import Repeats, Runs
 from realtime.timeline.outgoing import Outgoing
 from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DOUBT = 9.0
 """Evidence at which samples are held until it is clear what it means."""
@@ -55,6 +60,8 @@ LONGEST_HOLE_S = 60.0
 """A longer gap is another recording or another clock rather than lost samples."""
 HOLE_AT_START_S = 0.5
 """Gap that is seen even in the first stamps."""
+EVEN = 1e-3
+"""Samples by which stamps lie off the line at most that say nothing new of it, once as many as it is fitted to did."""
 RATE_TOLERANCE = 1e-3
 """Relative error of the nominal rate that is worth a report: a millisecond a second."""
 
@@ -96,7 +103,7 @@ class RecordedAxis:
         self._corrected = (0, 0.0)
         self._astray, self._astray_from = 0.0, 0
         self._bent: tuple[int, int] | None = None
-        self._line = (0, 0.0, self._period)
+        self._line, self._on_line = (0, 0.0, self._period), 0
         self._out = Outgoing(rate_hz)
 
     @property
@@ -120,9 +127,7 @@ class RecordedAxis:
         newest = chunk.stamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
-            self._out.report(
-                self._next, "duplicate", float(newest[0]), f"{repeated} samples came twice and were left out"
-            )
+            self._out.report_repeated(self._next, float(newest[0]), repeated)
         if len(chunk.stamps):
             if chunk.after_pause and self._jitter.n:
                 self._resume(float(chunk.stamps[0]))
@@ -134,11 +139,32 @@ class RecordedAxis:
         rows = self._runs.observations(chunk.stamps)
         edges = [*rows, len(chunk.stamps)]
         self._place(chunk, 0, edges[0])
-        for (row, stop), stamp in zip(pairwise(edges), chunk.stamps[rows].tolist(), strict=True):
-            if row == self._runs.anew and self._is_cold():
-                self._jitter = JitterModel(self._period)  # it learned from samples that had waited
-            self._observe(stamp)
-            self._place(chunk, row, stop)
+        given, done = chunk.stamps[rows].tolist(), 0
+        while done < len(rows):
+            row, even = rows[done], self._follow_even(chunk.stamps, rows[done:]) if self._is_even() else 0
+            if not even:
+                if row == self._runs.anew and self._is_cold():
+                    self._jitter = JitterModel(self._period)  # it learned from samples that had waited
+                self._observe(given[done])
+            done += max(even, 1)
+            self._place(chunk, row, edges[done])
+
+    def _is_even(self) -> bool:
+        """Return whether the stamps have long been those of an even clock, and nothing speaks against the line."""
+        known = self._on_line >= KEPT and self._jitter.asked is None and self._bent is None
+        return known and self._doubted_from is None and not self._later.count and not self._earlier.count
+
+    def _follow_even(self, stamps: NDArray[np.float64], rows: list[int]) -> int:
+        """Take in the stamps of those `rows`, one after another, that go on with an even clock; return how many."""
+        own = stamps[rows[0] : rows[0] + int(np.argmax(np.diff(rows, append=rows[-1]) != 1)) + 1]
+        residuals = self._jitter.away(self._next, own)
+        even = int(np.argmax(np.append(np.abs(residuals) > EVEN * self._period, True)))
+        if even:
+            self._jitter.add_run(self._next, own[:even])
+            self._previous = (self._next + even - 1, float(own[even - 1]))
+            self._astray, self._astray_from = float(residuals[even - 1]), self._previous[0]
+            self._line = self._jitter.line
+        return even
 
     def _place(self, chunk: Chunk, row: int, stop: int) -> None:
         """Give the samples ``[row, stop)`` of `chunk` their numbers and times."""
@@ -171,6 +197,7 @@ class RecordedAxis:
 
     def _weigh(self, residual: float, stamp: float) -> None:
         model = self._jitter
+        self._on_line = self._on_line + 1 if abs(residual) <= EVEN * self._period else 0
         far = residual > max(0.75 * self._period, 6 * model.late)
         # What lies this far off speaks for a loss of many samples, of which one sample's evidence says little.
         nats = EXCESS if far else model.evidence(residual)
@@ -197,8 +224,13 @@ class RecordedAxis:
             self._astray, self._astray_from = residual, self._next
         elif self._next - self._astray_from > ASTRAY_S * self.rate_hz:
             self._learn_anew(self._astray_from)
-        # Stamps behind a loss that is not known yet would pass for jitter.
-        if model.refit_due() and max(self._later.nats, self._earlier.nats) < CALM and not self._in_doubt():
+        # Stamps behind a loss that is not known yet would pass for jitter; those of an even clock say nothing new.
+        if (
+            self._on_line < KEPT
+            and model.refit_due()
+            and max(self._later.nats, self._earlier.nats) < CALM
+            and not self._in_doubt()
+        ):
             model.ask()
 
     def _is_ripe(self, n: int, index: int) -> bool:

@@ -3,6 +3,7 @@
 import json
 import pickle
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from calibration.data.presentations import cut_run
 from calibration.things_eeg2 import bids_people
-from realtime.sources import recording as recordings
+from realtime.sources.recording import Recording
 from tests.support.bids_data import CHANNELS, N_PICTURES, RATE_HZ, write_data_set
 from tests.support.command import perceptogram
 
@@ -102,20 +103,16 @@ def test_what_was_cut_and_scored_is_not_done_again(data, scored, monkeypatch):
 
 def test_the_raw_recording_is_never_all_in_memory(data, tmp_path, monkeypatch):
     people, _ = bids_people(data[0], tmp_path)
-    sizes, original = [], recordings._open
+    sizes, original = [], Recording.__init__
 
-    def watched(*given):
-        opened = original(*given)
-        read = opened._loaded.read
-
+    def watched(recording, loaded, speed=None):
         def counted(start, stop):
             sizes.append(stop - start)
-            return read(start, stop)
+            return loaded.read(start, stop)
 
-        object.__setattr__(opened._loaded, "read", counted)
-        return opened
+        original(recording, replace(loaded, read=counted), speed)
 
-    monkeypatch.setattr(recordings, "_open", watched)
+    monkeypatch.setattr(Recording, "__init__", watched)
     run = people.tested[0].path
     tracemalloc.start()
     try:

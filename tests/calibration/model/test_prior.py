@@ -3,16 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.model import remembering
 from calibration.model.earlier import Earlier, aligned
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import cross_validate, fit_map
-from calibration.model.moments import Moments
+from calibration.model.moments import AlphaPath, Moments
 from calibration.model.noise import Candidate
 from calibration.model.prior import PriorRidge
 from calibration.model.remembering import remember, turned
-from calibration.model.ridge import AlphaPath, solve_ridge
+from calibration.model.ridge import solve_ridge
 from calibration.model.scaling import scale
 from calibration.scores.class_scores import auc
 from configs.schema import Config, FitSettings, WindowSettings
@@ -56,6 +57,20 @@ def test_turned_trials_have_the_same_sums_of_products_and_no_more_rows_than_feat
         moments = Moments.of(x, y)
         np.testing.assert_allclose(rows.T @ rows, moments.gram, atol=1e-9 * len(x))
         np.testing.assert_allclose(rows.T @ wanted, moments.cross, atol=1e-9 * len(x))
+
+
+def test_where_few_rows_would_be_saved_many_trials_are_mixed_and_say_the_same(monkeypatch):
+    monkeypatch.setattr(remembering, "LARGE", 100)
+    monkeypatch.setattr(remembering, "_TOGETHER", 64)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((201, 150)) + 3, rng.standard_normal((201, 5)) - 2
+    rows, wanted = turned(x, y)
+    moments = Moments.of(x, y)
+    assert len(rows) == 201
+    np.testing.assert_allclose(rows.T @ rows, moments.gram, atol=1e-5 * len(x))
+    np.testing.assert_allclose(rows.T @ wanted, moments.cross, atol=1e-5 * len(x))
+    alike = np.corrcoef(rows, x - x.mean(axis=0))[:201, 201:]
+    assert np.abs(alike).max() < 0.8  # no row is a trial
 
 
 @pytest.mark.parametrize("n", [120, 40])  # more rows than features, and fewer

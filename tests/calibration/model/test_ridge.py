@@ -8,8 +8,8 @@ from sklearn.linear_model import Ridge
 
 from calibration.errors import RidgeError
 from calibration.model.folds import grouped_folds
-from calibration.model.moments import Moments
-from calibration.model.ridge import AlphaPath, fit_ridge, held_out_along, held_out_path
+from calibration.model.moments import AlphaPath, Moments
+from calibration.model.ridge import fit_ridge, held_out_along, held_out_path
 
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0]
 SHAPES = [(40, 5, 3), (60, 60, 4), (61, 60, 1), (59, 60, 2), (30, 200, 7), (8, 500, 2), (300, 40, 64)]
@@ -140,6 +140,22 @@ def test_what_is_held_out_is_predicted_as_by_a_fit_without_its_fold(shape, own):
         reference = unseen[of_fold == fold].astype(float) @ weights
         scale = float(np.abs(reference).max())
         np.testing.assert_allclose(along[of_fold == fold], reference, atol=5e-6 * scale + 1e-6)
+
+
+@pytest.mark.parametrize("features", [20, 90], ids=["folds larger than features", "folds smaller than features"])
+def test_the_whole_path_is_held_out_as_by_fits_without_each_fold(features):
+    x, y = problem(160, features, 4)
+    folds = grouped_folds(np.arange(160), 4, seed=1)
+    rows, alphas = np.flatnonzero(np.arange(160) % 3 == 0), [0.1, 10.0, 1e4]
+    told = list(held_out_path(x.astype(np.float32), y, folds, alphas, rows))
+    for alpha, (error, predicted) in zip(alphas, told, strict=True):
+        reference = np.empty_like(y)
+        for fold in np.unique(folds):
+            reference[folds == fold] = (
+                Ridge(alpha).fit(x[folds != fold], y[folds != fold]).predict(x[folds == fold]).reshape(-1, y.shape[1])
+            )
+        np.testing.assert_allclose(predicted, reference[rows], rtol=1e-4, atol=1e-5 * np.abs(reference).max())
+        assert error == pytest.approx(float(np.mean(((y - reference) / y.std(axis=0)) ** 2)), rel=1e-4)
 
 
 def test_decompositions_of_all_folds_are_never_in_memory_at_once():

@@ -77,6 +77,19 @@ def test_every_exchange_chooses_what_a_fit_would(settings, group_by):
     assert group_by == "recording" or len(set(found)) > 1
 
 
+def test_of_very_many_trials_some_are_asked_of_maps_that_learn_from_all(monkeypatch):
+    examples, own, gallery = world(4, signal=0.5)
+    held_out = cross_validate(examples, LAYOUT, ONE_ALPHA)
+    arguments = (examples, own, gallery, LAYOUT, ONE_ALPHA, held_out)
+    every = null_of_pictures(*arguments)
+    monkeypatch.setattr(picture_null, "MOST_TRIALS", 80)
+    some = null_of_pictures(*arguments)
+    assert abs(some.observed - every.observed) < 0.05
+    assert permutation_p(some.observed, some.draws) == permutation_p(every.observed, every.draws) == 1 / 25
+    assert 1.0 < some.draws.std() / every.draws.std() < 2.5
+    assert abs(some.draws.mean() - 0.5) < 0.04
+
+
 def test_choices_stay_where_trials_are_too_many_or_only_a_width_is_wanted(monkeypatch):
     examples, own, gallery = world(3)
     held_out = cross_validate(examples, LAYOUT, CHOSEN)
