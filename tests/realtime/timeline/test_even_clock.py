@@ -1,5 +1,7 @@
 """An even clock is followed without a fit: what comes out is what fits of every stamp give, however it is cut."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,7 @@ def _axis(stamps, cut, rate=RATE, pauses=()):
     timeline, out = Timeline(rate), []
     samples = np.arange(len(stamps), dtype=np.float32)[:, None]
     edges = [*range(0, len(stamps), cut), len(stamps)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         out += timeline.push(Chunk(stamps[start:stop], samples[start:stop], after_pause=start in pauses))
     return out
 
