@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calibration.model.examples import Examples
 from calibration.model.linear_model import Mapping
-from calibration.model.noise import noise_over_time
+from calibration.model.noise import noise_over_time, some_of
 from calibration.model.ridge import threads_for
 from calibration.scores.class_scores import auc, pair_evidence
 from calibration.scores.confidence import fit_logit, make_choices
@@ -25,6 +25,8 @@ _FEWEST = 20
 """Trials without which no confidence is calibrated."""
 _MOST = 2000
 """Trials that are judged; of more, as many are drawn."""
+_BLOCK = 1024
+"""Trials that are copied at a time."""
 
 
 class HeldOutAnswers:
@@ -57,22 +59,16 @@ class HeldOutAnswers:
         self.moved = np.empty((len(self.seen), len(self.rows), dims), dtype=np.float32)
         self.level = np.empty((len(self.rows), dims), dtype=np.float32)
 
-    def __call__(self, mapping: Mapping, train: Examples, test: NDArray[np.bool_]) -> None:
-        """Take in one fold.
-
-        Parameters
-        ----------
-        mapping
-            Its map.
-        train
-            The trials that it learned from.
-        test
-            ``[trials]``: those that it did not see.
-        """
-        places = np.flatnonzero(test[self.rows])
-        noise = noise_over_time(train.samples[train.teaches])
-        mean = train.samples[train.teaches].mean(axis=0, dtype=np.float64).astype(np.float32)
-        away = self._examples.samples[self.rows[places]] - mean
+    def __call__(self, mapping: Mapping, test: NDArray[np.bool_]) -> None:
+        """Take in one fold: its map, and which trials ``[trials]`` that did not see."""
+        places, samples = np.flatnonzero(test[self.rows]), self._examples.samples
+        taught = np.flatnonzero(~test & self._examples.teaches)
+        noise = noise_over_time(samples[some_of(taught)])
+        total = np.zeros(samples.shape[1:])
+        for start in range(0, len(taught), _BLOCK):  # all of them once more would be a gigabyte of very many
+            total += samples[taught[start : start + _BLOCK]].sum(axis=0, dtype=np.float64)
+        mean = (total / len(taught)).astype(np.float32)
+        away = samples[self.rows[places]] - mean
         self.level[places] = mapping.map.predict(mean[None])
         weights = mapping.map.weights
         flat, channels = weights.reshape(-1, weights.shape[2]), weights.shape[1]
@@ -117,8 +113,8 @@ class HeldOutAnswers:
             name, score = _score(predicted, own, folds, gallery)
             scores.append({"at_s": times_s[-1], name: score})
         shares = [round(gain / gains[-1], 6) for gain in gains]
-        teaches = self._examples.teaches
-        noise = noise_over_time(self._examples.samples[teaches]).astype(np.float32)
+        taught = np.flatnonzero(self._examples.teaches)
+        noise = noise_over_time(self._examples.samples[some_of(taught)]).astype(np.float32)
         told = [one | {"share_of_evidence": share} for one, share in zip(scores, shares, strict=True)]
         return EarlyAnswers(noise, tuple(times_s), tuple(stretches), tuple(shares)), told
 

@@ -124,8 +124,13 @@ def noise_over_time(samples: NDArray[np.floating[Any]]) -> Array:
     samples
         ``[trials, times, channels]`` in microvolts; of very many trials, some evenly spaced ones are enough.
     """
-    some = samples[:: max(1, len(samples) // _ENOUGH)]
+    some = some_of(samples)
     return time_covariance(some @ whitening_matrix(noise_covariance(some)).astype(np.float32))
+
+
+def some_of(trials: NDArray[Any]) -> NDArray[Any]:
+    """Return evenly spaced ones of very many trials, enough for a covariance over time."""
+    return trials[:: max(1, len(trials) // _ENOUGH)]
 
 
 def covariance_of_rows(rows: NDArray[np.floating[Any]], n_trials: int) -> Array:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.model import linear_model
 from calibration.model.choosing import (
     choose,
     choose_each,
@@ -21,6 +22,7 @@ from calibration.scores.permutation_null import null_of_cross_validation
 from calibration.scores.retrieval import averaged, retrieve
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
+from tests.support.calibration_examples import as_examples, layout_of, make_trials
 
 RATE_HZ = 125.0
 ERROR = FitSettings(choose="error", permutations=0)
@@ -188,3 +190,18 @@ def test_by_error_samples_are_used_as_they_are():
     assert mapping.choice is None
     assert mapping.chain.temporal is None
     assert mapping.alpha == mapping.alphas[np.argmin(mapping.errors)]
+
+
+def test_folds_fitted_side_by_side_come_to_what_one_after_another_comes_to(monkeypatch):
+    trials, targets = make_trials(n_pictures=40, repeats=2)
+    examples, layout = as_examples(trials, targets), layout_of(trials)
+    told, seen = [], []
+    settings = FitSettings(alphas=(10.0, 100.0))
+    after = cross_validate(examples, layout, settings)
+    monkeypatch.setattr(linear_model, "_LARGE", 0)
+    beside = cross_validate(
+        examples, layout, settings, lambda *how_far: told.append(how_far), each=lambda _, test: seen.append(test)
+    )
+    np.testing.assert_allclose(beside.predicted, after.predicted, rtol=1e-4, atol=1e-4)
+    assert (beside.alphas, told) == (after.alphas, [(done, 5) for done in range(6)])
+    np.testing.assert_array_equal([after.folds == fold for fold in range(5)], seen)
