@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from calibration.progress import Part
 from configs.errors import InputError
 from configs.extras import require
 
@@ -49,7 +50,9 @@ def workers(jobs: int = 1, backend: str = "loky", dask: str | None = None) -> It
         yield
 
 
-def each(work: Callable[..., Any], things: Sequence[Any], *arguments: Any) -> list[Any]:
+def each(
+    work: Callable[..., Any], things: Sequence[Any], *arguments: Any, tell: Part = lambda _done, _total: None
+) -> list[Any]:
     """Return what `work` makes of each of `things`, in their order, wherever `workers` has it done.
 
     Parameters
@@ -60,7 +63,16 @@ def each(work: Callable[..., Any], things: Sequence[Any], *arguments: Any) -> li
         Its first argument, one after the other.
     arguments
         The others, the same for all.
+    tell
+        Told how many are done, and of how many; where the work is done elsewhere, once all are.
     """
     from joblib import Parallel, delayed
 
-    return list(Parallel()(delayed(work)(thing, *arguments) for thing in things))
+    tell(0, len(things))
+    parts = (delayed(work)(thing, *arguments) for thing in things)
+    one_by_one = Parallel()._backend.supports_return_generator
+    found = []
+    for one in Parallel(return_as="generator" if one_by_one else "list")(parts):
+        found.append(one)
+        tell(len(found), len(things))
+    return found

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from calibration.data.kept import Kept, content_key
 from calibration.data.sources import EarlierBundle, memory_for
-from calibration.data.targets import Targets
+from calibration.data.targets import Targets, cache_folder
 from calibration.data.trials import Trials
 from calibration.fit_answers import HeldOutAnswers
 from calibration.fit_identification import Identified, fit_identification
 from calibration.model.earlier import Earlier
 from calibration.model.examples import Examples, Layout, make_examples
-from calibration.model.linear_model import HeldOut, Mapping, cross_validate, fit_map
+from calibration.model.linear_model import LARGE, HeldOut, Mapping, cross_validate, fit_map
 from calibration.progress import Progress, part_of
 from calibration.scores.enough import check_enough
-from configs.schema import Config
+from configs.schema import Config, FitSettings
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,29 @@ def learn(
     layout = Layout.of(trials.times_s, config.window.start_s, config.window.baseline_s)
     earlier, told = earlier_of(sources, trials, config, targets)
     answers = HeldOutAnswers(examples, settings.seed)
-    held_out = cross_validate(examples, layout, settings, part_of(progress, "cross-validate"), earlier, answers)
-    mapping = fit_map(examples, layout, settings, earlier)
+    kept = _kept(examples, layout, settings) if not earlier else None
+    held_out = cross_validate(examples, layout, settings, part_of(progress, "cross-validate"), earlier, answers, kept)
+
+    def tell(share: float) -> None:
+        if progress is not None:
+            progress("map", share, 1)
+
+    mapping = fit_map(examples, layout, settings, earlier, (), tell, None if kept is None else kept.part("all"))
     fitted, part = (mapping, held_out), part_of(progress, "identification")
     told_by = fit_identification(examples, layout, config, targets.gallery, targets.space, fitted, part)
+    if kept is not None:
+        kept.forget()
     return Trained(trials, targets, examples, layout, mapping, held_out, told_by, answers, told if earlier else None)
+
+
+def _kept(examples: Examples, layout: Layout, settings: FitSettings) -> Kept | None:
+    """Return where choices are kept, so that a fit that was interrupted goes on; None of few trials."""
+    if examples.samples.nbytes < LARGE:
+        return None
+    arrays = (examples.samples, examples.targets, examples.teaches)
+    names = examples.names.tolist(), examples.groups.tolist()
+    key = content_key(arrays, names, repr(layout), settings.model_dump(mode="json"))
+    return Kept(cache_folder() / "fits" / key)
 
 
 def earlier_of(

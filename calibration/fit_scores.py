@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from calibration.data.targets import Targets
@@ -13,7 +12,7 @@ from calibration.fit_learning import Trained
 from calibration.heads.identification import Judged, judge
 from calibration.model.examples import FEWEST_TRIALS, Examples, Layout, counts, make_examples
 from calibration.model.linear_model import HeldOut, cross_validate
-from calibration.progress import Progress, part_of
+from calibration.progress import Part, Progress, part_of
 from calibration.scores.confidence import calibration_error, fit_confidence, reliability_curve
 from calibration.scores.permutation_null import Null, null_of_cross_validation
 from calibration.scores.picture_null import null_of_pictures
@@ -75,7 +74,7 @@ def baseline_scores(
     null: Trials,
     targets: Targets,
     config: Config,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Part | None = None,
     told_by: Identified | None = None,
 ) -> dict[str, Any]:
     """Return the scores of the same procedure on pre-stimulus windows: what chance looks like in these data.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-Part = Callable[[int, int], None]
-"""Told how many steps of one part are done, and of how many."""
-Progress = Callable[[str, int, int], None]
+Part = Callable[[float, int], None]
+"""Told how many steps of one part are done, the one at work by its share, and of how many."""
+Progress = Callable[[str, float, int], None]
 """Told which part is at work, how many of its steps are done, and of how many."""
+Share = Callable[[float], None]
+"""Told which share of a step is done."""
 
 
 def part_of(progress: Progress | None, what: str) -> Part | None:

@@ -7,7 +7,7 @@ whatever rate, cut by the session's own filters and epochs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from calibration.data.epochs_files import read_table
 from calibration.data.pickled_arrays import read_preprocessed
 from calibration.data.presentations import Presentations, of_arrays, of_runs, shown_pictures, windows_file
 from calibration.errors import FitError
+from calibration.progress import Progress, part_of
 from calibration.protocol import STOP_S, Plan, across, within
 from calibration.scores.identification import BY_PICTURE, SCORES, over_people
 from calibration.scores.published import PUBLISHED, as_rows
@@ -196,7 +197,7 @@ def run(
     jobs: int = 1,
     backend: str = "loky",
     dask: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return all scores, their means over people, and what was published.
 
@@ -206,8 +207,8 @@ def run(
         What is scored.
     jobs, backend, dask
         As for `calibration.cluster.workers`.
-    tell
-        Told what is being done.
+    progress
+        Told what is being done, of how many people it is done, and of how many.
     """
     stages = [("own map", within)]
     if plan.across and len(plan.subjects) > 1:
@@ -215,9 +216,9 @@ def run(
     rows: list[dict[str, Any]] = []
     with workers(jobs, backend, dask):
         for name, work in stages:
-            if tell is not None:
-                tell(f"{len(plan.subjects)} people, each by {name}")
-            rows += [row for part in each(work, plan.subjects, plan) for row in part]
+            tell = part_of(progress, f"people, each by {name}")
+            told = {} if tell is None else {"tell": tell}
+            rows += [row for part in each(work, plan.subjects, plan, **told) for row in part]
     found: dict[str, Any] = rounded(
         {
             "subjects": list(plan.subjects),

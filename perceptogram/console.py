@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ console = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+_STEPS_S = 3600.0
+"""Seconds of steps by which the time left is estimated: a single step may take minutes."""
+
+
 def progress_bar() -> Progress:
     """Return a progress bar, with an estimate of the time left, that disappears when it is done."""
     return Progress(
@@ -31,7 +35,22 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        speed_estimate_period=_STEPS_S,
     )
+
+
+def teller(progress: Progress) -> Callable[[str, float, int], None]:
+    """Return what tells `progress` which part of a long work is being done, and how far."""
+    task, current = progress.add_task("beginning", total=1), ""
+
+    def tell(stage: str, done: float, total: int) -> None:
+        nonlocal current
+        if stage != current:  # what one part took says nothing of what the next will take
+            progress.reset(task, description=stage, total=total, completed=0)
+        current = stage
+        progress.update(task, completed=done, total=total)
+
+    return tell
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

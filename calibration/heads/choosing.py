@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.kept import Kept, State
 from calibration.heads.contrastive import Index, Problem, Samples, Solution, Training
-from calibration.heads.kept import Kept, State
 from calibration.heads.start import ridge_start
 from configs.schema import FitSettings
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.kept import Kept, content_key
 from calibration.data.targets import cache_folder
 from calibration.heads.choosing import HeadChoice, choose_head
 from calibration.heads.contrastive import Index, Problem, Samples, Solution, Training
-from calibration.heads.kept import Kept, content_key
 from calibration.heads.start import ridge_start
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import LinearMap

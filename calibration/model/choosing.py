@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.kept import Kept, State
 from calibration.errors import RidgeError
 from calibration.model.examples import Examples, Layout
 from calibration.model.noise import Candidate, steps
 from calibration.model.ridge import held_out_path, threads_for
 from calibration.model.scaling import Scaling, candidates, scale
+from calibration.progress import Share
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
@@ -69,7 +71,13 @@ class MapChoice:
 
 
 def choose(
-    examples: Examples, layout: Layout, settings: FitSettings, folds: Index, options: Sequence[Candidate] = ()
+    examples: Examples,
+    layout: Layout,
+    settings: FitSettings,
+    folds: Index,
+    options: Sequence[Candidate] = (),
+    tell: Share = lambda _: None,
+    kept: Kept | None = None,
 ) -> tuple[MapChoice, Scaling, NDArray[np.float32]]:
     """Return the choice with its scaling and the features of the examples.
 
@@ -87,33 +95,44 @@ def choose(
         ``[trials]``: which trials are held out together.
     options
         Ways to features, in place of those of the settings.
+    tell
+        Told which share of them is tried.
+    kept
+        Where a choice that took long is kept.
     """
     question = question_of(examples, folds, settings.seed)
     alphas = np.array(sorted(settings.alphas, reverse=True))
-    answers, errors = [], []
     options = options or candidates(layout, settings, examples.samples.shape)
     made: list[tuple[Scaling, NDArray[np.float32]]] = []
-    for candidate in options:
-        scaling, features = scale(examples.samples, layout, settings.whiten, candidate)
-        made.append((scaling, features))
-        with threads_for(*features.shape):
-            for error, predicted in held_out_path(features, examples.targets, folds, alphas, question.rows):
-                errors.append(error)
-                answers.append(question.answer(predicted))
-    values, chosen = choose_each(np.stack(answers), question.strata[None], len(options))
-    scores, place = values[:, 0], int(chosen[0])
-    table = scores.reshape(len(options), len(alphas))
-    number, column = divmod(place, len(alphas))
-    scaling, features = made[number]
+
+    def make() -> State:
+        answers: list[Array] = []
+        errors: list[float] = []
+        for candidate in options:
+            made.append(scale(examples.samples, layout, settings.whiten, candidate))
+            features = made[-1][1]
+            with threads_for(*features.shape):
+                for error, predicted in held_out_path(features, examples.targets, folds, alphas, question.rows):
+                    errors.append(error)
+                    answers.append(question.answer(predicted))
+                    tell(len(answers) / (len(options) * len(alphas)))
+        values, chosen = choose_each(np.stack(answers), question.strata[None], len(options))
+        return {"scores": values[:, 0].tolist(), "errors": errors, "place": int(chosen[0])}
+
+    found = make() if kept is None else kept.once("choice", make)
+    table = np.array(found["scores"]).reshape(len(options), len(alphas))
+    number, column = divmod(found["place"], len(alphas))
     classes = noise_classes(question, options[number], layout, examples.samples.shape)
-    if classes is not None:
+    if made and classes is None:
+        scaling, features = made[number]
+    else:
         scaling, features = scale(examples.samples, layout, settings.whiten, options[number], classes=classes)
     choice = MapChoice(
         candidate=options[number],
         alpha=float(alphas[column]),
-        score=float(scores[place]),
+        score=float(table[number, column]),
         alphas=alphas[::-1],
-        errors=np.array(errors).reshape(table.shape)[number, ::-1],
+        errors=np.array(found["errors"]).reshape(table.shape)[number, ::-1],
         scores=table[number, ::-1],
         by_candidate=tuple((option, float(row.max())) for option, row in zip(options, table, strict=True)),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.kept import Kept
 from calibration.model.choosing import MapChoice, choose
 from calibration.model.comparing import ANGLE, ComparisonChoice, Form, Learned, choose_form, estimate
 from calibration.model.earlier import Earlier, aligned
@@ -21,14 +22,17 @@ from calibration.model.noise import Candidate
 from calibration.model.prior import Blend, Prior, Taught, weigh
 from calibration.model.ridge import fit_ridge, solve_ridge, threads_for
 from calibration.model.scaling import scale
+from calibration.progress import Part, Share
 from configs.schema import FitSettings
 from realtime.processes.blas_threads import one_thread
 
 Array = NDArray[np.float64]
 
 _SPREAD_FOLDS = 20
-_LARGE, _AT_ONCE = 1 << 28, 2
-"""Bytes of samples from which on folds are fitted side by side, and how many: each takes memory twice that."""
+LARGE = 1 << 28
+"""Bytes of samples from which on folds are fitted side by side, and choices are kept until the fit is done."""
+_AT_ONCE = 2
+"""Folds that are fitted side by side: each takes memory twice that of the samples."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ def fit_map(
     settings: FitSettings,
     earlier: Sequence[Earlier] = (),
     options: Sequence[Candidate] = (),
+    tell: Share = lambda _: None,
+    kept: Kept | None = None,
 ) -> Mapping:
     """Return the map from epochs to targets, everything in it estimated from these trials.
 
@@ -114,6 +120,10 @@ def fit_map(
         Earlier calibrations to start from, where the choice is by identification; what they are worth is chosen.
     options
         Ways from epochs to features to choose from; those of the settings when left out.
+    tell
+        Told which share of the options is tried.
+    kept
+        Where a choice that took long is kept.
 
     Raises
     ------
@@ -129,7 +139,7 @@ def fit_map(
     choice: MapChoice | None = None
     prior: Prior | None = None
     if settings.choose == "identification":
-        choice, scaling, features = choose(examples, layout, settings, folds, options)
+        choice, scaling, features = choose(examples, layout, settings, folds, options, tell, kept)
         alpha, alphas, errors = choice.alpha, choice.alphas, choice.errors
         with threads_for(*features.shape):
             weights, intercept = solve_ridge(features, targets, alpha)
@@ -211,9 +221,10 @@ def cross_validate(
     examples: Examples,
     layout: Layout,
     settings: FitSettings,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Part | None = None,
     earlier: Sequence[Earlier] = (),
     each: Callable[[Mapping, NDArray[np.bool_]], None] | None = None,
+    kept: Kept | None = None,
 ) -> HeldOut:
     """Return held-out predictions: each fold by a map fitted, alpha and all, on the other folds.
 
@@ -229,23 +240,32 @@ def cross_validate(
     settings
         Alphas, number of folds, seed, and whether repeats are averaged before the fit.
     progress
-        Called before each fold with how many are done and of how many.
+        Told how many folds are done, those at work by their share, and of how many.
     earlier
         Earlier calibrations to start from; their worths are chosen in each fold, on its training trials alone.
     each
         Called after each fold with its map, and ``[trials]`` which it did not see.
+    kept
+        Where choices that took long are kept.
     """
     folds = grouped_folds(examples.split_groups(settings.folds), settings.folds, settings.seed)
     predicted = np.empty(examples.targets.shape, dtype=np.float32)
     alphas, choices, priors, comparisons = [], [], [], []
     tests = [folds == number for number in np.unique(folds)]
+    shares = [0.0] * len(tests)
 
-    def fitted(test: NDArray[np.bool_]) -> Mapping:
-        return fit_map(examples.take(~test), layout, settings, earlier)
+    def tell(place: int, share: float) -> None:
+        shares[place] = share
+        if progress is not None:
+            progress(sum(shares), len(tests))
 
-    if progress is not None:
-        progress(0, len(tests))
-    for done, (test, mapping) in enumerate(zip(tests, _in_turn(fitted, tests, examples.samples.nbytes), strict=True)):
+    def fitted(place: int) -> Mapping:
+        own = None if kept is None else kept.part(f"fold-{place}")
+        return fit_map(examples.take(~tests[place]), layout, settings, earlier, (), partial(tell, place), own)
+
+    tell(0, 0.0)
+    for place, mapping in enumerate(_in_turn(fitted, len(tests), examples.samples.nbytes)):
+        test = tests[place]
         if each is not None:
             each(mapping, test)
         predicted[test] = mapping.map.predict(examples.samples[test])
@@ -253,17 +273,14 @@ def cross_validate(
         choices += [] if mapping.choice is None else [mapping.choice]
         priors += [] if mapping.prior is None else [mapping.prior]
         comparisons.append(mapping.comparison)
-        if progress is not None:
-            progress(done + 1, len(tests))
+        tell(place, 1.0)
     return HeldOut(predicted, folds, tuple(alphas), tuple(choices), tuple(priors), tuple(comparisons))
 
 
-def _in_turn(
-    fit: Callable[[NDArray[np.bool_]], Mapping], tests: Sequence[NDArray[np.bool_]], size: int
-) -> Iterator[Mapping]:
-    """Yield the map of each fold, in order; of `size` bytes of samples or more than `_LARGE`, two are at work."""
-    if size < _LARGE:
-        yield from map(fit, tests)
+def _in_turn(fit: Callable[[int], Mapping], folds: int, size: int) -> Iterator[Mapping]:
+    """Yield the map of each fold, in order; of `size` bytes of samples or more than `LARGE`, two are at work."""
+    if size < LARGE:
+        yield from map(fit, range(folds))
         return
     with one_thread(), ThreadPool(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        yield from pool.imap(fit, tests)
+        yield from pool.imap(fit, range(folds))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from perceptogram.calibrate.block_scores import Standing
-from perceptogram.console import number, print_rows, progress_bar
+from perceptogram.console import number, print_rows, progress_bar, teller
 
 GOOD = 0.5
 """Signal quality from which an electrode is good."""
@@ -132,7 +132,7 @@ class View:
     def __enter__(self) -> View:
         self._progress = progress_bar()
         self._progress.start()
-        self._task = self._progress.add_task("starting", total=1)
+        self._tell = teller(self._progress)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -140,7 +140,7 @@ class View:
             self._progress.stop()
             self._progress = None
 
-    def bar(self, stage: str, done: int, total: int) -> None:
+    def bar(self, stage: str, done: float, total: int) -> None:
         """Show how far things are.
 
         Parameters
@@ -151,7 +151,7 @@ class View:
             How many of its parts are done, and of how many.
         """
         if self._progress is not None:
-            self._progress.update(self._task, description=stage, completed=done, total=total)
+            self._tell(stage, done, total)
 
     def say(self, text: str) -> None:
         """Print one line."""

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.progress import Progress
 
 from configs.errors import InputError
-from perceptogram.console import console, number, print_notices, print_rows, progress_bar
+from perceptogram.console import console, number, print_notices, print_rows, progress_bar, teller
 
 if TYPE_CHECKING:
     from calibration.fit import Fit
-    from calibration.progress import Progress as Tell
 
 
 def register(app: typer.Typer) -> None:
@@ -141,16 +139,6 @@ def tell_memory(result: Fit) -> None:
             f"the bundle remembers {memory.n_trials} trials in {memory.megabytes:.1f} MB, none of them as it was"
             " (--no-memory leaves that out)"
         )
-
-
-def teller(progress: Progress) -> Tell:
-    """Return what tells `progress` which part of a fit is being done."""
-    task = progress.add_task("reading", total=1)
-
-    def tell(stage: str, done: int, total: int) -> None:
-        progress.update(task, description=stage, completed=done, total=total)
-
-    return tell
 
 
 def score_rows(scores: dict[str, object]) -> dict[str, str]:

@@ -7,8 +7,7 @@ from typing import Any
 
 import typer
 
-from perceptogram.commands.fit import teller
-from perceptogram.console import console, number, print_notices, print_rows, progress_bar, write_json
+from perceptogram.console import console, number, print_notices, print_rows, progress_bar, teller, write_json
 
 
 def register(app: typer.Typer) -> None:

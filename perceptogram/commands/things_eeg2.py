@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from configs.errors import InputError
-from perceptogram.console import console, number, print_notices, waiting, write_json
+from perceptogram.console import console, number, print_notices, progress_bar, teller, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +91,8 @@ def register(app: typer.Typer) -> None:
                 people, tables = _of_arrays(root or Path(), (training, test), images, settings)
                 labels = tuple(f"{each:02d}" for each in _numbers(subjects or "1-10"))
             plan = Plan(people, labels, tables, settings, how[learn_from], across and len(labels) > 1, folder)
-            with waiting("reading") as status:
-                found = run(plan, jobs, backend, dask, tell=status.update)
+            with progress_bar() as progress:
+                found = run(plan, jobs, backend, dask, progress=teller(progress))
         if json_file is not None:
             write_json(json_file, found)
         rows = Table(f"identification of {found['n_test']}", "repeats", "top-1", "95 %", "top-5", "two-way", "read in")

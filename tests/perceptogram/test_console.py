@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import perceptogram
-from perceptogram.console import console, errors, print_rows, progress_bar, styled, waiting
+from perceptogram.console import console, errors, print_rows, progress_bar, styled, teller, waiting
 
 ROOT = Path(perceptogram.__file__).parent
 STRANGE = ("P01[left].csv", "Cap [/right]", "[bold]x[/]", "[red", ":smile:", "[link=x]")
@@ -33,6 +33,22 @@ def test_a_progress_bars_text_stays_as_it_is(name):
     with console.capture() as told:
         console.print(bar.get_renderable())
     assert name in told.get()
+
+
+def test_the_time_left_is_known_though_a_step_takes_minutes_and_of_each_part_anew():
+    bar, now = progress_bar(), [0.0]
+    bar.get_time = lambda: now[0]
+    tell = teller(bar)
+    for done in range(4):
+        tell("cross-validate", done + 0.5, 10)
+        now[0] += 120.0
+    assert bar.tasks[0].time_remaining == pytest.approx(6.5 * 120, abs=1)
+    tell("map", 0.0, 1)
+    assert (bar.tasks[0].description, bar.tasks[0].time_remaining) == ("map", None)
+    for share in (0.2, 0.4):
+        now[0] += 60.0
+        tell("map", share, 1)
+    assert bar.tasks[0].time_remaining == pytest.approx(180, abs=1)
 
 
 def test_nothing_is_printed_on_another_way():

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from calibration.data.kept import Kept
 from calibration.heads import start
 from calibration.heads.choosing import choose_head, reciprocal_ranks
 from calibration.heads.contrastive import Problem, Training
 from calibration.heads.identification import train
-from calibration.heads.kept import Kept
 from calibration.heads.start import ridge_start
 from calibration.model.folds import grouped_folds
 from configs.schema import FitSettings

@@ -1,4 +1,4 @@
-"""What a long training has come to, kept on the disk so that an interrupted one goes on and ends the same."""
+"""What a long fit has come to, kept on the disk so that an interrupted one goes on and ends the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ State = dict[str, Any]
 
 
 def content_key(arrays: Iterable[NDArray[Any]], *others: object) -> str:
-    """Return a key of all that a training depends on: arrays by their content, others by what they print as."""
+    """Return a key of all that a fit depends on: arrays by their content, others by what they print as."""
     digest = hashlib.blake2b(repr(others).encode(), digest_size=16)
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
@@ -38,14 +38,18 @@ class Kept:
     Parameters
     ----------
     folder
-        Made when something is kept; of this training alone.
+        Made when something is kept; of this fit alone.
     every_s
-        See `EVERY_S`; 0 keeps everything.
+        `EVERY_S` when left out; 0 keeps everything.
     """
 
-    def __init__(self, folder: Path, every_s: float = EVERY_S) -> None:
-        self._folder, self._every_s = folder, every_s
+    def __init__(self, folder: Path, every_s: float | None = None) -> None:
+        self._folder, self._every_s = folder, EVERY_S if every_s is None else every_s
         self._last = time.monotonic()
+
+    def part(self, name: str) -> Kept:
+        """Return where one part of the fit is kept."""
+        return Kept(self._folder / name, self._every_s)
 
     def once(self, name: str, make: Callable[[], State]) -> State:
         """Return what was kept under `name`, or make it, and keep it where that took long."""
