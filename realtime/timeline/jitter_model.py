@@ -106,14 +106,14 @@ class JitterModel:
         self.n += 1
 
     def add_run(self, index: int, stamps: NDArray[np.float64]) -> None:
-        """Take in the stamps of the grid positions from `index` on, one after another; the line is known."""
+        """Take in the stamps of the grid positions from `index` on, which fits would have left the line as it is."""
         kept = stamps[-KEPT:]
         self._make_room(len(kept))
         rows = slice(self._stop, self._stop + len(kept))
         self._index[rows] = np.arange(len(stamps) - len(kept), len(stamps)) + index
         self._stamps[rows] = kept
         self._stop = rows.stop
-        self._fresh += len(stamps)
+        self._fresh = (self._fresh + len(stamps)) % REFIT  # the next fit is due when it would have been
         self.n += len(stamps)
 
     def _make_room(self, count: int) -> None:

@@ -198,7 +198,7 @@ def test_folds_fitted_side_by_side_come_to_what_one_after_another_comes_to(monke
     told, seen = [], []
     settings = FitSettings(alphas=(10.0, 100.0))
     after = cross_validate(examples, layout, settings)
-    monkeypatch.setattr(linear_model, "_LARGE", 0)
+    monkeypatch.setattr(linear_model, "LARGE", 0)
     beside = cross_validate(
         examples, layout, settings, lambda *how_far: told.append(how_far), each=lambda _, test: seen.append(test)
     )
