@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from multiprocessing.pool import ThreadPool
 
 import numpy as np
 from numpy.typing import NDArray
@@ -282,5 +281,8 @@ def _in_turn(fit: Callable[[int], Mapping], folds: int, size: int) -> Iterator[M
     if size < LARGE:
         yield from map(fit, range(folds))
         return
-    with one_thread(), ThreadPool(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        yield from pool.imap(fit, range(folds))
+    from joblib import Parallel, delayed
+
+    with one_thread():
+        threads = Parallel(min(_AT_ONCE, os.cpu_count() or 1), backend="threading", return_as="generator")
+        yield from threads(delayed(fit)(fold) for fold in range(folds))
