@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from benchmarks.harness import machine, print_table, versions
+from benchmarks.harness import Parts, machine, print_table, versions
 from calibration.data.embeddings import load_encoder
 from calibration.data.layers import layers_cached, load_tower, side_by_side
 from calibration.data.targets import Targets, cache_folder, given_targets
@@ -68,19 +69,16 @@ _SIDES, _ANSWER = 64, 0.05
 
 
 def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
-    """Measure rows of trials, then the large fit; what a run has left in the folder `out` is not measured again."""
+    """Measure rows of trials, then the large fit; rows that this commit has left in `out` are not measured again."""
     folder = Path(tempfile.mkdtemp()) if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
-    counts = QUICK if quick else TRIALS
-    world: list[World] = []
+    counts, parts = QUICK if quick else TRIALS, Parts(out, "quick" if quick else "full")
+    world = cache(lambda: World(max(counts), folder))
     rows = []
     for blocks in ((),) if quick else ((), BLOCKS):
         for count in counts:
-            file = folder / f"{count}-{'-'.join(map(str, blocks))}.json"
-            if not file.exists():
-                world = world or [World(max(counts), folder)]
-                write_whole(file, json.dumps(world[0].row(count, blocks)))
-            rows.append(json.loads(file.read_text(encoding="utf-8")))
+            name = f"{count} trials, blocks {' '.join(map(str, blocks))}"
+            rows.append(parts.get(name, lambda row=(count, blocks): world().row(*row)))
     size = timed_fit(*(QUICK_SIZE if quick else SIZE), folder)
     _print(rows)
     _print_size(size)
