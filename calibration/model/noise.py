@@ -264,7 +264,7 @@ def whitening_in_space_and_time(
     """
     mean, middles = steps(times_s, candidate.step_s)
     averaged = mix(window, mean)
-    rows = [(each, mix(each.memory.window, mean)) for each in earlier]
+    rows = [(each, mix(each.memory.noise(), mean)) for each in earlier]
     covariances = [(each, covariance_of_rows(part, each.memory.n_trials)) for each, part in rows]
     apart = None if classes is None else class_means(averaged, classes)
     channels = whitening_matrix(pooled(noise_covariance(averaged, apart), len(window), covariances))

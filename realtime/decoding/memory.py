@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MEMORY_FILE = "memory.safetensors"
 ARRAYS = ("window", "targets", "mean_window", "mean_target")
+_MOST_CLASSES = 20
+"""Dimensions of the targets up to which they may be classes."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,25 @@ class Memory:
         flat = (self.window - self.window.mean(axis=1, keepdims=True)).reshape(-1, self.window.shape[2])
         covariance: NDArray[np.float64] = flat.T.astype(np.float64) @ flat / (self.n_trials * self.window.shape[1])
         return covariance
+
+    def noise(self) -> NDArray[np.float32]:
+        """Return rows ``[rows, times, channels]`` with the products of the trials about the mean of their class.
+
+        Where targets are no classes, they are the trials' about the mean of all: `window`.
+        """
+        level = self.mean_target.astype(np.float64)
+        if len(level) > _MOST_CLASSES or level.min() < 0 or abs(level.sum() - 1) > 1e-3:
+            return self.window
+        flat, known = self.window.reshape(len(self.window), -1).astype(np.float64), self.targets.astype(np.float64)
+        # The rows hold but the part of the targets that the windows account for; all of it follows from the mean.
+        values, vectors = np.linalg.eigh(known.T @ known)
+        kept = values > 1e-6 * values[-1]
+        root, inverse = vectors[:, kept] * np.sqrt(values[kept]), vectors[:, kept] / np.sqrt(values[kept])
+        whole = self.n_trials * (np.diag(level) - np.outer(level, level))
+        left, turn = np.linalg.eigh(np.eye(root.shape[1]) - root.T @ np.linalg.pinv(whole, 1e-6) @ root)
+        share = np.eye(len(left)) - (turn * np.sqrt(np.maximum(left, 0.0))) @ turn.T
+        flat -= known @ (inverse @ share @ inverse.T @ (known.T @ flat))
+        return flat.reshape(self.window.shape).astype(np.float32)
 
     def mixed(self, mixing: NDArray[np.floating[Any]]) -> Memory:
         """Return what would be remembered had the samples been multiplied by ``[channels, channels]``: exact."""

@@ -112,6 +112,29 @@ def test_a_memory_whose_channels_are_mixed_is_that_of_trials_whose_channels_were
     np.testing.assert_allclose(found.window_covariance(), covariance, rtol=1e-3, atol=1e-4 * covariance.max())
 
 
+@pytest.mark.parametrize(("n", "signal"), [(60, 0.6), (300, 0.6), (900, 0.6), (900, 3.0)])
+def test_noise_of_a_memory_of_classes_is_that_of_its_trials_about_the_mean_of_their_class(n, signal):
+    """Of the two hundred rows that a memory has at most, the targets of more trials are but partly there."""
+    day = a_day(0, n, signal=signal)
+    labels = day.targets.argmax(axis=1)
+    means = np.stack([day.samples[labels == label].mean(axis=0) for label in range(2)])
+    expected = (day.samples - means[labels]).reshape(n, -1).astype(float)
+    found = memory_of(day).noise().reshape(-1, expected.shape[1]).astype(float)
+    gram = expected.T @ expected
+    np.testing.assert_allclose(found.T @ found, gram, atol=2e-5 * np.abs(gram).max())
+    embedded = replace(memory_of(day), mean_target=np.zeros(64, np.float32))
+    assert embedded.noise() is embedded.window
+
+
+def test_predictions_of_several_sources_spread_as_targets_do_whatever_penalties_are_averaged():
+    sources = tuple(Earlier(f"day {seed}", memory_of(a_day(seed, 200))) for seed in range(3))
+    test = a_day(9, 200)
+    predicted = map_of_sources(sources, LAYOUT, SETTINGS).predict(test.samples)
+    np.testing.assert_allclose(predicted.std(axis=0) / test.targets.std(axis=0), 1, atol=0.4)
+    labels = test.targets[:, 1].astype(int)
+    assert auc((predicted @ np.array([-1.0, 1.0]))[None], labels, np.zeros_like(labels)) > 0.8
+
+
 @pytest.fixture(scope="module")
 def another_head():
     """A person whose electrodes are mixed otherwise than the source's, and the source; the same answers and noise."""
