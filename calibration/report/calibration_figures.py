@@ -147,9 +147,12 @@ def alphas(values: Sequence[float], errors: Sequence[float], chosen: float, by_f
     by_fold
         What each fold chose for itself.
     """
+    from matplotlib.ticker import LogLocator
+
     with _canvas() as canvas:
         axes = canvas.axes
         axes.semilogx(values, errors, "o-", color=SIGNAL)
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_major_formatter("{x:g}")  # the usual one writes formulas, which the style does not read
         axes.axvline(chosen, color=SIGNAL, linewidth=1)
         bottom = axes.get_ylim()[0]

@@ -114,10 +114,10 @@ class LiveStreams:
             self.outlets = opened.enter_context(PerceptOutlets(self.config.name, self._bundle.space, __version__))
             if self._record is not None:
                 self._recorded = self._read()
-                wanted = [self._recorded, *(Wanted(uid=uid) for uid in self.outlets.uids)]
+                own = [Wanted(uid=uid) for uid in self.outlets.uids]
                 awaited = [Wanted.by(markers)] if markers.required else []
-                self.recorder = Recorder(self._record / RECORDING, wanted + awaited)
-                self.recorder.start()
+                self.recorder = Recorder(self._record / RECORDING, [self._recorded, *own, *awaited])
+                self.recorder.start(may_follow=own)  # percepts.jsonl has what they carry
                 opened.callback(self.recorder.stop)
                 if not awaited:
                     self.recorder.add(Wanted.by(markers))  # whenever it appears

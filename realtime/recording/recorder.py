@@ -115,13 +115,20 @@ class Recorder:
         """Whether the other process receives everything that this one does, so that nothing would be missing."""
         return self._spare is not None and self._spare.process.spoke and self._spare.missing == [*self.missing]
 
-    def start(self, timeout_s: float = 10.0) -> None:
+    def start(self, timeout_s: float = 10.0, may_follow: Sequence[Wanted] = ()) -> None:
         """Start, and return once every wanted stream is being recorded.
+
+        Parameters
+        ----------
+        timeout_s
+            Seconds to wait for them.
+        may_follow
+            Those of them that are recorded whenever they appear, where they have not by then.
 
         Raises
         ------
         RecorderError
-            If one of them is not found within `timeout_s`, or the file cannot be written.
+            If one of the others is not found by then, or the file cannot be written.
         """
         self._hand = _Hand.start(self._wanted)
         self._hand.process.tell(Write(self._path, resume=False))
@@ -139,8 +146,9 @@ class Recorder:
             if fault is not None:
                 self._end_all()
                 raise RecorderError(fault)
-        if self.missing:
-            listed = "; ".join(str(wanted) for wanted in self.missing)
+        needed = [wanted for wanted in self.missing if wanted not in may_follow]
+        if needed:
+            listed = "; ".join(str(wanted) for wanted in needed)
             if not any(self.stop().samples.values()):
                 self._path.unlink(missing_ok=True)
             msg = f"nothing to record agrees with {listed}; start those streams first or leave them out"

@@ -301,6 +301,17 @@ def test_what_a_program_sent_last_before_it_died_is_recorded(record, tmp_path):
     }
 
 
+def test_a_stream_that_may_follow_holds_up_no_start(amplifier, tmp_path):
+    later = Wanted(uid="nobody's")
+    recorder = Recorder(tmp_path / "run.xdf", [Wanted(name=amplifier.name), later])
+    recorder.start(timeout_s=10.0, may_follow=[later])
+    assert recorder.missing == (later,)
+    assert recorder.stop().samples
+    strict = Recorder(tmp_path / "other.xdf", [Wanted(name=amplifier.name), later])
+    with pytest.raises(RecorderError, match=r"nothing to record agrees with .*uid"):
+        strict.start(timeout_s=1.0)
+
+
 def test_a_stream_may_be_added_and_appear_later(amplifier, record, tmp_path):
     recorder = record(Wanted(name=amplifier.name))
     recorder.add(Wanted(source_id="percepts"))
