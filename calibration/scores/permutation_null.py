@@ -38,8 +38,8 @@ Index = NDArray[np.int64]
 
 _MOST_ANSWERS = 30_000_000
 """Numbers that are held at once while options are compared for many labellings."""
-_MOST_PRODUCTS, _FEWEST_DRAWS = 6e11, 199
-"""Products of all maps whose noise is made anew, about a minute, and how many draws are made even so."""
+_MOST_PRODUCTS, _FEWEST_DRAWS = 2e11, 199
+"""Products of all maps whose noise is made anew, about half a minute, and how many draws are made even so."""
 
 
 @dataclass(frozen=True)
