@@ -116,7 +116,7 @@ class StageRoutes:
     async def _names(self, request: Request) -> Response:
         split = request.query_params.get("split", "all")
         try:
-            return json_answer(await asyncio.to_thread(_names, self._stage.pictures, split))
+            return json_answer(await asyncio.to_thread(_listing, self._stage.pictures, split))
         except PictureError as error:
             return plain_answer(str(error), 404)
 
@@ -138,7 +138,7 @@ class StageRoutes:
         return FileResponse(file, 200, HEADERS, kind)
 
 
-def _names(settings: PictureSettings, split: str) -> bytes:
+def _listing(settings: PictureSettings, split: str) -> bytes:
     known = next((one for one in SPLITS if one == split), None)
     if known is None:
         msg = f"there is no split {split!r}: choose one of {', '.join(SPLITS)}"
