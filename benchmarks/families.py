@@ -162,7 +162,7 @@ def run(
     failed = [f"{one.family} {one.seed}: {one.error}" for one in runs if one.error]
     print_families(rows, "Random streams by family")
     print_families([live], "Random streams live over LSL")
-    header = ["margin", "epochs", "wrong in 10,000", "refused far from any fault, %", "lost exact"]
+    header = ["margin", "streams", "epochs", "wrong in 10,000", "refused far from any fault, %", "lost exact"]
     print_table("Operating curve", header, [list(row.values()) for row in curve])
     return {
         "families": rows,
@@ -182,13 +182,18 @@ def _in_turn(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _curve(kept: Kept, jobs: Jobs, score: Callable[[Jobs, Make], list[Scored]]) -> Iterator[dict[str, Any]]:
-    """Yield what each margin comes to on the same streams."""
+    """Yield what each margin comes to on the same streams: those that all margins had the time for."""
+    found = {}
     for margin in sorted((*MARGINS, DEFAULT.margin)):
         of = "offline" if margin == DEFAULT.margin else f"margin {margin:g}"
-        found = kept.scored(of, jobs, partial(score, make=partial(with_margin, margin=margin)))
-        total = sum((one.score for one in found), Score())
+        scored = kept.scored(of, jobs, partial(score, make=partial(with_margin, margin=margin)))
+        found[margin] = {(one.family, one.seed): one.score for one in scored}
+    common = set.intersection(*(set(scores) for scores in found.values()))
+    for margin, scores in found.items():
+        total = sum((scores[job] for job in common), Score())
         yield {
             "margin": margin,
+            "streams": total.streams,
             "accepted": total.accepted,
             "wrong_in_10000": round(1e4 * total.wrong / total.accepted, 2) if total.accepted else None,
             "refused_far_percent": round(100 * total.refused_far / total.far, 2) if total.far else None,

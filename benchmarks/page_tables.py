@@ -93,7 +93,8 @@ def operating_curve(results: Mapping[str, Any]) -> str:
     result = results[name]["result"]
     if "operating_curve" not in result:
         return "Not yet measured here: `perceptogram bench faults`."
-    header = ["margin", "epochs", "wrong in 10,000", "refused far from any fault, %", "lost samples counted exactly"]
+    header = ["margin", "streams", "epochs", "wrong in 10,000", "refused far from any fault, %"]
+    header += ["lost samples counted exactly"]
     return _with_source(name, results, markdown_rows(header, [list(row.values()) for row in result["operating_curve"]]))
 
 
