@@ -171,7 +171,8 @@ class LiveAxis:
         at = int(index[row]) if row < len(index) else self._regime
         lost = explain(self._moved(level, self._line.doubt(len(early)), at, at), self._period, self._set).lost
         if lost > 0:
-            self._grid.renumber(at, lost, 0.0)
+            # The line was laid through stamps whose samples are numbered later now.
+            self._grid.renumber(at, lost, -lost * self._line.slope)
             at += lost
         self._regime = self._quiet = at
         self._grid.break_off(self._grid.first, float(stamps[-1]), cause="time axis settled late")

@@ -86,6 +86,26 @@ def test_a_first_offset_that_is_far_off_is_let_go_within_seconds():
     assert max(np.abs(off[40 * 250 :])) < 1.5e-3
 
 
+def test_a_loss_before_the_first_line_leaves_the_line_where_stamps_are():
+    """The line stayed as far ahead as samples were lost, until a step of the clock was believed in."""
+    rate, size, lost, rng = 500.0, 5, 170, np.random.default_rng(0)
+    taken = np.delete(np.arange(round(8 * rate)), np.s_[330 : 330 + lost])
+    true = 1000 + taken / rate
+    axis, off, faults = LiveAxis(rate), [], []
+    for start in range(0, len(true), size):
+        part = slice(start, start + size)
+        samples = taken[part].astype(np.float32)[:, None]
+        arrived = float(true[part][-1]) + 2e-3 + rng.exponential(2e-4)
+        for item in axis.push(Chunk(true[part] + rng.exponential(5e-5), samples, arrived)):
+            if isinstance(item, TimedChunk):
+                off += (item.times - 1000 - item.samples[:, 0] / rate).tolist()
+            elif not isinstance(item, Hole):
+                faults.append(item)
+    assert axis.lost == lost
+    assert max(np.abs(off[1000:])) < 1e-3
+    assert not faults
+
+
 @pytest.mark.parametrize("at_s", [0.2, 0.5, 0.8])
 def test_an_offset_that_is_measured_anew_in_the_first_second_is_no_other_rate(at_s):
     """A first line that was too steep by thousands of ppm stayed so."""
