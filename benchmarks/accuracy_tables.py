@@ -74,6 +74,57 @@ def heads(results: Mapping[str, Any]) -> str:
     return "\n".join([*markdown_rows(header, rows), "", f"Measured on {source(results['heads'])}."])
 
 
+def transfer(results: Mapping[str, Any]) -> str:
+    """Return what sources give to real recordings, with none, 40 and 160 trials; people of one set as their mean."""
+    rows = [row for row in _transferred(results) if not row["set"].startswith("simulated")]
+    sizes = (40, 160)
+    modes = ("within session", "cross", "naive pooling")
+    header = ["recording", "no trials", "aligned"]
+    header += [f"{size} {name}" for size in sizes for name in ("alone", "with sources", "pooled")]
+    lines = []
+    for name in dict.fromkeys(row["set"] for row in rows):
+        own = [row for row in rows if row["set"] == name]
+        cells = [_of(own, "cross", 0), _of(own, "cross", 0, aligned=True)]
+        lines.append([f"`{name}`", *cells, *(_of(own, mode, size) for size in sizes for mode in modes)])
+    return "\n".join([*markdown_rows(header, lines), "", f"Measured on {source(results['transfer'])}."])
+
+
+def population(results: Mapping[str, Any]) -> str:
+    """Return the two-way identification of the simulated people, on average."""
+    rows = [row for row in _transferred(results) if row["set"].startswith("simulated")]
+    header = [rows[0]["set"], *(f"{row['minutes']:g} min" for row in _first_of_each(rows, "trials"))]
+    sizes = [row["trials"] for row in _first_of_each(rows, "trials")]
+    lines = [
+        [mode, *(next((_score(row["auc"]) for row in rows if (row["mode"], row["trials"]) == (mode, size)), "")
+                 for size in sizes)]
+        for mode in dict.fromkeys(row["mode"] for row in rows)
+    ]  # fmt: skip
+    return "\n".join(markdown_rows(header, lines))
+
+
+def _transferred(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return rows in which people of one set are their mean."""
+    from benchmarks.transfer import means
+
+    rows = results["transfer"]["result"]["rows"]
+    minutes = {row["trials"]: row["minutes"] for row in rows if "minutes" in row}
+    found = [row | {"minutes": minutes.get(row["trials"])} for row in means(rows)]
+    families = {row["set"].partition(", mean")[0] for row in found}
+    return [row for row in rows if row["set"].partition(" person ")[0] not in families] + found
+
+
+def _first_of_each(rows: Sequence[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
+    return sorted({row[key]: row for row in rows}.values(), key=lambda row: float(row[key]))
+
+
+def _of(rows: Sequence[Mapping[str, Any]], mode: str, size: int, *, aligned: bool = False) -> str:
+    alike = [
+        row for row in rows
+        if row["mode"].startswith(mode) and row["trials"] == size and row["mode"].endswith(" aligned") == aligned
+    ]  # fmt: skip
+    return _score(alike[0]["auc"]) if alike else ""
+
+
 def _sets(results: Mapping[str, Any], *, real: bool) -> Sequence[Mapping[str, Any]]:
     return [one for one in results["accuracy"]["result"]["sets"] if ("auc" in one) == real]
 

@@ -157,6 +157,8 @@ PAGES: dict[Path, dict[str, tuple[str, Maker]]] = {
         "curves": ("accuracy", accuracy_tables.curves),
         "simulated": ("accuracy", accuracy_tables.simulated),
         "heads": ("heads", accuracy_tables.heads),
+        "transfer": ("transfer", accuracy_tables.transfer),
+        "population": ("transfer", accuracy_tables.population),
     },
     HOUSE / "docs" / "maps.md": {
         "right": ("maps", page_tables.right),
