@@ -128,7 +128,12 @@ def test_people_side_by_side_give_the_same(tree, found, tmp_path):
     wanted = [
         row for row in found[0]["rows"] if row["subject"] != "03" and row["trained_on"] in ("own", "before onset")
     ]
-    assert run(plan, jobs=2, backend="threading")["rows"] == wanted
+    told = []
+    assert run(plan, jobs=2, backend="threading", progress=lambda *how_far: told.append(how_far))["rows"] == wanted
+    people = len(plan.subjects)
+    for part in dict.fromkeys(part for part, _, _ in told):
+        assert [one[1:] for one in told if one[0] == part] == [(done, people) for done in range(people + 1)]
+    assert told[0][0] == "people, each by own map"
 
 
 def test_pictures_of_both_parts_are_refused(tree):
