@@ -32,8 +32,8 @@ from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.timeline.sample_grid import Fault, Hole
 
 DEVELOPMENT = range(1_000_000)
-REPORT = range(2_000_000, 3_000_000)
-"""The million between them has been looked at."""
+REPORT = range(2_001_000, 3_000_000)
+"""What lies between them has been looked at."""
 SEEDS = {"development": DEVELOPMENT, "report": REPORT}
 WINDOW_S = 0.8
 TOLERANCE_S = 4e-3
