@@ -5,6 +5,8 @@ import pytest
 from benchmarks import accuracy
 from benchmarks.report import newest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(shared_data):

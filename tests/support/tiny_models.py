@@ -25,11 +25,13 @@ SPACES = {"kandinsky22": 1280}
 
 
 def make_unet(family):
-    return copy.deepcopy(_unet(family))
+    """Return a network of one's own."""
+    return copy.deepcopy(shared_unet(family))
 
 
 @cache
-def _unet(family):
+def shared_unet(family):
+    """Return the same network to all who only read it: a copy takes longer than what most tests do with it."""
     torch.manual_seed(1)
     unet = diffusers.UNet2DConditionModel(**TINY[family]).eval()
     for name, weight in unet.named_parameters():
@@ -40,7 +42,7 @@ def _unet(family):
 
 def make_model_folder(folder, family):
     """Write a UNet and the empty prompt's embeddings, or the empty picture's, as a diffusers folder."""
-    make_unet(family).save_pretrained(folder / "unet")
+    shared_unet(family).save_pretrained(folder / "unet")
     torch.manual_seed(2)
     if family == "kandinsky22":
         save_file({"embeddings": torch.randn(1, SPACES[family])}, folder / "empty_picture.safetensors")
@@ -54,7 +56,7 @@ def make_model_folder(folder, family):
 
 def make_adapter_file(file, family, dims=DIMS):
     torch.manual_seed(3)
-    unet = make_unet(family)
+    unet = shared_unet(family)
     channels = unet.config.cross_attention_dim
     adapter = {
         "image_proj.proj.weight": torch.randn(4 * channels, dims) / dims**0.5,
@@ -75,7 +77,7 @@ def make_lora_file(file, family):
     """Write low-rank differences of attention, projections and convolutions under the names of the published ones."""
     torch.manual_seed(4)
     lora = {}
-    for name, layer in make_unet(family).named_modules():
+    for name, layer in shared_unet(family).named_modules():
         kind = type(layer).__name__
         if kind not in ("Linear", "Conv2d") or not any(part in name for part in ("attn", "ff.net", "proj_", "conv1")):
             continue

@@ -197,16 +197,28 @@ def damage(file, how):
         file.write_bytes(b"\xff" * 64 + whole[64:])
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Every kind of file, undamaged."""
+    folder = tmp_path_factory.mktemp("whole")
+    tiny_models.make_model_folder(folder / "sd15", "sd15")
+    tiny_models.make_adapter_file(folder / "adapter.safetensors", "sd15")
+    tiny_models.make_lora_file(folder / "lora.safetensors", "sd15")
+    tiny_models.make_tiny_decoder(folder / "taesd")
+    return folder
+
+
 @pytest.mark.parametrize("how", ["cut short", "a page of the web", "empty", "a spoilt head"])
 @pytest.mark.parametrize("part", ["unet", "adapter", "lora", "decoder", "prompt", "single", "adapter.bin"])
-def test_damaged_file_is_named_in_one_line(tmp_path, part, how):
-    folder = tiny_models.make_model_folder(tmp_path / "sd15", "sd15")
+def test_damaged_file_is_named_in_one_line(whole, tmp_path, part, how):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "sd15"
     files = {
         "unet": folder / "unet" / "diffusion_pytorch_model.safetensors",
         "prompt": folder / "empty_prompt.safetensors",
-        "adapter": tiny_models.make_adapter_file(tmp_path / "adapter.safetensors", "sd15"),
-        "lora": tiny_models.make_lora_file(tmp_path / "lora.safetensors", "sd15"),
-        "decoder": tiny_models.make_tiny_decoder(tmp_path / "taesd") / "diffusion_pytorch_model.safetensors",
+        "adapter": tmp_path / "adapter.safetensors",
+        "lora": tmp_path / "lora.safetensors",
+        "decoder": tmp_path / "taesd" / "diffusion_pytorch_model.safetensors",
         "single": tmp_path / "single.safetensors",
         "adapter.bin": tmp_path / "adapter.bin",
     }
