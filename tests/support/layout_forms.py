@@ -182,7 +182,7 @@ def folder(at: Path, family: str) -> Written:
     if family == "unclip":
         normalizer = published.write_normalizer(at)
         render["noise_level"] = 200
-    return Written(render, tiny_models.make_unet(family), published.stock_prompt(at), "folder", normalizer)
+    return Written(render, tiny_models.shared_unet(family), published.stock_prompt(at), "folder", normalizer)
 
 
 def prior(at: Path, family: str) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def sharded_folder(at: Path, family: str) -> Written:
 def single_file(at: Path, family: str) -> Written:
     tensors, prompt = published.whole_model(family)
     file = published.write(tensors, at / f"{MODEL_FILES[family]}.safetensors")
-    return Written({"weights": str(file)}, tiny_models.make_unet(family), prompt, "single file")
+    return Written({"weights": str(file)}, tiny_models.shared_unet(family), prompt, "single file")
 
 
 def half_file(at: Path, family: str) -> Written:
@@ -225,7 +225,7 @@ def half_file(at: Path, family: str) -> Written:
 def checkpoint(at: Path, family: str) -> Written:
     tensors, prompt = published.whole_model(family)
     file = published.write(tensors, at / f"{MODEL_FILES[family]}.ckpt")
-    return Written({"weights": str(file)}, tiny_models.make_unet(family), prompt, "single file")
+    return Written({"weights": str(file)}, tiny_models.shared_unet(family), prompt, "single file")
 
 
 def prompt_file(at: Path, family: str) -> dict[str, torch.Tensor]:
@@ -242,7 +242,7 @@ def prompt_file(at: Path, family: str) -> dict[str, torch.Tensor]:
 
 def network_alone(names: str, suffix: str) -> Form:
     def form(at: Path, family: str) -> Written:
-        unet = tiny_models.make_unet(family)
+        unet = tiny_models.shared_unet(family)
         tensors = published.original_unet(unet) if names == "original" else unet.state_dict()
         file = published.write(tensors, at / f"diffusion_pytorch_model{suffix}")
         render = {"weights": str(file), "prompt": str(at / "prompt.safetensors")}
@@ -266,7 +266,7 @@ def adapter(suffix: str) -> Form:
 def lora(names: str) -> Form:
     def form(at: Path, family: str) -> Written:
         written = network_alone("diffusers", ".safetensors")(at, family)
-        unet = written.unet
+        written.unet = unet = tiny_models.make_unet(family)
         file = tiny_models.make_lora_file(at / f"Hyper-{family.upper()}-1step-lora.safetensors", family)
         kohya = load_file(file)
         layers = {n: layer for n, layer in unet.named_modules() if f"{kohya_name(n)}.alpha" in kohya}

@@ -147,7 +147,7 @@ def open_clip_states(model):
 @torch.no_grad()
 def whole_model(family):
     """Return all tensors of a whole model in one file under the original names, and the empty prompt's embeddings."""
-    tensors = {f"model.diffusion_model.{name}": t for name, t in original_unet(tiny_models.make_unet(family)).items()}
+    tensors = {f"model.diffusion_model.{name}": t for name, t in original_unet(tiny_models.shared_unet(family)).items()}
     tensors |= {f"first_stage_model.{n}": t for n, t in original_autoencoder(tiny_models.full_decoder(family)).items()}
     tensors["betas"] = torch.zeros(1000)
     ids = torch.tensor([[START, *[END] * (TOKENS - 1)]])
@@ -217,7 +217,8 @@ def write_text_encoder(folder, suffix, pad, variant=None):
 def write_folder(folder, family, variant=None):
     """Write a whole model as a diffusers folder, in half precision alone if that is the variant."""
     decoder = "movq" if family == "kandinsky22" else "vae"
-    for name, part in (("unet", tiny_models.make_unet(family)), (decoder, tiny_models.full_decoder(family))):
+    unet = tiny_models.make_unet(family) if variant else tiny_models.shared_unet(family)
+    for name, part in (("unet", unet), (decoder, tiny_models.full_decoder(family))):
         (part.half() if variant else part).save_pretrained(folder / name, variant=variant)
     if family == "kandinsky22":
         write_image_encoder(folder / "prior" / "image_encoder", variant)
