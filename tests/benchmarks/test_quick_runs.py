@@ -79,7 +79,9 @@ def test_two_rooms_share_their_workers(monkeypatch):
 
 
 @pytest.mark.slow
-def test_sessions_with_and_without_those_who_watch_are_timed():
+def test_sessions_with_and_without_those_who_watch_are_timed(monkeypatch):
+    monkeypatch.setattr(watched, "CLIENTS", 3)
+    monkeypatch.setattr(watched, "CHANNELS", 8)
     found = watched.measure(turns=1, percepts=5)
     assert found["epochs"] >= 5
     assert all(found["ratio"][share] > 0 for share in watched.SHARES)
