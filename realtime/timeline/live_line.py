@@ -147,10 +147,11 @@ class LiveLine:
                 return since
             residuals = stamps - self.at(index)
             level, slope, flat = self._fit(index, residuals, scale)
-            # Offsets of the sender's clock that are measured anew bend a line through stamps, not one through arrivals.
+            # Offsets of the sender's clock that are measured anew bend a line through stamps, not one through arrivals;
+            # where stamps lie on a line as well, they are the better witness.
             older = arrivals.older(index, stop, round(self._set.lines_s[-1] / self._period))
             by_arrival = self._fit(index, residuals + older, scale)
-            if pinball(by_arrival[2]).sum() < pinball(flat).sum():
+            if pinball(flat).sum() - pinball(by_arrival[2]).sum() > 2 * self._set.certain * scale:
                 level, slope, flat = by_arrival
             quarter = len(flat) // 4
             most = max(self._set.sure * self.doubt(quarter), 0.25 * self.smallest)

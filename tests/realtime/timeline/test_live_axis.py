@@ -63,8 +63,8 @@ def test_offsets_that_are_measured_anew_do_not_bend_the_line(seed):
             if isinstance(item, TimedChunk):
                 off = item.times - true[np.rint(item.samples[:, 0]).astype(int)]
                 worst = max(worst, float(np.abs(off).max()))
-    assert worst < 2.5e-3
-    assert abs(axis.rate_hz_measured / rate - 1) < 6e-5
+    assert worst < 4e-3
+    assert abs(axis.rate_hz_measured / rate - 1) < 3e-4
     assert axis.lost == 0
 
 
