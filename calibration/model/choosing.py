@@ -122,7 +122,7 @@ def choose(
     found = make() if kept is None else kept.once("choice", make)
     table = np.array(found["scores"]).reshape(len(options), len(alphas))
     number, column = divmod(found["place"], len(alphas))
-    classes = noise_classes(question, options[number], layout, examples.samples.shape)
+    classes = noise_classes(recurring_classes(examples.names, folds), options[number], layout, examples.samples.shape)
     if made and classes is None:
         scaling, features = made[number]
     else:
@@ -323,7 +323,7 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
     if len(names) < 2:
         msg = f"all {len(place)} trials to learn from show {str(names[0])!r}: nothing can be told apart"
         raise RidgeError(msg)
-    if len(names) <= MOST_CLASSES and _recur(place, folds):
+    if recurring_classes(examples.names, folds) is not None:
         pairs = tuple((a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
         by_pair = [
             np.where(place == a, 2 * number, np.where(place == b, 2 * number + 1, -1))
@@ -341,15 +341,19 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
     return PictureQuestion(rows, strata, pictures, unit, folds[rows], level[rows], ideal)
 
 
-def noise_classes(
-    question: ClassQuestion | PictureQuestion, candidate: Candidate, layout: Layout, shape: Sequence[int]
-) -> Index | None:
+def recurring_classes(names: NDArray[np.str_], folds: Index) -> Index | None:
+    """Return the class ``[trials]`` of each trial, from 0; None where names are many or none is in two of the folds."""
+    found, place = np.unique(names, return_inverse=True)
+    return place if len(found) <= MOST_CLASSES and _recur(place, folds) else None
+
+
+def noise_classes(classes: Index | None, candidate: Candidate, layout: Layout, shape: Sequence[int]) -> Index | None:
     """Return the classes ``[trials]`` about whose means the noise of a map is; None for that about the mean of all.
 
     Parameters
     ----------
-    question
-        What the map's trials are asked.
+    classes
+        ``[trials]``: those of the map's trials, as `recurring_classes` finds them.
     candidate
         How epochs become features.
     layout
@@ -357,9 +361,7 @@ def noise_classes(
     shape
         Trials, times and channels.
     """
-    if not isinstance(question, ClassQuestion) or not candidate.step_s:
-        return None
-    return question.labels if products_of_map(layout, candidate.step_s, shape) <= _MOST_PRODUCTS else None
+    return classes if candidate.step_s and products_of_map(layout, candidate.step_s, shape) <= _MOST_PRODUCTS else None
 
 
 def products_of_map(layout: Layout, step_s: float, shape: Sequence[int]) -> float:

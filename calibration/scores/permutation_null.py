@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from calibration.model.choosing import choose_each, noise_classes, pair_answers, products_of_map, question_of
+from calibration.model.choosing import choose_each, noise_classes, pair_answers, products_of_map, recurring_classes
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate
@@ -152,7 +152,7 @@ def _chosen_evidence(
     options = candidates(layout, settings, train.samples.shape)
     made = [scale(train.samples, layout, settings.whiten, option) for option in options]
     reduced = [_in_span(x, scaling.apply(unseen)) for scaling, x in made]
-    every, question = pairs(len(shares) + 1), question_of(train, folds, settings.seed)
+    every, classes = pairs(len(shares) + 1), recurring_classes(train.names, folds)
     size = len(made) * len(alphas) * len(every) * len(train)
     evidence = np.empty((len(labels), len(every), len(unseen)))
     for part in np.array_split(np.arange(len(labels)), -(-size * len(labels) // _MOST_ANSWERS)):
@@ -173,7 +173,7 @@ def _chosen_evidence(
         _, chosen = choose_each(np.stack(answers), strata, len(made))
         for number, (x, apart) in enumerate(reduced):
             own = np.flatnonzero(chosen // len(alphas) == number)
-            about = noise_classes(question, options[number], layout, train.samples.shape)
+            about = noise_classes(classes, options[number], layout, train.samples.shape)
             if len(own) and about is not None and layout.times_s is not None:
                 noise = RelabelledNoise(train.samples, unseen, layout, layout.times_s, options[number])
                 for row in own:

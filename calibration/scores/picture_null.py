@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.model.choosing import noise_classes, question_of
+from calibration.model.choosing import noise_classes, recurring_classes
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import HeldOut
@@ -119,7 +119,7 @@ def _answers(
     option, alpha = chosen
     # Exchanged embeddings leave together what was together.
     folds = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
-    classes = noise_classes(question_of(train, folds, settings.seed), option, layout, train.samples.shape)
+    classes = noise_classes(recurring_classes(train.names, folds), option, layout, train.samples.shape)
     scaling, features = scale(train.samples, layout, settings.whiten, option, classes=classes)
     weights, _ = solve_ridge(features, train.targets, alpha)
     answers: NDArray[np.float32] = scaling.apply(unseen) @ weights.astype(np.float32)

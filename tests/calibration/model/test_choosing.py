@@ -9,7 +9,7 @@ from calibration.model.choosing import (
     choose_each,
     noise_classes,
     pair_answers,
-    question_of,
+    recurring_classes,
     within_two_errors,
 )
 from calibration.model.examples import Examples, Layout
@@ -154,13 +154,13 @@ def test_what_is_chosen_scores_what_it_says():
 
 def test_noise_is_about_classes_where_they_recur_and_the_null_can_follow():
     examples, _, _, layout = two_classes(0)
-    question = question_of(examples, examples.groups, 0)
+    classes = recurring_classes(examples.names, examples.groups)
     steps = Candidate(step_s=0.016, smooth_s=(0.02,))
-    assert noise_classes(question, steps, layout, (120, 50, 2)) is not None
-    assert noise_classes(question, steps, layout, (10_000, 50, 64)) is None
-    assert noise_classes(question, AS_THEY_ARE, layout, (120, 50, 2)) is None
+    assert noise_classes(classes, steps, layout, (120, 50, 2)) is not None
+    assert noise_classes(classes, steps, layout, (10_000, 50, 64)) is None
+    assert noise_classes(classes, AS_THEY_ARE, layout, (120, 50, 2)) is None
     pictures = replace(examples, names=np.arange(120))
-    assert noise_classes(question_of(pictures, examples.groups, 0), steps, layout, (120, 50, 2)) is None
+    assert noise_classes(recurring_classes(pictures.names, examples.groups), steps, layout, (120, 50, 2)) is None
 
 
 def test_the_null_makes_the_choice_as_the_fit_does():
