@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,8 +93,8 @@ def positions(channels: tuple[str, ...]) -> NDArray[np.float64]:
     ValueError
         If a name is not in the 10-05 system.
     """
-    places = {name.upper(): place for name, place in standard_montage().get_positions()["ch_pos"].items()}
-    missing = [name for name in channels if name.upper() not in places]
+    places = _places_1005()
+    missing = [name for name in channels if not has_position(name)]
     if missing:
         msg = f"no 10-05 position for channel(s) {', '.join(missing)}: use names such as {', '.join(CHANNELS_64[-5:])}"
         raise ValueError(msg)
@@ -103,29 +103,46 @@ def positions(channels: tuple[str, ...]) -> NDArray[np.float64]:
 
 def has_position(name: str) -> bool:
     """Return whether the 10-05 system has an electrode `name`, in upper or lower case."""
-    return name.upper() in _names_1005()
+    return name.upper() in _places_1005()
+
+
+def standard_position(name: str) -> tuple[float, ...] | None:
+    """Return where the 10-05 system has electrode `name`, in metres (right, front, up); None if not known."""
+    return _places_1005().get(name.upper())
 
 
 @cache
-def _names_1005() -> frozenset[str]:
-    return frozenset(name.upper() for name in standard_montage().ch_names)
+def _places_1005() -> dict[str, tuple[float, ...]]:
+    return {name.upper(): tuple(place) for name, place in standard_montage().get_positions()["ch_pos"].items()}
 
 
-def plugs(channels: Sequence[str]) -> frozenset[str]:
-    """Return the channels that only look like the earlobes A1 and A2: plugs numbered A1 to A32, as BioSemi's are.
+def placed(
+    channels: Sequence[str], where: Callable[[str], tuple[float, ...] | None]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which channels of a cap have a place, ``[channels]``, and those places ``[placed, axes]``.
 
-    Which electrode a plug belongs to depends on the cap, and no name tells it.
+    Beside A3 to A32, channels named A1 and A2 only look like earlobes: they are plugs, as BioSemi numbers them. Which
+    electrode a plug belongs to depends on the cap, and no name tells it.
+
+    Parameters
+    ----------
+    channels
+        Names of all channels of the cap.
+    where
+        Returns the place of a name alone; None if not known.
 
     Examples
     --------
-    >>> sorted(plugs(["A1", "A2", "A3", "Fz"]))
-    ['A1', 'A2']
-    >>> sorted(plugs(["A1", "A2", "Fz"]))
-    []
+    >>> placed(["A1", "A3", "Fz"], on_sphere)[0].tolist()
+    [False, False, True]
+    >>> placed(["A1", "Fz"], on_sphere)[0].tolist()
+    [True, True]
     """
-    ears = {name for name in channels if name.strip().upper() in ("A1", "A2")}
     numbered = any(re.fullmatch(r"A([3-9]|[12]\d|3[0-2])", name.strip().upper()) for name in channels)
-    return frozenset(ears if numbered else ())
+    plugs = ("A1", "A2") if numbered else ()
+    places = [None if name.strip().upper() in plugs else where(name) for name in channels]
+    known = np.array([place is not None for place in places], dtype=np.bool_)
+    return known, np.array([place for place in places if place is not None], dtype=np.float64)
 
 
 def same_place(name: str) -> str:
@@ -168,10 +185,8 @@ def spline_covariance(channels: Sequence[str]) -> NDArray[np.float64]:
     their kernel, of order 4, is a covariance, and the constant that they fit beside it one of very large variance. An
     electrode whose place is not known has nothing in common with others.
     """
-    unknown = plugs(channels)
-    places = [None if name in unknown else on_sphere(name) for name in channels]
-    known = np.array([place is not None for place in places], dtype=np.bool_)
-    at = np.array([place for place in places if place is not None], dtype=np.float64).reshape(-1, 3)
+    known, at = placed(channels, on_sphere)
+    at = at.reshape(-1, 3)
     order = np.arange(1, _LEGENDRE + 1)
     factors = np.concatenate([[0.0], (2 * order + 1) / (order * (order + 1)) ** 4.0]) / (4 * np.pi)
     kernel = np.polynomial.legendre.legval(np.clip(at @ at.T, -1, 1), factors)
@@ -232,10 +247,7 @@ def _interpolation(
     channels: tuple[str, ...], side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return each pixel's weights of the electrodes, how near the nearest is (0 to 1), and which lie on the head."""
-    unknown = plugs(channels)
-    places = [None if name in unknown else electrode_position(name) for name in channels]
-    known = np.array([place is not None for place in places], dtype=np.bool_)
-    at = np.array([place for place in places if place is not None], dtype=np.float64).reshape(-1, 2)
+    known, at = placed(channels, electrode_position)
     across = (np.arange(side) + 0.5) / side * 2 - 1
     x, y = np.meshgrid(across, -across)
     pixels = np.stack([x.ravel(), y.ravel()], axis=1)

@@ -178,7 +178,10 @@ def leave_one_out(
 
 
 def kernel_ridge(x: Array, y: Array) -> Array:
-    """Return the ridge map ``[features, columns]`` of centred rows, its penalty by `kernel_alpha`."""
+    """Return the ridge map ``[features, columns]`` of centred rows, its penalty by `kernel_alpha`.
+
+    No `calibration.model.ridge`: that chooses by folds, and here folds are what is held out.
+    """
     values, vectors = np.linalg.eigh(x @ x.T)
     values = np.maximum(values, 0.0)
     along = vectors.T @ y

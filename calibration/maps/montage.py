@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.electrodes import has_position, plugs, standard_montage
+from realtime.electrodes import placed, standard_montage, standard_position
 
 FEWEST_TO_DRAW = 3
 """Electrodes that span a surface; with fewer there is nothing to interpolate between."""
@@ -34,8 +34,8 @@ class Montage:
     @classmethod
     def of(cls, channels: Sequence[str]) -> Montage:
         """Return the montage of electrodes by their names, upper or lower case alike."""
-        unknown = plugs(channels)
-        return cls(tuple(channels), np.flatnonzero([has_position(name) and name not in unknown for name in channels]))
+        known, _ = placed(channels, standard_position)
+        return cls(tuple(channels), np.flatnonzero(known))
 
     @property
     def cannot_draw(self) -> str | None:

@@ -14,7 +14,7 @@ all predictions of a fold alike, which no AUC within folds can see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate
 from calibration.model.moments import AlphaPath, Moments
-from calibration.model.ridge import threads_for
+from calibration.model.ridge import held_out_path, threads_for
 from calibration.model.scaling import candidates, scale
 from calibration.scores.class_scores import auc_of_each, pairs, relabellings, shares
 from calibration.scores.relabelled_noise import RelabelledNoise
@@ -153,6 +153,7 @@ def _chosen_evidence(
     made = [scale(train.samples, layout, settings.whiten, option) for option in options]
     reduced = [_in_span(x, scaling.apply(unseen)) for scaling, x in made]
     every, classes = pairs(len(shares) + 1), recurring_classes(train.names, folds)
+    every_trial = np.arange(len(train))
     size = len(made) * len(alphas) * len(every) * len(train)
     evidence = np.empty((len(labels), len(every), len(unseen)))
     for part in np.array_split(np.arange(len(labels)), -(-size * len(labels) // _MOST_ANSWERS)):
@@ -166,7 +167,7 @@ def _chosen_evidence(
         )
         answers = []
         for x, _ in reduced:
-            for held_out in _held_out_deviations(x, wanted, folds, alphas):
+            for _, held_out in held_out_path(x, wanted, folds, alphas, every_trial):
                 along = (held_out.reshape(len(train), len(part), -1) @ shares).transpose(2, 1, 0)
                 told = [pair_answers(along[k], labels[part], pair, folds) for k, pair in enumerate(every)]
                 answers.append(np.concatenate(told, axis=1).astype(np.float32))
@@ -187,19 +188,6 @@ def _chosen_evidence(
                 predicted = path.deviations(path.rotated(apart), each).reshape(len(unseen), len(own), -1)
                 evidence[part[own]] = (predicted @ shares).transpose(1, 2, 0)
     return evidence
-
-
-def _held_out_deviations(x: Array, y: Array, folds: Index, alphas: Array) -> Iterator[Array]:
-    """Yield for each alpha the held-out predictions ``[trials, columns]`` about the mean of what each map learned."""
-    numbers = np.unique(folds)
-    total = Moments.of(x, y)
-    paths = [AlphaPath(total - Moments.of(x[folds == fold], y[folds == fold])) for fold in numbers]
-    along = [path.rotated(x[folds == fold]) for path, fold in zip(paths, numbers, strict=True)]
-    for alpha in alphas:
-        held_out = np.empty(y.shape)
-        for path, rotated, fold in zip(paths, along, numbers, strict=True):
-            held_out[folds == fold] = path.deviations(rotated, float(alpha))
-        yield held_out
 
 
 def _in_span(x: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[Array, Array]:
@@ -240,16 +228,11 @@ def predict_each(
         Penalties to try.
     """
     centred, apart = _in_span(x, unseen)
-    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-    total = Moments.of(centred, y)
-    errors = np.zeros((len(alphas), y.shape[1]))
-    for index in rows:
-        path = AlphaPath(total - Moments.of(centred[index], y[index]))
-        along = path.rotated(centred[index])
-        for number, alpha in enumerate(alphas):
-            errors[number] += np.sum((path.predict(along, alpha) - y[index]) ** 2, axis=0)
-    path = AlphaPath(total)
-    return path.predict(path.rotated(apart), np.asarray(alphas, dtype=np.float64)[errors.argmin(axis=0)])
+    path = np.asarray(alphas, dtype=np.float64)
+    held_out = held_out_path(centred, y, folds, path, np.arange(len(y)))
+    errors = np.array([np.sum((predicted - y) ** 2, axis=0) for _, predicted in held_out])
+    whole = AlphaPath(Moments.of(centred, y))
+    return whole.predict(whole.rotated(apart), path[errors.argmin(axis=0)])
 
 
 def _fitted_anew(examples: Examples, labels: Index, shares: Array, layout: Layout, settings: FitSettings) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from realtime.decoding.bundle import Bundle, BundleError
 from realtime.decoding.linear_decoder import WindowWeights
 from realtime.decoding.missing_channels import channel_covariance, mixed_weights, regression
-from realtime.electrodes import on_sphere, plugs, reference_electrodes, same_place, spline_covariance
+from realtime.electrodes import on_sphere, placed, reference_electrodes, same_place, spline_covariance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +81,8 @@ def fitted(bundle: Bundle, spec: StreamSpec, least: float) -> OnCap:
     other_reference = bool(bundle.spec.reference and spec.reference and bundle.spec.reference != spec.reference)
     given = tuple(spec.channels[place] for place in at if place is not None)
     if missing or other_reference:
-        elsewhere = {*given, *plugs(spec.channels)}
-        given += tuple(name for name in spec.channels if name not in elsewhere and on_sphere(name) is not None)
+        known, _ = placed(spec.channels, on_sphere)
+        given += tuple(name for name, found in zip(spec.channels, known, strict=True) if found and name not in given)
     if not given:
         msg = (
             f"the stream does not fit the bundle: no electrode of {_some(spec.channels)} has a known place; "
