@@ -46,7 +46,10 @@ def score_fit(
     # Labels exchanged in the new trials alone say nothing of a map that also learned from others: then the predictions'
     # own null is taken, as wide as that of a cross-validation can be.
     fitted_anew = settings.permutations > 0 and trained.sources is None and told_by.head is None
-    chance = _null(trained.examples, judged, trained.layout, settings, held_out) if fitted_anew else None
+    chance = None
+    if fitted_anew:
+        part = part_of(progress, "permutation null")
+        chance = _null(trained.examples, judged, trained.layout, settings, held_out, progress=part)
     found = _summary(judged, settings, chance, settings.permutations)
     if null is not None:
         found |= baseline_scores(null, trained.targets, config, part_of(progress, "baseline"), told_by)
@@ -124,10 +127,17 @@ def _summary(judged: Judged, settings: FitSettings, chance: Null | None, permuta
 
 
 def _null(
-    examples: Examples, judged: Judged, layout: Layout, settings: FitSettings, held_out: HeldOut, *, anew: bool = True
+    examples: Examples,
+    judged: Judged,
+    layout: Layout,
+    settings: FitSettings,
+    held_out: HeldOut,
+    *,
+    anew: bool = True,
+    progress: Part | None = None,
 ) -> Null:
     """Return what the same cross-validation gives without information: between classes, or among many pictures."""
     own, gallery = judged.own, judged.gallery
     if gallery.told_apart:
         return null_of_cross_validation(examples, own, gallery, layout, settings)
-    return null_of_pictures(examples, own, gallery, layout, settings, held_out, anew=anew)
+    return null_of_pictures(examples, own, gallery, layout, settings, held_out, anew=anew, progress=progress)

@@ -160,6 +160,25 @@ def solve_ridge(x: Samples, y: Samples, alpha: float) -> tuple[Array, Array]:
     return _primal_of(x, y, dual)
 
 
+def influence(x: Samples, unseen: Samples, alpha: float) -> Array:
+    """Return how much of each trial's targets a prediction by `solve_ridge` holds, ``[unseen, trials]``.
+
+    Times targets ``[trials, targets]`` these are the predictions, up to one offset for all; of many targets they cost
+    less than the map.
+
+    Parameters
+    ----------
+    x, unseen, alpha
+        ``[trials, features]``, ``[unseen, features]``, and the penalty.
+    """
+    if len(x) < x.shape[1]:
+        found: Array = unseen @ x.T.astype(np.float64) @ _precision(*_kernel(x), alpha)
+        return found
+    moments = Moments.of(x, np.empty((len(x), 0)))
+    along = linalg.cho_solve((_factor(moments.gram, alpha), True), unseen.T.astype(np.float64), check_finite=False)
+    return np.concatenate([(x[at : at + BLOCK] - moments.mean_x) @ along for at in range(0, len(x), BLOCK)]).T
+
+
 def held_out_along(
     x: Samples, y: Samples, folds: NDArray[np.int64], alpha: float, unseen: Samples, of_fold: NDArray[np.int64]
 ) -> Array:

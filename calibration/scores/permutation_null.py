@@ -54,10 +54,13 @@ class Null:
         membership has an alpha of its own here.
     draws
         ``[permutations]``: scores with labels exchanged before the fit.
+    of_all
+        Whether both are of the predictions of all trials, and not of some.
     """
 
     observed: float
     draws: Array
+    of_all: bool = True
 
 
 def null_of_cross_validation(

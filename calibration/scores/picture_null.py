@@ -23,8 +23,9 @@ from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import HeldOut
 from calibration.model.noise import Candidate
-from calibration.model.ridge import solve_ridge, threads_for
+from calibration.model.ridge import influence, threads_for
 from calibration.model.scaling import AS_THEY_ARE, scale
+from calibration.progress import Part
 from calibration.scores.exchanged_choices import can_choose_anew, choices_of_each
 from calibration.scores.permutation_null import Null
 from calibration.scores.retrieval import retrieve
@@ -35,8 +36,10 @@ Index = NDArray[np.int64]
 
 MOST_PERMUTATIONS = 199
 """Permutations that are fitted: a p-value of 0.005 is the smallest that they can give."""
-MOST_TRIALS = 4000
+MOST_TRIALS, FEWEST_TRIALS = 4000, 500
 """Trials whose predictions are asked, by the true pictures and by exchanged ones; maps learn from all."""
+_MOST_PRODUCTS = 4e12
+"""Products of all predictions, of `FEWEST_TRIALS` at least: about two minutes on two cores."""
 
 
 def null_of_pictures(
@@ -48,6 +51,7 @@ def null_of_pictures(
     held_out: HeldOut,
     *,
     anew: bool = True,
+    progress: Part | None = None,
 ) -> Null:
     """Return two-way identification of the whole cross-validation with pictures exchanged before it.
 
@@ -66,37 +70,47 @@ def null_of_pictures(
         not chosen anew: it is that of `gallery`.
     anew
         Whether to choose anew for each draw, which a p-value needs and the width of an interval does not.
+    progress
+        Told how many of the folds are done, and, as one step more, of the draws.
     """
     rng = np.random.default_rng(settings.seed)
     pictures, place = np.unique(own, return_inverse=True)
-    asked = np.zeros(len(own), np.bool_)
-    asked[np.random.default_rng(settings.seed).permutation(len(own))[:MOST_TRIALS]] = True
     count = min(settings.permutations, MOST_PERMUTATIONS)
     orders = np.stack([np.arange(len(pictures)), *(rng.permutation(len(pictures)) for _ in range(count))])
     embeddings = gallery.embeddings[pictures]
+    most = int(np.clip(_MOST_PRODUCTS / (len(orders) * embeddings.size), FEWEST_TRIALS, MOST_TRIALS))
+    asked = np.zeros(len(own), np.bool_)
+    asked[np.random.default_rng(settings.seed).permutation(len(own))[:most]] = True
+    numbers = np.unique(held_out.folds)
     anew = anew and can_choose_anew(len(examples), embeddings, len(orders), settings)
     tables = []
     with threads_for(len(examples), examples.samples[0].size):
-        for number, fold in enumerate(np.unique(held_out.folds)):
+        for number, fold in enumerate(numbers):
+            if progress is not None:
+                progress(number, len(numbers) + 1)
             test = held_out.folds == fold
             option = held_out.choices[number].candidate if held_out.choices else AS_THEY_ARE
             chosen = [(option, held_out.alphas[number])] * len(orders)
             train, shown = _train(examples.take(~test), place[~test], settings)
             learned, column = np.unique(shown, return_inverse=True)
-            train = replace(train, targets=np.eye(len(learned), dtype=np.float32)[column])
             if anew:
-                chosen = choices_of_each(train, embeddings, orders[:, learned], layout, settings)
+                taught = replace(train, targets=np.eye(len(learned), dtype=np.float32)[column])
+                chosen = choices_of_each(taught, embeddings, orders[:, learned], layout, settings)
+            order, first = np.argsort(column, kind="stable"), np.unique(column, return_counts=True)[1].cumsum()[:-1]
             made = {}
             for each in dict.fromkeys(chosen):
-                answers = _answers(train, examples.samples[test & asked], layout, settings, each)
+                answers = _answers(train, examples.samples[test & asked], layout, settings, each)[:, order]
+                answers = np.add.reduceat(answers, np.r_[0, first], axis=1)
                 made[each] = np.zeros((len(answers), len(pictures)), np.float32)
                 made[each][:, learned] = answers - answers.mean(axis=0)
             tables.append((test[asked], [made[each] for each in chosen]))
         found = []
         for draw, order in enumerate(orders):
+            if progress is not None:
+                progress(len(numbers) + draw / len(orders), len(numbers) + 1)
             by_fold = [(test, each[draw]) for test, each in tables]
             found.append(_score(by_fold, pictures[order], place[asked], held_out.folds[asked], gallery))
-    return Null(found[0], np.array(found[1:]))
+    return Null(found[0], np.array(found[1:]), of_all=bool(asked.all()))
 
 
 def _train(examples: Examples, place: Index, settings: FitSettings) -> tuple[Examples, Index]:
@@ -115,15 +129,13 @@ def _answers(
     settings: FitSettings,
     chosen: tuple[Candidate, float],
 ) -> NDArray[np.float32]:
-    """Return ``[unseen, pictures]``: how much of each learned picture's embedding a prediction holds."""
+    """Return ``[unseen, trials]``: how much of the embedding that each trial was taught a prediction holds."""
     option, alpha = chosen
     # Exchanged embeddings leave together what was together.
     folds = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
     classes = noise_classes(recurring_classes(train.names, folds), option, layout, train.samples.shape)
     scaling, features = scale(train.samples, layout, settings.whiten, option, classes=classes)
-    weights, _ = solve_ridge(features, train.targets, alpha)
-    answers: NDArray[np.float32] = scaling.apply(unseen) @ weights.astype(np.float32)
-    return answers
+    return influence(features, scaling.apply(unseen), alpha).astype(np.float32)
 
 
 def _score(

@@ -166,9 +166,9 @@ def _spread_by_fitting(null: Null | None, exchanged: Array | None, folds: Index)
     """Return how many times more a cross-validated score varies than one of maps that are left as they are.
 
     Maps of different folds share training trials, and each two trials of different folds count twice, once from either
-    side; resampling their predictions does not see that.
+    side; resampling their predictions does not see that. In a null of some trials few pairs have both.
     """
-    if null is None or exchanged is None:
+    if null is None or exchanged is None or not null.of_all:
         return TWICE if len(np.unique(folds)) > 1 else 1.0
     fixed = float(np.nanstd(exchanged))
     return max(1.0, float(np.nanstd(null.draws)) / fixed) if fixed > 0 else 1.0

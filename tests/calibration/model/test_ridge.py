@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from calibration.errors import RidgeError
 from calibration.model.folds import grouped_folds
 from calibration.model.moments import AlphaPath, Moments
-from calibration.model.ridge import fit_ridge, held_out_along, held_out_path
+from calibration.model.ridge import fit_ridge, held_out_along, held_out_path, influence, solve_ridge
 
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0]
 SHAPES = [(40, 5, 3), (60, 60, 4), (61, 60, 1), (59, 60, 2), (30, 200, 7), (8, 500, 2), (300, 40, 64)]
@@ -169,3 +169,13 @@ def test_decompositions_of_all_folds_are_never_in_memory_at_once():
     finally:
         tracemalloc.stop()
     assert peak < 11 * 8 * 300**2  # five folds' scatters, their sum, and one decomposition with what it is made of
+
+
+@pytest.mark.parametrize("features", [7, 60])
+def test_influence_times_targets_is_what_the_map_predicts(features):
+    rng = np.random.default_rng(features)
+    x, unseen = rng.standard_normal((40, features)) + 3, rng.standard_normal((9, features))
+    y = rng.standard_normal((40, 3)) + 100
+    weights, intercept = solve_ridge(x, y, 5.0)
+    offset = (unseen @ weights + intercept) - influence(x, unseen, 5.0) @ y
+    np.testing.assert_allclose(offset, np.broadcast_to(offset[0], offset.shape), atol=1e-9)

@@ -88,6 +88,33 @@ def test_of_very_many_trials_some_are_asked_of_maps_that_learn_from_all(monkeypa
     assert permutation_p(some.observed, some.draws) == permutation_p(every.observed, every.draws) == 1 / 25
     assert 1.0 < some.draws.std() / every.draws.std() < 2.5
     assert abs(some.draws.mean() - 0.5) < 0.04
+    assert every.of_all
+    widths = [
+        float(
+            np.diff(
+                summarise(held_out.predicted, examples.names, held_out.folds, gallery, 24, 0, null)["two_way_interval"]
+            )[0]
+        )
+        for null in (every, some)
+    ]
+    assert widths[1] / widths[0] == pytest.approx(1, abs=0.15), "all trials were scored"
+
+
+def test_many_pictures_in_many_dimensions_leave_time_for_fewer_trials(monkeypatch):
+    examples, own, gallery = world(4, signal=0.5)
+    held_out = cross_validate(examples, LAYOUT, ONE_ALPHA)
+    monkeypatch.setattr(picture_null, "FEWEST_TRIALS", 20)
+    monkeypatch.setattr(picture_null, "_MOST_PRODUCTS", 60 * 25 * PICTURES * DIMS)
+    told, asked, score = [], [], picture_null.retrieve
+    monkeypatch.setattr(picture_null, "retrieve", lambda *args: asked.append(len(args[0])) or score(*args))
+    null = null_of_pictures(
+        examples, own, gallery, LAYOUT, ONE_ALPHA, held_out, progress=lambda done, total: told.append((done, total))
+    )
+    assert set(asked) == {60}
+    assert not null.of_all
+    assert told == sorted(told)
+    assert {total for _, total in told} == {6}
+    assert (told[0][0], told[-1][0]) == (0, 5 + 24 / 25)
 
 
 def test_choices_stay_where_trials_are_too_many_or_only_a_width_is_wanted(monkeypatch):
