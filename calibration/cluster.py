@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from calibration.progress import Part
+from calibration.progress import Part, Share
 from configs.errors import InputError
 from configs.extras import require
 
@@ -58,20 +58,31 @@ def each(
     Parameters
     ----------
     work
-        A function of a module: it travels by name.
+        A function of a module: it travels by name. Where it is called here, one thing after the other, its argument
+        `tell` gets what is to be told which share of a thing is done.
     things
         Its first argument, one after the other.
     arguments
         The others, the same for all.
     tell
-        Told how many are done, and of how many; where the work is done elsewhere, once all are.
+        Told how many are done, and of how many; where the work is done on a cluster, once all are.
     """
     from joblib import Parallel, delayed
 
+    parallel = Parallel()
     tell(0, len(things))
+    found: list[Any] = []
+    if parallel.n_jobs == 1:
+
+        def share_of(number: int) -> Share:
+            return lambda share: tell(number + share, len(things))
+
+        for number, thing in enumerate(things):
+            found.append(work(thing, *arguments, tell=share_of(number)))
+            tell(number + 1, len(things))
+        return found
     parts = (delayed(work)(thing, *arguments) for thing in things)
-    one_by_one = Parallel()._backend.supports_return_generator
-    found = []
+    one_by_one = parallel._backend.supports_return_generator
     for one in Parallel(return_as="generator" if one_by_one else "list")(parts):
         found.append(one)
         tell(len(found), len(things))

@@ -29,6 +29,7 @@ from calibration.model.folding import LinearMap
 from calibration.model.from_sources import map_of_sources
 from calibration.model.linear_model import Mapping, fit_map
 from calibration.model.remembering import remember
+from calibration.progress import Share
 from calibration.scores.identification import by_repeats
 from calibration.statistics import rounded
 from calibration.transport import Transport, transport
@@ -157,7 +158,11 @@ class Plan:
         return self.folder / "memories" / f"{subject}-{self.key([subject], how)}"
 
 
-def within(subject: str, plan: Plan) -> list[dict[str, Any]]:
+def _silent(_share: float) -> None:
+    """Tell nobody."""
+
+
+def within(subject: str, plan: Plan, tell: Share = _silent) -> list[dict[str, Any]]:
     """Return rows of scores of one person's maps on their own test pictures, and of the window before onset.
 
     Parameters
@@ -166,6 +171,8 @@ def within(subject: str, plan: Plan) -> list[dict[str, Any]]:
         The person.
     plan
         Everything else.
+    tell
+        Told which share of the maps is fitted.
 
     Raises
     ------
@@ -173,16 +180,20 @@ def within(subject: str, plan: Plan) -> list[dict[str, Any]]:
         If a file cannot be read or does not fit the embeddings.
     """
     rows = []
-    for how in plan.learned_from:
+    for number, how in enumerate(plan.learned_from):
         file = plan.folder / "scores" / f"{subject}-own-{plan.key([subject], how)}.json"
         kept = plan.memory(subject, how)
         if not file.exists() or (plan.across and not kept.exists()):
-            write_whole(file, json.dumps(_within(subject, plan, how, kept)))
+
+            def tell_all(share: float, number: int = number) -> None:
+                tell((number + share) / len(plan.learned_from))
+
+            write_whole(file, json.dumps(_within(subject, plan, how, kept, tell_all)))
         rows += json.loads(file.read_text(encoding="utf-8"))
     return rows
 
 
-def across(subject: str, plan: Plan) -> list[dict[str, Any]]:
+def across(subject: str, plan: Plan, tell: Share = _silent) -> list[dict[str, Any]]:
     """Return rows of scores of the other people's map on one person's test pictures, aligned and not.
 
     Parameters
@@ -191,10 +202,13 @@ def across(subject: str, plan: Plan) -> list[dict[str, Any]]:
         The person; `within` must have been run for the others.
     plan
         Everything else.
+    tell
+        Told which share of the maps is begun.
     """
     others = [other for other in plan.subjects if other != subject]
     rows = []
-    for how in plan.learned_from:
+    for number, how in enumerate(plan.learned_from):
+        tell(number / len(plan.learned_from))
         file = plan.folder / "scores" / f"{subject}-others-{plan.key([subject, *others], how)}.json"
         if not file.exists():
             write_whole(file, json.dumps(_across(subject, others, plan, how)))
@@ -202,11 +216,11 @@ def across(subject: str, plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def _within(subject: str, plan: Plan, how: LearnedFrom, kept: Path) -> list[dict[str, Any]]:
+def _within(subject: str, plan: Plan, how: LearnedFrom, kept: Path, tell: Share) -> list[dict[str, Any]]:
     learned, tested = _checked(subject, plan)
     gallery, settings = plan.tables.gallery, plan.settings
     after = inside(learned.times_s)
-    mapping, examples, layout = _learn(learned, after, plan, settings, how)
+    mapping, examples, layout = _learn(learned, after, plan, settings, how, tell)
     about = {"channels": len(learned.channels), "n_learned": len(examples), "alpha": mapping.alpha}
     compared = replace(gallery, likelihood=mapping.comparison.likelihood)
     rows = _rows(subject, "own", how, mapping.map.predict, tested, after, compared, settings, about)
@@ -284,7 +298,12 @@ def _checked(subject: str, plan: Plan) -> tuple[Presentations, Presentations]:
 
 
 def _learn(
-    part: Presentations, keep: NDArray[np.bool_], plan: Plan, settings: FitSettings, how: LearnedFrom
+    part: Presentations,
+    keep: NDArray[np.bool_],
+    plan: Plan,
+    settings: FitSettings,
+    how: LearnedFrom,
+    tell: Share = _silent,
 ) -> tuple[Mapping, Examples, Layout]:
     """Return the map of one person, what it was fitted on, and where its window lies."""
     table = plan.tables.training
@@ -292,7 +311,7 @@ def _learn(
     names = training_names(pictures)
     examples = Examples(samples, table[pictures], names, names, np.ones(len(pictures), np.bool_))
     layout = Layout(0, np.zeros(np.count_nonzero(keep)), part.times_s[keep])
-    return fit_map(examples, layout, settings), examples, layout
+    return fit_map(examples, layout, settings, tell=tell), examples, layout
 
 
 def _rows(

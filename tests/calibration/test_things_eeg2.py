@@ -136,6 +136,14 @@ def test_people_side_by_side_give_the_same(tree, found, tmp_path):
     assert told[0][0] == "people, each by own map"
 
 
+def test_of_one_person_it_is_told_how_far_the_map_is(tree, tmp_path):
+    told = []
+    run(plan_of(tree, tmp_path, ("01",), across=False), progress=lambda _, done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == ((0, 1), (1, 1))
+    assert len({done for done, _ in told if 0 < done < 1}) > 2
+
+
 def test_pictures_of_both_parts_are_refused(tree):
     """Recognised by its repeats, a picture would seem decoded: in either form the parts must share none."""
     _, training, test = tree
