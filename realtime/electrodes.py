@@ -145,6 +145,13 @@ def placed(
     return known, np.array([place for place in places if place is not None], dtype=np.float64)
 
 
+def head_places(channels: Sequence[str]) -> list[tuple[float, float] | None]:
+    """Return where each of `channels` sits on a head of radius 1, as `placed` has it; None where that is not known."""
+    known, at = placed(channels, electrode_position)
+    places = iter(at.tolist())
+    return [tuple(next(places)) if each else None for each in known]
+
+
 def same_place(name: str) -> str:
     """Return the name in capitals by which the 10-10 system calls the place of electrode `name`."""
     capitals = name.strip().upper()

@@ -395,6 +395,6 @@ class Collector:
             flags=tuple(epoch.flags for epoch in epochs),
             refused=tuple(closed.refused),
             lost=self.pipeline.timeline.lost,
-            simulated=self._config.simulated,
+            simulated=self._config.simulated or self.spec.simulated,
             notices=tuple(self.notices),
         )

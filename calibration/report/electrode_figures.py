@@ -11,7 +11,7 @@ from calibration.maps.electrodes import LEVEL_P, Preference
 from calibration.maps.montage import Montage
 from calibration.report.figure import CHANCE, COLOURS, INK, Drawn, drawing
 from calibration.report.topomaps import scores_on_the_head
-from realtime.electrodes import electrode_position
+from realtime.electrodes import head_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def electrode_figures(found: Preference, choice: Choice | None, about: str) -> l
     montage = Montage.of(found.channels)
     if montage.drawable:
         figures.append(alone_on_the_head(found, montage, about))
-    if any(electrode_position(name) for name in found.channels):
+    if any(head_places(found.channels)):
         figures.append(preference_on_the_head(found, about))
     figures.append(strongest(found, about))
     if choice is not None and choice.curve:
@@ -102,8 +102,8 @@ def preference_on_the_head(found: Preference, about: str) -> Drawn:
         axes.plot(np.cos(turn), np.sin(turn), color=CHANCE, linewidth=1)
         axes.plot([-0.12, 0, 0.12], [0.99, 1.12, 0.99], color=CHANCE, linewidth=1)
         largest = max(1e-9, float(found.explained.max()))
-        for row, (name, preferred) in enumerate(zip(found.channels, found.preferred, strict=True)):
-            place = electrode_position(name)
+        places = head_places(found.channels)
+        for row, (name, place, preferred) in enumerate(zip(found.channels, places, found.preferred, strict=True)):
             if place is None:
                 continue
             column = None if preferred is None else found.attributes.index(preferred)

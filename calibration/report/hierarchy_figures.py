@@ -166,14 +166,14 @@ def salient(found: Saliency, times_s: Array, channels: Sequence[str], n: str, ab
         Whose EEG it is, for the caption.
     """
     from calibration.report.figure import DIVERGING
-    from realtime.electrodes import electrode_position
+    from realtime.electrodes import head_places
 
     caption = (
         f"{about}; {n}, each judged by a map that never saw its picture. Mean contribution of a sample to how far the "
         f"embedding reaches towards the right picture; all of them add up to {found.evidence:.2f} standard deviations. "
         "Below: summed over electrodes. No test: the map's weights show what it uses, not where a signal is."
     )
-    places = [electrode_position(name) for name in channels]
+    places = head_places(channels)
     order = sorted(range(len(channels)), key=lambda k: -(places[k] or (0.0, -2.0))[1])
     with drawing("hierarchy-saliency", "What the evidence hangs on", caption, 8.4, 6.6) as (figure, made):
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))

@@ -83,7 +83,7 @@ def _weights(standing: Standing) -> dict[str, str]:
 
 
 def outlook(standing: Standing, goal: float, trials_a_minute: float) -> str:
-    """Return in words about how many more minutes would reach a score.
+    """Return in words about how many more minutes would reach a score: reached is what `StopRule` calls met.
 
     Parameters
     ----------
@@ -94,8 +94,11 @@ def outlook(standing: Standing, goal: float, trials_a_minute: float) -> str:
     trials_a_minute
         Pace of the session.
     """
-    if standing.curve and standing.curve[-1].score >= goal:
+    latest = standing.curve[-1] if standing.curve else None
+    if latest is not None and latest.low > goal:
         return "reached"
+    if latest is not None and latest.score >= goal:
+        return f"not sure yet: the score is there, its interval begins at {number(latest.low)}"
     minutes = standing.minutes_to(goal, trials_a_minute)
     if minutes is None:
         return "n/a: the learning curve does not point there yet"

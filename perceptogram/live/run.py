@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,8 @@ def decode(
             opened.enter_context(one_thread())
         if bundle.space.is_labels:
             config = config.model_copy(update={"pictures": PictureSettings(set="labels")})
+        if source.spec.simulated:
+            bundle = replace(bundle, simulated=True)
         cap = fitted(bundle, source.spec, config.stream.least_of_score)
         bundle = cap.bundle if candidates is None else cap.bundle.only(candidates)
         control = _open_control(opened, config, cap.bundle, len(bundle.gallery.names), mark)

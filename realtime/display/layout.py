@@ -22,7 +22,7 @@ from realtime.display.canvas import (
 )
 from realtime.display.state import DisplayState as DisplayState
 from realtime.display.state import Similar as Similar
-from realtime.electrodes import electrode_position, scalp_image
+from realtime.electrodes import head_places, scalp_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -272,10 +272,9 @@ def _signal(canvas: Canvas, state: DisplayState) -> None:
     _head(canvas, (x, y), radius)
     counts = {GOOD: 0, FAIR: 0, BAD: 0, FAINT: 0}
     few = len(state.quality) <= 10
-    for name, value in state.quality.items():
+    for place, value in zip(head_places(list(state.quality)), state.quality.values(), strict=True):
         colour = _quality_colour(value)
         counts[colour] += 1
-        place = electrode_position(name)
         if place is not None:
             at = x + place[0] * radius, y - place[1] * radius
             canvas.circle(at, 4.5 if few else 2.8, colour)

@@ -6,6 +6,7 @@ from collections import Counter
 
 from configs.schema import MarkerSettings
 
+HOW = 'send {"kind": "picture", "picture": "NAME"} for each, or set markers.classes'
 MOST = 8
 """Kinds of marker that are listed."""
 
@@ -52,7 +53,7 @@ class Unmatched:
             return None
         self._done = True
         classes = self._settings.classes
-        wanted = f"one of markers.classes ({', '.join(classes)})" if classes else "a picture; set markers.classes"
+        wanted = f"one of markers.classes ({', '.join(classes)})" if classes else f"a picture; {HOW}"
         if not self._kinds:
             return f"no marker came, so nothing was decoded: none was {wanted}" if self._settings.required else None
         listed = ", ".join(f"{kind!r} ({count})" for kind, count in self._kinds.most_common(MOST))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from realtime.sources.metadata import SIMULATED
 from stimuli.markers import Marker
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class StreamSpec:
     channels: tuple[str, ...]
     unit: str = "microvolts"
     reference: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulated participant made it, as its reference tells."""
+        return self.reference == SIMULATED
 
     def at_rate_of(self, other: StreamSpec) -> StreamSpec:
         """Return this stream with the nominal rate of `other`, where the two are the same but for rounding."""

@@ -28,6 +28,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 FORMATS = ("undefined", "float32", "double64", "string", "int32", "int16", "int8", "int64")
 """Names of LSL's sample formats, by their number."""
+SIMULATED = "simulated"
+"""Reference that a simulated participant's stream names."""
 MOST_CHANNELS = 100_000
 """Channels that a stream may claim; more is a mistake, and its description alone would fill the memory."""
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -79,6 +81,11 @@ class StreamDescription:
             What the file says of them.
         """
         return cls(path.stem, "EEG", "", "", "", rate_hz, "double64", tuple(channels), reference)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulated participant sends it."""
+        return self.reference == SIMULATED
 
     @property
     def title(self) -> str:

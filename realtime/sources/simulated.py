@@ -19,6 +19,7 @@ from configs.schema import MarkerSettings, PictureSettings
 from realtime.electrodes import positions
 from realtime.sources.base import Chunk, StreamSpec
 from realtime.sources.fault_injection import MARKER_KINDS, OUTLET_KINDS, FaultSpec, faulty_spec, inject, parse_faults
+from realtime.sources.metadata import SIMULATED
 from realtime.sources.simulation.evoked import FIRST_S
 from realtime.sources.simulation.listener import MarkerListener
 from realtime.sources.simulation.outlet import Outlet
@@ -200,7 +201,7 @@ def _stream_info(stream: SimulatedStream, channels: tuple[str, ...], source_id: 
         location = entry.append_child("location")
         for axis, millimetres in zip("XYZ", place, strict=True):
             location.append_child_value(axis, f"{millimetres:.2f}")
-    description.append_child("reference").append_child_value("label", "simulated")
+    description.append_child("reference").append_child_value("label", SIMULATED)
     cap = description.append_child("cap")
     cap.append_child_value("name", "simulated").append_child_value("labelscheme", "10-10")
     acquisition = description.append_child("acquisition")

@@ -378,3 +378,5 @@ def test_a_rehearsal_for_a_headband(rehearsal):
     assert child.returncode == 0, told
     assert "cross-validated (simulated" in told
     assert (folder / "rehearsal" / "bundle" / "report.html").exists()
+    told = run("perceptogram fit rehearsal/calibration.xdf --config lab.yaml --out again", folder=folder)[0]
+    assert "cross-validated (simulated" in told, "by the laboratory's own settings, which name the amplifier"

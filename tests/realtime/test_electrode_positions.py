@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from realtime.electrodes import electrode_position
+from realtime.electrodes import electrode_position, head_places
 
 NAMES = ["Fpz", "AFz", "Fz", "FCz", "Cz", "CPz", "Pz", "POz", "Oz", "Iz", "Fp1", "Fp2", "O1", "O2", "P9", "P10"]
 NAMES += [f"{row}{number}" for row in ("F", "C", "P", "FC", "CP") for number in range(1, 7)]
@@ -40,3 +40,8 @@ def test_other_spellings(written, name):
 @pytest.mark.parametrize("name", ["EOG", "", "Status", "C11", "Right AUX", "1"])
 def test_what_is_no_electrode_has_no_place(name):
     assert electrode_position(name) is None
+
+
+def test_plugs_have_no_place_on_a_head():
+    assert head_places(["A1", "A2", "A3", "Cz"]) == [None, None, None, (0.0, 0.0)]
+    assert None not in head_places(["A1", "A2", "Cz"]), "the earlobes"

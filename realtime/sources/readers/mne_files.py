@@ -38,6 +38,8 @@ NUMERIC_BOUNDARY = ("-99", "-99.0")
 """EEGLAB's boundary where the types of all events are numbers."""
 VOLTS = 107
 """FIF's number for the unit."""
+FIF_SUFFIXES, FIF_UNIT = (".fif", ".fif.gz"), "volts"
+"""The format's own unit: whoever writes one by MNE gives volts, whatever the amplifier sends."""
 SPARSEST = 16
 """Samples that a byte of a file may stand for, since FIF leaves pauses out; a thousand times as many where zipped."""
 
@@ -99,6 +101,17 @@ class _MneFile:
         notices += unknown_pauses(axis.stamps, axis.pauses, axis.rate_hz)
         reference = "average" if raw.info["custom_ref_applied"] else None
         description = StreamDescription.of_file(self._path, axis.rate_hz, [channels[i] for i in places], reference)
+        is_fif = self._path.name.lower().endswith(FIF_SUFFIXES)
+        if (
+            is_fif
+            and settings.unit is not None
+            and {each.unit for each in channels if each.type == "eeg"} == {FIF_UNIT}
+        ):
+            if settings.unit != FIF_UNIT:
+                notices.append(
+                    f"FIF holds volts: stream.unit ({settings.unit}) is for other recordings, and not applied"
+                )
+            settings = settings.model_copy(update={"unit": None})
         selection = select(description, settings)
         picks = [places[pick] for pick in selection.picks]
         scale = selection.scale * self._per_volt[picks]

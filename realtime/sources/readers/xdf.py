@@ -66,15 +66,16 @@ def read_xdf(path: Path, markers: MarkerSettings) -> Loader:
 
     def load(settings: StreamSettings) -> Loaded:
         try:
-            chosen, passed_over = choose_stream(recorded, settings)
-            selection = select(chosen.description, settings)
+            asked, rehearsed = _of_rehearsal(recorded, settings)
+            chosen, passed_over = choose_stream(recorded, asked)
+            selection = select(chosen.description, asked)
             found, told = _markers([stream for stream in recorded if stream is not chosen], markers, chosen.stamps)
         except SourceError as error:
             msg = f"{path}: {error}"
             raise SourceError(msg) from error
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
             samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
-        lines = (*notices, *passed_over, *told)
+        lines = (*notices, *rehearsed, *passed_over, *told)
         return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found, lines)
 
     return load
@@ -193,6 +194,21 @@ def _without_copies(streams: list[RecordedStream]) -> tuple[list[RecordedStream]
         else:
             kept.append(stream)
     return [stream for stream in streams if any(stream is known for known in kept)], notices
+
+
+def _of_rehearsal(recorded: list[RecordedStream], settings: StreamSettings) -> tuple[StreamSettings, list[str]]:
+    """Return settings that find the simulated participant who stood in for the stream asked for, and a line of it.
+
+    A rehearsal is conducted by the laboratory's own settings, which name the amplifier.
+    """
+    wanted = Wanted.by(settings)
+    stand_ins = [stream.description for stream in recorded if stream.description.simulated]
+    if len(stand_ins) != 1 or any(wanted.agrees(stream.description) for stream in recorded):
+        return settings, []
+    stand_in = stand_ins[0]
+    own = {"name": stand_in.name, "type": stand_in.type, "source_id": None, "host": None, "unit": None}
+    line = f"no stream agrees with {wanted}: the simulated participant {stand_in.name!r} of a rehearsal is read"
+    return settings.model_copy(update=own), [line]
 
 
 def choose_stream(recorded: list[RecordedStream], settings: StreamSettings) -> tuple[RecordedStream, list[str]]:

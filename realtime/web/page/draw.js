@@ -163,6 +163,8 @@ const WORDS = [["good", "good"], ["fair", "doubtful"], ["bad", "bad"], ["unknown
 function signal(quality, electrodes) {
   const of = (value) => (!isNumber(value) ? "unknown" : value >= 0.66 ? "good" : value >= 0.33 ? "fair" : "bad");
   const names = Object.keys(quality);
+  // Plugs numbered A1 to A32: A1 and A2 of them are no earlobes.
+  const plugs = names.some((name) => /^A([3-9]|[12]\d|3[0-2])$/i.test(name.trim()));
   const counts = {};
   const shapes = [
     shape("circle", { class: "outline", cx: -1, cy: 0, r: 0.13 }),
@@ -174,7 +176,7 @@ function signal(quality, electrodes) {
     const kind = of(quality[name]);
     counts[kind] = (counts[kind] ?? 0) + 1;
     const place = electrodes[name.trim().toUpperCase()];
-    if (place === undefined) continue;
+    if (place === undefined || (plugs && /^A[12]$/i.test(name.trim()))) continue;
     const dot = shape("circle", { class: kind, cx: place[0], cy: -place[1], r: names.length <= 10 ? 0.085 : 0.055 });
     dot.append(shape("title", {}, `${name}: ${isNumber(quality[name]) ? quality[name].toFixed(2) : "not known"}`));
     shapes.push(dot);

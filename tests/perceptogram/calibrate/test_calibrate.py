@@ -161,10 +161,19 @@ def test_a_block_is_told_with_interval_curve_outlook_electrodes_and_timing():
     assert told["2-way identification"] == "0.62 [0.59, 0.65], chance 0.50"
     assert told["learning curve"] == "0.58 (100) → 0.62 (200)"
     assert told["to reach 0.70"].startswith("about ")
-    assert rows(report(), 0.60, 240.0)["to reach 0.60"] == "reached"
+    assert rows(report(), 0.58, 240.0)["to reach 0.58"] == "reached"
     assert "3 refused, 4 flagged" in told["trials"]
     assert told["electrodes"] == "1 of 2 good; look at Oz 0.2"
     assert told["timing"] == "5 frames dropped, 6 samples lost"
+
+
+@pytest.mark.parametrize(("goal", "met"), [(0.58, True), (0.59, False), (0.60, False), (0.65, False)])
+def test_a_goal_is_reached_where_the_rule_is_met(goal, met):
+    standing = report().standing
+    assert StopRule("two_way", goal).met(standing.scores) == met
+    told = rows(report(), goal, 240.0)[f"to reach {goal:.2f}"]
+    assert (told == "reached") == met
+    assert ("its interval begins at 0.59" in told) == (goal in (0.59, 0.60))
 
 
 def test_what_cannot_be_told_is_not_promised():

@@ -84,6 +84,11 @@ def test_picture_of_a_dead_renderer_is_dimmed(kind):
     assert share(dimmed, (200, 30, 40)) == 0
 
 
+def test_plugs_are_not_drawn_at_the_ears():
+    numbered, unknown = ({f"{row}{n}": 0.1 for n in range(1, 9)} for row in "AX")
+    np.testing.assert_array_equal(pixels(replace(STATE, quality=numbered)), pixels(replace(STATE, quality=unknown)))
+
+
 CHANGES = [
     {"simulated": True},
     {"paused": True},

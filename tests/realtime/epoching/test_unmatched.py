@@ -1,5 +1,9 @@
+import re
+from pathlib import Path
+
 from configs.schema import MarkerSettings
-from realtime.epoching.unmatched import Unmatched
+from realtime.epoching.unmatched import HOW, Unmatched
+from stimuli.markers import is_stimulus, read_marker
 
 CLASSES = MarkerSettings(classes={"1": "cat", "2": "house"})
 
@@ -30,4 +34,11 @@ def test_no_marker_at_all_is_told_where_one_is_required():
     assert Unmatched(CLASSES.model_copy(update={"required": False})).tell() is None
     only = Unmatched(MarkerSettings())
     only.add("1", 0.0, is_stimulus=False)
-    assert only.tell() == "no marker is a picture; set markers.classes; there are '1' (1)"
+    assert only.tell() == f"no marker is a picture; {HOW}; there are '1' (1)"
+
+
+def test_what_people_are_told_to_send_is_read_as_a_picture():
+    told = re.search(r"\{.*?\}", HOW)[0]
+    assert is_stimulus(read_marker(told, 0.0), {})
+    documented = [page.read_text() for page in (Path("docs/sessions.md"), Path("docs/calibration.md"))]
+    assert all(told.replace("NAME", "cat-1015") in page for page in documented)

@@ -189,12 +189,20 @@ def test_units_of_brainvision_that_are_not_known_are_refused_until_they_are_set(
     assert (recording.spec.channels, recording.notices) == (("Fz",), ("no EEG and left out: Temp",))
 
 
-def test_a_unit_that_is_set_is_obeyed_in_every_format(tmp_path):
+@pytest.mark.parametrize("name", ["run_raw.fif", "run_raw.fif.gz"])
+def test_fif_holds_volts_whatever_the_amplifier_sends(tmp_path, name):
+    raw_of(np.sin(np.arange(5000.0))).save(tmp_path / name, verbose="error")
+    recording = open_recording(tmp_path / name, Config(stream=StreamSettings(unit="microvolts")))
+    assert np.ptp(samples(recording)) / 2 == pytest.approx(1.0, rel=1e-3)
+    assert "FIF holds volts: stream.unit (microvolts)" in recording.notices[0]
+    assert open_recording(tmp_path / name, Config(stream=StreamSettings(unit="volts"))).notices == ()
+
+
+def test_a_unit_that_is_set_is_obeyed_where_the_format_has_none_of_its_own(tmp_path):
     config = Config(stream=StreamSettings(unit="nanovolts"))
-    raw_of(np.sin(np.arange(5000.0))).save(tmp_path / "run_raw.fif", verbose="error")
     write_eeglab(tmp_path / "run.set", np.sin(np.arange(10_000.0)).reshape(2, -1), [{"type": "1", "latency": 9.0}])
     write_brainvision(tmp_path / "run.vhdr", np.sin(np.arange(5000.0))[:, None], ())
-    for name, stored in (("run_raw.fif", 1e-6), ("run.set", 1.0), ("run.vhdr", 1.0)):
+    for name, stored in (("run.set", 1.0), ("run.vhdr", 1.0)):
         amplitude = np.ptp(samples(open_recording(tmp_path / name, config))[:, 0]) / 2
         assert amplitude == pytest.approx(1e-3 * stored, rel=1e-3), name
 

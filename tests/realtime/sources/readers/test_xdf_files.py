@@ -6,8 +6,9 @@ import struct
 import numpy as np
 import pytest
 
-from configs.schema import Config, MarkerSettings
+from configs.schema import Config, MarkerSettings, StreamSettings
 from realtime.recording.xdf_writer import XdfWriter
+from realtime.sources.base import Chunk
 from realtime.sources.readers.xdf_chunks import whole_chunks
 from realtime.sources.recording import SourceError, open_recording
 
@@ -143,6 +144,25 @@ def test_an_empty_stream_of_the_same_name_is_passed_over_with_a_line(tmp_path):
     recording = open_recording(file.mark([["1"]]).write(1).path)
     assert recording.n_samples == 5000
     assert any("holds no samples and is passed over" in told for told in recording.notices)
+
+
+@pytest.mark.parametrize("asked", [{"name": "Muse", "source_id": "m1", "unit": "volts"}, {"name": "Amp"}, {}])
+def test_a_rehearsal_is_read_by_the_settings_of_the_laboratory_and_called_simulated(tmp_path, asked):
+    file = File(tmp_path / "rehearsal.xdf", 20)
+    stand_in = eeg().replace("</desc>", "<reference><label>simulated</label></reference></desc>")
+    file.writer.stream_header(1, stand_in)
+    recording = open_recording(file.mark([["1"]]).write(1).path, Config(stream=StreamSettings(**asked)))
+    assert recording.spec.simulated
+    read = next(item for item in recording.events() if isinstance(item, Chunk)).samples
+    np.testing.assert_array_equal(read, file.samples[: len(read)])
+    assert any("'Amp' of a rehearsal" in told for told in recording.notices) == (asked.get("name") == "Muse")
+
+
+def test_an_amplifier_that_is_not_the_one_asked_for_is_refused(tmp_path):
+    file = File(tmp_path / "run.xdf", 20)
+    file.writer.stream_header(1, eeg())
+    with pytest.raises(SourceError, match="no EEG stream agrees with name 'Muse'"):
+        open_recording(file.mark([["1"]]).write(1).path, Config(stream=StreamSettings(name="Muse")))
 
 
 def test_a_copy_of_a_stream_is_left_out_with_a_line(tmp_path):
