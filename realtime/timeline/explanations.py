@@ -90,6 +90,8 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     whole, mixed = max(0, round(gap / period)), max(0, round((level + older) / period))
     left = level + older - mixed * period
     step = -older if abs(left) > settings.sure * (unsure + doubt) else level - mixed * period
+    if abs(older) <= settings.sure * unsure:
+        step = 0.0  # what ages do not tell is no clock: the line was off
     phase = min(((gap - whole * period) / (gap_doubt + settings.clocks_s)) ** 2, 0.5 * settings.unlikely)
     none = (level / (doubt + settings.clocks_s)) ** 2
     # Squared distances in standard deviations; two faults at once are the less likely by far.

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.timeline.arrivals import Punctuality
 from realtime.timeline.axis_settings import DEFAULT, AxisSettings
 from realtime.timeline.explanations import Moved, explain, witnesses
 from realtime.timeline.live_grid import LiveGrid
@@ -55,7 +54,6 @@ class LiveAxis:
         self._losses: list[int] = []
         self._latest = 0.0
         self._refitted = self._broken = 0
-        self._punctual = Punctuality(settings)
 
     @property
     def lost(self) -> int:
@@ -99,7 +97,7 @@ class LiveAxis:
 
     def _take(self, chunk: Chunk) -> None:
         arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
-        self._punctual.watch(self._out, self._grid.next, float(chunk.stamps[-1]), arrived, self._grid.correction)
+        self._grid.punctual.watch(self._out, self._grid.next, float(chunk.stamps[-1]), arrived, self._grid.correction)
         rows = np.array(self._runs.observations(chunk.stamps), np.int64)
         if self._runs.anew is not None and not self._known:
             self._track.clear()
@@ -169,11 +167,13 @@ class LiveAxis:
         level = -location(early)
         row = int(moved[-1]) + 1
         at = int(index[row]) if row < len(index) else self._regime
-        lost = explain(self._moved(level, self._line.doubt(len(early)), at, at), self._period, self._set).lost
-        if lost > 0:
-            # The line was laid through stamps whose samples are numbered later now.
-            self._grid.renumber(at, lost, -lost * self._line.slope)
-            at += lost
+        found = explain(self._moved(level, self._line.doubt(len(early)), at, at), self._period, self._set)
+        # The line was laid through stamps whose samples are numbered later now, by a clock that is not kept.
+        self._grid.set_clock_back(at, found.step)
+        self._line.time -= found.step
+        if found.lost:
+            self._grid.renumber(at, found.lost, -found.lost * self._line.slope)
+            at += found.lost
         self._regime = self._quiet = at
         self._grid.break_off(self._grid.first, float(stamps[-1]), cause="time axis settled late")
 
@@ -292,7 +292,6 @@ class LiveAxis:
         self._shifted = low
         if step:
             self._grid.set_clock_back(at, step)
-            self._punctual.forget()
             if abs(step) > max(self._set.tolerable_s, sure * self._grid.offset.spread):
                 text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
                 self._out.report(self._grid.next, "clock-step", stamp, text, again=True)

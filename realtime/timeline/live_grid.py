@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.timeline.arrivals import Arrivals, ClockOffset
+from realtime.timeline.arrivals import Arrivals, ClockOffset, Punctuality
 from realtime.timeline.live_line import LiveLine
 from realtime.timeline.outgoing import Outgoing
 from realtime.timeline.sample_grid import Hole, Run
@@ -37,8 +37,8 @@ class LiveGrid:
         Grid positions: where the line begins, up to where samples were handed on, and the sample that comes next.
     lost
         Samples lost so far.
-    offset
-        What the sender's clock is off by now.
+    offset, punctual
+        What the sender's clock is off by now, and whether samples come late.
     correction, kept
         Seconds that are added to every stamp, and how many of them for small offsets of the sender's clock.
     """
@@ -49,6 +49,7 @@ class LiveGrid:
         self.track = StampRing(round(settings.line_s * rate_hz) + 256)
         self.arrivals = Arrivals(settings)
         self.offset = ClockOffset(rate_hz, settings)
+        self.punctual = Punctuality(settings)
         self.out = Outgoing(rate_hz)
         self.first = self.handed = self.next = self.lost = 0
         self.correction = self.kept = 0.0
@@ -107,6 +108,7 @@ class LiveGrid:
         self.correction -= seconds
         if small:
             self.kept -= seconds
+        self.punctual.forget()
 
     def carry(self, at: int, seconds: float) -> None:
         """Move the line, and the stamps before grid position `at`, by `seconds`."""

@@ -51,6 +51,7 @@ class LiveLine:
         self.anchor, self.time = 0, 0.0
         self.scale, self.alike = 0.1 * period, 1.0
         self._finest = max(2e-5, 2e-3 * period)
+        self._least = min(0.75 * period, 2 * settings.tolerable_s)
         self.smallest = min(0.25 * period, settings.tolerable_s / 20)
 
     @property
@@ -64,8 +65,7 @@ class LiveLine:
 
     def far(self, residuals: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which stamps lie so far from the line that they are no jitter."""
-        least = min(0.75 * self._period, 2 * self._set.tolerable_s)
-        return (pinball(residuals) > self._set.far * self.scale) & (np.abs(residuals) > least)
+        return (pinball(residuals) > self._set.far * self.scale) & (np.abs(residuals) > self._least)
 
     def doubt(self, count: int) -> float:
         """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
@@ -116,11 +116,27 @@ class LiveLine:
             if found is None and seconds == self._set.starts_s[-1]:
                 # An offset that is measured anew within a second looks like another rate.
                 found = self.straight(index[rows], residuals[rows], self._set.steepest)
-            if found is not None and calm(int(index[rows][0])):
+            if (
+                found is not None
+                and calm(int(index[rows][0]))
+                and not self._frayed(index[rows], residuals[rows], found)
+            ):
                 level, slope, self.scale, self.alike = found
                 self.time, self.slope = float(stamps[-1]) + level, self.centre + slope
                 return int(index[rows][0])
         return None
+
+    def _frayed(
+        self, index: NDArray[np.int64], residuals: NDArray[np.float64], found: tuple[float, float, float, float]
+    ) -> bool:
+        """Return whether the first or the last of `residuals` does not belong to the line `found` through them all.
+
+        A few stamps from before a step, or from behind it, make a scale by which they are not far.
+        """
+        flat = residuals - found[0] - found[1] * (index - index[-1])
+        loss = pinball(flat)
+        far = loss > self._set.far * max(2 * float(np.median(loss)), self._finest)
+        return bool((far & (np.abs(flat) > self._least))[[0, -1]].any())
 
     def _fit(
         self, index: NDArray[np.int64], residuals: NDArray[np.float64], scale: float

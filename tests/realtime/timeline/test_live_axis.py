@@ -106,6 +106,24 @@ def test_a_loss_before_the_first_line_leaves_the_line_where_stamps_are():
     assert not faults
 
 
+@pytest.mark.parametrize("at_s", [0.2, 0.5, 0.95])
+@pytest.mark.parametrize(("step_s", "lost"), [(0.64, 0), (-1.7, 0), (-0.13, 30)])
+def test_a_step_before_the_first_line_is_undone(at_s, step_s, lost):
+    """The clock of the first samples is kept, few as they are: what came behind them was as much older on arrival."""
+    rate, size, rng = 250.0, 5, np.random.default_rng(0)
+    true = 1000 + np.arange(round(12 * rate)) / rate
+    kept = np.delete(np.arange(len(true)), np.arange(lost) + round(at_s * rate))
+    axis, settled = LiveAxis(rate), []
+    for numbers in np.split(kept, range(size, len(kept), size)):
+        stamps = true[numbers] + rng.exponential(2e-4) + np.where(numbers < at_s * rate, 0.0, step_s)
+        arrived = float(true[numbers[-1]]) + 2e-3 + rng.exponential(3e-4)
+        for item in axis.push(Chunk(stamps, numbers[:, None].astype(np.float32), arrived)):
+            if isinstance(item, TimedChunk):
+                settled.append((arrived, np.abs(item.times - true[np.rint(item.samples[:, 0]).astype(int)]).max()))
+    assert max(off for arrived, off in settled if arrived > true[0] + 4.0) < 2e-3
+    assert axis.lost == lost
+
+
 @pytest.mark.parametrize("at_s", [0.2, 0.5, 0.8])
 def test_an_offset_that_is_measured_anew_in_the_first_second_is_no_other_rate(at_s):
     """A first line that was too steep by thousands of ppm stayed so."""
