@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, takewhile
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
 from benchmarks.senders import CHANNELS
-from realtime.sources.base import Chunk, Marker, StreamSpec
+from realtime.sources.base import WOKEN, Chunk, Marker, Notice, StreamSpec
 from realtime.sources.fault_injection import OUTLET_KINDS, faulty_spec, inject, parse_faults
+from realtime.sources.lsl import LslSource
 from realtime.sources.publish import stream_info
 from realtime.sources.simulation.outlet import Outlet
 
 RATE_HZ = 250.0
 SIZE = 5
 """Samples sent at a time."""
-LEAD_S = 8.0
-"""From the start of the process to the first sample: readers take a while to open."""
+LEAD_S = 2.0
+"""From the word to begin to the first sample: by then whoever reads has heard the word, too."""
 FIRST_MARKER_S = 4.0
 EVERY_S = 0.2
 """A marker comes every so often."""
@@ -33,8 +36,8 @@ class Amplifier:
     Parameters
     ----------
     send
-        What it does, a function of its end of the pipe and of `what`: it tells the true time of its first sample, waits
-        for the word to begin, and sends.
+        What it does, a function of its end of the pipe and of `what`: it says `ready_to_begin` once its streams are
+        open, and sends from the time on that this returns.
     what
         What is to be sent; it must be picklable.
 
@@ -43,7 +46,7 @@ class Amplifier:
     process
         To be killed or stopped.
     start
-        True time of its first sample on the LSL clock.
+        True time of its first sample on the LSL clock, once it has begun.
     """
 
     def __init__(self, send: Callable[..., None], *what: Any) -> None:
@@ -51,11 +54,22 @@ class Amplifier:
         self._pipe, theirs = context.Pipe()
         self.process = context.Process(target=send, args=(theirs, *what), daemon=True)
         self.process.start()
-        self.start = float(self._pipe.recv())
+        theirs.close()  # so that one that dies is not waited for
+        self.start = math.nan
+        self._pipe.recv()
 
     def begin(self) -> None:
-        """Let it send as soon as its start has come."""
+        """Let it send, `LEAD_S` from now; whoever is to read all of it has opened its streams."""
         self._pipe.send("go")
+        self.start = float(self._pipe.recv())
+
+    def begin_for(self, source: LslSource) -> Iterator[Chunk | Marker | Notice]:
+        """Let it send once `source` reads, and return what is read."""
+        events = source.events()
+        source.wake()
+        before = list(takewhile(lambda event: event is not WOKEN, events))  # it yields that once it reads
+        self.begin()
+        return chain(before, events)
 
     def kill(self) -> None:
         """End it."""
@@ -63,12 +77,23 @@ class Amplifier:
         self.process.join()
 
 
-def faulty_amplifier(tag: str, seconds: float, faults: tuple[str, ...], seed: int, lead_s: float = LEAD_S) -> Amplifier:
-    """Return an amplifier and its marker stream with `faults`, as text, in them, and first sample after `lead_s`."""
-    return Amplifier(_send, tag, seconds, faults, seed, lead_s)
+def ready_to_begin(pipe: Connection) -> float:
+    """Say on `pipe` that the streams are open, wait for the word to begin, and return the time of the first sample."""
+    import pylsl
+
+    pipe.send("ready")
+    pipe.recv()
+    start = float(pylsl.local_clock()) + LEAD_S
+    pipe.send(start)
+    return start
 
 
-def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], seed: int, lead_s: float) -> None:
+def faulty_amplifier(tag: str, seconds: float, faults: tuple[str, ...], seed: int) -> Amplifier:
+    """Return an amplifier and its marker stream with `faults`, as text, in them."""
+    return Amplifier(_send, tag, seconds, faults, seed)
+
+
+def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], seed: int) -> None:
     """Be the amplifier and the marker stream, with `faults` in them."""
     import pylsl
 
@@ -79,9 +104,7 @@ def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], s
     carried = tuple(fault for fault in parsed if fault.kind not in OUTLET_KINDS)
     outlet = Outlet(lambda source_id: stream_info(shown, tag, source_id), tag, own, SIZE)
     markers = pylsl.StreamOutlet(pylsl.StreamInfo(f"{tag} markers", "Markers", 1, 0, "string", f"{tag}-markers"))
-    start = pylsl.local_clock() + lead_s
-    pipe.send(start)
-    pipe.recv()
+    start = ready_to_begin(pipe)
     for item in inject(_taken(start, seconds, seed), carried, spec, seed):
         if isinstance(item, Chunk):
             time.sleep(max(0.0, item.arrived - pylsl.local_clock()))

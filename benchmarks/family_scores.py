@@ -14,11 +14,13 @@ import json
 import math
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +31,9 @@ from configs.schema import Config
 from realtime.epoching.epochs import Closed, Refused, Retracted
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
+from realtime.timeline.axis_settings import DEFAULT, AxisSettings
 from realtime.timeline.sample_grid import Fault, Hole
+from realtime.timeline.timeline import Timeline
 
 DEVELOPMENT = range(1_000_000)
 REPORT = range(2_001_000, 3_000_000)
@@ -96,12 +100,19 @@ class Score:
         return Score(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Score)))
 
 
+class Job(NamedTuple):
+    """A stream by family and seed, and the margin of the time axis that it is scored with."""
+
+    family: str
+    seed: int
+    margin: float = DEFAULT.margin
+
+
 @dataclass(frozen=True)
 class Scored:
     """One stream's score; `error` is what it failed with, if it did."""
 
-    family: str
-    seed: int
+    job: Job
     score: Score = field(default_factory=Score)
     error: str = ""
 
@@ -109,6 +120,13 @@ class Scored:
 def default_pipeline(spec: StreamSpec) -> Pipeline:
     """Return the pipeline as it is shipped, without filters."""
     return Pipeline(CONFIG, spec)
+
+
+def with_margin(spec: StreamSpec, margin: float) -> Pipeline:
+    """Return the pipeline with another margin of its time axis."""
+    pipeline = default_pipeline(spec)
+    pipeline.timeline = Timeline(spec.rate_hz, AxisSettings(margin=margin))
+    return pipeline
 
 
 def judge(
@@ -222,24 +240,31 @@ def _explained(stream: RandomStream, at: float, report: Hole | Fault) -> bool:
     return False
 
 
-def score_stream(family: str, seed: int, make: Make = default_pipeline, at_most_s: float = math.inf) -> Scored:
+def score_stream(job: Job, make: Make = default_pipeline, at_most_s: float = math.inf) -> Scored:
     """Make one stream, push it through what `make` makes, and judge; a failure is a result, too."""
-    stream = random_stream(family, seed, min(at_most_s, FAMILIES[family].seconds))
+    if job.margin != DEFAULT.margin:
+        make = partial(with_margin, margin=job.margin)
+    stream = random_stream(job.family, job.seed, min(at_most_s, FAMILIES[job.family].seconds))
     try:
-        return Scored(family, seed, judge(stream, stream.events(), make(stream.spec)))
+        return Scored(job, judge(stream, stream.events(), make(stream.spec)))
     except Exception as error:  # what the pipeline fails with is what is measured
-        return Scored(family, seed, Score(streams=1, crashed=1), f"{type(error).__name__}: {error}")
+        return failed(job, error)
+
+
+def failed(job: Job, error: Exception) -> Scored:
+    """Return the score of a stream at which `error` was raised."""
+    return Scored(job, Score(streams=1, crashed=1), f"{type(error).__name__}: {error}")
 
 
 def score_all(
-    jobs: Sequence[tuple[str, int]], make: Make = default_pipeline, at_most_s: float = math.inf, processes: int = 2
-) -> list[Scored]:
-    """Score the streams of these families and seeds, several at a time where the machine has the cores.
+    jobs: Iterable[Job], make: Make = default_pipeline, at_most_s: float = math.inf, processes: int = 2
+) -> Iterator[Scored]:
+    """Yield the scores of streams in order, several made at a time where the machine has the cores.
 
     Parameters
     ----------
     jobs
-        Family and seed of each.
+        Which streams; asked for as there is a process for the next.
     make
         Makes the pipeline for a stream: pass another to try other settings; it must be picklable.
     at_most_s
@@ -247,16 +272,35 @@ def score_all(
     processes
         At most so many at once.
     """
-    processes = min(processes, os.cpu_count() or 1, len(jobs) // 2)
+    processes = min(processes, os.cpu_count() or 1)
     if processes < 2:
-        return [score_stream(*job, make, at_most_s) for job in jobs]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context) as pool:
-        return list(pool.map(_score_job, [(*job, make, at_most_s) for job in jobs], chunksize=1))
+        yield from (score_stream(job, make, at_most_s) for job in jobs)
+        return
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        yield from in_order(pool, partial(score_stream, make=make, at_most_s=at_most_s), jobs, 4 * processes)
 
 
-def _score_job(job: tuple[str, int, Make, float]) -> Scored:
-    return score_stream(*job)
+def in_order(pool: Executor, score: Callable[[Job], Scored], jobs: Iterable[Job], ahead: int) -> Iterator[Scored]:
+    """Yield what `score` makes of each of `jobs` in a pool.
+
+    Parameters
+    ----------
+    pool
+        Where it is done.
+    score
+        What is done.
+    jobs
+        In the order in which scores are yielded.
+    ahead
+        Jobs that are taken before the first is done.
+    """
+    waiting: deque[Future[Scored]] = deque()
+    for job in jobs:
+        waiting.append(pool.submit(score, job))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def score_families(
@@ -280,8 +324,8 @@ def score_families(
         As for `score_all`.
     """
     counts = {name: streams if isinstance(streams, int) else streams[name] for name in names}
-    jobs = [(name, seed) for name, count in counts.items() for seed in seeds[:count]]
-    scored = score_all(jobs, make, at_most_s)
+    jobs = [Job(name, seed) for name, count in counts.items() for seed in seeds[:count]]
+    scored = list(score_all(jobs, make, at_most_s, min(2, len(jobs) // 2)))
     return rows_of(scored, counts), scored
 
 
@@ -289,7 +333,7 @@ def rows_of(scored: Sequence[Scored], names: Iterable[str]) -> list[dict[str, An
     """Return one row a family."""
     rows = []
     for name in names:
-        total = sum((one.score for one in scored if one.family == name), Score())
+        total = sum((one.score for one in scored if one.job.family == name), Score())
         rows.append({"name": name, "about": FAMILIES[name].about} | row_of(total))
     return rows
 
@@ -333,7 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             counted = {
                 key: value for key, value in asdict(one.score).items() if value and key not in ("streams", "hours")
             }
-            print(one.family, one.seed, one.error or counted)
+            print(one.job.family, one.job.seed, one.error or counted)
     if given.json is not None:
         given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import families
+from benchmarks import families, live_families
 from benchmarks.fault_rows import ROW, Truth, measure, pipeline_for
 from benchmarks.harness import machine, print_table
 from benchmarks.live_faults import LIVE_FAULTS, run_live
@@ -61,26 +61,32 @@ def run(quick: bool = False, out: Path | None = None, minutes: float | None = No
     Parameters
     ----------
     quick
-        Whether to take fewer and shorter streams.
+        Whether to take fewer faults, fewer and shorter streams, and of other systems none that read live.
     out
         Folder for the scores of random streams, from which a later run of the same code goes on.
     minutes
         Time after which no random stream is begun.
     """
-    random = families.run(quick, out, minutes)
-    ours = [_ours(text) for text in FAULTS] + run_live()
-    peers = [pyxdf(text) for text in FAULTS] + mne_lsl([*FAULTS, *LIVE_FAULTS])
+    random, live = families.run(quick, out, minutes), live_families.run(quick, out, minutes)
+    texts, live_texts = (FAULTS[::5], LIVE_FAULTS[:1]) if quick else (FAULTS, LIVE_FAULTS)
+    ours = [_ours(text) for text in texts] + run_live(live_texts)
+    peers = [pyxdf(text) for text in texts] + mne_lsl(() if quick else [*FAULTS, *LIVE_FAULTS])
     holes = [_holes(name, sender, 1 if quick else REPEATS) for name, sender in SENDERS.items()]
     clean = [_clean(name, sender, 60.0 if quick else 600.0) for name, sender in SENDERS.items()]
     _print(ours, peers, holes, clean)
-    return random | {
-        "faults": ours,
-        "peers": peers,
-        "holes": holes,
-        "clean": clean,
-        "false_alarms": sum(row["false_alarms"] for row in clean),
-        "machine": machine(),
-    }
+    return (
+        random
+        | live
+        | {
+            "whole": random["whole"] and live["whole"],
+            "faults": ours,
+            "peers": peers,
+            "holes": holes,
+            "clean": clean,
+            "false_alarms": sum(row["false_alarms"] for row in clean),
+            "machine": machine(),
+        }
+    )
 
 
 def _ours(text: str) -> dict[str, Any]:

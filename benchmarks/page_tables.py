@@ -65,11 +65,14 @@ def faults(results: Mapping[str, Any]) -> str:
 
 def families(results: Mapping[str, Any]) -> str:
     """Return what becomes of random streams, one row a family, and one for those that went over LSL."""
-    result = results.get("families", results["faults"])["result"]
+    name = "families" if "families" in results else "faults"
+    result = results[name]["result"]
     if "families" not in result:
         return "Not yet measured here: `perceptogram bench faults`."
     header = ["family", "streams", "wrong epochs", "refused far from any fault", "false alarms", "an hour"]
     header += ["lost samples counted exactly", "failed"]
+    sections = [results[of]["result"] for of in ("live-families", name) if of in results]
+    live = [section["live"] for section in sections if "live" in section][:1]
     rows = [
         [
             row.get("about", row["name"]),
@@ -81,9 +84,8 @@ def families(results: Mapping[str, Any]) -> str:
             f"{row['lost_exact']} of {row['with_losses']}" if row["with_losses"] else "–",
             row["crashed"],
         ]
-        for row in [*result["families"], result["live"]]
+        for row in [*result["families"], *live]
     ]
-    name = "families" if "families" in results else "faults"
     return _with_source(name, results, markdown_rows(header, rows), f"Seeds: {result['seeds']}.")
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import lfilter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -231,6 +230,8 @@ def pack(
 
 def jitter(sender: RandomSender, times: Times, rng: np.random.Generator) -> Times:
     """Return what the sender's jitter adds to readings at `times`."""
+    from scipy.signal import lfilter
+
     if sender.jitter == "exponential":
         return rng.exponential(sender.jitter_s, len(times))
     noise: Times = rng.normal(0, sender.jitter_s, len(times))

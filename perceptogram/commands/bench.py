@@ -27,6 +27,7 @@ BENCHMARKS = {
     "render-layouts": "render_layouts",
     "faults": "faults",
     "families": "families",
+    "live-families": "live_families",
     "boards": "board_faults",
     "maps": "maps",
     "real-eeg": "real_eeg",

@@ -96,8 +96,10 @@ def register(app: typer.Typer) -> None:
 def _ask_stream() -> str:
     """Return the stream that was chosen among those that can be seen from here."""
     from realtime.sources.lsl import find_streams
+    from realtime.sources.selection import Wanted
 
-    found = [one.name for one in find_streams(2.0) if one.type == "EEG"]
+    eeg = Wanted(type="EEG")
+    found = [one.name for one in find_streams(wanted=eeg) if eeg.agrees(one)]
     console.print(f"EEG streams on the network: {', '.join(found) or 'none'}")
     return _ask("Name of the EEG stream", found[0] if found else "MyAmplifier")
 

@@ -22,6 +22,7 @@ from realtime.sources import lsl_config
 DISTRIBUTION = "perceptogram-live"
 LSL_GROUP = "239.255.172.215"
 """Where liblsl asks for streams on the local network."""
+FIND_S = 20.0
 MULTICAST_S = 1.0
 OLDEST_LIBLSL = 116  # liblsl 1.16, the oldest that pylsl supports
 SLOW_LSL_MS = 5.0
@@ -249,10 +250,10 @@ def _see_itself() -> Check:
     source_id = f"doctor-{uuid.uuid4().hex}"
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo("doctor", "Probe", 1, pylsl.IRREGULAR_RATE, "float32", source_id))
     begun = time.perf_counter()
-    found = pylsl.resolve_byprop("source_id", source_id, timeout=5.0)
+    found = pylsl.resolve_byprop("source_id", source_id, timeout=FIND_S)
     taken_s = time.perf_counter() - begun
     if not found:
-        msg = "a stream of this machine is not found by this machine within 5 s"
+        msg = f"a stream of this machine is not found by this machine within {FIND_S:g} s"
         raise RuntimeError(msg)
     inlet = pylsl.StreamInlet(found[0], max_chunklen=1)
     inlet.open_stream(timeout=5.0)

@@ -23,7 +23,7 @@ CLOCK = "clock of the EEG stream"
 LATE_MS = 100.0
 FAST_PPM = 200.0
 """Drift, in parts per million, beyond which two computers' clocks are not merely two quartzes."""
-FIND_S = 5.0
+FIND_S = 20.0
 LEAST_DRIFT_S = 5.0
 """Seconds of looking from which a drift is given: the offset itself is known to a fraction of a millisecond."""
 
@@ -56,7 +56,8 @@ def check_any_stream(seconds: float = 10.0) -> list[Check]:
     """Watch the EEG stream of this network if there is just one; say so if there is none, or a choice."""
     from realtime.sources.lsl import find_streams
 
-    found = [stream for stream in find_streams() if Wanted(type="EEG").agrees(stream)]
+    eeg = Wanted(type="EEG")
+    found = [stream for stream in find_streams(wanted=eeg) if eeg.agrees(stream)]
     if len(found) == 1:
         return check_stream(StreamSettings(name=found[0].name, source_id=found[0].source_id or None), seconds)
     if not found:

@@ -18,11 +18,26 @@ logger = logging.getLogger(__name__)
 SETTLE_S = 0.5  # how long to go on looking for a second stream that also agrees
 
 
-def find_streams(timeout_s: float = 1.0) -> list[StreamDescription]:
-    """Return every stream that answers within `timeout_s`, by name; the channels' names are not asked for."""
+def find_streams(timeout_s: float = 2.0, wanted: Wanted | None = None) -> list[StreamDescription]:
+    """Return every stream that answers in time, by name; the channels' names are not asked for.
+
+    Parameters
+    ----------
+    timeout_s
+        How long to look, in seconds: LSL asks every 1.75 s at most.
+    wanted
+        Where no stream is as wanted by then, on a busy machine for example, one is waited for three times as long.
+    """
     finder = Finder()
-    time.sleep(timeout_s)
-    return sorted((stream for stream, _ in finder.found()), key=lambda stream: (stream.name, stream.source_id))
+    begun = time.monotonic()
+    seen: dict[str, StreamDescription] = {}
+    while True:
+        # One that is slow to answer again is out of sight for a moment.
+        seen |= {stream.uid: stream for stream, _ in finder.found()}
+        enough = wanted is None or any(wanted.agrees(stream) for stream in seen.values())
+        if time.monotonic() > begun + (1 if enough else 3) * timeout_s:
+            return sorted(seen.values(), key=lambda stream: (stream.name, stream.source_id))
+        time.sleep(0.05)
 
 
 class Finder:
@@ -73,9 +88,11 @@ class Finder:
         while True:
             found = self.found()
             now = time.monotonic()
-            if settled is None and any(wanted.agrees(stream) for stream, _ in found):
+            in_sight = any(wanted.agrees(stream) for stream, _ in found)
+            if settled is None and in_sight:
                 settled = now + SETTLE_S  # a second stream may answer later than the first
-            if now >= (give_up if settled is None else settled):
+            # On a busy machine one that was seen is forgotten before it answers again.
+            if now >= give_up or (in_sight and settled is not None and now >= settled):
                 stream = choose([stream for stream, _ in found], what, key, wanted)
                 return next(info for candidate, info in found if candidate.uid == stream.uid)
             beat()

@@ -19,7 +19,7 @@ from realtime.sources.metadata import SourceError
 __all__ = ["LslSource", "SourceError", "find_streams"]
 
 HUNG_S = 2.0  # silence of the reading process itself after which it is replaced
-STARTING_S = 20.0  # the same while it starts: importing takes long on a busy machine
+STARTING_S = 60.0  # the same while it starts: importing takes long on a busy machine
 LATE_S = 0.002
 WATCH_S = 0.25
 MERGE = 64  # chunks that wait together are handed on as one
@@ -167,7 +167,8 @@ class LslSource:
             if isinstance(message, ReadingFailed):
                 raise SourceError(message.text)
             if message is None:
-                msg = "the process that reads LSL died or hung while it started; run perceptogram doctor"
+                what = self._reader.trouble or f"said nothing for {STARTING_S:g} s"
+                msg = f"the process that reads LSL {what} while it started; run perceptogram doctor"
                 raise SourceError(msg)
 
     def _receive(self, timeout_s: float) -> Message | None:

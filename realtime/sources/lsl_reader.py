@@ -37,7 +37,8 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 0.1  # longest silence of this process while it is well
 SEARCH_AFTER_S = 0.5  # silence after which the stream is looked for under a new outlet
-OPEN_S = 5.0
+OPEN_S = 5.0  # longest wait for an answer while a stream is opened
+FIRST_OPEN_S = 30.0  # the same at the start, where nothing else can be done: a busy machine answers late
 BUFFER_S = 120  # how much liblsl keeps for a session that does not read
 TWINS_S = 2.0  # how often a second outlet of the same name and source id is looked for
 CHUNK = 1024
@@ -100,16 +101,16 @@ def _read(send: Callable[[Message], None], request: Request, go: threading.Event
 
 
 def _open(
-    send: Callable[[Message], None], info: pylsl.StreamInfo, flags: int
+    send: Callable[[Message], None], info: pylsl.StreamInfo, flags: int, patience_s: float = OPEN_S
 ) -> tuple[pylsl.StreamInlet, StreamDescription, ReadOutlet]:
     """Return an inlet that receives, the stream's full description, and whose it is; RuntimeError if it has gone."""
     import pylsl
 
     inlet = pylsl.StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1, recover=False, processing_flags=flags)
     with _beating(send):
-        description = describe(parse_info(inlet.info(timeout=OPEN_S).as_xml()))
-        inlet.open_stream(timeout=OPEN_S)
-        ahead_s = inlet.time_correction(timeout=OPEN_S)
+        description = describe(parse_info(inlet.info(timeout=patience_s).as_xml()))
+        inlet.open_stream(timeout=patience_s)
+        ahead_s = inlet.time_correction(timeout=patience_s)
     return inlet, description, ReadOutlet(info.uid(), info.hostname(), ahead_s, pylsl.local_clock())
 
 
@@ -152,7 +153,8 @@ def _read_samples(
                 time.sleep(0.05)
                 continue
         try:
-            inlet, description, opened = _open(send, info, pylsl.proc_clocksync)
+            patience_s = FIRST_OPEN_S if known is None else OPEN_S
+            inlet, description, opened = _open(send, info, pylsl.proc_clocksync, patience_s)
             selection = select(description, settings)
             if known is not None and selection.spec.rate_hz != known.rate_hz:
                 msg = f"{selection.spec.rate_hz:g} Hz instead of {known.rate_hz:g}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import family_scores, page_tables
-from benchmarks.family_scores import count_wrong, default_pipeline, judge, score_all, score_families, score_stream
+from benchmarks.family_scores import Job, count_wrong, default_pipeline, judge, score_all, score_families, score_stream
 from benchmarks.random_faults import FAMILIES, RandomFault
 from benchmarks.random_senders import RandomSender
 from benchmarks.random_streams import make_stream
@@ -80,10 +80,10 @@ def test_a_report_of_a_fault_that_is_not_there_is_a_false_alarm():
 
 
 def test_a_pipeline_that_fails_is_counted_with_its_seed():
-    scored = score_stream("losses", 7, _breaks)
+    scored = score_stream(Job("losses", 7), _breaks)
     assert scored.score.crashed == 1
     assert scored.error == "ZeroDivisionError: integer division or modulo by zero"
-    assert (scored.family, scored.seed) == ("losses", 7)
+    assert scored.job[:2] == ("losses", 7)
 
 
 def _breaks(spec):
@@ -94,9 +94,9 @@ def _breaks(spec):
 
 @pytest.mark.processes
 def test_streams_scored_in_two_processes_score_the_same():
-    jobs = [("single", seed) for seed in range(4)]
-    alone = [score_stream(*job, at_most_s=12.0) for job in jobs]
-    assert score_all(jobs, at_most_s=12.0, processes=2) == alone
+    jobs = [Job("single", seed, margin) for seed in range(2) for margin in (4.0, 9.0)]
+    alone = [score_stream(job, at_most_s=12.0) for job in jobs]
+    assert list(score_all(jobs, at_most_s=12.0, processes=2)) == alone
 
 
 def test_a_table_has_a_row_for_each_family(capsys, tmp_path):
