@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,7 @@ MAY_START_PROCESSES = ("realtime.processes.", "stimuli.child")
 FLOOR_OF = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
 
 
+@cache
 def modules() -> dict[str, tuple[Path, ast.Module]]:
     found = {}
     for package in PACKAGES:
@@ -55,9 +57,6 @@ def modules() -> dict[str, tuple[Path, ast.Module]]:
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             found[name] = path, ast.parse(path.read_text(encoding="utf-8"))
     return found
-
-
-MODULES = modules()
 
 
 def imports(tree: ast.AST) -> set[str]:
@@ -68,7 +67,7 @@ def imports(tree: ast.AST) -> set[str]:
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name in MODULES}
+    return {name for name in found if name in modules()}
 
 
 def room(module: str) -> str:
@@ -82,16 +81,18 @@ def upward(module: str, tree: ast.AST) -> list[str]:
     return [
         f"{module} imports {other}"
         for other in sorted(imports(tree))
-        if room(other) not in ("", here) and len(MODULES[other][1].body) > 1 and FLOOR_OF[room(other)] >= FLOOR_OF[here]
+        if room(other) not in ("", here)
+        and len(modules()[other][1].body) > 1
+        and FLOOR_OF[room(other)] >= FLOOR_OF[here]
     ]
 
 
 def test_every_module_has_a_floor():
-    assert not [module for module, (_, tree) in MODULES.items() if "." in module and not room(module)]
+    assert not [module for module, (_, tree) in modules().items() if "." in module and not room(module)]
 
 
 def test_imports_run_downward():
-    assert not [line for module, (_, tree) in MODULES.items() if room(module) for line in upward(module, tree)]
+    assert not [line for module, (_, tree) in modules().items() if room(module) for line in upward(module, tree)]
 
 
 def test_an_upward_import_is_found():
@@ -107,7 +108,7 @@ def test_an_upward_import_is_found():
 def test_a_class_name_stands_for_one_thing():
     names = Counter(
         (module.split(".")[0], node.name)
-        for module, (_, tree) in MODULES.items()
+        for module, (_, tree) in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
     )
@@ -131,7 +132,7 @@ def test_processes_are_started_in_one_room():
     """And by the stimuli's child, which stands below it."""
     assert not [
         f"{module} imports {', '.join(sorted(found))}"
-        for module, (_, tree) in MODULES.items()
+        for module, (_, tree) in modules().items()
         if not module.startswith(MAY_START_PROCESSES) and (found := started_by(tree))
     ]
 
@@ -168,7 +169,7 @@ def test_nobody_reads_a_line_for_people():
     """Our own messages have kinds; the lines beside them may be reworded at any time."""
     assert not [
         f"{module}:{node.lineno}"
-        for module, (_, tree) in MODULES.items()
+        for module, (_, tree) in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.expr) and takes_apart(node)
     ]
@@ -187,11 +188,11 @@ def test_a_line_that_is_read_is_found():
 
 
 def test_a_folder_can_be_taken_in_at_a_glance():
-    sizes = Counter(path.parent.relative_to(ROOT) for path, _ in MODULES.values() if path.name != "__init__.py")
+    sizes = Counter(path.parent.relative_to(ROOT) for path, _ in modules().values() if path.name != "__init__.py")
     del sizes[Path("perceptogram/commands")]  # one file a command
     assert not [f"{folder}: {size} modules" for folder, size in sizes.items() if size > 15]
 
 
 def test_a_file_can_be_read_in_one_go():
-    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, (path, _) in MODULES.items()}
+    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, (path, _) in modules().items()}
     assert not [f"{module}: {length} lines" for module, length in lengths.items() if length > 400]
