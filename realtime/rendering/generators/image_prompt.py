@@ -46,6 +46,10 @@ class ImagePromptGenerator(LatentGenerator):
         """TCD, which the unified Hyper-SD LoRAs are made for, unless the settings say otherwise."""
         return self._settings.sampler or "tcd"
 
+    @property
+    def guidance(self) -> None:
+        """None: the network was distilled to need none."""
+
     def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the adapter, and add the LoRA to the network.
 

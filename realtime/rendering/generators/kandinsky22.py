@@ -16,9 +16,7 @@ from realtime.rendering.generators.latent import LatentGenerator
 from realtime.spaces import EmbeddingSpace
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-
-    from realtime.rendering.diffusion.schedules import SamplerName
+    pass
 
 LICENCE = "Apache-2.0"
 
@@ -52,16 +50,6 @@ class Kandinsky22(LatentGenerator):
         files = ("image_encoder/*.json", *needs)
         return Weights("image encoder of Kandinsky 2.2", "render.prompt", where, 3.7, LICENCE, needs, files)
 
-    @property
-    def sampler_name(self) -> SamplerName:
-        """DPM-Solver++, which needs the fewest steps of a network that was not distilled, or what the settings name."""
-        return self._settings.sampler or "dpm++"
-
-    @property
-    def guidance(self) -> float | None:
-        """Guidance of the settings; 1 and less is none."""
-        return self._settings.weight if self._settings.weight > 1 else None
-
     def condition(self, parts: Parts) -> ImageTokens:
         """Shorten the network's attention; a guided step is a batch of both predictions."""
         tokens = ImageTokens(parts.unet, parts.prompt.get("embeddings"), self._settings.pictures)
@@ -78,13 +66,3 @@ class Kandinsky22(LatentGenerator):
             return folder
 
         return {"embeddings": load_empty_picture(self._settings.prompt, model, encoder)}
-
-    def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:  # noqa: ARG002
-        """Return nothing: all that the condition needs is in the network.
-
-        Parameters
-        ----------
-        unet, model, paths
-            Not used.
-        """
-        return {}

@@ -19,6 +19,7 @@ from realtime.rendering.diffusion.sampler import LATENT_CHANNELS, Condition, Lat
 from realtime.rendering.diffusion.schedules import Prediction, SamplerName, make_schedule, signal_fractions
 from realtime.rendering.diffusion.weight_files import Weights, locate
 from realtime.rendering.errors import GeneratorError
+from realtime.rendering.generators.faults import not_finite, out_of_memory
 from realtime.spaces import PIXELS_PER_LATENT, EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -32,13 +33,7 @@ logger = logging.getLogger(__name__)
 
 SPACE = EmbeddingSpace("ViT-H-14", "laion2b_s32b_b79k", 1024)
 """What the IP-Adapters 'ViT-H' and SD 2.1 unCLIP were trained on: projected, not normalised."""
-PIPELINE_FILES = (
-    "*.json",
-    "tokenizer*/*",
-    "text_encoder*/*.safetensors",
-    "unet/*.safetensors",
-    "vae/*.safetensors",
-)
+PIPELINE_FILES = ("*.json", "tokenizer*/*", "text_encoder*/*.safetensors", "unet/*.safetensors", "vae/*.safetensors")
 
 
 class LatentGenerator(ABC):
@@ -177,9 +172,14 @@ class LatentGenerator(ABC):
         """The network, its text encoder and its full autoencoder."""
 
     @property
-    @abstractmethod
     def sampler_name(self) -> SamplerName:
-        """Which sampler the weights were distilled for."""
+        """DPM-Solver++, which needs the fewest steps of a network that was not distilled, or what the settings name."""
+        return self._settings.sampler or "dpm++"
+
+    @property
+    def guidance(self) -> float | None:
+        """Weight of the condition by the settings; None, no guidance, at 1 and less."""
+        return self._settings.weight if self._settings.weight > 1 else None
 
     @abstractmethod
     def condition(self, parts: Parts) -> Condition:
@@ -203,9 +203,8 @@ class LatentGenerator(ABC):
         """What else is needed."""
         return []
 
-    @abstractmethod
-    def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:
-        """Return the tensors of what `extra` named and of the model's folder that the condition needs.
+    def load_extra(self, unet: UNet2DConditionModel, model: Path, paths: list[Path]) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return the tensors of what `extra` named and of the model's folder that the condition needs; here none.
 
         Parameters
         ----------
@@ -216,6 +215,7 @@ class LatentGenerator(ABC):
         paths
             The files that `extra` named, in its order.
         """
+        return {}
 
     @property
     def decoder(self) -> Weights:
@@ -227,15 +227,8 @@ class LatentGenerator(ABC):
             needs = () if settings.decoder_weights else ("vae/*.safetensors",)
             return Weights("full autoencoder", setting, where, 0.2, self.model.licence, needs, PIPELINE_FILES)
         where = settings.decoder_weights or self.tiny_decoder
-        return Weights(
-            "tiny decoder",
-            "render.decoder_weights",
-            where,
-            0.01,
-            "MIT",
-            ("*.safetensors",),
-            ("*.json", "*.safetensors"),
-        )
+        files = ("*.json", "*.safetensors")
+        return Weights("tiny decoder", "render.decoder_weights", where, 0.01, "MIT", files[1:], files)
 
     def make_sampler(self, parts: Parts) -> LatentSampler:
         """Return the hot loop of loaded `parts`; their network is shortened on the way and of no other use after."""
@@ -283,11 +276,6 @@ class LatentGenerator(ABC):
             dtype=parts.unet.dtype,
             graphs=graphs,
         )
-
-    @property
-    def guidance(self) -> float | None:
-        """Weight of the condition; None where the network was distilled to need none."""
-        return None
 
     def check_dims(self, dims: int, what: str) -> None:
         """Refuse weights that were trained on embeddings of another size than the space's.
@@ -340,46 +328,3 @@ def device_and_dtype(settings: RenderSettings) -> tuple[torch.device, torch.dtyp
         logger.warning("%s paints on the CPU: seconds a picture, where a GPU takes milliseconds", settings.generator)
     precision = ("float16" if name == "cuda" else "float32") if settings.dtype == "auto" else settings.dtype
     return torch.device(name), getattr(torch, precision)
-
-
-def out_of_memory(settings: RenderSettings) -> str:
-    """Return one line that says what takes less memory."""
-    smaller = "render.generator to 'sd15-few-step'"
-    if settings.generator == "sd15-few-step":
-        smaller = "render.generator to 'embedded'"
-    if settings.pixels > 512:
-        smaller = "render.size to 512"
-    if settings.decoder == "full" and settings.generator != "kandinsky22":
-        smaller = "render.decoder to 'tiny'"
-    if settings.pictures > 1:
-        smaller = "render.pictures to 1"
-    return f"{settings.generator} does not fit into the GPU's memory: set {smaller}, or close what else uses the GPU"
-
-
-def not_finite(parts: Parts, embedding: NDArray[np.float32], settings: RenderSettings) -> str:
-    """Return one line that says why a picture of `embedding` holds NaN or infinity, and what to do.
-
-    Parameters
-    ----------
-    parts
-        Where to look for weights that are not finite.
-    embedding
-        float32 ``[dims]`` that was painted.
-    settings
-        Name of the generator, for the line.
-    """
-    groups = {"network": parts.unet.state_dict(), "decoder": parts.autoencoder.state_dict()}
-    groups |= {"adapter": dict(parts.extra), "empty prompt": dict(parts.prompt)}
-    for what, tensors in groups.items():
-        for name, tensor in tensors.items():
-            if not tensor.isfinite().all():
-                return (
-                    f"{settings.generator} paints nothing finite: {name} of the {what} holds NaN or infinity, in its "
-                    "file or since it was converted; download the weights again, or name others"
-                )
-    largest, dtype = float(np.abs(embedding).max()), str(parts.unet.dtype).removeprefix("torch.")
-    wider = "render.dtype to 'bfloat16' or 'float32'" if dtype == "float16" else "fewer render.steps"
-    return (
-        f"the picture is not finite: in {dtype} the network left its range on an embedding with values up to "
-        f"{largest:.3g}; set {wider}, or fit the map again if its embeddings are that large"
-    )

@@ -29,15 +29,8 @@ class SdxlTurbo(ImagePromptGenerator):
         """SDXL-Turbo, or what the settings name."""
         where = self._settings.weights or "stabilityai/sdxl-turbo"
         licence = "Stability AI Community Licence, commercial use restricted"
-        return Weights(
-            "SDXL-Turbo",
-            "render.weights",
-            where,
-            7.1,
-            licence,
-            ("unet/config.json", "unet/*.safetensors"),
-            PIPELINE_FILES,
-        )
+        needs = ("unet/config.json", "unet/*.safetensors")
+        return Weights("SDXL-Turbo", "render.weights", where, 7.1, licence, needs, PIPELINE_FILES)
 
     @property
     def sampler_name(self) -> SamplerName:

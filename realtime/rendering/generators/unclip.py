@@ -19,8 +19,6 @@ from realtime.rendering.generators.latent import PIPELINE_FILES, LatentGenerator
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
-    from realtime.rendering.diffusion.schedules import SamplerName
-
 
 class EmbeddingLabel:
     """The embedding as a label that is added to the time embedding, with the amount of noise that was put on it.
@@ -84,16 +82,6 @@ class Unclip(LatentGenerator):
         return Weights(
             "Stable Diffusion 2.1 unCLIP", "render.weights", where, 2.6, "CreativeML OpenRAIL++-M", needs, files
         )
-
-    @property
-    def sampler_name(self) -> SamplerName:
-        """DPM-Solver++, because no distilled weights are known for this network, or what the settings name."""
-        return self._settings.sampler or "dpm++"
-
-    @property
-    def guidance(self) -> float | None:
-        """Guidance of the settings; 1 and less is none."""
-        return self._settings.weight if self._settings.weight > 1 else None
 
     def condition(self, parts: Parts) -> EmbeddingLabel:
         """Shorten the network's attention; a guided step is a batch of both predictions."""
