@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy_simulated import CASES, simulated
 from benchmarks.harness import Parts, machine, print_table, versions
-from calibration.data.trials import read_trials
+from calibration.data.reading import read_trials
 from calibration.model.choosing import MapChoice, said
 from calibration.model.examples import Examples, Layout
 from calibration.model.linear_model import fit_map

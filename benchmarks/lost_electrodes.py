@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import Parts, one_thread, print_table
 from benchmarks.real_eeg import DATA, PRESET
+from calibration.data.reading import read_windows
 from calibration.data.targets import Targets, make_targets
-from calibration.data.trials import Trials, read_windows
+from calibration.data.trials import Trials
 from calibration.evaluate import score
 from calibration.fit import fit_trials
 from calibration.model.examples import Examples, Layout

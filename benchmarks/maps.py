@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table, versions
+from calibration.data.reading import Collector
 from calibration.data.targets import Targets, given_targets
-from calibration.data.trials import Collector
 from calibration.maps.attributes import Attribute, measure_attributes
 from calibration.maps.cluster_test import LEVEL_P, PartialRegression, cluster_test
 from calibration.maps.comparison import compare

@@ -123,8 +123,8 @@ def _person(session: int) -> SimulationSettings:
 
 def _calibrate(config: Config, folder: Path) -> None:
     """Fit the map that all rooms use: they are one simulated person on different days."""
+    from calibration.data.reading import Collector
     from calibration.data.targets import make_targets
-    from calibration.data.trials import Collector
     from calibration.fit import fit_trials
 
     known = open_pictures(config.pictures, "calibration")

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table
 from benchmarks.photodiode_recordings import faces
+from calibration.data.reading import Windows, read_windows
 from calibration.data.targets import Targets, given_targets, make_targets
-from calibration.data.trials import Trials, Windows, read_windows
+from calibration.data.trials import Trials
 from calibration.fit import fit_trials
 from calibration.maps.attributes import Attribute, class_attribute
 from calibration.maps.map_recordings import control_p, units_of

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, print_table
+from calibration.data.reading import Collector
 from calibration.data.targets import make_targets
-from calibration.data.trials import Collector, Trials
+from calibration.data.trials import Trials
 from calibration.evaluate import compared
 from calibration.fit import fit_trials
 from calibration.scores.confidence import bins, calibration_error

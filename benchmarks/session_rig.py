@@ -26,8 +26,8 @@ import psutil
 import pylsl
 import yaml
 
+from calibration.data.reading import Collector
 from calibration.data.targets import make_targets
-from calibration.data.trials import Collector
 from calibration.fit import fit_trials
 from configs.schema import Config, load_config
 from realtime.mqtt.embedded_broker import EmbeddedBroker

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.data.trials import Trials, read_windows
+from calibration.data.reading import read_windows
+from calibration.data.trials import Trials
 from calibration.errors import FitError
 from calibration.model.examples import counts
 from calibration.model.folding import LinearMap

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from calibration.data.reading import read_windows
 from calibration.data.sources import EarlierBundle, told_of
 from calibration.data.targets import Targets, make_targets
-from calibration.data.trials import Trials, read_windows, why_none
+from calibration.data.trials import Trials, why_none
 from calibration.fit_learning import Trained, learn
 from calibration.fit_low_level import fit_low_level
 from calibration.fit_scores import score_fit

@@ -1,4 +1,4 @@
-"""Intervals and p-values: what every score and every map is held against."""
+"""Intervals, p-values, and which of several options is surely best: what every score and every map is held against."""
 
 from __future__ import annotations
 
@@ -104,3 +104,52 @@ def interval(draws: Array) -> tuple[Array, Array]:
     """Return the 95 % interval over the first axis of draws ``[draws, ...]``: its ends, each ``[...]``."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return low, high
+
+
+def choose_each(answers: Array, strata: Index, n_candidates: int) -> tuple[Array, Index]:
+    """Return the score ``[options, labellings]`` of every option and the place ``[labellings]`` of the one to take.
+
+    Parameters
+    ----------
+    answers, strata
+        As for `within_two_errors`; options are all alphas of the first candidate, then of the second and so on.
+    n_candidates
+        How many candidates there are.
+    """
+    n_alphas, every = len(answers) // n_candidates, np.arange(answers.shape[1])
+    from_middle = np.argsort(np.abs(np.arange(n_alphas) - n_alphas // 2), kind="stable")
+    values, places = [], []
+    for first in range(0, len(answers), n_alphas):
+        scores, within = within_two_errors(answers[first : first + n_alphas], strata)
+        values.append(scores)
+        places.append(first + from_middle[within[from_middle].argmax(axis=0)])
+    own = np.stack(places)
+    _, within = within_two_errors(answers[own, every], strata)
+    return np.concatenate(values), own[within.argmax(axis=0), every]
+
+
+def within_two_errors(answers: Array, strata: Index) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the score ``[options, labellings]`` of every option, and which are within two errors of the best.
+
+    Parameters
+    ----------
+    answers
+        ``[options, labellings, units]``: what each unit (a picture, or a trial of a class) adds to the score. Units of
+        each stratum add up to the whole score, so that the mean over strata is the score.
+    strata
+        ``[labellings, units]``: a number from 0; for two classes a stratum is a class (DeLong et al. 1988), and −1 has
+        no part.
+    """
+    numbers = range(int(strata.max(initial=0)) + 1)
+    values: Array = answers.sum(axis=2) / len(numbers)
+    best = values.argmax(axis=0)
+    difference = answers - answers[best, np.arange(len(best))][None]
+    variance = np.zeros(values.shape)
+    for number in numbers:
+        own = strata == number
+        count = np.maximum(own.sum(axis=1), 1)
+        total = np.einsum("olu,lu->ol", difference, own)
+        variance += np.einsum("olu,lu->ol", difference**2, own) - total**2 / count
+    error = np.sqrt(np.maximum(variance, 0.0)) * (1.0 if len(numbers) < 3 else 2 / len(numbers))
+    within: NDArray[np.bool_] = values >= values[best, np.arange(len(best))] - 2 * error - 1e-12
+    return values, within

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.data.mne_epochs import as_epochs
-from calibration.data.trials import Trials, read_trials, read_windows
+from calibration.data.reading import read_trials, read_windows
+from calibration.data.trials import Trials
 from configs.errors import InputError
 from configs.schema import Config, load_config
 from perceptogram.live.spool import Spool

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.pickled_arrays import Preprocessed
-from calibration.data.trials import read_trials
+from calibration.data.reading import read_trials
 from calibration.errors import FitError
 from configs.files import whole_file
 from configs.schema import Config

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.reading import read_windows
 from calibration.data.targets import Targets, cache_folder
-from calibration.data.trials import Trials, read_windows
+from calibration.data.trials import Trials
 from calibration.errors import FitError
 from calibration.maps.attributes import Attribute, Embed, shown_attributes
 from calibration.maps.forward_model import noise_ceiling

@@ -24,6 +24,7 @@ from calibration.model.noise import Candidate, steps
 from calibration.model.ridge import held_out_path, threads_for
 from calibration.model.scaling import Scaling, candidates, scale
 from calibration.progress import Share
+from calibration.statistics import choose_each
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]
@@ -137,55 +138,6 @@ def choose(
         by_candidate=tuple((option, float(row.max())) for option, row in zip(options, table, strict=True)),
     )
     return choice, scaling, features
-
-
-def choose_each(answers: Array, strata: Index, n_candidates: int) -> tuple[Array, Index]:
-    """Return the score ``[options, labellings]`` of every option and the place ``[labellings]`` of the one to take.
-
-    Parameters
-    ----------
-    answers, strata
-        As for `within_two_errors`; options are all alphas of the first candidate, then of the second and so on.
-    n_candidates
-        How many candidates there are.
-    """
-    n_alphas, every = len(answers) // n_candidates, np.arange(answers.shape[1])
-    from_middle = np.argsort(np.abs(np.arange(n_alphas) - n_alphas // 2), kind="stable")
-    values, places = [], []
-    for first in range(0, len(answers), n_alphas):
-        scores, within = within_two_errors(answers[first : first + n_alphas], strata)
-        values.append(scores)
-        places.append(first + from_middle[within[from_middle].argmax(axis=0)])
-    own = np.stack(places)
-    _, within = within_two_errors(answers[own, every], strata)
-    return np.concatenate(values), own[within.argmax(axis=0), every]
-
-
-def within_two_errors(answers: Array, strata: Index) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the score ``[options, labellings]`` of every option, and which are within two errors of the best.
-
-    Parameters
-    ----------
-    answers
-        ``[options, labellings, units]``: what each unit (a picture, or a trial of a class) adds to the score. Units of
-        each stratum add up to the whole score, so that the mean over strata is the score.
-    strata
-        ``[labellings, units]``: a number from 0; for two classes a stratum is a class (DeLong et al. 1988), and −1 has
-        no part.
-    """
-    numbers = range(int(strata.max(initial=0)) + 1)
-    values: Array = answers.sum(axis=2) / len(numbers)
-    best = values.argmax(axis=0)
-    difference = answers - answers[best, np.arange(len(best))][None]
-    variance = np.zeros(values.shape)
-    for number in numbers:
-        own = strata == number
-        count = np.maximum(own.sum(axis=1), 1)
-        total = np.einsum("olu,lu->ol", difference, own)
-        variance += np.einsum("olu,lu->ol", difference**2, own) - total**2 / count
-    error = np.sqrt(np.maximum(variance, 0.0)) * (1.0 if len(numbers) < 3 else 2 / len(numbers))
-    within: NDArray[np.bool_] = values >= values[best, np.arange(len(best))] - 2 * error - 1e-12
-    return values, within
 
 
 def pair_answers(evidence: Array, labels: Index, pair: tuple[int, int], folds: Index) -> Array:
@@ -344,7 +296,8 @@ def question_of(examples: Examples, folds: Index, seed: int) -> ClassQuestion | 
 def recurring_classes(names: NDArray[np.str_], folds: Index) -> Index | None:
     """Return the class ``[trials]`` of each trial, from 0; None where names are many or none is in two of the folds."""
     found, place = np.unique(names, return_inverse=True)
-    return place if len(found) <= MOST_CLASSES and _recur(place, folds) else None
+    recur = len(np.unique(np.stack([place, folds]), axis=1).T) > len(found)
+    return place if len(found) <= MOST_CLASSES and recur else None
 
 
 def noise_classes(classes: Index | None, candidate: Candidate, layout: Layout, shape: Sequence[int]) -> Index | None:
@@ -387,11 +340,6 @@ def _per_variance(ideal: Array) -> Array:
     spread = ideal.std(axis=0)
     weight: Array = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=spread > 1e-9 * max(spread.max(), 1e-30))
     return weight
-
-
-def _recur(place: Index, folds: Index) -> bool:
-    """Return whether any name is in more than one fold."""
-    return len(np.unique(np.stack([place, folds]), axis=1).T) > len(np.unique(place))
 
 
 def said(choices: Sequence[MapChoice]) -> dict[str, int]:

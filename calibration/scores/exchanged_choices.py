@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.model.choosing import choose_each, question_of
+from calibration.model.choosing import question_of
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.noise import Candidate
 from calibration.model.ridge import held_out_path, inverse_deviation
 from calibration.model.scaling import candidates, scale
+from calibration.statistics import choose_each
 from configs.schema import FitSettings
 
 Array = NDArray[np.float64]

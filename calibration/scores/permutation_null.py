@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from calibration.model.choosing import choose_each, noise_classes, pair_answers, products_of_map, recurring_classes
+from calibration.model.choosing import noise_classes, pair_answers, products_of_map, recurring_classes
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate
@@ -30,6 +30,7 @@ from calibration.model.ridge import held_out_path, threads_for
 from calibration.model.scaling import candidates, scale
 from calibration.scores.class_scores import auc_of_each, pairs, relabellings, shares
 from calibration.scores.relabelled_noise import RelabelledNoise
+from calibration.statistics import choose_each
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from saving import save_small
 
+from calibration.data.reading import read_trials, read_windows
 from calibration.data.targets import make_targets
-from calibration.data.trials import Trials, read_trials, read_windows
+from calibration.data.trials import Trials
 from calibration.maps.attributes import shown_attributes
 from calibration.maps.map_recordings import control_p, map_trials
 from calibration.maps.maps import AttributeMap

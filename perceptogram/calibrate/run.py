@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.data.reading import Collector, read_trials
 from calibration.data.sources import EarlierBundle
 from calibration.data.targets import make_targets
-from calibration.data.trials import Collector, Trials, read_trials
+from calibration.data.trials import Trials
 from calibration.errors import FitError
 from configs.errors import InputError
 from configs.schema import Config

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from calibration.data.trials import Item, Trials
+from calibration.data.reading import Item
+from calibration.data.trials import Trials
 from configs.schema import Config
 from realtime.epoching.signal_quality import signal_quality
 from realtime.sources.base import Source

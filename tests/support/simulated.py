@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from calibration.data.reading import Collector
 from calibration.data.targets import make_targets
-from calibration.data.trials import Collector
 from calibration.fit import fit_trials
 from configs.schema import Config, load_config
 from realtime.decoding.bundle import Bundle

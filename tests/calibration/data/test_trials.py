@@ -4,7 +4,8 @@ import mne
 import numpy as np
 import pytest
 
-from calibration.data.trials import Trials, check_channels, read_trials, read_windows, why_none
+from calibration.data.reading import read_trials, read_windows
+from calibration.data.trials import Trials, check_channels, why_none
 from calibration.errors import FitError
 from configs.schema import (
     ArtefactSettings,

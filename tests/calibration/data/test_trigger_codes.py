@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from calibration.data.trials import read_trials
+from calibration.data.reading import read_trials
 from configs.schema import Config
 from tests.support.recording_files import write_brainvision
 

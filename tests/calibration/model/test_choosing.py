@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 from calibration.model import linear_model
-from calibration.model.choosing import (
-    choose,
-    choose_each,
-    noise_classes,
-    pair_answers,
-    recurring_classes,
-    within_two_errors,
-)
+from calibration.model.choosing import choose, noise_classes, pair_answers, recurring_classes
 from calibration.model.examples import Examples, Layout
 from calibration.model.folds import grouped_folds
 from calibration.model.linear_model import cross_validate, fit_map
@@ -20,6 +13,7 @@ from calibration.model.scaling import AS_THEY_ARE, scale
 from calibration.scores.class_scores import auc
 from calibration.scores.permutation_null import null_of_cross_validation
 from calibration.scores.retrieval import averaged, retrieve
+from calibration.statistics import choose_each, within_two_errors
 from configs.schema import FitSettings
 from realtime.decoding.gallery import Gallery
 from tests.support.calibration_examples import as_examples, layout_of, make_trials

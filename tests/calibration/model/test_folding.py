@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration.data.trials import read_trials
+from calibration.data.reading import read_trials
 from calibration.model.examples import Examples, Layout
 from calibration.model.folding import Chain
 from calibration.model.linear_model import fit_map

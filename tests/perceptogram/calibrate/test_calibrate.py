@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from calibration.data.trials import Collector, read_trials
+from calibration.data.reading import Collector, read_trials
 from calibration.scores.learning_curve import Point
 from configs.errors import InputError
 from configs.schema import Config, StimulusSettings, load_config

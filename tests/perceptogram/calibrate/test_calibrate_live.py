@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.data.reading import Collector
 from calibration.data.targets import make_targets
-from calibration.data.trials import Collector
 from calibration.fit import fit_trials
 from calibration.report.calibration_report import write_report
 from perceptogram.calibrate.block_scores import Blocks, StopRule
