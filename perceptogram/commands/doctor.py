@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
         settings = None if config is None else load_config(config)
         with waiting("looking; a stream is watched for ten seconds"):
-            found = check_all(folder)
+            found = check_all(folder, None if settings is None else settings.control)
             found += check_any_stream() if settings is None else check_stream(settings.stream)
         for check in found:
             console.print(styled((f"{check.status:>7}", COLOURS[check.status]), f"  {check.name}: {check.found}"))

@@ -12,7 +12,7 @@ from perceptogram.console import console, errors, number, print_rows, styled
 
 if TYPE_CHECKING:
     from realtime.decoding.bundle import Bundle
-    from realtime.session import SessionEvent
+    from realtime.session import Session, SessionEvent
 
 
 def register(app: typer.Typer) -> None:
@@ -32,12 +32,13 @@ def register(app: typer.Typer) -> None:
         show_pictures: bool = typer.Option(
             False, "--show-pictures", help="Open a stimulus window that shows what other programs ask for."
         ),
-        seconds: float | None = typer.Option(None, min=0.1, help="Stop after this long; else on Ctrl-C."),
+        seconds: float | None = typer.Option(None, min=0.1, help="Stop after decoding this long; else on Ctrl-C."),
     ) -> None:
         """Decode a live EEG stream and show what is seen.
 
         Example: perceptogram run --config lab.yaml --bundle bundle --out session1
         """
+        import math
         import time
 
         from configs.output_folder import check, claim
@@ -57,7 +58,12 @@ def register(app: typer.Typer) -> None:
         if web:
             settings = with_page(settings)
         claim(out, "run", (*FILES, RECORDINGS), overwrite=overwrite)
-        stop_at = None if seconds is None else time.monotonic() + seconds
+        stop_at = math.inf
+
+        def begin(_session: Session) -> None:
+            nonlocal stop_at
+            stop_at = math.inf if seconds is None else time.monotonic() + seconds
+
         with LiveStreams(
             settings, calibration, out if record else None, show_pictures=show_pictures, headless=headless
         ) as streams:
@@ -73,7 +79,8 @@ def register(app: typer.Typer) -> None:
                     out,
                     render=render,
                     live=True,
-                    ended=lambda: stop_at is not None and time.monotonic() > stop_at,
+                    begin=begin,
+                    ended=lambda: time.monotonic() > stop_at,
                     outlets=streams.outlets,
                     show=streams.show if show_pictures else None,
                     mark=streams.mark,

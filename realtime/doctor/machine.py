@@ -8,6 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module, metadata
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from configs.extras import lacking
+from configs.schema import ControlSettings
+from realtime.mqtt.address import Address, broker_address
 from realtime.processes.apart import called_apart
 from realtime.sources import lsl_config
 
@@ -28,9 +31,9 @@ OLDEST_LIBLSL = 116  # liblsl 1.16, the oldest that pylsl supports
 SLOW_LSL_MS = 5.0
 SLOW_DISK_MB_S = 20.0
 FREE_DISK_GB = 2.0
+USUAL_BROKER = Address("localhost", 1883)
 PROBE_MB = 32
 APART_S = 60.0
-_CONNECT = bytes.fromhex("100c00044d5154540402000a0000")  # MQTT 3.1.1, clean session, no client id
 _REFUSALS = {
     1: "protocol version",
     2: "client id",
@@ -148,22 +151,26 @@ def check_disk(folder: Path) -> Check:
     return Check(name, "ok", found)
 
 
-def check_broker(host: str = "localhost", port: int = 1883, timeout_s: float = 2.0) -> Check:
-    """Check whether an MQTT broker answers.
+def check_broker(address: Address = USUAL_BROKER, timeout_s: float = 2.0) -> Check:
+    """Check whether an MQTT broker answers, and lets in whom the address names.
 
     Parameters
     ----------
-    host, port
-        Where it should listen.
+    address
+        Where it should listen, and what it takes to get in.
     timeout_s
         How long to wait for an answer, in seconds.
     """
-    name = f"MQTT broker at {host}:{port}"
+    name = f"MQTT broker at {address.host}:{address.port}"
     advice = "start one (mosquitto) or run without scripts in the loop: nothing else needs it"
+    encrypted = address.tls_context()
     try:
         begun = time.perf_counter()
-        with socket.create_connection((host, port), timeout_s) as connection:
-            connection.sendall(_CONNECT)
+        with ExitStack() as opened:
+            connection = opened.enter_context(socket.create_connection((address.host, address.port), timeout_s))
+            if encrypted is not None:
+                connection = opened.enter_context(encrypted.wrap_socket(connection, server_hostname=address.host))
+            connection.sendall(_greeting(address))
             reply = connection.recv(4)
         taken_ms = (time.perf_counter() - begun) * 1e3
     except OSError as error:
@@ -172,12 +179,31 @@ def check_broker(host: str = "localhost", port: int = 1883, timeout_s: float = 2
         return Check(name, "warning", "what answers there is not an MQTT broker", advice)
     if reply[3] != 0:
         reason = _REFUSALS.get(reply[3], f"code {reply[3]}")
-        return Check(name, "warning", f"it refuses anonymous clients ({reason})", "give user name and password")
+        who = "anonymous clients" if address.user is None else f"the user {address.user}"
+        return Check(name, "warning", f"it refuses {who} ({reason})", "give user name and password")
     return Check(name, "ok", f"answers in {taken_ms:.1f} ms")
 
 
-def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> list[Check]:
-    """Return every check, in the order in which a person would mend things."""
+def _greeting(address: Address) -> bytes:
+    """Return MQTT 3.1.1's first packet: a clean session without a client id, with the credentials that there are."""
+    flags = 0x02 | 0x80 * (address.user is not None) | 0x40 * (address.password is not None)
+    texts = [b"", *(text.encode() for text in (address.user, address.password) if text is not None)]
+    packet = b"\x00\x04MQTT\x04" + bytes([flags, 0, 10]) + b"".join(len(text).to_bytes(2) + text for text in texts)
+    size = len(packet)
+    length = bytes([size]) if size < 0x80 else bytes([size & 0x7F | 0x80, size >> 7])
+    return b"\x10" + length + packet
+
+
+def check_all(folder: Path, control: ControlSettings | None = None) -> list[Check]:
+    """Return every check, in the order in which a person would mend things.
+
+    The broker is the one that `control` names; where it names none, the usual one of this machine.
+    """
+
+    def broker() -> Check:
+        named = control is not None and control.url is not None
+        return check_broker(broker_address(control) if named else USUAL_BROKER)
+
     return [
         check_packages(),
         check_pylsl(),
@@ -187,7 +213,7 @@ def check_all(folder: Path, broker: tuple[str, int] = ("localhost", 1883)) -> li
         check_screen(),
         check_gpu(),
         check_disk(folder),
-        check_broker(*broker),
+        guarded("MQTT broker", broker, "correct the section control of the configuration", "warning"),
     ]
 
 

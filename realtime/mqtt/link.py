@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import random
 import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from realtime.processes.outbox import Outbox
 
@@ -52,6 +53,13 @@ class Letter:
     payload: bytes
     qos: Literal[0, 1] = 0
     retain: bool = False
+
+
+def _without_closed_sockets(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what a callback raised, but for a socket that paho closed before aiomqtt came to watch it."""
+    error = context.get("exception")
+    if not (isinstance(error, OSError) and error.errno == errno.EBADF):
+        loop.default_exception_handler(context)
 
 
 class Link:
@@ -154,6 +162,7 @@ class Link:
         from aiomqtt import MqttError
 
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_without_closed_sockets)
         delay_s = FIRST_DELAY_S
         while not self._stopping:
             try:

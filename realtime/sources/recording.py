@@ -150,7 +150,8 @@ def read_recording(path: str | Path, markers: MarkerSettings) -> Loader:
     """
     file = Path(path)
     if not file.is_file():
-        msg = f"there is no recording {file}; give a file ending in {', '.join(SUFFIXES)}"
+        what = f"{file} is a folder" if file.is_dir() else f"there is no recording {file}"
+        msg = f"{what}; give a file ending in {', '.join(SUFFIXES)}"
         raise SourceError(msg)
     load = _read(file, markers)
     return partial(_load_of_data_set, file, markers, load) if markers.events == "bids" else load

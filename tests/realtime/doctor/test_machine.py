@@ -6,7 +6,10 @@ import threading
 
 import pytest
 
+from configs.schema import ControlSettings
 from realtime.doctor import machine
+from realtime.mqtt.address import Address, broker_address
+from tests.support.mosquitto import MOSQUITTO, Mosquitto
 
 
 @pytest.mark.processes
@@ -61,15 +64,32 @@ def test_a_broker_is_told_from_what_only_listens(reply, status, told):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        check = machine.check_broker("127.0.0.1", server.getsockname()[1])
+        check = machine.check_broker(Address("127.0.0.1", server.getsockname()[1]))
         thread.join()
     assert (check.status, told in check.found) == (status, True), check
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+def test_a_broker_is_asked_with_the_credentials_that_the_settings_name(tmp_path):
+    lists = tmp_path / "users"
+    subprocess.run(["mosquitto_passwd", "-c", "-b", lists, "anna", "p" * 200], check=True, timeout=60)
+    broker = Mosquitto(tmp_path, "allow_anonymous false", f"password_file {lists}").start()
+    try:
+        for password, status in (("p" * 200, "ok"), ("wrong", "warning")):
+            (tmp_path / "secret").write_text(f"anna\n{password}\n")
+            control = ControlSettings(url=broker.url, credentials=tmp_path / "secret")
+            check = machine.check_broker(broker_address(control))
+            assert (check.status, f":{broker.port}" in check.name) == (status, True), check
+        assert "the user anna" in check.found
+    finally:
+        broker.kill()
 
 
 def test_no_broker_is_a_warning_that_says_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    check = machine.check_broker("127.0.0.1", port, timeout_s=0.5)
+    check = machine.check_broker(Address("127.0.0.1", port), timeout_s=0.5)
     assert check.status == "warning"
     assert "mosquitto" in check.advice
 
@@ -105,6 +125,7 @@ def test_a_virtual_screen_is_no_screen():
 
 @pytest.mark.processes
 def test_every_line_of_the_doctor_says_what_to_do_unless_all_is_well(tmp_path):
-    checks = machine.check_all(tmp_path)
+    checks = machine.check_all(tmp_path, ControlSettings(url="mqtt://localhost:1"))
+    assert checks[-1].name == "MQTT broker at localhost:1"
     assert {"liblsl of pylsl", "LSL on this machine", "LSL on the network", "screen", "GPU"} <= {c.name for c in checks}
     assert all(check.advice for check in checks if check.status != "ok")

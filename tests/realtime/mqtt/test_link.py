@@ -1,6 +1,7 @@
 """Addresses, waiting letters and the connection that comes back."""
 
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -249,3 +250,17 @@ def test_tls(make_mosquitto, tmp_path_factory):
     doubtful.stop()
     trusting.stop()
     assert isinstance(Address("127.0.0.1", 1, tls=True).tls_context(), ssl.SSLContext)
+
+
+def test_a_socket_that_is_closed_before_it_is_watched_is_no_traceback_and_other_failures_are(caplog):
+    """After a laptop was suspended the broker has ended the connection, and paho closes it between two callbacks."""
+    link = Link(Address("127.0.0.1", free_port()), None, b"", (), lambda _letter: None).start()
+    until(lambda: link.away, what="the first try")
+    closed = socket.socket()
+    number = closed.fileno()
+    closed.close()
+    link._loop.call_soon_threadsafe(link._loop.add_writer, number, print)
+    link._loop.call_soon_threadsafe(int, "seven")
+    until(lambda: "seven" in caplog.text, what="the other failure")
+    link.stop()
+    assert "Bad file descriptor" not in caplog.text

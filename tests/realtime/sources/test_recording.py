@@ -243,3 +243,5 @@ def test_broken_files_are_refused_in_one_line(tmp_path, name, content, told):
 def test_an_absent_file_is_told(tmp_path):
     with pytest.raises(SourceError, match="there is no recording"):
         open_recording(tmp_path / "absent.xdf")
+    with pytest.raises(SourceError, match="is a folder; give a file ending in"):
+        open_recording(tmp_path)
