@@ -84,6 +84,14 @@ def test_the_samples_at_every_marker_are_those_that_are_decoded(recording, offse
         np.testing.assert_array_equal((window * 1e6).astype(np.float32), epoch.samples)
 
 
+def test_pictures_come_back_from_a_fif_that_mne_has_saved(recording, tmp_path):
+    perceptogram.read_raw(recording).save(tmp_path / "saved_raw.fif", verbose="error")
+    saved = open_recording(tmp_path / "saved_raw.fif", config()).markers
+    sent = [marker for marker in open_recording(recording, config()).markers if marker.picture is not None]
+    told = [(marker.picture, dict(marker.extra)) for marker in saved if marker.kind == "picture"]
+    assert told == [(marker.picture, dict(marker.extra)) for marker in sent]
+
+
 def test_what_is_exported_is_the_same(recording, tmp_path):
     settings = config(OFFSET_S)
     raw = perceptogram.read_raw(recording, settings)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,7 @@ VOLTS = 107
 """FIF's number for the unit."""
 FIF_SUFFIXES, FIF_UNIT = (".fif", ".fif.gz"), "volts"
 """The format's own unit: whoever writes one by MNE gives volts, whatever the amplifier sends."""
+NOT_TOLD = "n/a"
 SPARSEST = 16
 """Samples that a byte of a file may stand for, since FIF leaves pauses out; a thousand times as many where zipped."""
 
@@ -84,7 +87,7 @@ class _MneFile:
             msg = f"cannot read {path}: {why(error)}"
             raise SourceError(msg) from error
         self._notices = as_notices(str(warning.message) for warning in told)
-        annotations = [as_marker(*note.moved(axis)) for note in notes if not note.is_pause]
+        annotations = [_marker(note, axis) for note in notes if not note.is_pause]
         self._markers = merged(annotations, triggers, 1 / rate_hz)
 
     def load(self, settings: StreamSettings) -> Loaded:
@@ -164,9 +167,23 @@ def _channels(raw: Any, types: Sequence[str], path: Path) -> tuple[list[Channel]
 
 def _notes(raw: Any, *, numeric: bool) -> list[Note]:
     """Return the annotations, in seconds from the first sample on; `numeric` where EEGLAB's number is a boundary."""
-    found = zip(raw.annotations.description, raw.annotations.onset, raw.annotations.duration, strict=True)
-    named = ((BOUNDARIES[0] if numeric and text in NUMERIC_BOUNDARY else str(text), *span) for text, *span in found)
-    return [Note(text, float(onset - raw.first_time), float(duration)) for text, onset, duration in named]
+    told = raw.annotations
+    found = zip(told.description, told.onset, told.duration, told.extras, strict=True)
+    named = ((BOUNDARIES[0] if numeric and text in NUMERIC_BOUNDARY else str(text), *rest) for text, *rest in found)
+    return [Note(text, float(onset - raw.first_time), float(span), extras) for text, onset, span, extras in named]
+
+
+def _marker(note: Note, axis: TimeAxis) -> Marker:
+    """Return the marker that an annotation stands for, with the picture that `perceptogram.read_raw` told beside it."""
+    marker = as_marker(*note.moved(axis))
+    told = {key: str(note.extras.get(key, NOT_TOLD)) for key in ("picture", "sent")}
+    if told["picture"] == NOT_TOLD:
+        return marker
+    try:
+        sent = json.loads(told["sent"])
+    except ValueError:
+        sent = None
+    return replace(marker, picture=told["picture"], extra=sent if isinstance(sent, dict) else {})
 
 
 def _triggers(raw: Any, types: Sequence[str], axis: TimeAxis) -> list[Marker]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +23,12 @@ COMMENT = "Comment/"
 
 @dataclass(frozen=True)
 class Note:
-    """An annotation, in seconds from the first sample on, as many samples as there are."""
+    """An annotation, in seconds from the first sample on, as many samples as there are; `extras` as MNE has them."""
 
     description: str
     onset: float
     duration: float
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
