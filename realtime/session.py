@@ -159,6 +159,10 @@ class Session:
         """Have a notice come among the events, soon; from any thread."""
         self._hear(Notice(self._clock(), kind, text))
 
+    def unheard(self) -> list[Notice]:
+        """Return the notices that came too late to be among the events."""
+        return [news for news in self._news() if isinstance(news, Notice)]
+
     def on_screen(self, picture: OnScreen) -> None:
         """Have it come among the events, soon, that a picture is on the screen; from any thread."""
         self._hear(picture)

@@ -107,4 +107,6 @@ def write_pictures(inbox: Connection, folder: Path, settings: PictureSettings) -
                 lost = 0
     except (EOFError, OSError):
         return  # the session is gone
+    if lost:
+        reports.say(f"{lost} pictures were not saved")
     reports.close(1.0)

@@ -186,6 +186,10 @@ def decode(
             _tell_failure(control, failure)
         else:
             steering.ended(summary)
+    for notice in session.unheard():
+        if notice.kind == "folder":  # what still had to be saved when everything else was over
+            errors.print(notice.text)
+            summary["notices"].append(notice.text)
     _write_end(out, screen, result, bundle, summary)
     if failure is not None:
         raise failure

@@ -201,8 +201,9 @@ def check_all(folder: Path, control: ControlSettings | None = None) -> list[Chec
     """
 
     def broker() -> Check:
-        named = control is not None and control.url is not None
-        return check_broker(broker_address(control) if named else USUAL_BROKER)
+        if control is None or control.url is None:
+            return check_broker()
+        return check_broker(broker_address(control))
 
     return [
         check_packages(),

@@ -91,3 +91,15 @@ def test_markers_that_are_no_stimulus_are_listed_beside_those_that_are(folder):
     assert done.returncode == 0, done.stderr
     assert "no marker is one of markers.classes (1, 2); there are 'face' (6), 'tree' (5)" in done.stderr
     assert "AUC n/a" in done.stdout
+
+
+def test_pictures_that_could_not_be_saved_after_the_end_are_told(folder, monkeypatch):
+    """As on a full disk: a replay paints and saves most of its pictures when all else is over."""
+    monkeypatch.setattr("perceptogram.live.folder.file_name", lambda _name: "longer than any file system bears" * 9)
+    (folder / "now.yaml").write_text("stream: {name: Amp}")
+    options = ("--bundle", "bundle", "--config", "now.yaml", "--out", "unsaved")
+    done = perceptogram("replay", "b.xdf", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    notices = json.loads((folder / "unsaved" / "summary.json").read_text())["notices"]
+    assert any("pictures were not saved" in told for told in notices)
+    assert "pictures were not saved" in " ".join(done.stderr.split())

@@ -137,6 +137,18 @@ def test_pictures_that_cannot_be_saved_are_told_and_the_next_ones_are_saved_agai
     assert len(read_percepts(tmp_path / "out" / "percepts.jsonl")) == 4
 
 
+def test_how_many_pictures_were_not_saved_is_told_at_the_end(tmp_path):
+    settings, told = PictureSettings(), []
+    folder = SessionFolder(tmp_path, open_pictures(settings), settings, told.append)
+    shutil.rmtree(tmp_path / "pictures")
+    (tmp_path / "pictures").write_text("in the way")
+    for trial in range(3):
+        folder.decoded(decoded(trial, None), painted=True)
+        folder.frame(frame(trial, 1, 1))
+    folder.close()
+    assert told[-1] == "3 pictures were not saved"
+
+
 @pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_process_that_saves_pictures_is_replaced_when_it_dies_or_is_stopped_and_that_is_told(tmp_path, harm):
     settings, told = PictureSettings(), []
