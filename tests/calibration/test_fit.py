@@ -18,7 +18,7 @@ from tests.support.calibration_examples import CHANNELS, make_trials
 from tests.support.simulated import QUICK
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-CONFIG = Config(window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)), fit=FitSettings(permutations=100))
+CONFIG = Config(window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)), fit=FitSettings(permutations=50))
 PLAIN = CONFIG.model_copy(update={"fit": FitSettings(**QUICK)})
 """For what is not about scores."""
 BY_RECORDING = CONFIG.model_copy(update={"fit": FitSettings(group_by="recording")})
@@ -49,7 +49,7 @@ def test_the_bundle_decodes_live_what_was_cross_validated(tmp_path):
     scores = json.loads((tmp_path / "bundle" / "scores.json").read_text())
     assert scores == bundle.scores
     assert scores["two_way"] > 0.9
-    assert scores["p"] == pytest.approx(1 / 101, rel=1e-4)
+    assert scores["p"] == pytest.approx(1 / 51, rel=1e-4)
     assert scores["n_trials"] == len(trials)
     assert set(scores["by_repeats"]) == {"1", "2"}
     assert bundle.fit["group_by"] == "picture"

@@ -14,7 +14,7 @@ from configs.schema import FitSettings
 from tests.support.command import perceptogram
 from tests.support.preprocessed import CHANNELS, DIMS, N_TEST, N_TRAINING, write_people
 
-SETTINGS = FitSettings(permutations=100, alphas=(1e2, 1e3, 1e4, 1e5))
+SETTINGS = FitSettings(permutations=30, alphas=(1e2, 1e3, 1e4, 1e5))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_each_person_by_their_own_map(found):
         assert (every["all"], every["channels"], every["n_learned"]) == (True, len(CHANNELS), N_TRAINING)
         assert every["two_way"] > single["two_way"] > 0.55
         assert every["two_way"] > 0.9
-        assert every["p"] == pytest.approx(1 / 101, rel=1e-4)
+        assert every["p"] == pytest.approx(1 / 31, rel=1e-3)
         assert every["chance_top1"] == pytest.approx(1 / N_TEST)
         for score in ("top1", "top5", "two_way"):
             assert every[f"{score}_interval"][0] <= every[score] <= every[f"{score}_interval"][1]

@@ -120,19 +120,11 @@ class Workshop:
             else:
                 vae = diffusers.AutoencoderTiny.from_pretrained(self.home / "taesd")
             adapter = str(self.adapter(family)) if family in WITH_ADAPTER else None
-            latent = stock_pipelines.painted(
-                settings,
-                family,
-                copy.deepcopy(written.unet),
-                vae,
-                written.prompt,
-                adapter,
-                steps,
-                embedding(name),
-                output="latent",
-                normalizer=written.normalizer,
+            unet = copy.deepcopy(written.unet)
+            painted = stock_pipelines.stock_pipeline(
+                settings, family, unet, vae, written.prompt, adapter, normalizer=written.normalizer
             )
-            self._latents[key] = torch.as_tensor(latent)
+            self._latents[key] = torch.as_tensor(painted(steps, embedding(name), output="latent"))
             assert self._latents[key].std() > 0.05, "a blank picture shows nothing"
         return self._latents[key]
 

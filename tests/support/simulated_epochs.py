@@ -1,5 +1,7 @@
 """Epochs of a simulated participant who answers chosen attributes of drawn pictures alone, for the tests of maps."""
 
+from functools import cache
+
 import numpy as np
 
 from calibration.maps.readout import make_units
@@ -20,11 +22,16 @@ LAYOUT = Layout(0, np.zeros(50))
 TIMES_S = np.arange(50) / RATE_HZ
 
 
-def answers(names, seed=0):
+@cache
+def drive_of(name):
+    """Return a picture's drive of every component; to draw and measure it takes longer than what most tests do."""
+    return activations(picture_features(open_pictures(PictureSettings(), "calibration"), name), 0)
+
+
+def answers(names):
     """Return each picture's drive of each driven component, ``[pictures, components]``; 0 for all other components."""
-    pictures = open_pictures(PictureSettings(), "calibration")
     keep = np.array([part.attribute in DRIVEN for part in components(CHANNELS)])
-    return keep * np.array([activations(picture_features(pictures, str(name)), seed) for name in names])
+    return keep * np.array([drive_of(str(name)) for name in names])
 
 
 def gains(names):

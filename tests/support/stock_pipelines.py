@@ -29,41 +29,28 @@ class Unencoded(diffusers.StableUnCLIPImg2ImgPipeline):
         return torch.cat([torch.zeros_like(noised), noised]) if do_classifier_free_guidance else noised
 
 
-def painted(
-    settings, family, unet, vae, prompt, adapter, steps, condition, *, latents=None, output="np", normalizer=None
-):
-    """Return what the stock pipeline paints: float ``[h, w, 3]`` in 0 … 1, or the final latent.
+def stock_pipeline(settings, family, unet, vae, prompt, adapter, *, normalizer=None):
+    """Return a function that paints with the stock pipeline: float ``[h, w, 3]`` in 0 … 1, or the final latent.
+
+    It takes the number of steps, an embedding ``[1024]``, and `latents` and `output` as the pipelines take them.
 
     Parameters
     ----------
     settings
         Of our generator.
     family, unet, vae, prompt, adapter
-        Networks and tensors in the forms that diffusers has them.
-    steps, condition
-        Number of steps, embedding ``[1024]``.
-    latents, output
-        As the pipelines take them.
+        Networks and tensors in the forms that diffusers has them; the UNet is changed.
     normalizer
         Statistics of unCLIP's embeddings; none when left out.
     """
     shared = {"vae": vae, "text_encoder": None, "tokenizer": None, "unet": unet}
-    call = {
-        "num_inference_steps": steps,
-        "height": settings.pixels,
-        "width": settings.pixels,
-        "prompt_embeds": prompt["embeddings"],
-        "generator": torch.Generator().manual_seed(SEED),
-        "latents": latents,
-        "output_type": output,
-    }
-    given = torch.from_numpy(condition)[None]
+    call = {"height": settings.pixels, "width": settings.pixels, "prompt_embeds": prompt["embeddings"]}
     if family == "kandinsky22":
         scheduler = diffusers.DPMSolverMultistepScheduler(
             timestep_spacing="trailing", **BETAS | {"beta_schedule": "linear"}
         )
         pipe = diffusers.KandinskyV22Pipeline(unet, scheduler, vae)
-        call |= {"image_embeds": given, "guidance_scale": settings.weight}
+        call["guidance_scale"] = settings.weight
         call["negative_image_embeds"] = call.pop("prompt_embeds")
     elif family == "unclip":
         kind = "UniPCMultistep" if settings.sampler == "unipc" else "DPMSolverMultistep"
@@ -78,7 +65,7 @@ def painted(
             scheduler=scheduler,
             **shared,
         )
-        call |= {"image_embeds": given, "guidance_scale": settings.weight, "noise_level": settings.noise_level}
+        call |= {"guidance_scale": settings.weight, "noise_level": settings.noise_level}
         call["negative_prompt_embeds"] = prompt["embeddings"]
     else:
         kind = settings.sampler or ("euler-ancestral" if family == "sdxl" else "tcd")
@@ -88,7 +75,7 @@ def painted(
             "tcd": lambda: diffusers.TCDScheduler(steps_offset=1, **BETAS),
             "euler": lambda: diffusers.EulerDiscreteScheduler(timestep_spacing="trailing", **BETAS),
         }[kind]()
-        call |= {"ip_adapter_image_embeds": [given[None]], "guidance_scale": 0.0, "eta": settings.eta}
+        call |= {"guidance_scale": 0.0, "eta": settings.eta}
         if family == "sdxl":
             pipe = diffusers.StableDiffusionXLPipeline(
                 text_encoder_2=None, tokenizer_2=None, scheduler=scheduler, add_watermarker=False, **shared
@@ -108,4 +95,12 @@ def painted(
         pipe.load_ip_adapter(folder, subfolder="", weight_name=name, image_encoder_folder=None)
         pipe.set_ip_adapter_scale(settings.adapter_scale)
     pipe.set_progress_bar_config(disable=True)
-    return pipe(**call).images[0]
+
+    def painted(steps, condition, *, latents=None, output="np"):
+        given = torch.from_numpy(condition)[None]
+        embeds = {"ip_adapter_image_embeds": [given[None]]} if family in ("sdxl", "sd15") else {"image_embeds": given}
+        noise = torch.Generator().manual_seed(SEED)
+        more = {"num_inference_steps": steps, "generator": noise, "latents": latents, "output_type": output}
+        return pipe(**call, **embeds, **more).images[0]
+
+    return painted

@@ -1,6 +1,7 @@
 import importlib
 import importlib.util
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,12 +14,22 @@ from configs.schema import Config, FitSettings, WindowSettings
 from realtime.decoding.bundle import load_bundle
 from tests.support.calibration_examples import CHANNELS, RATE_HZ, make_trials
 
-CONFIG = Config(window=WindowSettings(stop_s=0.4), fit=FitSettings(permutations=50))
+CONFIG = Config(window=WindowSettings(stop_s=0.4), fit=FitSettings(permutations=24))
+UNSCORED = CONFIG.model_copy(update={"fit": FitSettings(permutations=0)})
 
 
 @pytest.fixture(scope="module")
 def made():
     return make_trials(n_pictures=40, signal=2.0)
+
+
+@pytest.fixture(scope="module")
+def expected(made):
+    """The map of the same trials, which are not read from a file."""
+    trials, targets = made
+    inside = trials.times_s >= -1e-9
+    cut = replace(trials, samples=trials.samples[:, inside], times_s=trials.times_s[inside])
+    return fit_trials(cut, targets, UNSCORED).bundle
 
 
 def write_npz(path, trials, **change):
@@ -80,16 +91,13 @@ def write_embeddings(path, targets, named=True):
 
 
 @pytest.mark.parametrize("kind", ["epochs.npz", "made-epo.fif", "plain-epo.fif"])
-def test_epochs_from_files_give_the_map_of_the_same_trials(made, tmp_path, kind):
+def test_epochs_from_files_give_the_map_of_the_same_trials(made, expected, tmp_path, kind):
     trials, targets = made
     if kind.endswith("npz"):
         file = write_npz(tmp_path / kind, trials)
     else:
         file = write_fif(tmp_path / kind, trials, metadata=kind.startswith("made"))
     bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets, named=False), CONFIG).bundle
-    inside = trials.times_s >= -1e-9
-    cut = type(trials)(**{**vars(trials), "samples": trials.samples[:, inside], "times_s": trials.times_s[inside]})
-    expected = fit_trials(cut, targets, CONFIG).bundle
     np.testing.assert_allclose(bundle.weights, expected.weights, rtol=1e-3, atol=1e-5)
     assert bundle.scores["two_way"] > 0.9
     assert bundle.scores["p"] < 0.05
@@ -102,7 +110,7 @@ def test_epochs_from_files_give_the_map_of_the_same_trials(made, tmp_path, kind)
 def test_channels_marked_as_bad_are_left_out_as_from_recordings_and_told(made, tmp_path):
     trials, targets = made
     file = write_fif(tmp_path / "bad-epo.fif", trials, bads=[CHANNELS[1]])
-    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets), CONFIG).bundle
+    bundle = fit_ready_made(file, write_embeddings(tmp_path / "e.npy", targets), UNSCORED).bundle
     assert bundle.spec.channels == (CHANNELS[0], *CHANNELS[2:])
     assert bundle.scores["notices"] == [f"bad-epo.fif: marked as bad and left out: {CHANNELS[1]}"]
 

@@ -126,6 +126,13 @@ def same(one, other):
     return True
 
 
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory):
+    """Two recordings with holes and artefacts."""
+    folder = tmp_path_factory.mktemp("spoilt")
+    return [write_csv(folder / "one.csv", hole=20, spike=12), write_csv(folder / "two.csv", seed=1, hole=9)]
+
+
 @pytest.mark.parametrize(
     ("window", "filters"),
     [
@@ -135,9 +142,8 @@ def same(one, other):
         (WindowSettings(start_s=-0.1, stop_s=0.3), {}),
     ],
 )
-def test_one_reading_gives_the_trials_of_two(tmp_path, window, filters):
+def test_one_reading_gives_the_trials_of_two(spoilt, window, filters):
     """Over holes, dropped artefacts and the time before the filters settled: each kind of window is judged alone."""
-    files = [write_csv(tmp_path / "one.csv", hole=20, spike=12), write_csv(tmp_path / "two.csv", seed=1, hole=9)]
     config = CONFIG.model_copy(
         update={
             "window": window,
@@ -145,10 +151,10 @@ def test_one_reading_gives_the_trials_of_two(tmp_path, window, filters):
             "filters": CONFIG.filters.model_copy(update=filters),
         }
     )
-    windows = read_windows(files, config)
+    windows = read_windows(spoilt, config)
     moved = config.model_copy(update={"window": window.pre_stimulus(windows.trials.rate_hz)})
-    assert same(windows.trials, read_trials(files, config))
-    assert same(windows.pre_stimulus, read_trials(files, moved))
+    assert same(windows.trials, read_trials(spoilt, config))
+    assert same(windows.pre_stimulus, read_trials(spoilt, moved))
     assert windows.pre_stimulus.samples.shape[1:] == windows.trials.samples.shape[1:]
     assert len(windows.trials.refused) > 2
 

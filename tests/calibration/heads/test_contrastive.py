@@ -91,13 +91,21 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [2, 9, 40])
-def test_a_training_that_was_interrupted_goes_on_and_ends_the_same(tmp_path, after):
-    """Interrupted while the penalty is chosen, or in the last training; what it had come to lies on the disk."""
-    problem, both = small(residual=True), settings(identification_decay=(0.0, 1.0))
+BOTH = settings(identification_decay=(0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nothing interrupts, and how often it told how far it is."""
     told = []
-    whole = fitted(problem, tmp_path / "whole", both, lambda: told.append(0), every_s=1e9)
-    after = min(after, len(told) - 1)
+    return fitted(small(residual=True), tmp_path_factory.mktemp("whole"), BOTH, lambda: told.append(0), 1e9), len(told)
+
+
+@pytest.mark.parametrize("after", [2, 9, 40])
+def test_a_training_that_was_interrupted_goes_on_and_ends_the_same(whole, tmp_path, after):
+    """Interrupted while the penalty is chosen, or in the last training; what it had come to lies on the disk."""
+    problem, (whole, told) = small(residual=True), whole
+    after = min(after, told - 1)
     left = []
 
     def cut():
@@ -106,11 +114,11 @@ def test_a_training_that_was_interrupted_goes_on_and_ends_the_same(tmp_path, aft
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        fitted(problem, tmp_path / "cut", both, cut)
+        fitted(problem, tmp_path / "cut", BOTH, cut)
     assert list((tmp_path / "cut").iterdir())
     gone_on = []
-    again = fitted(problem, tmp_path / "cut", both, lambda: gone_on.append(0))
-    assert len(gone_on) <= len(told) - after + 1
+    again = fitted(problem, tmp_path / "cut", BOTH, lambda: gone_on.append(0))
+    assert len(gone_on) <= told - after + 1
     assert str(again[0]) == str(whole[0])
     for name in ("weights", "projection", "mix", "mean"):
         np.testing.assert_array_equal(getattr(again[1], name), getattr(whole[1], name))

@@ -16,7 +16,7 @@ from tests.support.calibration_examples import CHANNELS, as_examples, layout_of,
 CONFIG = Config(
     name="a <name> & more",
     window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)),
-    fit=FitSettings(permutations=100, alphas=(10.0, 100.0, 1000.0)),
+    fit=FitSettings(permutations=30, alphas=(10.0, 100.0, 1000.0)),
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -132,7 +132,7 @@ def test_intervals_of_one_map_cover_where_neighbours_depend_on_each_other(rho, i
 @pytest.mark.parametrize(("rho", "in_blocks_of"), [(0.7, 1), (0.7, 5)])
 def test_intervals_and_p_of_a_cross_validation_hold_where_neighbours_depend_on_each_other(rho, in_blocks_of):
     rng = np.random.default_rng(12)
-    fit, layout = FitSettings(permutations=59, alphas=(10.0, 1000.0)), Layout(0, np.zeros(4))
+    fit, layout = FitSettings(permutations=19, alphas=(10.0, 1000.0)), Layout(0, np.zeros(4))
     groups, covered, small = np.arange(150) // 50, [], []
     for seed in range(100):
         own = np.concatenate([order(rng, 50, in_blocks_of) for _ in range(3)])
@@ -141,9 +141,9 @@ def test_intervals_and_p_of_a_cross_validation_hold_where_neighbours_depend_on_e
         held_out = cross_validate(examples, layout, fit)
         null = null_of_cross_validation(examples, own, PAIR, layout, fit)
         names = np.array(PAIR.names)[own]
-        found = summarise(held_out.predicted, names, held_out.folds, PAIR, 59, seed, null)
+        found = summarise(held_out.predicted, names, held_out.folds, PAIR, 19, seed, null)
         covered.append(found["auc_interval"])
-        small.append(found["auc_p"] <= 0.05)
+        small.append(round(found["auc_p"], 6) <= 0.05)
     low, high = np.array(covered).T
     assert np.mean((low <= 0.5) & (high >= 0.5)) >= 0.92
     assert np.mean(small) < 0.1

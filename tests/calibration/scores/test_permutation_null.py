@@ -97,7 +97,7 @@ def test_without_signal_p_is_as_often_small_as_it_says():
     """p is uniform (Kolmogorov-Smirnov); shuffled behind cross-validation it is small too often."""
     from scipy.stats import kstest
 
-    settings = FitSettings(permutations=99, alphas=(100.0,))
+    settings = FitSettings(permutations=39, alphas=(100.0,))
     before, behind = [], []
     for seed in range(160):
         examples, positive, layout = no_signal(seed, n=40, recordings=2)
@@ -105,7 +105,7 @@ def test_without_signal_p_is_as_often_small_as_it_says():
         own, evidence = positive.astype(int), held_out.predicted.T
         null = null_of_cross_validation(examples, own, NUMBERS, layout, settings)
         before.append(permutation_p(null.observed, null.draws))
-        one_map = null_of_one_map(evidence, own, held_out.folds, 99, 0)
+        one_map = null_of_one_map(evidence, own, held_out.folds, 39, 0)
         behind.append(permutation_p(auc(evidence, own, held_out.folds), one_map))
     assert kstest(before, "uniform").pvalue > 0.01
     assert np.mean(np.array(behind) <= 0.05) > np.mean(np.array(before) <= 0.05)

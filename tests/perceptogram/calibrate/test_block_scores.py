@@ -14,7 +14,7 @@ from tests.support.calibration_examples import make_trials
 
 CONFIG = Config(
     window=WindowSettings(stop_s=0.4, baseline_s=(-0.2, 0.0)),
-    fit=FitSettings(permutations=100, alphas=(10.0, 100.0, 1000.0)),
+    fit=FitSettings(permutations=30, alphas=(10.0, 100.0, 1000.0)),
 )
 
 

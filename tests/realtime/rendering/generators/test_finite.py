@@ -1,5 +1,7 @@
 """A picture that holds NaN or infinity is an error of one line, never a black picture."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,29 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 FAMILY = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip"}
 
 
-def settings_in(folder, name, **more):
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """Tiny weights of all families, none of them spoilt."""
+    home = tmp_path_factory.mktemp("weights")
+    tiny_models.make_tiny_decoder(home / "taesd")
+    for family in FAMILY.values():
+        tiny_models.make_model_folder(home / family, family)
+        if family != "unclip":
+            tiny_models.make_adapter_file(home / f"{family}-adapter.safetensors", family)
+    return home
+
+
+@pytest.fixture
+def own(house, tmp_path):
+    """The same weights, to be spoilt."""
+    return shutil.copytree(house, tmp_path / "weights")
+
+
+def settings_in(home, name, **more):
     family = FAMILY[name]
-    given = {"weights": str(tiny_models.make_model_folder(folder / family, family))}
-    given |= {"decoder_weights": str(tiny_models.make_tiny_decoder(folder / "taesd")), "size": 64, "device": "cpu"}
+    given = {"weights": str(home / family), "decoder_weights": str(home / "taesd"), "size": 64, "device": "cpu"}
     if name != "unclip":
-        given |= {"adapter": str(tiny_models.make_adapter_file(folder / "adapter.safetensors", family)), "lora": "none"}
+        given |= {"adapter": str(home / f"{family}-adapter.safetensors"), "lora": "none"}
     return RenderSettings(generator=name, **(given | more))
 
 
@@ -52,20 +71,20 @@ def embedding(scale=1.5):
             "decoder.layers.0.weight",
             "decoder.layers.0.weight of the decoder holds NaN",
         ),
-        ("../adapter.safetensors", "image_proj.proj.weight", "image_proj.proj.weight of the adapter holds NaN"),
+        ("../sdxl-adapter.safetensors", "image_proj.proj.weight", "image_proj.proj.weight of the adapter holds NaN"),
         ("empty_prompt.safetensors", "embeddings", "embeddings of the empty prompt holds NaN"),
     ],
 )
-def test_weights_that_are_not_finite_are_named_before_anything_is_painted(tmp_path, file, tensor, told, value):
-    settings = settings_in(tmp_path, "sdxl-turbo")
-    spoil(tmp_path / "sdxl" / file, tensor, value)
+def test_weights_that_are_not_finite_are_named_before_anything_is_painted(own, file, tensor, told, value):
+    settings = settings_in(own, "sdxl-turbo")
+    spoil(own / "sdxl" / file, tensor, value)
     with pytest.raises(GeneratorError, match=rf"^sdxl-turbo paints nothing finite: {told}.*$"):
         make_generator(settings).prepare()
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_embedding_out_of_the_range_of_half_precision(tmp_path, name):
-    generator = prepared(settings_in(tmp_path, name, dtype="float16"))
+def test_embedding_out_of_the_range_of_half_precision(house, name):
+    generator = prepared(settings_in(house, name, dtype="float16"))
     *_, before = generator.stream(embedding(), 1, 2)
     for scale in (1e5, 1e30):
         with pytest.raises(
@@ -76,11 +95,11 @@ def test_embedding_out_of_the_range_of_half_precision(tmp_path, name):
     np.testing.assert_array_equal(after, before)  # nothing is left of it
 
 
-def test_network_that_leaves_the_range_of_half_precision(tmp_path):
+def test_network_that_leaves_the_range_of_half_precision(own):
     """As some published weights do: finite numbers that half precision holds, and products that it does not."""
-    settings = settings_in(tmp_path, "sd15-few-step")
-    spoil(tmp_path / "sd15" / "unet" / "diffusion_pytorch_model.safetensors", "conv_out.bias", 6e4)
-    spoil(tmp_path / "sd15" / "unet" / "diffusion_pytorch_model.safetensors", "conv_norm_out.bias", 6e4)
+    settings = settings_in(own, "sd15-few-step")
+    spoil(own / "sd15" / "unet" / "diffusion_pytorch_model.safetensors", "conv_out.bias", 6e4)
+    spoil(own / "sd15" / "unet" / "diffusion_pytorch_model.safetensors", "conv_norm_out.bias", 6e4)
     for dtype in ("float32", "bfloat16"):
         prepared(settings.model_copy(update={"dtype": dtype}))
     with pytest.raises(
@@ -89,8 +108,8 @@ def test_network_that_leaves_the_range_of_half_precision(tmp_path):
         prepared(settings.model_copy(update={"dtype": "float16"}))
 
 
-def test_a_picture_that_failed_starts_no_other(tmp_path):
-    generator = prepared(settings_in(tmp_path, "unclip", dtype="float16"))
+def test_a_picture_that_failed_starts_no_other(house):
+    generator = prepared(settings_in(house, "unclip", dtype="float16"))
     economy = Economy(RenderSettings(generator="unclip", steps=2, warm_above=0.1), generator)
     with pytest.raises(GeneratorError, match="not finite"):
         list(economy.paint(RenderRequest(1, embedding(1e5), 1, 2)))
@@ -99,8 +118,8 @@ def test_a_picture_that_failed_starts_no_other(tmp_path):
     np.testing.assert_array_equal(frames[-1][1], list(generator.stream(embedding(), 1, 2))[-1])
 
 
-def test_the_check_costs_no_copy_of_its_own(tmp_path, monkeypatch):
-    generator = prepared(settings_in(tmp_path, "sd15-few-step"))
+def test_the_check_costs_no_copy_of_its_own(house, monkeypatch):
+    generator = prepared(settings_in(house, "sd15-few-step"))
     copies = []
     clone = torch.Tensor.clone
     monkeypatch.setattr(torch.Tensor, "clone", lambda tensor, **more: copies.append(tensor) or clone(tensor, **more))
