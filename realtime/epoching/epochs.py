@@ -213,8 +213,11 @@ class EpochBuilder:
 
     def _forgotten(self) -> list[EpochEvent]:
         """Refuse the open windows whose first samples were forgotten, because times stepped back."""
-        gone = [window for window in self._open if window.first < self._history.tail]
-        self._open = [window for window in self._open if window.first >= self._history.tail]
+        tail = self._history.tail
+        gone = [window for window in self._open if window.first < tail]
+        if not gone:
+            return []
+        self._open = [window for window in self._open if window.first >= tail]
         reason = f"clock stepped back to {self._history.last_time:.3f} s, in the window"
         return [Refused(window.trial, window.marker, reason, "broken-time") for window in gone]
 
@@ -225,8 +228,10 @@ class EpochBuilder:
             settled = int(index[0]) + max(self._settle, round(WARM_UP_S * self._stream_hz))
             start = _Break(-(1 << 62), settled, "starts before the time axis and the filters had settled", "unsettled")
             events += self._break(start)
+        if np.isfinite(samples).all():
+            return events
         bad = index[~np.isfinite(samples).all(axis=1)]
-        for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1) if len(bad) else []:
+        for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1):
             stop = int(run[-1]) + 1 + self._settle
             events += self._break(
                 _Break(int(run[0]), stop, "NaN or infinity in the window or too soon before it", "not-finite")
@@ -264,8 +269,9 @@ class EpochBuilder:
         """Open the windows of waiting markers whose onset the samples have reached, and feed all that are open."""
         if not len(self._history):
             return []
-        reached = [(trial, marker) for trial, marker in self._waiting if marker.stamp <= self._history.last_time]
-        self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.stamp > self._history.last_time]
+        now = self._history.last_time
+        reached = [(trial, marker) for trial, marker in self._waiting if marker.stamp <= now]
+        self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.stamp > now]
         events: list[EpochEvent] = []
         for trial, marker in reached:
             first = self._history.position(marker.stamp, self._stream_hz) + self._offset
@@ -299,8 +305,9 @@ class EpochBuilder:
         """
         events: list[EpochEvent] = []
         told = []
+        head = self._history.head
         for window in windows:
-            ready = window.ready(self._history.head)
+            ready = window.ready(head)
             told += [(window.behind(n), n, window) for n in self._told_at if window.sent < n <= ready]
         for _, n, window in sorted(told, key=lambda one: (one[0], -one[1])):
             events += self._hand_on(window)

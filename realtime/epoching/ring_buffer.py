@@ -36,12 +36,12 @@ class History:
     @property
     def tail(self) -> int:
         """Position of the oldest sample kept; 0 when there is none."""
-        return int(self._index[self._start]) if len(self) else 0
+        return int(self._index[self._start]) if self._stop > self._start else 0
 
     @property
     def head(self) -> int:
         """Position behind the newest sample; 0 when there is none."""
-        return int(self._index[self._stop - 1]) + 1 if len(self) else 0
+        return int(self._index[self._stop - 1]) + 1 if self._stop > self._start else 0
 
     @property
     def last_time(self) -> float:

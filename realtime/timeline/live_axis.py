@@ -107,7 +107,7 @@ class LiveAxis:
         start = 0
         while start < len(chunk.stamps):
             stop = min(len(chunk.stamps), start + self._block - self._fill)
-            part = rows[(rows >= start) & (rows < stop)]
+            part = rows if stop - start == len(chunk.stamps) else rows[(rows >= start) & (rows < stop)]
             self._place(chunk, start, stop, part)
             self._fill += stop - start
             start = stop
@@ -121,8 +121,9 @@ class LiveAxis:
         index, stamps = self._grid.place(chunk, start, stop, rows)
         if self._known and len(rows):
             residuals = stamps - self._line.at(index)
-            self._latest = max(self._latest, float(residuals.max()))
-            if self._moving is None and (far := self._line.far(residuals)).any():
+            if self._moving is not None:
+                self._latest = max(self._latest, float(residuals.max()))
+            elif (far := self._line.far(residuals)).any():
                 self._moving = int(index[np.argmax(far)])
                 self._latest = float(residuals.max())
 

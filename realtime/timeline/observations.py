@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 from statistics import median_low
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 RECENT = 256
 """Samples among which a repeated one is looked for."""
+SHORT = 32
+"""Stamps up to which lists take less time than arrays."""
 AT_ONCE = 0.1
 """Share of the period within which a stamp follows another when both samples were handed over together."""
 FEWEST_PACKETS = 3
@@ -52,32 +55,41 @@ class Runs:
 
     def observations(self, stamps: NDArray[np.float64]) -> list[int]:
         """Return the rows of `stamps` that are new evidence."""
-        steps = np.empty(len(stamps))
-        steps[0] = stamps[0] - self._last - self._period
-        steps[1:] = stamps[1:] - stamps[:-1] - self._period
-        given = np.abs(steps) > np.maximum(1e-8, 4 * np.spacing(np.abs(stamps)))
+        steps, given, at_once = self._steps(stamps)
         self._last = float(stamps[-1])
         rows: list[int] = []
         row = 0
-        for start in [*np.flatnonzero(given).tolist(), len(stamps)]:
+        for start in [*given, len(stamps)]:
             rows += self._within_run(row, start)
             if start < len(stamps):
-                self._end_run(float(steps[start]) / self._period)
+                self._end_run(steps[start] / self._period)
                 rows.append(start)
                 self._place = 1
             row = start + 1
-        apart = steps + self._period
-        at_once = (apart >= 0) & (apart < AT_ONCE * self._period)
         self.anew = None
-        if self._each_alone() and not at_once[rows].any():
+        if self._each_alone() and not any(at_once[row] for row in rows):
             return rows
         kept: list[int] = []
         for row in rows:
-            if self._is_evidence(bool(at_once[row])):
+            if self._is_evidence(at_once[row]):
                 kept.append(row)
                 if self._learned:
                     self.anew, self._learned = row, False
         return kept
+
+    def _steps(self, stamps: NDArray[np.float64]) -> tuple[list[float], list[int], list[bool]]:
+        """Return how much longer than the period each step is, the rows of given stamps, and who came at once."""
+        period = self._period
+        if len(stamps) > SHORT:
+            steps = np.diff(stamps, prepend=self._last) - period
+            apart = steps + period
+            given = np.abs(steps) > np.maximum(1e-8, 4 * np.spacing(np.abs(stamps)))
+            at_once = (apart >= 0) & (apart < AT_ONCE * period)
+            return steps.tolist(), np.flatnonzero(given).tolist(), at_once.tolist()
+        stamped = stamps.tolist()
+        late = [stamp - last - period for stamp, last in zip(stamped, [self._last, *stamped[:-1]], strict=True)]
+        rows = [row for row, step in enumerate(late) if abs(step) > max(1e-8, 4 * math.ulp(stamped[row]))]
+        return late, rows, [0 <= step + period < AT_ONCE * period for step in late]
 
     def _each_alone(self) -> bool:
         """Return whether it is long known that every sample is handed over by itself."""
@@ -125,10 +137,9 @@ class Repeats:
     def remove(self, chunk: Chunk) -> tuple[Chunk, int]:
         """Return `chunk` without samples that had come before, and how many those were."""
         stamps, newest = chunk.stamps, self._newest
-        again: list[int] = []
-        if len(stamps) and not (stamps[0] > newest and (stamps[1:] > stamps[:-1]).all()):
-            again = self._again(chunk)
-        self._newest = float(stamps.max(initial=newest))
+        rising = len(stamps) > 0 and stamps[0] > newest and bool((stamps[1:] > stamps[:-1]).all())
+        again = [] if rising or not len(stamps) else self._again(chunk)
+        self._newest = float(stamps[-1] if rising else stamps.max(initial=newest))
         self._recent.append((stamps, chunk.samples))
         self._held += len(stamps)
         while self._held - len(self._recent[0][0]) >= RECENT:

@@ -33,6 +33,9 @@ class Outgoing:
         """Hand on the held samples before grid position `upto`."""
         ready = [run for run in self.held if run.index < upto]
         self.held = self.held[len(ready) :]
+        if len(ready) == 1:  # nearly always
+            self.items.append(timed(ready))
+            return
         for _, group in groupby(ready, key=lambda run: id(run.chunk)):
             self.items.append(timed(list(group)))
 
@@ -90,6 +93,8 @@ class Outgoing:
 
     def split(self, at: int) -> None:
         """Have a run begin at grid position `at`."""
+        if not any(run.index < at < run.index + run.stop - run.row for run in self.held):
+            return
         held: list[Run] = []
         for run in self.held:
             cut = run.row + at - run.index

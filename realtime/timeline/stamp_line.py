@@ -78,7 +78,7 @@ class StampRing:
 
 def pinball(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the loss of a quantile for each of `residuals`, in seconds."""
-    return np.where(residuals > 0, TAU * residuals, (TAU - 1) * residuals)
+    return np.maximum(TAU * residuals, (TAU - 1) * residuals)
 
 
 def location(residuals: NDArray[np.float64]) -> float:
