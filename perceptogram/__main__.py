@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -82,6 +83,8 @@ def explained(error: InputError) -> str:
 
 def main() -> None:
     """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no sign for an arrow must not end a calibration
     lsl_config.quiet()
     wait_passively()
     try:

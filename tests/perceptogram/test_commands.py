@@ -1,6 +1,7 @@
 """The command as a person types it: help, and one clear line with exit code 2 for bad input."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -143,3 +144,15 @@ def test_ledger_tells_the_percentiles_and_draws_them(tmp_path):
     assert told["stages"]["last_sample_to_shown_ms"]["p50"] == pytest.approx(120.0)
     assert told["stages"]["last_sample_to_embedding_us"]["p50"] == pytest.approx(200.0)
     assert (tmp_path / "ledger.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.processes
+def test_a_terminal_that_has_no_sign_for_a_character_ends_no_command(tmp_path):
+    """As where the locale is de_DE or C: Python encodes what is printed as the terminal is said to."""
+    log = tmp_path / "percepts.jsonl"
+    log.write_text(json.dumps({"trial": 0, "ledger": {"last_sample": 1.0, "arrived": 1.001, "embedding": 1.002}}))
+    command = [sys.executable, "-P", "-m", "perceptogram", "ledger", log]
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?s (n = 1)" in done.stdout
