@@ -177,22 +177,28 @@ def time_one(
         "commit": _output("git", "rev-parse", "--short", "HEAD"),
         "machine": machine(),
     }
+    _print(result, stages, work.floor_ms(peak))
+    return result
+
+
+def _print(row: dict[str, Any], stages: dict[str, list[float]], floor_ms: float) -> None:
+    absent = row["stock_compiled_absent"]
     print_table(
-        f"{generator}, {steps} step(s), {size} × {size}, {result['dtype']}, {result['device']}, weights: {weights}; "
-        f"embedding in host memory → picture in host memory (ms, {repeats} pictures, floor {result['floor_ms']})",
+        f"{row['generator']}, {row['steps']} step(s), {row['size']} × {row['size']}, {row['dtype']}, {row['device']}, "
+        f"weights: {row['weights']}; embedding in host memory → picture in host memory (ms, {row['repeats']} pictures, "
+        f"floor {row['floor_ms']})",
         ("variant", "p50", "p95", "p99", "× floor"),
         [
-            (name, *(row[key] for key in ("p50", "p95", "p99")), f"{row['p50'] / work.floor_ms(peak):.1f}")
-            for name, row in result["variants_ms"].items()
+            (name, *(times[key] for key in ("p50", "p95", "p99")), f"{times['p50'] / floor_ms:.1f}")
+            for name, times in row["variants_ms"].items()
         ]
-        + ([] if why_not is None else [(COMPARED[2], *("n/a",) * 3, why_not)]),
+        + ([] if absent is None else [(COMPARED[2], *("n/a",) * 3, absent)]),
     )
     print_table(
         "stages of ours (ms)",
         ("stage", "p50", "p99"),
         [(name, *(percentiles(values, 3)[key] for key in ("p50", "p99"))) for name, values in stages.items()],
     )
-    return result
 
 
 def _compiled(

@@ -19,17 +19,15 @@ def permutation_p(observed: float, null: Array) -> float:
     return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
 
 
-def mean_interval(
-    values: Array, units: Index, seed: int, widen: float = 1.0, resamples: int = 1000
-) -> tuple[float, float]:
+def mean_interval(values: Array, units: Index, seed: int, widen: float = 1.0) -> tuple[float, float]:
     """Return the bootstrap interval of a mean of scores, whose units (pictures with all their trials) are drawn whole.
 
     Parameters
     ----------
     values, units
         ``[trials]``: scores from 0 to 1, and the unit of each.
-    seed, resamples
-        Of the bootstrap; more resamples make the interval's ends steadier.
+    seed
+        Seed of the thousand resamples.
     widen
         How many times the spread of resamples the true one is, where they cannot show all of it.
 
@@ -40,7 +38,7 @@ def mean_interval(
     rng = np.random.default_rng(seed)
     _, place = np.unique(units, return_inverse=True)
     sums, sizes = np.bincount(place, weights=values), np.bincount(place)
-    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
+    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=1000)
     mean = sums.sum() / sizes.sum()
     low, high = (mean + widen * (end - mean) for end in interval(drawn @ sums / (drawn @ sizes)))
     return float(max(low, 0.0)), float(min(high, 1.0))

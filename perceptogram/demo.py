@@ -15,9 +15,10 @@ from rich.progress import Progress
 
 from configs.schema import Config
 from perceptogram.calibrate.children import for_simulation, showing, shown, with_own_markers
+from perceptogram.calibrate.fitting import fit_folder
 from perceptogram.calibrate.folder import FILES as CALIBRATION_FILES
 from perceptogram.calibrate.folder import CalibrationFolder, Size, how_many, make_plan
-from perceptogram.calibrate.run import Conduct, calibrate, fit_folder, trials_a_minute
+from perceptogram.calibrate.run import Conduct, calibrate, trials_a_minute
 from perceptogram.calibrate.view import GOAL, View
 from perceptogram.live.folder import FILES as SESSION_FILES
 from perceptogram.live.run import Finished, decode

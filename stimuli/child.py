@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,9 @@ class ChildProcess:
         Module to run; it speaks through `report` and listens through `commands`.
     arguments
         Its command line.
-    environment
-        Variables to set for it.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, module: str, arguments: Sequence[str]) -> None:
         root = str(Path(__file__).resolve().parents[__name__.count(".")])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         self._module = module
@@ -56,7 +54,7 @@ class ChildProcess:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env=os.environ | {"PYTHONPATH": path} | dict(environment or {}),
+            env=os.environ | {"PYTHONPATH": path},
         )
         self._changed = threading.Condition()
         self._reports: dict[str, deque[dict[str, Any]]] = {}
@@ -174,7 +172,7 @@ class ChildProcess:
             self._changed.notify_all()
 
 
-def start_job(module: str, job: object, ready: str, timeout_s: float) -> ChildProcess:
+def start_job(module: str, job: object, ready: str, timeout_s: float = 60.0) -> ChildProcess:
     """Start a module that does a job and return its process once it is ready.
 
     Parameters

@@ -55,7 +55,7 @@ class OnDemandJob:
     source_id: str = SOURCE_ID
 
 
-def start_on_demand(job: OnDemandJob, *, timeout_s: float = 60.0) -> ChildProcess:
+def start_on_demand(job: OnDemandJob) -> ChildProcess:
     """Start the presenter and return once its screen and marker stream are open.
 
     The handle reports ``"ready"``; for each demand ``"shown"`` with `demand`, `picture` and `onset` (seconds on the LSL
@@ -67,7 +67,7 @@ def start_on_demand(job: OnDemandJob, *, timeout_s: float = 60.0) -> ChildProces
     stimuli.child.ChildError
         If it does not come up; the message is the presenter's own.
     """
-    return start_job(MODULE, job, "ready", timeout_s)
+    return start_job(MODULE, job, "ready")
 
 
 def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report) -> None:

@@ -186,7 +186,7 @@ def _ready_made(
     return ReadyMade(trials, dict(zip(pictures.tolist(), shown.tolist(), strict=True)))
 
 
-def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | None = None) -> Targets:
+def read_embeddings(path: str | Path, ready: ReadyMade) -> Targets:
     """Return the targets in an ``.npy``, ``.npz``, ``.pt`` or ``.safetensors`` file.
 
     A file without names has one row for each picture shown, in the order of the sorted names. It is refused where
@@ -199,8 +199,6 @@ def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | 
         the dictionary, or a JSON list in the metadata of a safetensors file.
     ready
         The epochs, for the names of the pictures.
-    space
-        What the embeddings are; named after the file when left out.
 
     Raises
     ------
@@ -230,8 +228,7 @@ def read_embeddings(path: str | Path, ready: ReadyMade, space: EmbeddingSpace | 
         msg = f"{path} has two rows for {twice!r}: give one a picture"
         raise FitError(msg)
     labels = [ready.concepts.get(name, name) for name in names]
-    space = EmbeddingSpace("given", path.name, table.shape[1]) if space is None else space
-    return given_targets(names, labels, table, space)
+    return given_targets(names, labels, table, EmbeddingSpace("given", path.name, table.shape[1]))
 
 
 def _by_number(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -115,16 +115,16 @@ def why_none(trials: Trials, config: Config) -> str:
     return f"no trial: the recordings hold no marker {wanted}; check markers.name and markers.classes{told}"
 
 
-def check_channels(trials: Trials, flat_uv: float = 1e-6) -> None:
+def check_channels(trials: Trials) -> None:
     """Refuse trials in which a channel never moves.
 
     Raises
     ------
     FitError
-        If a channel's swing stays below `flat_uv` in every trial.
+        If a channel's swing stays below a millionth of a microvolt in every trial.
     """
     swing = np.ptp(trials.samples, axis=1).max(axis=0)
-    flat = [name for name, size in zip(trials.spec.channels, swing, strict=True) if size <= flat_uv]
+    flat = [name for name, size in zip(trials.spec.channels, swing, strict=True) if size <= 1e-6]
     if flat:
         msg = f"flat throughout: {', '.join(flat)}; mend the electrode, or list the others under stream.channels"
         raise FitError(msg)

@@ -218,7 +218,7 @@ def attribute_of_column(name: str, pictures: tuple[str, ...], cells: Sequence[An
     return Attribute(name, "continuous", numbers, pictures, (f"low {name}", f"high {name}"))
 
 
-def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: int = MOST_CLUSTERS) -> NDArray[np.int64]:
+def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0) -> NDArray[np.int64]:
     """Return each row's cluster, ``[n]``, numbered from the largest; their number has the best silhouette.
 
     Ward 1963, "Hierarchical grouping to optimize an objective function", on dimensions scaled to a variance of one;
@@ -230,8 +230,6 @@ def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: in
         ``[n, dims]``.
     seed
         Seed of the rows that silhouettes are computed on, where there are too many for all.
-    most
-        The most clusters that are considered.
 
     Raises
     ------
@@ -247,7 +245,7 @@ def ward_clusters(embeddings: NDArray[np.floating[Any]], seed: int = 0, most: in
     sample = np.random.default_rng(seed).permutation(len(scaled))[:_SAMPLE]
     distances = cdist(scaled[sample], scaled[sample])
     best, chosen = -np.inf, None
-    for count in range(2, min(most, len(scaled) // FEWEST_OF_A_LEVEL) + 1):
+    for count in range(2, min(MOST_CLUSTERS, len(scaled) // FEWEST_OF_A_LEVEL) + 1):
         clusters = fcluster(tree, count, "maxclust") - 1
         if np.bincount(clusters).min() < FEWEST_OF_A_LEVEL:
             continue

@@ -200,8 +200,8 @@ def _pair(ends: tuple[Array, Array]) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def onset_of(values: Array, threshold: float, run: int = _RUN) -> int | None:
-    """Return where the first run of at least `run` values above `threshold` begins; None where there is none.
+def onset_of(values: Array, threshold: float) -> int | None:
+    """Return where the first run of at least `_RUN` values above `threshold` begins; None where there is none.
 
     Parameters
     ----------
@@ -209,8 +209,6 @@ def onset_of(values: Array, threshold: float, run: int = _RUN) -> int | None:
         ``[times]``.
     threshold
         Level that a value must exceed; higher finds onsets later and more surely.
-    run
-        How many values in a row must exceed it; more keeps single outliers from being an onset.
 
     Returns
     -------
@@ -218,7 +216,7 @@ def onset_of(values: Array, threshold: float, run: int = _RUN) -> int | None:
     """
     above = values > threshold
     for start in np.flatnonzero(above):
-        if above[start : start + run].sum() == run:
+        if above[start : start + _RUN].sum() == _RUN:
             return int(start)
     return None
 

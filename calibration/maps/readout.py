@@ -100,7 +100,7 @@ def make_units(examples: Examples, layout: Layout, settings: FitSettings, whole:
     return Units(window, examples.names, folds, blocks, n_trials, settings.exchange == "shift" and not pictures)
 
 
-def predict(x: Array, y: Array, owners: Index, folds: Index, alphas: Sequence[float] = ALPHAS) -> Array:
+def predict(x: Array, y: Array, owners: Index, folds: Index) -> Array:
     """Return held-out ridge predictions ``[units, columns]`` of `y` from `x`.
 
     Alpha is chosen on the training units for each set of columns by generalised cross-validation (Golub, Heath & Wahba
@@ -116,8 +116,6 @@ def predict(x: Array, y: Array, owners: Index, folds: Index, alphas: Sequence[fl
         ``[columns]``: columns of one set share an alpha.
     folds
         ``[units]``.
-    alphas
-        Penalties to choose from, as shares of the features' variance times the number of training units.
     """
     predicted = np.empty(y.shape)
     for fold in np.unique(folds):
@@ -130,7 +128,7 @@ def predict(x: Array, y: Array, owners: Index, folds: Index, alphas: Sequence[fl
         values = np.maximum(values, 0.0)
         along = vectors.T @ (scaled.T @ y[train])  # scaled is centred, so y need not be
         power = np.sum((y[train] - level) ** 2, axis=0)
-        penalties = n * np.asarray(alphas, dtype=np.float64)
+        penalties = n * np.asarray(ALPHAS)
         shrink = 1.0 / (values + penalties[:, None])  # [alphas, features]
         gain = (values + 2 * penalties[:, None]) * shrink**2
         left = np.maximum(power - gain @ along**2, 0.0)  # [alphas, columns]

@@ -57,9 +57,9 @@ def picture(image: NDArray[np.uint8], size: int = 96) -> bytes:
     return buffer.getvalue()
 
 
-def _chance(axes: Axes, level: float = 0.5) -> None:
-    axes.axhline(level, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate("chance", (1.01, level), xycoords=("axes fraction", "data"), color=CHANCE, va="center")
+def _chance(axes: Axes) -> None:
+    axes.axhline(0.5, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate("chance", (1.01, 0.5), xycoords=("axes fraction", "data"), color=CHANCE, va="center")
 
 
 def against_chance(rows: Sequence[tuple[str, float, tuple[float, float] | None, float]], label: str) -> bytes:

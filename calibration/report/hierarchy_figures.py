@@ -22,8 +22,8 @@ _NAMES = {"two_way": "2-way identification", "auc": "AUC"}
 _ZERO_MS = "ms after onset"
 
 
-def _zero(axes: Axes, level: float = 0.0) -> None:
-    axes.axhline(level, color=CHANCE, linewidth=1)
+def _zero(axes: Axes) -> None:
+    axes.axhline(0, color=CHANCE, linewidth=1)
     axes.axvline(0, color=CHANCE, linewidth=1, linestyle=(0, (2, 2)))
 
 

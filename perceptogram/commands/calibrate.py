@@ -115,7 +115,8 @@ def _tell_kept(settings: PictureSettings, view: View) -> None:
 def _calibrate(
     config: Config, folder: CalibrationFolder, planned: Plan, conduct: Conduct, timing: Timing | None
 ) -> None:
-    from perceptogram.calibrate.run import calibrate, fit_folder, trials_a_minute
+    from perceptogram.calibrate.fitting import fit_folder
+    from perceptogram.calibrate.run import calibrate, trials_a_minute
     from perceptogram.calibrate.view import GOAL, View
     from perceptogram.commands.fit import score_rows, tell_memory
     from realtime.sources import lsl_config

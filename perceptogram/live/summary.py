@@ -31,7 +31,29 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
     seed
         Seed of the intervals.
     """
-    singles, earlier = result.singles.read(), result.pre_stimulus.read()
+    content, singles, earlier = _counts(result, bundle), result.singles.read(), result.pre_stimulus.read()
+    if bundle.classes:
+        unknown = {"auc": None, "auc_interval": None, "auc_p": None, "classes": list(bundle.gallery.names)}
+        scores, null = _score(singles, bundle, seed), _score(earlier, bundle, seed)
+        return content | unknown | scores | {"baseline_auc": null.get("auc"), "baseline_auc_p": null.get("auc_p")}
+    together, single = _score(_means(singles), bundle, seed), _score(singles, bundle, seed)
+    null = _score(_means(earlier), bundle, seed)
+    return (
+        content
+        | {key: together.get(key) for key in ("top1", "chance_top1", "top5", "two_way", "two_way_interval")}
+        | {
+            "n_way": len(dict(singles)),
+            "two_way_p": together.get("p"),
+            "baseline_two_way": null.get("two_way"),
+            "baseline_two_way_p": null.get("p"),
+            "repeats": len(singles) / max(1, len(dict(singles))),
+            "single_trial": {key: single.get(key) for key in ("two_way", "two_way_interval", "p", "top1", "top5")},
+        }
+    )
+
+
+def _counts(result: LiveResult, bundle: Bundle) -> dict[str, Any]:
+    """Return what happened in the session, and how long after the last sample answers and pictures came."""
     delays = result.delays.summary()
     latency_us = {
         "last_sample_to_embedding": _percentiles(result.latencies_us),
@@ -64,24 +86,7 @@ def summarise(result: LiveResult, bundle: Bundle, seed: int = 0) -> dict[str, An
     unscored = result.singles.lost + result.pre_stimulus.lost
     if unscored:
         content["unscored"] = unscored
-    if bundle.classes:
-        unknown = {"auc": None, "auc_interval": None, "auc_p": None, "classes": list(bundle.gallery.names)}
-        scores, null = _score(singles, bundle, seed), _score(earlier, bundle, seed)
-        return content | unknown | scores | {"baseline_auc": null.get("auc"), "baseline_auc_p": null.get("auc_p")}
-    together, single = _score(_means(singles), bundle, seed), _score(singles, bundle, seed)
-    null = _score(_means(earlier), bundle, seed)
-    return (
-        content
-        | {key: together.get(key) for key in ("top1", "chance_top1", "top5", "two_way", "two_way_interval")}
-        | {
-            "n_way": len(dict(singles)),
-            "two_way_p": together.get("p"),
-            "baseline_two_way": null.get("two_way"),
-            "baseline_two_way_p": null.get("p"),
-            "repeats": len(singles) / max(1, len(dict(singles))),
-            "single_trial": {key: single.get(key) for key in ("two_way", "two_way_interval", "p", "top1", "top5")},
-        }
-    )
+    return content
 
 
 def _early(result: LiveResult, bundle: Bundle) -> dict[str, Any]:

@@ -109,8 +109,8 @@ class Canvas:
             text = text[:-1]
         return text.rstrip() + "…"
 
-    def wrapped(self, text: str, width: float, size: float = 14, lines: int = 2) -> list[str]:
-        """Return text in rows that are not too wide; the last is shortened to fit.
+    def wrapped(self, text: str, width: float, size: float = 14) -> list[str]:
+        """Return text in two rows at most that are not too wide; the last is shortened to fit.
 
         Parameters
         ----------
@@ -120,18 +120,12 @@ class Canvas:
             The most that a row may measure.
         size
             Size of the type.
-        lines
-            The most rows.
         """
-        rows: list[str] = []
-        words = text.split()
-        while words and len(rows) < lines - 1:
-            count = 1
-            while count < len(words) and self.width(" ".join(words[: count + 1]), size) <= width:
-                count += 1
-            rows.append(self.fitted(" ".join(words[:count]), width, size))
-            words = words[count:]
-        return rows + ([self.fitted(" ".join(words), width, size)] if words else [])
+        words, count = text.split(), 1
+        while count < len(words) and self.width(" ".join(words[: count + 1]), size) <= width:
+            count += 1
+        rows = (" ".join(words[:count]), " ".join(words[count:]))
+        return [self.fitted(row, width, size) for row in rows if row]
 
     def rectangle(self, box: Box, colour: str, radius: float = 0.0, opacity: float = 1.0) -> None:
         """Fill a rectangle with round corners.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _MARGIN, _GAP, _CAPTION = 28.0, 8.0, 26.0
+_TILE = 128
+"""Side of a picture in pixels; the nearest are drawn at half the size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +49,7 @@ class SheetEntry:
     correct: bool | None = None
 
 
-def contact_sheet(
-    entries: Sequence[SheetEntry], title: str, *, simulated: bool, columns: int = 2, tile: int = 128
-) -> Image.Image:
+def contact_sheet(entries: Sequence[SheetEntry], title: str, *, simulated: bool) -> Image.Image:
     """Return a sheet with a row of pictures for each entry: shown, reconstructed, the three nearest.
 
     Parameters
@@ -60,10 +60,6 @@ def contact_sheet(
         One line above, such as ``"50-way   top-1 34 %   two-way 0.91"``.
     simulated
         Whether the EEG is simulated; the sheet then says so.
-    columns
-        Entries side by side.
-    tile
-        Side of a picture in pixels; the nearest are drawn at half the size.
 
     Raises
     ------
@@ -73,7 +69,7 @@ def contact_sheet(
     if not entries:
         msg = "a contact sheet needs at least one percept"
         raise ValueError(msg)
-    columns = min(columns, len(entries))
+    columns, tile = min(2, len(entries)), _TILE
     small = (tile - _GAP) / 2
     cell = 2 * tile + 3 * small + 4 * _GAP
     rows = -(-len(entries) // columns)

@@ -24,7 +24,7 @@ _STAGES = {
 _WIDTH, _ROW, _LABELS, _NUMBERS, _MARGIN = 960.0, 38.0, 180.0, 250.0, 32.0
 
 
-def waterfall(records: Sequence[Mapping[str, float]], title: str = "From the last sample to the screen") -> Image.Image:
+def waterfall(records: Sequence[Mapping[str, float]]) -> Image.Image:
     """Return a picture of `records`, each a trial's times by stage as `latency_log.trial_times` gives them.
 
     A bar runs from the median end of the stage before to the median end of its own, a thin line on to the 95th
@@ -44,7 +44,7 @@ def waterfall(records: Sequence[Mapping[str, float]], title: str = "From the las
     longest = max(longest, 1e-6)
     left, right = _MARGIN + _LABELS, _WIDTH - _MARGIN - _NUMBERS
     canvas = Canvas((round(_WIDTH), round(118 + _ROW * len(ends) + 20)))
-    canvas.text((_MARGIN, 44), title, 20)
+    canvas.text((_MARGIN, 44), "From the last sample to the screen", 20)
     canvas.text((_WIDTH - _MARGIN, 44), f"{len(records)} trials", 14, FAINT, "right")
     for k, name in enumerate(("p50", "p95", "p99")):
         canvas.text((right + 90 + 80 * k, 92), f"{name} ms", 12, FAINT, "right")

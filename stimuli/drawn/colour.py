@@ -75,14 +75,14 @@ def object_hue(image: NDArray[np.uint8]) -> float:
     return _mean_hue(hue, chroma**3)
 
 
-def ground_hue(image: NDArray[np.uint8], width: int = 5) -> float:
-    """Return the hue of a picture's background in degrees: the mean over its edge, `width` pixels, weighted by chroma.
+def ground_hue(image: NDArray[np.uint8]) -> float:
+    """Return the hue of a picture's background in degrees: the mean over its edge, weighted by chroma.
 
     Few objects reach the edge, and none covers most of it.
     """
     hue, chroma = hue_chroma(image)
     edge = np.ones(hue.shape, bool)
-    edge[width:-width, width:-width] = False
+    edge[5:-5, 5:-5] = False
     return _mean_hue(hue[edge], chroma[edge])
 
 

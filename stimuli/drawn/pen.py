@@ -296,14 +296,14 @@ def _arc(
     return turned
 
 
-def _spline(points: NDArray[np.float64], closed: bool, pieces: int = 10) -> NDArray[np.float64]:
-    """Points of the Catmull-Rom spline through `points`, `pieces` a segment."""
+def _spline(points: NDArray[np.float64], closed: bool) -> NDArray[np.float64]:
+    """Points of the Catmull-Rom spline through `points`, ten a segment."""
     around = (
         np.concatenate([points[-1:], points, points[:2]])
         if closed
         else np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     )
-    t = np.linspace(0.0, 1.0, pieces, endpoint=False)[:, None]
+    t = np.linspace(0.0, 1.0, 10, endpoint=False)[:, None]
     curve = []
     for p0, p1, p2, p3 in zip(around[:-3], around[1:-2], around[2:-1], around[3:], strict=True):
         curve.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -27,7 +27,6 @@ def attention_by(backend: SDPBackend | None) -> Iterator[None]:
 def fastest(
     make: Callable[[SDPBackend], Callable[[], None]],
     device: torch.device,
-    backends: Sequence[SDPBackend] = BACKENDS,
 ) -> SDPBackend | None:
     """Return the backend whose function takes least; None where none of them can be used.
 
@@ -37,13 +36,11 @@ def fastest(
         Returns what computes with a backend; one that raises `RuntimeError` cannot be used here.
     device
         Where it computes.
-    backends
-        Which are tried.
     """
     taken: dict[SDPBackend, float] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # why a backend cannot be used is told as a warning for each reason
-        for backend in backends:
+        for backend in BACKENDS:
             try:
                 function = make(backend)
                 taken[backend] = min(_seconds(function, device) for _ in range(ROUNDS))
