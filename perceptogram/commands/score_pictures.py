@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 
         Example: perceptogram score-pictures painted shown --weights weights --json scores.json
         """
-        from calibration.scores.reconstruction import LOWER_IS_BETTER, NETWORKS, SCORES
+        from calibration.scores.feature_networks import NETWORKS
+        from calibration.scores.reconstruction import LOWER_IS_BETTER, SCORES
         from calibration.scores.reconstruction import score_pictures as score
         from stimuli.picture_files import read_picture
 

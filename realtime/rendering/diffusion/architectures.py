@@ -6,10 +6,9 @@ the true networks.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 Family = Literal["sdxl", "sd15", "unclip", "kandinsky22"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
 
 _FOUR_DOWN = ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
 _FOUR_UP = ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D")

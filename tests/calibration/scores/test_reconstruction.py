@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from scipy.stats import pearsonr
 
+from calibration.scores import feature_networks
 from calibration.scores import reconstruction as rs
 from configs.torchvision_shim import load_torchvision
 from tests.support.command import perceptogram
@@ -12,7 +13,7 @@ load_torchvision()
 import open_clip  # noqa: E402
 
 SIDE = 96
-NETWORKS = {network.name: network for network in rs.NETWORKS}
+NETWORKS = {network.name: network for network in feature_networks.NETWORKS}
 # seconds each, and a gigabyte for the CLIP tower: the other two are of the same kind
 QUICK = ("alexnet", "resnet50")
 
@@ -34,7 +35,7 @@ def noisy(images, amount, seed=1):
 def save_weights(folder, name):
     """Write random weights of the true architecture as the published file holds them."""
     torch.manual_seed(0)
-    network = rs.make_network(name)
+    network = feature_networks.make_network(name)
     if name == "efficientnet_b1":  # without statistics of its own, a random one of this depth says nothing
         for layer in network.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
@@ -124,10 +125,10 @@ def test_features_are_those_of_the_named_layers(weights):
     images = rs.to_tensor(pictures(2), 256)
     network = NETWORKS["alexnet"]
     with torch.inference_mode():
-        found = rs.features_of(rs.load_network(network, weights), images, network)
-        model = rs.make_network("alexnet")
+        found = feature_networks.features_of(feature_networks.load_network(network, weights), images, network)
+        model = feature_networks.make_network("alexnet")
         model.load_state_dict(torch.load(weights / network.file, weights_only=True))
-        mean, std = (torch.tensor(values)[:, None, None] for values in rs.IMAGENET)
+        mean, std = (torch.tensor(values)[:, None, None] for values in feature_networks.IMAGENET)
         x = (images - mean) / std
         for index, layer in enumerate(model.features):
             x = layer(x.clone())
@@ -161,17 +162,17 @@ def test_the_large_networks_too(tmp_path):
     ],
 )
 def test_pictures_that_cannot_be_scored_are_refused(painted, shown, complaint):
-    with pytest.raises(rs.ScoreError, match=complaint):
+    with pytest.raises(feature_networks.ScoreError, match=complaint):
         rs.score_pictures(painted, shown)
 
 
 def test_weights_of_another_network_are_refused(weights, tmp_path):
     (tmp_path / NETWORKS["alexnet"].file).write_bytes((weights / NETWORKS["resnet50"].file).read_bytes())
-    with pytest.raises(rs.ScoreError, match="does not hold the weights of alexnet"):
-        rs.load_network(NETWORKS["alexnet"], tmp_path)
+    with pytest.raises(feature_networks.ScoreError, match="does not hold the weights of alexnet"):
+        feature_networks.load_network(NETWORKS["alexnet"], tmp_path)
     (tmp_path / NETWORKS["resnet50"].file).write_bytes((weights / NETWORKS["alexnet"].file).read_bytes())
-    with pytest.raises(rs.ScoreError, match="does not hold the weights of resnet50"):
-        rs.load_network(NETWORKS["resnet50"], tmp_path)
+    with pytest.raises(feature_networks.ScoreError, match="does not hold the weights of resnet50"):
+        feature_networks.load_network(NETWORKS["resnet50"], tmp_path)
 
 
 def test_the_command_prints_what_it_has_and_na_for_the_rest(tmp_path):
