@@ -25,7 +25,6 @@ def test_a_rate_that_changes_is_told(text):
 
 
 @pytest.mark.processes
-@pytest.mark.realtime
 @pytest.mark.slow
 def test_no_fault_in_a_file_that_brainflow_plays_leaves_a_wrong_epoch():
     pytest.importorskip("brainflow")

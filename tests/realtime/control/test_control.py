@@ -256,73 +256,6 @@ def test_mosquittos_own_clients_can_listen_and_steer(mosquitto):
         assert [json.loads(line)["state"] for line in said.splitlines()] == ["running", "offline"], "the last will"
 
 
-@pytest.mark.realtime
-def test_broker_killed_and_restarted_in_the_middle(mosquitto):
-    """Percepts at 150 a second; the broker dies three times; commands are repeated until acknowledged."""
-    with Control(ControlSettings(url=mosquitto.url), "P01", SPACE) as control:
-        assert control.wait_connected(PATIENCE_S)
-        listener = Listener(mosquitto.url)
-        ended, faults = threading.Event(), []
-
-        def faulty_broker():
-            try:
-                for _ in range(3):
-                    ended.wait(1.2)
-                    mosquitto.kill()
-                    ended.wait(0.4)
-                    mosquitto.start()
-            except BaseException as error:
-                faults.append(error)
-
-        def steer():
-            acknowledged = set()
-            number = 0
-            while not ended.is_set():
-                listener.online.wait(0.2)
-                listener.say({"id": f"mark-{number}", "command": "mark", "args": {"text": str(number)}})
-                ended.wait(0.1)
-                acknowledged |= {ack.id for ack in listener.acks() if ack.ok}
-                number += f"mark-{number}" in acknowledged
-
-        workers = [threading.Thread(target=one) for one in (faulty_broker, steer)]
-        for one in workers:
-            one.start()
-        done, waits = [], []
-        due = time.monotonic()
-        for trial in range(900):
-            began = time.perf_counter()
-            control.publish(percept(trial))
-            for command in control.commands():
-                done.append(command.id)
-                control.acknowledge(command)
-            waits.append(time.perf_counter() - began)
-            due += 1 / 150
-            ended.wait(max(0.0, due - time.monotonic()))
-        workers[0].join()
-        until(lambda: control.status.connected)
-        assert listener.online.wait(PATIENCE_S)
-        control.publish(percept(10_000))
-        until(lambda: any(json.loads(payload)["trial"] == 10_000 for payload in listener.heard("event")[-5:]))
-        ended.set()
-        workers[1].join()
-        for command in control.commands():
-            done.append(command.id)
-            control.acknowledge(command)
-        until(lambda: {ack.id for ack in listener.acks()} >= set(done[:-1]))
-        assert not faults
-        assert len(done) == len(set(done)), "no command took effect twice"
-        assert {ack.id for ack in listener.acks() if ack.ok} <= set(done), "what was acknowledged took effect"
-        assert len(done) >= 10
-        assert np.median(waits) < 1e-3
-        assert max(waits) < 0.3, "the session never stalls"
-        numbers = [json.loads(payload)["seq"] for payload in listener.heard("event")]
-        assert numbers[-1] == 901
-        assert control.status.dropped == 0, "outages this short cost nothing"
-        assert control.status.restarts == 0
-        listener.close()
-
-
-@pytest.mark.realtime
 def test_events_beyond_the_bound_are_counted():
     control = Control(ControlSettings(url=f"mqtt://127.0.0.1:{free_port()}"), "P01", SPACE)
     began = time.monotonic()
@@ -335,9 +268,7 @@ def test_events_beyond_the_bound_are_counted():
         dropped = control.status.dropped
         until(lambda: control.status.dropped > dropped, what="the picture nobody sees")
         assert "no connection" in control.status.text
-        stopping = time.monotonic()
-    assert time.monotonic() - stopping < 6
-    assert stopping - began < PATIENCE_S
+    assert time.monotonic() - began < PATIENCE_S, "neither telling nor ending waits for a broker"
 
 
 @pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])

@@ -1,4 +1,4 @@
-"""Half an hour of percepts in 36 s, with the broker killed three times; mosquitto's own clients are the outside."""
+"""Half an hour of percepts in 16 s, with the broker killed three times; mosquitto's own clients are the outside."""
 
 import json
 import re
@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.realtime]
 SPACE = EmbeddingSpace("tiny", "random", 64)
 PREFIX = "perceptogram/v1/P01/session"
 PERCEPTS = 30 * 60 * 5
-SECONDS = 36.0
-OUTAGES = ((5.0, 0.6), (11.0, 0.6), (17.0, 11.0))
+SECONDS = 16.0
+OUTAGES = ((2.0, 0.6), (5.0, 0.6), (8.0, 5.0))
 """When the broker dies, and for how long: the last one outlasts the events that may wait."""
 
 
@@ -130,7 +130,7 @@ def test_half_an_hour_of_percepts_while_the_broker_dies_three_times(make_mosquit
 
     assert np.median(waits) < 1e-3
     assert max(waits) < 0.5, "the session never stalls"
-    assert len(done) == len(set(done)) >= 20, "no command took effect twice"
+    assert len(done) == len(set(done)) >= 10, "no command took effect twice"
     assert ears.acknowledged() <= set(done), "what was acknowledged took effect"
     assert status.restarts == 0
     # Every percept either reached the broker, which keeps its own log, or was counted as dropped.

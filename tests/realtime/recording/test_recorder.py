@@ -11,7 +11,7 @@ import pylsl
 import pytest
 import pyxdf
 
-from realtime.recording.recorder import HUNG_S, Recorder, RecorderError, Wanted
+from realtime.recording.recorder import Recorder, RecorderError, Wanted
 from realtime.recording.recorder_inlets import Inlets
 from tests.support.lsl_amplifier import Amplifier
 
@@ -104,17 +104,15 @@ def nothing_is_missing(path, name):
     return True
 
 
-@pytest.mark.realtime
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_killed_or_hung_it_loses_nothing_and_another_goes_on_in_the_same_file(amplifier, record, tmp_path, number):
     recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
     until(lambda: recorder.notices() is not None and recorder.spared)
     for _ in range(2):
         grown(tmp_path / "run.xdf")
-        harmed, dead = time.monotonic(), recorder.pid
+        dead = recorder.pid
         os.kill(dead, number)
         (lost, again) = told(recorder, "restarted")[-2:]
-        assert time.monotonic() - harmed < (HUNG_S + 1.0 if number == signal.SIGSTOP else 1.0)
         assert ("died" if number == signal.SIGKILL else "hangs") in lost
         assert "goes on in" in again
         assert recorder.pid != dead

@@ -105,20 +105,14 @@ def test_last_request_is_always_painted_and_no_frame_bears_anothers_trial(worker
     assert order == sorted(order), "frames come in order"
 
 
-@pytest.mark.realtime
 def test_submitting_never_waits_for_a_frozen_renderer(worker):
     worker.pause()
     began = time.monotonic()
-    waits = []
     for trial in range(5000):
-        before = time.perf_counter()
         last = worker.submit(request(trial % 100))
-        waits.append(time.perf_counter() - before)
-    spent = time.monotonic() - began
+    assert time.monotonic() - began < PATIENCE_S, "a wait of 24 ms for each would be found"
     assert worker.state.kind == "busy"
     worker.resume()
-    assert spent < 5.0
-    assert np.median(waits) < 1e-3
     frames = until_final(worker, last)
     assert {frame.trial for frame in frames if frame.request == last} == {99}
     assert len({frame.request for frame in frames}) < 50, "stale requests must not be painted one after the other"
