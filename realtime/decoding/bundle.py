@@ -371,6 +371,8 @@ def load_bundle(folder: str | Path) -> Bundle:
 
     try:
         return read_bundle(folder)
+    except BundleError:
+        raise
     except (OSError, ValueError) as error:
         msg = f"bundle {folder} is damaged: {' '.join(str(error).split())[:300]}; fit it again"
         raise BundleError(msg) from error

@@ -40,7 +40,8 @@ def read_bundle(folder: Path) -> Bundle:
     """
     schema = read_json(folder / RECORD_FILE, Schema).number
     if schema != SCHEMA:
-        msg = f"bundle {folder} has schema {schema}, this version reads {SCHEMA}; fit it again"
+        made, do = ("an older", "fit it again") if schema < SCHEMA else ("a newer", "update this one, or fit it again")
+        msg = f"bundle {folder} was made by {made} version (schema {schema}, this one reads {SCHEMA}): {do}"
         raise BundleError(msg)
     told = read_json(folder / RECORD_FILE, Record)
     names = read_json(folder / NAMES_FILE, Names)

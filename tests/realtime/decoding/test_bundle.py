@@ -146,9 +146,14 @@ def test_damaged_bundles_are_refused_in_one_line(bundle, tmp_path):
         load_bundle(tmp_path)
     bundle.save(tmp_path / "b")
     record = json.loads((tmp_path / "b" / "bundle.json").read_text())
-    (tmp_path / "b" / "bundle.json").write_text(json.dumps(record | {"schema": 99}))
-    with pytest.raises(BundleError, match="schema 99"):
-        load_bundle(tmp_path / "b")
+    for schema, says in (
+        (1, "an older version (schema 1, this one reads 2): fit"),
+        (99, "a newer version (schema 99,"),
+    ):
+        (tmp_path / "b" / "bundle.json").write_text(json.dumps(record | {"schema": schema}))
+        with pytest.raises(BundleError) as refused:
+            load_bundle(tmp_path / "b")
+        assert str(refused.value).startswith(f"bundle {tmp_path / 'b'} was made by {says}")
     window = {"window": record["window"] | {"n_times": 11}}
     (tmp_path / "b" / "bundle.json").write_text(json.dumps(record | window))
     with pytest.raises(BundleError, match="damaged"):
