@@ -28,7 +28,7 @@ MORE_STEPS = ("step 2", "step 3", "step 4")
 @pytest.fixture
 def tiny(monkeypatch):
     """Narrow networks, no weights on the disk, two pictures each."""
-    for family in architectures.FAMILIES:
+    for family in architectures.UNETS:
         monkeypatch.setitem(architectures.UNETS, family, NARROW[family])
         monkeypatch.setitem(architectures.FULL_DECODERS, family, NARROW_FULL[family])
     monkeypatch.setattr(weight_files, "_find", lambda _: None)
