@@ -58,20 +58,26 @@ def register(app: typer.Typer) -> None:
         if web:
             settings = with_page(settings)
         claim(out, "run", (*FILES, RECORDINGS), overwrite=overwrite)
-        stop_at = math.inf
+        begun, stop_at = False, math.inf
 
         def begin(_session: Session) -> None:
-            nonlocal stop_at
-            stop_at = math.inf if seconds is None else time.monotonic() + seconds
+            nonlocal begun, stop_at
+            begun, stop_at = True, math.inf if seconds is None else time.monotonic() + seconds
 
         with LiveStreams(
             settings, calibration, out if record else None, show_pictures=show_pictures, headless=headless
         ) as streams:
             source = streams.source
             channels = f", {len(source.spec.channels)} channels; Ctrl-C stops"
-            console.print(styled("decoding ", (source.spec.name, "bold"), channels))
+
+            def end() -> None:
+                if not begun:
+                    errors.print("still starting: it ends when all is ready; another Ctrl-C breaks off at once")
+                source.close()
+
             # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
-            with ended_by_signals(source.close):
+            with ended_by_signals(end):
+                console.print(styled("decoding ", (source.spec.name, "bold"), channels))
                 finished = decode(
                     source,
                     streams.config,

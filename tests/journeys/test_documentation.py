@@ -293,6 +293,17 @@ def test_what_runs_until_it_is_interrupted(on_air):
     assert (on_air / "session1.xdf").stat().st_size > 1000
 
 
+def test_a_session_that_is_interrupted_while_it_loads_its_generator_says_that_it_heard(on_air):
+    markers = MarkerOutlet("LabMarkers", "lab-markers")
+    session = start(SESSION.replace("session1", "never_begun"), on_air)
+    with ending(session):
+        wait_for(session, "decoding LabEEG")
+        told = interrupt(session)
+    markers.close()
+    assert "still starting" in told
+    assert (session.returncode, "Traceback" in told) == (0, False), told
+
+
 def test_a_session_of_another_programs_pictures(on_air):
     markers = MarkerOutlet("LabMarkers", "lab-markers")
     session = start(SESSION, on_air)
