@@ -174,7 +174,7 @@ def test_without_signal_p_is_small_no_more_often_than_it_may_be():
         null = null_of_cross_validation(examples, labels, gallery, layout, settings)
         small += (1 + np.count_nonzero(null.draws >= null.observed)) / 20 <= 0.05
         values.append(null.observed)
-    assert small <= 7  # of 60 at 5 %: more in 2 % of such tests
+    assert small <= 6  # of 60 at 5 %: more in 3 % of such tests
     assert np.mean(values) == pytest.approx(0.5, abs=0.03)
 
 

@@ -27,12 +27,16 @@ def result():
     return fit_trials(trials, targets, CONFIG, null=make_trials(n_pictures=40, signal=0.0)[0])
 
 
+@pytest.fixture(scope="module")
+def page(result):
+    return render(result, CONFIG, image_of)
+
+
 def image_of(name):
     return np.full((40, 40, 3), int(name[-3:]), dtype=np.uint8)
 
 
-def test_the_page_needs_nothing_but_itself_and_says_what_it_should(result):
-    page = render(result, CONFIG, image_of)
+def test_the_page_needs_nothing_but_itself_and_says_what_it_should(result, page):
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)', page))
     assert not re.search(r"https?:|<script|<link|url\(|@import", page)
     assert "a &lt;name&gt; &amp; more" in page
@@ -51,11 +55,11 @@ def test_chance_is_called_chance():
     assert "no goal is in sight" in page
 
 
-def test_simulated_eeg_is_called_simulated(result):
+def test_simulated_eeg_is_called_simulated(page):
     trials, targets = make_trials(n_pictures=30)
     simulated = fit_trials(type(trials)(**{**vars(trials), "simulated": True}), targets, CONFIG)
     assert "The participant was simulated" in render(simulated, CONFIG)
-    assert "was simulated" not in render(result, CONFIG)
+    assert "was simulated" not in page
 
 
 def test_two_classes_have_their_own_page():
