@@ -65,10 +65,10 @@ def opened(page):
 def test_a_calibration_that_was_killed_and_then_interrupted_loses_nothing(tmp_path):
     folder = CalibrationFolder(tmp_path / "anna")
     out = ["--config", str(quick_demo(tmp_path)), "--out", str(folder.path)]
-    size = ["--pictures", "60", "--repeats", "1", "--blocks", "3", "--snr", "3", "--seed", "5"]
-    assert break_off([*out, *size], folder, 20, signal.SIGKILL) == -signal.SIGKILL
+    size = ["--pictures", "45", "--repeats", "1", "--blocks", "3", "--snr", "3", "--seed", "5"]
+    assert break_off([*out, *size], folder, 12, signal.SIGKILL) == -signal.SIGKILL
     killed_at = len(folder.shown())
-    assert break_off([*out, "--resume", "--snr", "3", "--seed", "5"], folder, killed_at + 15, signal.SIGINT) == 130
+    assert break_off([*out, "--resume", "--snr", "3", "--seed", "5"], folder, killed_at + 10, signal.SIGINT) == 130
     again = [*COMMAND, *out, "--resume", "--snr", "3", "--seed", "5"]
     done = subprocess.run(again, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
