@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configs.schema import StreamSettings
-from realtime.doctor.machine import Check, guarded, isolated
+from realtime.doctor.check import Check, guarded, isolated
 from realtime.sources.base import WOKEN, Chunk, Notice
 from realtime.sources.discovery import Finder
 from realtime.sources.metadata import SourceError
