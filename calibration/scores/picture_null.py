@@ -96,11 +96,9 @@ def null_of_pictures(
             if anew:
                 taught = replace(train, targets=np.eye(len(learned), dtype=np.float32)[column])
                 chosen = choices_of_each(taught, embeddings, orders[:, learned], layout, settings)
-            order, first = np.argsort(column, kind="stable"), np.unique(column, return_counts=True)[1].cumsum()[:-1]
             made = {}
             for each in dict.fromkeys(chosen):
-                answers = _answers(train, examples.samples[test & asked], layout, settings, each)[:, order]
-                answers = np.add.reduceat(answers, np.r_[0, first], axis=1)
+                answers = _answers(train, column, examples.samples[test & asked], layout, settings, each)
                 made[each] = np.zeros((len(answers), len(pictures)), np.float32)
                 made[each][:, learned] = answers - answers.mean(axis=0)
             tables.append((test[asked], [made[each] for each in chosen]))
@@ -124,18 +122,26 @@ def _train(examples: Examples, place: Index, settings: FitSettings) -> tuple[Exa
 
 def _answers(
     train: Examples,
+    shown: Index,
     unseen: NDArray[np.float32],
     layout: Layout,
     settings: FitSettings,
     chosen: tuple[Candidate, float],
 ) -> NDArray[np.float32]:
-    """Return ``[unseen, trials]``: how much of the embedding that each trial was taught a prediction holds."""
+    """Return ``[unseen, pictures]``: how much of each learned picture's embedding a prediction holds.
+
+    `shown` are the pictures of the trials, of which each has one at least.
+    """
     option, alpha = chosen
     # Exchanged embeddings leave together what was together.
     folds = grouped_folds(train.split_groups(settings.folds), settings.folds, settings.seed)
     classes = noise_classes(recurring_classes(train.names, folds), option, layout, train.samples.shape)
     scaling, features = scale(train.samples, layout, settings.whiten, option, classes=classes)
-    return influence(features, scaling.apply(unseen), alpha).astype(np.float32)
+    of_trials = influence(features, scaling.apply(unseen), alpha).astype(np.float32)
+    order = np.argsort(shown, kind="stable")
+    begins = np.searchsorted(shown[order], np.arange(shown.max() + 1))
+    answers: NDArray[np.float32] = np.add.reduceat(of_trials[:, order], begins, axis=1)
+    return answers
 
 
 def _score(
