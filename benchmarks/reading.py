@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import interleaved, machine, median_interval, paired_ratio, print_table
-from calibration.data.trials import read_trials, read_windows
+from calibration.data.reading import read_trials, read_windows
 from configs.schema import Config, MarkerSettings, WindowSettings
 from realtime.recording.xdf_writer import XdfWriter
 
