@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 
+# Where byte code is not kept, each of the hundreds of processes that tests start compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast test-gpu lint pictures wheel-test guard bench site clean
 .DELETE_ON_ERROR:
 
