@@ -9,7 +9,7 @@ are open but not part of the project: they lie beside it, in ``../shared/data``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,7 +79,9 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
         msg = f"the real recordings are not in {DATA}"
         raise InputError(msg)
     parts, found = Parts(out), []
-    for name, measured in (*recordings(), *((case.name, partial(simulated, case)) for case in CASES)):
+    simulations = ((case.name, partial(simulated, case)) for case in CASES)
+    sets: list[tuple[str, Callable[[], dict[str, Any]]]] = [*recordings(), *simulations]
+    for name, measured in sets:
         if quick:
             found.append(score(muse(name), ()))
             break
@@ -233,13 +235,17 @@ MUSE = {
 def recordings() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Yield the name of every set of two classes with what scores it."""
     for name in MUSE:
-        yield name, lambda name=name: score(muse(name))
+        yield name, partial(_scored, partial(muse, name))
     for person in (1, 2, 3):
-        yield f"gtec_p300, person {person}", lambda person=person: score(gtec(person))
-    yield "bci2_iib", lambda: score(_bci2())
+        yield f"gtec_p300, person {person}", partial(_scored, partial(gtec, person))
+    yield "bci2_iib", partial(_scored, _bci2)
 
 
-def muse(name: str, sets: dict[str, tuple[tuple[str, ...], str, str | None, float]] = MUSE) -> Recorded:
+def _scored(load: Callable[[], Recorded]) -> dict[str, Any]:
+    return score(load())
+
+
+def muse(name: str, sets: Mapping[str, tuple[tuple[str, ...], str, str | None, float]] = MUSE) -> Recorded:
     """Return one of the sets of a four-electrode headband."""
     folders, preset, column, stop_s = sets[name]
     config = load_config(preset)

@@ -354,8 +354,8 @@ def run(quick: bool = False) -> dict[str, Any]:
     print_table(
         "Faults at 20 s of boards, 250 Hz, a marker every 0.2 s", keys, [[row[k] for k in keys] for row in rows]
     )
-    keys = ("board", "dropped", "lost", "accepted", "wrong", "moved", "refused")
-    print_table("Live sessions", keys, [[row[k] for k in keys] for row in live])
+    counted = ("board", "dropped", "lost", "accepted", "wrong", "moved", "refused")
+    print_table("Live sessions", counted, [[row[k] for k in counted] for row in live])
     return {"faults": rows, "live": live, "machine": machine()}
 
 

@@ -107,7 +107,8 @@ def with_cosine(true: Embeddings, known: Embeddings, cosine: float, rng: np.rand
     noise -= (noise * unit).sum(1, keepdims=True) * unit
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     mixed = length * (cosine * unit + np.sqrt(1 - cosine**2) * noise)
-    return (mixed * std + mean).astype(np.float32)
+    found: Embeddings = (mixed * std + mean).astype(np.float32)
+    return found
 
 
 def two_way(generated: NDArray[np.float32], true: NDArray[np.float32]) -> float:

@@ -35,7 +35,7 @@ def run(quick: bool = False) -> dict[str, Any]:
             for name in names:
                 with _busy_core() if loaded else nullcontext():
                     runs.setdefault((name, loaded), []).append(_measure(RECEIVERS[name], epochs))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in RECEIVERS:
         for loaded in (False, True):
             found = runs[name, loaded]

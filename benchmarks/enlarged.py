@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from realtime.rendering.generators.base import Generator
 from realtime.rendering.generators.make import make_generator
@@ -49,8 +50,8 @@ def main() -> None:
     from perceptogram.live import run as decoding
     from realtime.rendering.worker import RenderWorker
 
-    decoding.RenderWorker = partial(RenderWorker, make=make_enlarged)  # type: ignore[misc, assignment]
-    perceptogram()
+    with patch.object(decoding, "RenderWorker", partial(RenderWorker, make=make_enlarged)):
+        perceptogram()
 
 
 if __name__ == "__main__":

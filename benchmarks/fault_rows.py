@@ -73,7 +73,8 @@ def measure(truth: Truth, pipeline: Pipeline, items: Iterable[Chunk | Marker | N
     for item in items:
         if isinstance(item, Chunk):
             chunks.append(item)
-        at = max(at, item.arrived if isinstance(item, Chunk) else item.stamp if isinstance(item, Notice) else at)
+        came = item.arrived if isinstance(item, Chunk) else item.stamp if isinstance(item, Notice) else None
+        at = max(at, came or at)
         signs = [_sign(fault, event) for event in _collected(pipeline.push(item), out)]
         if at < truth.begins:
             jitter_before_s = pipeline.timeline.jitter_s

@@ -161,9 +161,9 @@ def _onset_of(fault: FaultSpec) -> float:
 
 
 def _print(ours: Any, peers: Any, holes: Any, clean: Any) -> None:
-    keys = ("name", "detected", "delay_s", "stamp_error_ms", "wrongly_accepted", "retracted", "refused", "recovery_s")
+    told = ("name", "detected", "delay_s", "stamp_error_ms", "wrongly_accepted", "retracted", "refused", "recovery_s")
     title = "Faults at 20 s of a minute of 250 Hz EEG, a marker every 0.2 s, windows of 0.8 s: this project"
-    print_table(title, [*keys, "by"], [[_cell(row[k]) for k in keys] + [row["by"][:40]] for row in ours])
+    print_table(title, [*told, "by"], [[_cell(row[k]) for k in told] + [row["by"][:40]] for row in ours])
     keys = ("accepted", "wrongly_accepted", "stamp_error_ms", "detected")
     header = ["name", *(f"{short}: {key.replace('_', ' ')}" for short in ("pyxdf", "mne-lsl") for key in keys)]
     beside = [

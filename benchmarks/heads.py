@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,15 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     counts, parts = QUICK if quick else TRIALS, Parts(out, "quick" if quick else "full")
     world = cache(lambda: World(max(counts), folder))
+
+    def row(count: int, blocks: tuple[int, ...]) -> dict[str, Any]:
+        return world().row(count, blocks)
+
     rows = []
     for blocks in ((),) if quick else ((), BLOCKS):
         for count in counts:
             name = f"{count} trials, blocks {' '.join(map(str, blocks))}"
-            rows.append(parts.get(name, lambda row=(count, blocks): world().row(*row)))
+            rows.append(parts.get(name, partial(row, count, blocks)))
     size = timed_fit(*(QUICK_SIZE if quick else SIZE), folder)
     _print(rows)
     _print_size(size)
@@ -273,7 +277,7 @@ def _made_up(trials: int, times: int, channels: int, dims: int) -> tuple[Example
     for start in range(0, trials, 512):
         block = samples[start : start + 512]
         white = rng.standard_normal(block.shape, dtype=np.float32)
-        slow = lfilter(np.float32([0.44]), np.float32([1.0, -0.9]), white, axis=1)
+        slow = lfilter(np.array([0.44], np.float32), np.array([1.0, -0.9], np.float32), white, axis=1)
         block[:] = slow @ shared.astype(np.float32)
         block += np.float32(_ANSWER) * ((inner[start : start + 512, None] * waves) @ where)
     names = np.array([f"picture-{number:05d}" for number in range(trials)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from realtime.electrodes import CHANNELS_64, scalp_image
 
 DIMS = 1024
 HEAD_PIXELS = 76
-COLUMNS = {
+COLUMNS: dict[str, tuple[Literal["categorical", "continuous", "circular"], int]] = {
     "class": ("categorical", 8),
     "hue": ("circular", 2),
     "texture": ("continuous", 1),

@@ -24,7 +24,7 @@ def random_bundle(config: Config, spec: StreamSpec, space: EmbeddingSpace) -> Bu
         filters=pipeline.filters,
         rate_hz=pipeline.rate_hz,
         first_s=float(pipeline.times_s[0]),
-        weights=rng.standard_normal(shape, dtype=np.float32) / 100,
+        weights=rng.standard_normal(shape, dtype=np.float32) / np.float32(100),
         bias=embeddings[0],
         mean_input=np.zeros(shape[:2], np.float32),
         space=space,

@@ -30,8 +30,10 @@ from realtime.spaces import EmbeddingSpace
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PRESETS = ("muse_n170", "muse_p300", "muse_spatial_freq")
-KEPT = ("n_trials", "classes", "n_by_class", "auc", "auc_interval", "auc_by_fold", "auc_p", "baseline_auc")
-KEPT += ("baseline_auc_interval", "refused", "n_flagged")
+KEPT = (
+    "n_trials", "classes", "n_by_class", "auc", "auc_interval", "auc_by_fold", "auc_p", "baseline_auc",
+    "baseline_auc_interval", "refused", "n_flagged",
+)  # fmt: skip
 TEMPORAL = ("TP9", "TP10")
 """Electrodes of a headband that lie behind the ears."""
 SEARCHED_MS = {"first": (120, 260), "second": (240, 360), "third": (360, 500)}
@@ -155,7 +157,8 @@ def _steps_ms(preset: str, config: Config) -> list[float]:
 
 
 def _runs(trials: Trials) -> list[int]:
-    return np.unique(trials.recordings).tolist()
+    runs: list[int] = np.unique(trials.recordings).tolist()
+    return runs
 
 
 def _mean(trials: Trials, run: int | None, name: str) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,10 +30,10 @@ WARM_UP = 8
 """Embeddings before the clock starts."""
 POLL_S = 0.001
 PATIENCE_S = 30.0
-Receiver = Callable[[Amplifier, Any], Iterator[float]]
+Receiver = Callable[[Amplifier, Any], Generator[float, None, None]]
 
 
-def ours(amplifier: Amplifier, weights: Any) -> Iterator[float]:
+def ours(amplifier: Amplifier, weights: Any) -> Generator[float, None, None]:
     """Reader process, time axis, epochs, map summed sample by sample."""
     import pylsl
 
@@ -69,7 +69,7 @@ def ours(amplifier: Amplifier, weights: Any) -> Iterator[float]:
         source.close()
 
 
-def mne_lsl(amplifier: Amplifier, weights: Any) -> Iterator[float]:
+def mne_lsl(amplifier: Amplifier, weights: Any) -> Generator[float, None, None]:
     """`EpochsStream` with all of LSL's timestamp processing, polled, and scikit-learn's `Ridge.predict`."""
     import pylsl
     from mne_lsl import set_log_level
@@ -99,7 +99,7 @@ def mne_lsl(amplifier: Amplifier, weights: Any) -> Iterator[float]:
             one.disconnect()
 
 
-def pylsl_loop(amplifier: Amplifier, weights: Any) -> Iterator[float]:
+def pylsl_loop(amplifier: Amplifier, weights: Any) -> Generator[float, None, None]:
     """Blocking `pull_sample`, windows cut by sample count, one product of the whole window."""
     import pylsl
 
@@ -153,7 +153,7 @@ def receive(pipe: Connection, receiver: Receiver, amplifier: Amplifier, epochs: 
             if len(delays) == epochs:
                 break
         share = (cpu_s() - used) / (time.monotonic() - begun)
-        came.close()  # type: ignore[attr-defined]
+        came.close()
     pipe.send({"ms": delays, "core": share})
 
 

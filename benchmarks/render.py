@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -92,6 +93,7 @@ def time_one(
 
     from benchmarks.render_floor import peak_of, work_of
     from benchmarks.render_models import random_parts, stock_pipeline
+    from realtime.rendering.diffusion.model_loading import Parts
     from realtime.rendering.errors import GeneratorError
     from realtime.rendering.generators.latent import LatentGenerator, device_and_dtype
     from realtime.rendering.generators.make import make_generator
@@ -100,14 +102,15 @@ def time_one(
     device, dtype = device_and_dtype(settings)
     made = cast(LatentGenerator, make_generator(settings))
     family = made.family
+    load: Callable[[], Parts]
     began = time.perf_counter()
     try:
         if random:
             raise GeneratorError
-        load, weights = (lambda: made.load(device, dtype)), made.model.where
+        load, weights = partial(made.load, device, dtype), made.model.where
         parts = load()
     except GeneratorError:
-        load, weights = (lambda: random_parts(family, device, dtype)), "random"
+        load, weights = partial(random_parts, family, device, dtype), "random"
         parts = load()
         began = time.perf_counter()  # random numbers are not loaded
     embedding = 1.5 * np.random.default_rng(SEED).standard_normal(made.space.dims).astype(np.float32)
@@ -266,7 +269,8 @@ def _time_on(device: Any, function: Callable[[], None]) -> float:
         with torch.inference_mode():
             function()
         return 1e3 * (time.perf_counter() - started)
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    event: Any = torch.cuda.Event
+    before, after = (event(enable_timing=True) for _ in range(2))
     before.record()
     function()
     after.record()

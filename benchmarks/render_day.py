@@ -112,8 +112,8 @@ def run(out: Path | None = None, *, minutes: float = 8.0, quick: bool = False) -
         msg = "bench render --gpu-day needs a GPU; with --quick it runs to its end without one, on narrow networks"
         raise InputError(msg)
     if out is None and quick:
-        with tempfile.TemporaryDirectory() as folder:
-            return run(Path(folder), minutes=minutes, quick=quick)
+        with tempfile.TemporaryDirectory() as temporary:
+            return run(Path(temporary), minutes=minutes, quick=quick)
     folder = RESULTS if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     ends = time.monotonic() + 60 * minutes

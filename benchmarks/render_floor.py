@@ -60,8 +60,9 @@ def work_of(generator: LatentGenerator, family: Any, steps: int, dtype: torch.dt
     network = _bytes(parts.unet.parameters()) + sum(
         _processor_bytes(processor) for processor in parts.unet.attn_processors.values()
     )
-    projected = isinstance(condition, (ImagePrompt, ImageTokens))
-    adapter = _bytes([*condition.parameters(), condition.weight]) if projected else 0.0
+    adapter = 0.0
+    if isinstance(condition, (ImagePrompt, ImageTokens)):
+        adapter = _bytes([*condition.parameters(), condition.weight])
     counted = {"condition": (_flops(stages["condition"]), adapter)}
     for number in range(1, steps + 1):
         # with guidance the first step is another one; all that follow are alike

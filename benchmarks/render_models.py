@@ -48,7 +48,8 @@ def make_random(settings: RenderSettings) -> LatentGenerator:
     """Return the generator of `settings` with random weights, for a renderer's process."""
     made: Any = make_generator(settings)
     made.load = lambda device, dtype: random_parts(made.family, device, dtype)
-    return made
+    generator: LatentGenerator = made
+    return generator
 
 
 def make_narrow(settings: RenderSettings) -> LatentGenerator:
@@ -91,7 +92,7 @@ def _random_adapter(unet: Any, device: torch.device, dtype: torch.dtype) -> dict
     }
 
 
-class StockUnclip(diffusers.StableUnCLIPImg2ImgPipeline):
+class StockUnclip(diffusers.StableUnCLIPImg2ImgPipeline):  # type: ignore[misc]  # diffusers has no types
     """The stock pipeline, given an embedding; as it comes it needs an image encoder in memory all the same."""
 
     _optional_components = ("feature_extractor", "image_encoder", "tokenizer", "text_encoder")

@@ -157,7 +157,8 @@ def _memory(minutes: Sequence[int]) -> dict[str, Curve]:
             for second in range(60 * max(minutes)):
                 stamps = 1000.0 + second + np.arange(size) / RATE_HZ
                 shown = [Marker(float(stamps[0]) + 0.2 * k, "picture", f"p{second}", {}) for k in range(5)]
-                for item in (*shown, Chunk(stamps, samples)):
+                items: list[Chunk | Marker] = [*shown, Chunk(stamps, samples)]
+                for item in items:
                     for event in pipeline.push(item):
                         trials += event.epoch.samples.nbytes if isinstance(event, Closed) else 0
                 writer.numbers(1, stamps.tolist(), samples)

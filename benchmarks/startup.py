@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 from benchmarks.harness import interleaved, machine, print_table
@@ -25,7 +26,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     quick
         Whether to start each three times, and not fifteen.
     """
-    times = interleaved({name: lambda code=code: _start(code) for name, code in PROGRAMS.items()}, 3 if quick else 15)
+    times = interleaved({name: partial(_start, code) for name, code in PROGRAMS.items()}, 3 if quick else 15)
     medians = {name: statistics.median(values) / 1e6 for name, values in times.items()}
     nothing = medians["python -c ''"]
     rows = [{"program": name, "s": round(s, 3), "ratio": round(s / nothing, 1)} for name, s in medians.items()]

@@ -7,7 +7,7 @@ up when it loses nothing and its samples are less than `LATE_S` old; above that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,14 @@ BAND_HZ = (0.3, 40.0)
 WARM_UP_S = 2.0
 LATE_S = 0.25
 Samples = NDArray[np.float32]
-Reader = Callable[[Amplifier], Iterator[Samples]]
+Reader = Callable[[Amplifier], Generator[Samples, None, None]]
 
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Measure 256 channels at 2 kHz for a minute (quick: ten seconds), then raise the rate until each falls behind."""
     rows = [_measure(_ours, WIDE, 10.0 if quick else 60.0)]
     rows.append(_measure(_ours, Amplifier(WIDE.channels, WIDE.rate_hz, 8), 5.0 if quick else 20.0))
-    readers = {"ours": _ours, "mne-lsl StreamLSL": _mne_lsl, "pylsl loop": _pylsl}
+    readers: dict[str, Reader] = {"ours": _ours, "mne-lsl StreamLSL": _mne_lsl, "pylsl loop": _pylsl}
     ladder = [
         rung for channels in (CHANNELS[:1] if quick else CHANNELS) for rung in _climb(readers, channels, quick=quick)
     ]
@@ -93,7 +93,7 @@ def _measure(reader: Reader, amplifier: Amplifier, seconds: float) -> dict[str, 
                 break
         took_s = time.monotonic() - (begun or first)
         share = (cpu_s(sent.pid) - used) / took_s
-        came.close()  # type: ignore[attr-defined]
+        came.close()
     number = np.concatenate(numbers).astype(np.int64)
     delay = np.concatenate(delays_s)
     lost = int((np.diff(number) - 1).clip(0).sum())
@@ -111,7 +111,7 @@ def _measure(reader: Reader, amplifier: Amplifier, seconds: float) -> dict[str, 
     }
 
 
-def _ours(amplifier: Amplifier) -> Iterator[Samples]:
+def _ours(amplifier: Amplifier) -> Generator[Samples, None, None]:
     settings = StreamSettings(source_id=amplifier.tag, timeout_s=PATIENCE_S)
     down = 250.0 if amplifier.rate_hz > 250 else None
     config = Config(
@@ -129,7 +129,7 @@ def _ours(amplifier: Amplifier) -> Iterator[Samples]:
         source.close()
 
 
-def _mne_lsl(amplifier: Amplifier) -> Iterator[Samples]:
+def _mne_lsl(amplifier: Amplifier) -> Generator[Samples, None, None]:
     from mne_lsl import set_log_level
     from mne_lsl.stream import StreamLSL
 
@@ -152,7 +152,7 @@ def _mne_lsl(amplifier: Amplifier) -> Iterator[Samples]:
         stream.disconnect()
 
 
-def _pylsl(amplifier: Amplifier) -> Iterator[Samples]:
+def _pylsl(amplifier: Amplifier) -> Generator[Samples, None, None]:
     import pylsl
     from scipy.signal import butter, sosfilt
 

@@ -8,7 +8,7 @@ recordings are open but not part of the project: they lie beside it, in ``../sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -84,7 +84,11 @@ def run(quick: bool = False, out: Path | None = None) -> dict[str, Any]:
     pieces = [(name, partial(measure, name)) for name in SETS]
     pieces += [(f"simulated person {n + 1}", partial(person_rows, n)) for n in range(PEOPLE)]
     parts = Parts(out)
-    return told([row for name, rows in pieces for row in parts.get(name, lambda rows=rows: list(rows()))])
+    return told([row for name, rows in pieces for row in parts.get(name, partial(_listed, rows))])
+
+
+def _listed(rows: Callable[[], Iterator[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return list(rows())
 
 
 def told(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -196,14 +200,14 @@ def _evidence(
             made = map_of_sources(earlier, layout, settings)
         found[""][test] = made.predict(recorded.samples[test]) @ _SECOND
         if not pool:
-            own = np.flatnonzero(test)
-            first = own[recorded.clean[own]][:FIRST_WINDOWS]
+            tested = np.flatnonzero(test)
+            first = tested[recorded.clean[tested]][:FIRST_WINDOWS]
             if size:
                 later = aligned_to(made, recorded.samples[taught], recorded.samples[first])
             else:
                 later = map_of_sources(earlier, layout, settings, recorded.samples[first, layout.start :])
             found[ALIGNED][test] = found[""][test]
-            behind = own[own > first[-1]]
+            behind = tested[tested > first[-1]]
             found[ALIGNED][behind] = later.predict(recorded.samples[behind]) @ _SECOND
     return found
 

@@ -194,7 +194,8 @@ def _targets() -> Targets:
 
 def _mixing(person: int, day: int, size: float) -> Array:
     rng = np.random.default_rng((SEED, person, day + 1, 1))
-    return size * rng.standard_normal((len(ELECTRODES), len(ELECTRODES))) / np.sqrt(len(ELECTRODES))
+    mixing: Array = size * rng.standard_normal((len(ELECTRODES), len(ELECTRODES))) / np.sqrt(len(ELECTRODES))
+    return mixing
 
 
 @cache
