@@ -49,7 +49,7 @@ class SheetEntry:
     correct: bool | None = None
 
 
-def contact_sheet(entries: Sequence[SheetEntry], title: str, *, simulated: bool) -> Image.Image:
+def contact_sheet(entries: Sequence[SheetEntry], title: str, *, simulated: bool, columns: int = 2) -> Image.Image:
     """Return a sheet with a row of pictures for each entry: shown, reconstructed, the three nearest.
 
     Parameters
@@ -60,6 +60,8 @@ def contact_sheet(entries: Sequence[SheetEntry], title: str, *, simulated: bool)
         One line above, such as ``"50-way   top-1 34 %   two-way 0.91"``.
     simulated
         Whether the EEG is simulated; the sheet then says so.
+    columns
+        Entries side by side.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def contact_sheet(entries: Sequence[SheetEntry], title: str, *, simulated: bool)
     if not entries:
         msg = "a contact sheet needs at least one percept"
         raise ValueError(msg)
-    columns, tile = min(2, len(entries)), _TILE
+    columns, tile = min(columns, len(entries)), _TILE
     small = (tile - _GAP) / 2
     cell = 2 * tile + 3 * small + 4 * _GAP
     rows = -(-len(entries) // columns)

@@ -37,6 +37,15 @@ def test_every_entry_is_on_the_sheet(count):
         assert (pixels == (200, 10 * k, 0)).all(axis=-1).any()
 
 
+def test_entries_stand_side_by_side_as_asked():
+    entries = [SheetEntry(plain(colour), None) for colour in (RED, GREEN, BLUE)]
+    sheet = contact_sheet(entries, "3-way", simulated=True, columns=3)
+    lefts = [places(sheet, colour)[0] for colour in (RED, GREEN, BLUE)]
+    assert lefts == sorted(set(lefts))
+    below = contact_sheet(entries, "3-way", simulated=True)
+    assert places(below, BLUE) == places(below, RED), "two side by side, the third below the first"
+
+
 def test_simulated_eeg_is_called_so():
     entry = SheetEntry(plain(RED), plain(GREEN))
     sheets = [np.asarray(contact_sheet([entry], "2-way", simulated=simulated)) for simulated in (True, False)]
