@@ -9,13 +9,27 @@ from configs.schema import Config
 from realtime.epoching.epochs import Closed, Retracted
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, StreamSpec
-from realtime.timeline.sample_grid import Hole
+from realtime.timeline.sample_grid import Hole, TimedChunk
+from realtime.timeline.timeline import Timeline
 
 STREAMS = (
     "clean-04", "clean-13", "clockwifi-02", "clockwifi-08", "drops-01", "drops-04", "drops-17", "stalldrop-00",
     "stalldrop-09", "stalldrop-14", "start-04", "start-21", "steps-01", "steps-02", "steps-10",
 )  # fmt: skip
 NO_FILTERS = {"filters": {"highpass_hz": None, "lowpass_hz": None}, "window": {"stop_s": 0.8}}
+EXPLAINED = "clockwifi-08"
+"""Its steps are explained by a level line as well, and end nothing."""
+
+
+class Counted(Timeline):
+    """A timeline that counts the samples that it lets through."""
+
+    came = 0
+
+    def push(self, chunk):
+        found = super().push(chunk)
+        self.came += sum(len(item.times) for item in found if isinstance(item, TimedChunk))
+        return found
 
 
 @pytest.fixture
@@ -48,6 +62,7 @@ def test_nothing_wrong_is_accepted_and_all_that_is_lost_is_counted(handed, name)
         made = dict(file)
     rate, true, numbers = float(made["rate_hz"]), made["true_time"], made["sample_number"]
     pipeline = Pipeline(Config.model_validate(NO_FILTERS), StreamSpec("x", "EEG", "x", rate, ("number", "noise")))
+    pipeline.timeline = Counted(rate)
     out = [event for item in items(made) for event in pipeline.push(item)] + list(pipeline.finish())
     gone = {event.trial for event in out if isinstance(event, Retracted)}
     accepted = [event.epoch for event in out if isinstance(event, Closed) and event.trial not in gone]
@@ -58,6 +73,8 @@ def test_nothing_wrong_is_accepted_and_all_that_is_lost_is_counted(handed, name)
     assert len(accepted) > 0.5 * len(made["marker_onset"])
     missing = np.maximum(np.diff(numbers) - 1, 0)
     assert pipeline.timeline.lost == missing.sum()
+    if name == EXPLAINED:
+        assert pipeline.timeline.came > 0.99 * len(numbers)
     if name.startswith("clean"):
         assert not [event for event in out if isinstance(event, Hole)]
         settled = made["marker_onset"] > true[numbers[0]] + 2

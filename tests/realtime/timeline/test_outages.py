@@ -45,17 +45,3 @@ def test_a_step_of_no_whole_number_of_samples_moves_no_sample(step, jitter_s):
     assert "clock-step" in {item.kind for item in out if isinstance(item, Fault)}
     times = np.concatenate([item.times for item in out if isinstance(item, TimedChunk)])
     assert np.abs(times - true[: len(times)])[5100:].max() < 2e-3
-
-
-def test_steps_that_a_level_line_explains_as_well_end_nothing(shared_data):
-    with np.load(shared_data.parent / "faults" / "time_axis" / "clockwifi-08.npz") as file:
-        recorded = dict(file)
-    timeline = Timeline(float(recorded["rate_hz"]))
-    samples = np.random.default_rng(0).normal(size=(len(recorded["timestamps"]), 1)).astype(np.float32)
-    came, start = 0, 0
-    for length, arrived in zip(recorded["chunk_lengths"], recorded["arrived"], strict=True):
-        part = slice(start, start + int(length))
-        out = timeline.push(Chunk(recorded["timestamps"][part], samples[part], float(arrived)))
-        came += sum(len(item.times) for item in out if isinstance(item, TimedChunk))
-        start += int(length)
-    assert came > 0.99 * len(samples)
