@@ -42,21 +42,6 @@ class Moved:
         unsure = sure * (self.unsure + clocks_s)
         return abs(self.older) > unsure and abs(self.level + self.older) < unsure + sure * self.doubt
 
-    def phase(self, lost_s: float, step: float, settings: AxisSettings) -> float:
-        """Return by how much the line moved beside a hole and a step, in seconds.
-
-        Parameters
-        ----------
-        lost_s, step
-            Length of the hole, and by how much the clock stepped, in seconds.
-        settings
-            What the time axis is tuned by.
-        """
-        sure = settings.sure * (self.lag_unsure + settings.clocks_s)
-        if not step and self.lag_unsure < self.doubt and abs(self.lag - lost_s) <= sure:
-            return 0.0  # arrivals scatter less than stamps do, and tell the hole alone
-        return self.level - step - lost_s
-
 
 @dataclass(frozen=True)
 class Explanation:
@@ -105,17 +90,15 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     whole, mixed = max(0, round(gap / period)), max(0, round((level + older) / period))
     left = level + older - mixed * period
     step = -older if abs(left) > settings.sure * (unsure + doubt) else level - mixed * period
-    clock = level if doubt < unsure else -older
     if abs(older) <= settings.sure * unsure:
         step = 0.0  # what ages do not tell is no clock: the line was off
-        clock = clock if doubt < unsure else 0.0
     phase = min(((gap - whole * period) / (gap_doubt + settings.clocks_s)) ** 2, 0.5 * settings.unlikely)
     none = (level / (doubt + settings.clocks_s)) ** 2
     # Squared distances in standard deviations; two faults at once are the less likely by far.
     costs = [
         (none, 0, 0.0),
         ((older / unsure) ** 2 + (phase if whole else none), whole, 0.0),
-        (((level + older) / (unsure + doubt)) ** 2, 0, clock),
+        (((level + older) / (unsure + doubt)) ** 2, 0, level if doubt < unsure else -older),
         (settings.unlikely, mixed, step),
     ]
     costs.sort(key=lambda cost: cost[0])

@@ -182,7 +182,7 @@ class LiveAxis:
 
     def _scan(self) -> None:
         """Look for stamps that moved by less than their jitter; go on with the line where they did not."""
-        index, stamps = self._track.since(max(self._fitted, self._quiet))
+        index, stamps = self._track.since(self._fitted)
         if len(index) < 2:
             return
         index, stamps = index[-2 * MOST :], stamps[-2 * MOST :]
@@ -275,7 +275,7 @@ class LiveAxis:
         clean = int(index[after[0]]) if len(after) else self._grid.next
         low = self._last_before(min(begun, int(index[low_row])))
         odd = self._line.far(residuals) & self._line.far(residuals - level)
-        phase = moved.phase(lost * self._period, step, self._set)
+        phase = level - step - lost * self._period
         handed_late = at < self._grid.handed
         self._moving = None
         stamp = float(self._line.at(index[row : row + 1])[0])
@@ -330,8 +330,9 @@ class LiveAxis:
         found = self._line.straight(places, part, self._set.steepest)
         if found is None or not self._arrivals.calm(int(places[0])) or found[2] > 2 * self._line.scale + 1e-4:
             return False
-        level, slope, least = *found[:2], self._line.smallest
-        if abs(slope) > self._set.steepest * self._period or abs(slope) * self._set.rate_s / self._period < least:
+        level, slope = found[:2]
+        steep, least = abs(slope), self._line.smallest
+        if steep > self._set.steepest * self._period or steep * self._set.rate_s / self._period < least:
             return False
         first = level + slope * (begun - int(places[-1]))
         last = level + slope * (int(places[0]) - int(places[-1]))
@@ -347,9 +348,8 @@ class LiveAxis:
                 self._grid.renumber(begun, found_out.lost, 0.0)
                 places = places + found_out.lost
                 begun += found_out.lost
-        # It may have begun before a stamp was far from the line: where the new line leaves the old one by what matters.
-        allowed = 0.25 * self._set.tolerable_s
-        bend = int(places[-1]) - round((level - math.copysign(allowed, level)) / slope) if slope else begun
+        # It may have begun before a stamp was far from the line: where the new line leaves the old one.
+        bend = int(places[-1]) - round(level / slope) if slope else begun
         since = min(begun, bend)
         if self._shifted is not None and since - self._shifted < 2 * self._set.hold_s * self.rate_hz:
             since = self._shifted  # what moved the line a moment ago was the same change
@@ -358,7 +358,7 @@ class LiveAxis:
         ends = np.array([since, self._grid.handed]) - int(places[-1])
         off = math.inf if self._shifted == since else float(np.abs(level + slope * ends).max())
         since -= self._block
-        if off > allowed:  # before times step back that no window may have
+        if off > 0.25 * self._set.tolerable_s:  # before times step back that no window may have
             self._grid.break_off(since, self._line.time, cause="rate changed")
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope

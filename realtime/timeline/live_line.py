@@ -67,9 +67,9 @@ class LiveLine:
         """Return which stamps lie so far from the line that they are no jitter."""
         return (pinball(residuals) > self._set.far * self.scale) & (np.abs(residuals) > self._least)
 
-    def doubt(self, count: int, most_alike: float = math.inf) -> float:
+    def doubt(self, count: int) -> float:
         """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
-        return 2 / math.sqrt(TAU * (1 - TAU)) * self.scale * math.sqrt(min(self.alike, most_alike) / max(1, count))
+        return 2 / math.sqrt(TAU * (1 - TAU)) * self.scale * math.sqrt(self.alike / max(1, count))
 
     def straight(
         self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
@@ -170,14 +170,13 @@ class LiveLine:
             if pinball(flat).sum() - pinball(by_arrival[2]).sum() > 2 * self._set.certain * scale:
                 level, slope, flat = by_arrival
             quarter = len(flat) // 4
-            most = max(self._set.sure * self.doubt(quarter, 8.0), 0.25 * self.smallest)
+            most = max(self._set.sure * self.doubt(quarter), 0.25 * self.smallest)
             straight = quarter < 8 or all(abs(location(part)) < most for part in np.array_split(flat, 4))
             if straight:
                 break
         self.time = float(self.at(index[-1:])[0]) + level
         self.anchor, self.slope = int(index[-1]), self.slope + slope
-        within = np.concatenate([part - location(part) if len(part) else part for part in np.array_split(flat, 4)])
-        usual = within[~self.far(flat)]
+        usual = flat[~self.far(flat)]
         if len(usual) >= 16 and straight:
             weight = len(usual) / (len(usual) + 8)
             self.scale = max(self._finest, (1 - weight) * self.scale + weight * float(pinball(usual).mean()))
