@@ -127,7 +127,9 @@ def test_the_raw_recording_is_never_all_in_memory(data, tmp_path, monkeypatch):
 
 
 def test_a_map_is_fitted_on_a_data_set(data, tmp_path):
-    (tmp_path / "quick.yaml").write_text("fit: {permutations: 0, choose: error, memory: false}\n")
+    (tmp_path / "quick.yaml").write_text(
+        "filters: {rate_hz: 100}\nwindow: {stop_s: 0.5}\nfit: {permutations: 0, choose: error, memory: false}\n"
+    )
     given = ("fit", "--bids", data[0], "--config", tmp_path / "quick.yaml", "--out", tmp_path / "bundle", "--no-report")
     done = perceptogram(*given, "--task", "train", "--subject", "02", "--session", "01")
     assert done.returncode == 0, done.stderr
