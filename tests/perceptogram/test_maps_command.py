@@ -18,6 +18,7 @@ from realtime.electrodes import CHANNELS_64
 from realtime.recording.xdf_writer import XdfWriter
 from realtime.sources.simulation.participant import SimulationSettings, simulate_recording
 from stimuli.pictures import choose_pictures, open_pictures
+from tests.support.simulated import QUICK
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVERY_S, LEAD_IN_S = 0.4, 4.0
@@ -32,7 +33,7 @@ def write_recording(path, channels, labels, n_pictures, repeats):
     rng = np.random.default_rng(0)
     order = [str(name) for _ in range(repeats) for name in rng.permutation(names)]
     onsets = [(name, LEAD_IN_S + EVERY_S * place) for place, name in enumerate(order)]
-    settings = SimulationSettings(channels=channels)
+    settings = SimulationSettings(channels=channels, snr=2.0)
     stamps, samples, markers = simulate_recording(pictures, onsets, settings)
     described = "".join(f"<channel><label>{label}</label><unit>microvolts</unit></channel>" for label in labels)
     writer = XdfWriter(path)
@@ -54,13 +55,13 @@ def write_recording(path, channels, labels, n_pictures, repeats):
     writer.close()
 
 
-def calibrated(folder, channels, labels=None, n_pictures=60, repeats=2):
+def calibrated(folder, channels, labels=None, stop_s=0.36, **fit):
     """Return the words that map a simulated calibration with a cap of these channels."""
     content = load_config("demo").model_dump(mode="json", exclude_unset=True)
     content |= {"name": "cap", "stream": {"name": "cap"}, "markers": {"name": "shown"}}
-    content |= {"window": {"start_s": 0.0, "stop_s": 0.36}, "fit": {"permutations": 0, "alphas": [100.0, 10000.0]}}
+    content |= {"window": {"start_s": 0.0, "stop_s": stop_s}, "fit": QUICK | {"alphas": [100.0, 10000.0]} | fit}
     (folder / "cap.yaml").write_text(yaml.safe_dump(content))
-    write_recording(folder / "cap.xdf", channels, labels or channels, n_pictures, repeats)
+    write_recording(folder / "cap.xdf", channels, labels or channels, n_pictures=40, repeats=2)
     fit_recordings([folder / "cap.xdf"], load_config(folder / "cap.yaml")).bundle.save(folder / "bundle")
     words = (
         "maps",
@@ -71,7 +72,7 @@ def calibrated(folder, channels, labels=None, n_pictures=60, repeats=2):
         "--json",
         folder / "n.json",
     )
-    return [*map(str, words), "--permutations", "40"]
+    return [*map(str, words), "--permutations", "21"]
 
 
 def mapped(folder, words):
@@ -93,7 +94,7 @@ def needs_nothing_but_itself(page):
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
     folder = tmp_path_factory.mktemp("four")
-    return folder, *mapped(folder, calibrated(folder, FOUR, n_pictures=40))
+    return folder, *mapped(folder, calibrated(folder, FOUR))
 
 
 @pytest.mark.slow
@@ -129,7 +130,7 @@ def test_a_browser_shows_them(four, tmp_path):
 @pytest.mark.slow
 def test_names_that_have_no_place(tmp_path):
     labels = ("TP9", "AF7", "EXG1", "A-31")
-    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, FOUR, labels, n_pictures=40))
+    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, FOUR, labels, choose="identification"))
     told = "no head maps: 2 of 4 electrodes have a place in the 10-05 system and 3 are needed"
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.startswith(told)
@@ -142,7 +143,7 @@ def test_names_that_have_no_place(tmp_path):
 @pytest.mark.slow
 def test_a_full_cap(tmp_path):
     labels = ("EXG1", *CHANNELS_64[1:-1], "A-31")
-    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, CHANNELS_64, labels, n_pictures=90))
+    done, numbers, figures, pages = mapped(tmp_path, calibrated(tmp_path, CHANNELS_64, labels, stop_s=0.24))
     assert done.stderr.strip() == (
         "not on the head maps: EXG1, A-31 (no such name in the 10-05 system); they are in the time courses and numbers"
     )
