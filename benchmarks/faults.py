@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,12 @@ def run(quick: bool = False, out: Path | None = None, minutes: float | None = No
         Time after which no random stream is begun.
     """
     random, live = families.run(quick, out, minutes), live_families.run(quick, out, minutes)
-    texts, live_texts = (FAULTS[::5], LIVE_FAULTS[:1]) if quick else (FAULTS, LIVE_FAULTS)
+    texts, live_texts = (FAULTS[::8], LIVE_FAULTS[:1]) if quick else (FAULTS, LIVE_FAULTS)
     ours = [_ours(text) for text in texts] + run_live(live_texts)
     peers = [pyxdf(text) for text in texts] + mne_lsl(() if quick else [*FAULTS, *LIVE_FAULTS])
-    holes = [_holes(name, sender, 1 if quick else REPEATS) for name, sender in SENDERS.items()]
-    clean = [_clean(name, sender, 60.0 if quick else 600.0) for name, sender in SENDERS.items()]
+    few = (1, SIZES[::4]) if quick else (REPEATS, SIZES)
+    holes = [_holes(name, sender, *few) for name, sender in SENDERS.items()]
+    clean = [_clean(name, sender, 20.0 if quick else 600.0) for name, sender in SENDERS.items()]
     _print(ours, peers, holes, clean)
     return (
         random
@@ -100,13 +101,13 @@ def _ours(text: str) -> dict[str, Any]:
     return {"name": text} | measure(Truth(fault, SENDER.start, _onset_of(fault)), pipeline, items)
 
 
-def _holes(name: str, sender: Sender, repeats: int) -> dict[str, Any]:
+def _holes(name: str, sender: Sender, repeats: int, every: Sequence[int] = SIZES) -> dict[str, Any]:
     """Take holes of 1 to 500 samples out of a stream, four seconds apart, and see which are found."""
     rate = sender.spec.rate_hz
     found = exact = total = extra = 0
     delays = []
     for seed in range(repeats):
-        sizes = np.random.default_rng(seed).permutation(SIZES)
+        sizes = np.random.default_rng(seed).permutation(every)
         kept = np.ones(round((14 + 4 * len(sizes)) * rate), bool)
         starts = [round((10 + 4 * k + 0.13 * seed) * rate) for k in range(len(sizes))]
         for start, size in zip(starts, sizes, strict=True):

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.data.targets import given_targets
+from calibration.data.reading import read_windows
+from calibration.data.targets import given_targets, make_targets
 from calibration.errors import FitError
 from calibration.evaluate import evaluate, score
 from calibration.fit import fit, fit_trials
@@ -228,11 +229,13 @@ def cache(tmp_path_factory):
 def test_a_real_person_sees_faces_and_houses(cache):
     runs = [DATA / "muse_n170" / f"run{number}.csv" for number in (1, 2, 3, 4)]
     config = with_few_permutations("muse_n170")
-    scores = fit(runs, config).scores
+    windows = read_windows(runs, config)
+    trials, targets = windows.trials, make_targets(config, windows.trials.names)
+    scores = fit_trials(trials, targets, config, windows.pre_stimulus).bundle.scores
     assert scores["auc"] >= 0.68
     assert scores["auc_p"] < 0.01
     assert abs(scores["baseline_auc"] - 0.5) <= 0.05
-    bundle = fit(runs[:3], with_permutations(config, 0))
+    bundle = fit_trials(trials.take(trials.recordings < 3), targets, with_permutations(config, 0)).bundle
     found = evaluate(bundle, runs[3:], config)
     assert found["auc"] > 0.62
     assert found["auc_p"] < 0.01

@@ -123,7 +123,8 @@ def start(line, folder):
 
 
 def typed(*lines, folder):
-    """Run command lines that need no shell but for its ``*`` to their good end, within the test."""
+    """Run command lines that need no shell but for its ``*`` to their good end in this process; return the words."""
+    told = []
     for line in lines:
         words = shlex.split(line)[1:]
         found = [
@@ -131,6 +132,8 @@ def typed(*lines, folder):
         ]
         done = perceptogram(*itertools.chain(*found), cwd=folder)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
+        told.append(done.stdout)
+    return told
 
 
 def run(*lines, folder):
@@ -224,7 +227,7 @@ def test_every_link_leads_somewhere():
 def headband(tmp_path_factory):
     folder = tmp_path_factory.mktemp("headband")
     for number in (1, 2, 3, 4):
-        documented.write_headband(folder / f"run{number}.csv", seed=number, seconds=30.0 if number < 4 else 15.0)
+        documented.write_headband(folder / f"run{number}.csv", seed=number, seconds=20.0 if number < 4 else 10.0)
     typed(HEADBAND[0], folder=folder)
     return folder
 
@@ -239,7 +242,7 @@ def lab(tmp_path_factory):
     documented.write_recording(folder / "demo" / "recording.xdf", 1, "SimulatedEEG", "PerceptogramMarkers")
     documented.write_pictures(folder)
     documented.write_things_eeg2(folder)
-    run(LAB[0], folder=folder)
+    typed(LAB[0], folder=folder)
     return folder
 
 
@@ -389,5 +392,5 @@ def test_a_rehearsal_for_a_headband(rehearsal):
     assert child.returncode == 0, told
     assert "cross-validated (simulated" in told
     assert (folder / "rehearsal" / "bundle" / "report.html").exists()
-    told = run("perceptogram fit rehearsal/calibration.xdf --config lab.yaml --out again", folder=folder)[0]
+    (told,) = typed("perceptogram fit rehearsal/calibration.xdf --config lab.yaml --out again", folder=folder)
     assert "cross-validated (simulated" in told, "by the laboratory's own settings, which name the amplifier"

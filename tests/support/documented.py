@@ -82,6 +82,7 @@ def write_lab(folder: Path) -> None:
     content.pop("name")
     content |= {"stream": {"name": "LabEEG"}, "markers": {"name": "LabMarkers"}, "fit": QUICK}
     content["stimulus"] |= {"window_size": [400, 400], "picture_size": 256}
+    content["render"] |= {"steps": 1}
     (folder / "lab.yaml").write_text(yaml.safe_dump(content))
     for number in (1, 2):
         write_recording(folder / f"run{number}.xdf", seed=number)
@@ -145,7 +146,7 @@ def write_headband(path: Path, seed: int, seconds: float) -> None:
     np.savetxt(path, table, delimiter=",", header=header, comments="", fmt="%.6f")
 
 
-def write_pictures(folder: Path, n: int = 12) -> None:
+def write_pictures(folder: Path, n: int = 3) -> None:
     """Fill ``painted`` and ``shown`` with pictures of the same names."""
     rng = np.random.default_rng(0)
     for name in ("painted", "shown"):
