@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from configs.schema import EvidenceSettings
     from realtime.decoding.early_answers import EarlyAnswer
-    from realtime.decoding.linear_decoder import Columns, LinearDecoder, WindowWeights
+    from realtime.decoding.identification_head import Columns
+    from realtime.decoding.linear_decoder import LinearDecoder, WindowWeights
 
 _INTERPOLATED = " (interpolated by spherical splines: the bundle, of an earlier version, does not tell what they share)"
 _UNKNOWN = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realtime.decoding.gallery import Gallery, Neighbour
-from realtime.decoding.linear_decoder import Columns
+from realtime.decoding.identification_head import Columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

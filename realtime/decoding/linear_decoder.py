@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.blas import sgemv
 
+from realtime.decoding.identification_head import Columns
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -231,44 +233,6 @@ class LinearDecoder:
 def _add_product(columns: NDArray[np.float32], flat: NDArray[np.float32], total: NDArray[np.float32]) -> None:
     """Add ``columns @ flat`` to `total`, in place: BLAS's ``y ← alpha A x + beta y``, by position, which is quicker."""
     sgemv(1.0, columns, flat, 1.0, total, 0, 1, 0, 1, 0, 1)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The outputs that one product is made of, in this order.
-
-    Attributes
-    ----------
-    embedding
-        How many columns the embedding has that is painted.
-    low_level
-        How many the low-level map has; 0 without one.
-    identification
-        How many the output has by which pictures are told apart; 0 where that is the embedding.
-
-    Examples
-    --------
-    >>> Columns(embedding=2, low_level=1, identification=2).compared(np.arange(5.0))
-    array([3., 4.])
-    >>> Columns(embedding=2).compared(np.arange(2.0))
-    array([0., 1.])
-    """
-
-    embedding: int
-    low_level: int = 0
-    identification: int = 0
-
-    def painted(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the embedding, a view of a whole product ``[columns]``."""
-        return whole[: self.embedding]
-
-    def layout(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the low-level map's coordinates, a view."""
-        return whole[self.embedding : self.embedding + self.low_level]
-
-    def compared(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what is compared with the candidates, a view."""
-        return whole[self.embedding + self.low_level :] if self.identification else self.painted(whole)
 
 
 def make_decoder(bundle: Bundle, low_level: LowLevelMap | None = None) -> tuple[Columns, LinearDecoder]:
