@@ -7,7 +7,6 @@ A simulated participant streams over LSL, a marker stream shows them pictures, a
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -214,13 +213,8 @@ class RunningSession:
         orphans = self._orphans()
         for orphan in orphans:
             orphan.kill()
-        shared = sorted(name for name in set(_names(SHARED)) - self._shared if not self._anothers(name))
+        shared = sorted(name for name in set(_names(SHARED)) - self._shared if not _held(SHARED / name))
         return [*(f"process {orphan.name()}" for orphan in orphans), *shared, *_names(self.scratch)]
-
-    def _anothers(self, name: str) -> bool:
-        """Return whether something in shared memory bears the number of a process that is none of the session's."""
-        pid = re.match(r"sem\.loky-(\d+)-", name)
-        return pid is not None and int(pid[1]) not in {self.pid, *self.children}
 
     def _orphans(self) -> list[psutil.Process]:
         alive = []
@@ -242,6 +236,21 @@ def wait_for(done: Callable[[], bool], within_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def _held(file: Path) -> bool:
+    """Return whether a living process has `file` mapped, or took it away: then it is none that was left behind."""
+    try:
+        told = file.stat()
+    except FileNotFoundError:
+        return True
+    # By its number: glibc maps a semaphore under another name, before it gets its own.
+    mapped = f" {os.major(told.st_dev):02x}:{os.minor(told.st_dev):02x} {told.st_ino} "
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            if mapped in maps.read_text():
+                return True
+    return not file.exists()
 
 
 def _names(folder: Path) -> list[str]:
