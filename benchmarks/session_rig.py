@@ -41,7 +41,7 @@ EVERY_S = 0.6
 FITTED_EVERY_S = 0.2
 N_CALIBRATION = 200
 CANDIDATES = 20
-STARTING_S = 120.0
+STARTING_S = 240.0
 SESSION = "session"
 PARTS = ("reader", "recorder", "renderer", "display", "pictures", "control")
 """The processes that a session starts and cannot do without, by the names that they give themselves."""

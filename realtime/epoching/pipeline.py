@@ -243,7 +243,7 @@ class Pipeline:
                     yield from self._watch.changes()
                 if self._settles_at is None:
                     self._settles_at = float(timed.times[0]) + self._settle_s
-                if not self._settled and self._newest >= self._settles_at:
+                if not self._settled and self.timeline.known and self._newest >= self._settles_at:
                     self._settled = True
                     yield Settled(self._newest)
 

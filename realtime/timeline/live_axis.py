@@ -47,7 +47,7 @@ class LiveAxis:
         self._runs = Runs(self._period)
         self._block = max(1, round(settings.block_s * rate_hz))
         self._fill = 0
-        self._known = self._due = False
+        self.known = self._due = False
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
         self._shifted: int | None = None
@@ -99,7 +99,7 @@ class LiveAxis:
         arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
         self._grid.punctual.watch(self._out, self._grid.next, float(chunk.stamps[-1]), arrived, self._grid.correction)
         rows = np.array(self._runs.observations(chunk.stamps), np.int64)
-        if self._runs.anew is not None and not self._known:
+        if self._runs.anew is not None and not self.known:
             self._track.clear()
             rows = rows[rows >= self._runs.anew]
         age = arrived - float(chunk.stamps[-1]) - self._grid.correction
@@ -119,7 +119,7 @@ class LiveAxis:
         """Give the samples ``[start, stop)`` of `chunk` their numbers and times, and take in the stamps of `rows`."""
         self.work_ahead()
         index, stamps = self._grid.place(chunk, start, stop, rows)
-        if self._known and len(rows):
+        if self.known and len(rows):
             residuals = stamps - self._line.at(index)
             if self._moving is not None:
                 self._latest = max(self._latest, float(residuals.max()))
@@ -129,12 +129,12 @@ class LiveAxis:
 
     def _judge(self) -> None:
         """Look at what the stamps say, once a block."""
-        if not self._known:
+        if not self.known:
             self._start()
         elif self._moving is None:
             self._grid.relax(self._block)
             self._scan()
-        if self._known and self._moving is not None:
+        if self.known and self._moving is not None:
             self._settle()
 
     # -- the start
@@ -147,7 +147,7 @@ class LiveAxis:
         since = self._line.begin(index, stamps, self._grid.next - self._grid.first, self._arrivals.calm)
         if since is None:
             return
-        self._known, self._moving = True, None
+        self.known, self._moving = True, None
         if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
             self._report_rate(float(stamps[-1]))
             self._line.centre = self._line.slope
@@ -377,16 +377,16 @@ class LiveAxis:
         moved = self._moved(0.0, math.inf, begun, recent)
         if abs(moved.older) > self._set.sure * (moved.unsure + self._set.clocks_s):
             self._grid.set_clock_back(begun, -moved.older)
-        self._known, self._moving = False, None
+        self.known, self._moving = False, None
         self._grid.first = begun
 
     # -- what is handed on
 
     def _deliver(self) -> None:
         """Hand out what is clear, and what has waited too long; that no window may have."""
-        if self._known and self._moving is None:
+        if self.known and self._moving is None:
             self._grid.hand_out(self._grid.next)
-        elif not self._known or self._grid.next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
+        elif not self.known or self._grid.next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
             self._grid.hand_out(self._grid.next)
             begun = self._grid.first if self._moving is None else self._moving
             if self._grid.next - max(begun + self._set.starts_s[-1] * self.rate_hz, self._broken) > self.rate_hz:

@@ -43,6 +43,11 @@ class Timeline:
         return self._axis.lost if self._axis is not None else 0
 
     @property
+    def known(self) -> bool:
+        """Whether the line of the samples is known; before the first one is, times may still be taken back."""
+        return not isinstance(self._axis, LiveAxis) or self._axis.known
+
+    @property
     def next_index(self) -> int:
         """Grid position of the sample that will be pushed next, unless samples are lost before it."""
         return self._axis.next_index if self._axis is not None else 0

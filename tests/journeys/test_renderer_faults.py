@@ -82,7 +82,7 @@ def test_where_nothing_smaller_is_left_it_says_so():
 
 def test_patience_lasts_as_long_as_the_start_gets_on():
     with RenderWorker(RenderSettings(), make=faulty.ComputesLong, threads=1) as worker:
-        worker.wait_ready(2.5)  # it takes longer, with the imports before it
+        worker.wait_ready(6.0)  # it takes longer
         assert worker.state.kind == "ready"
 
 

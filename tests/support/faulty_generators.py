@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.support.tiny_generator import SPACE
 
-LAST_S = 3.0
+LAST_S = 8.0
 
 
 class Painted:

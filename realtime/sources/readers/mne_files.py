@@ -120,7 +120,9 @@ class _MneFile:
         scale = selection.scale * self._per_volt[picks]
 
         def read(start: int, stop: int) -> NDArray[np.float32]:
-            return (_values(raw, picks, axis.rows[start:stop], self._path) * scale).astype(np.float32)
+            values = _values(raw, picks, axis.rows[start:stop], self._path) * scale
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
+                return values.astype(np.float32)
 
         return Loaded(selection.spec, axis.stamps, read, self._markers, tuple(notices), axis.pauses)
 

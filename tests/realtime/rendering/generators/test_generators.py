@@ -502,5 +502,5 @@ def test_too_little_memory_is_one_line_with_the_next_smaller_setting(house, monk
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(generator, "load", burst)
-    with pytest.raises(GeneratorError, match=r"^sdxl-turbo does not fit .* set render\.pictures to 1.*$"):
+    with pytest.raises(GeneratorError, match=r"^sdxl-turbo does not fit .* take render\.pictures 1, or .*$"):
         generator.prepare()

@@ -122,6 +122,15 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, write):
     assert 0 < refused < 80
 
 
+def test_a_value_beyond_single_precision_becomes_infinite(tmp_path):
+    values = np.ones((1, 1000))
+    values[0, 500] = 1e300
+    raw = mne.io.RawArray(values, mne.create_info(["Fz"], 250.0, "eeg"), verbose="error")
+    raw.save(tmp_path / "run_raw.fif", fmt="double", verbose="error")
+    samples = np.concatenate([item.samples for item in open_recording(tmp_path / "run_raw.fif", CONFIG).events()])
+    assert np.flatnonzero(np.isinf(samples[:, 0])).tolist() == [500]
+
+
 def test_what_is_no_recording_at_all_is_refused(tmp_path):
     rng = np.random.default_rng(3)
     for name in ("run.edf", "run.bdf", "run_raw.fif", "run.vhdr", "run.set", "run.fif.gz"):
