@@ -12,12 +12,17 @@ from configs.schema import Config, load_config
 from realtime.decoding.bundle import Bundle
 from realtime.sources.simulated import SimulatedStream
 from realtime.sources.simulation.offline import OfflineParticipant
-from realtime.sources.simulation.participant import SimulationSettings
+from realtime.sources.simulation.participant import stand_in
 from stimuli.pictures import choose_pictures, open_pictures
 
 EVERY_S = 0.2
 QUICK = {"permutations": 0, "choose": "error"}
 """How a map is fitted where the test is not about its scores."""
+SMALL = {
+    "stream": {"channels": ["P7", "P3", "Pz", "P4", "P8", "PO7", "POz", "PO8", "O1", "Oz", "O2"]},
+    "filters": {"rate_hz": 50.0, "lowpass_hz": 15.0},
+}
+"""A cap that is soon fitted, recorded and decoded, for tests that are not about the cap."""
 
 
 def session_config(name: str, **sections: dict) -> Config:
@@ -31,11 +36,12 @@ def session_config(name: str, **sections: dict) -> Config:
     return Config.model_validate(content)
 
 
-def quick_demo(folder: Path) -> Path:
-    """Write the demo's settings with a `QUICK` fit into `folder`, and return the file."""
+def quick_demo(folder: Path, **sections: dict) -> Path:
+    """Write the demo's settings with a `QUICK` fit, and `sections` over it, into `folder`, and return the file."""
     file = folder / "quick.yaml"
     content = load_config("demo").model_dump(mode="json", exclude_unset=True)
-    content["fit"] |= QUICK
+    for section, values in ({"fit": QUICK} | sections).items():
+        content[section] |= values
     file.write_text(yaml.safe_dump(content))
     return file
 
@@ -43,7 +49,7 @@ def quick_demo(folder: Path) -> Path:
 def participant_for(config: Config, snr: float = 1.0) -> SimulatedStream:
     """The simulated participant that a session with `config` finds."""
     return SimulatedStream(
-        SimulationSettings(snr=snr),
+        stand_in(config, seed=0, snr=snr),
         config.pictures,
         config.markers,
         name=config.stream.name or "",

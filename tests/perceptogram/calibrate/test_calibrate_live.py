@@ -23,7 +23,7 @@ from perceptogram.calibrate.folder import CalibrationFolder
 from realtime.sources.simulation.offline import OfflineParticipant
 from stimuli.pictures import choose_pictures, open_pictures
 from stimuli.sequence import load_plan
-from tests.support.simulated import QUICK, participant_for, quick_demo, session_config
+from tests.support.simulated import QUICK, SMALL, participant_for, quick_demo, session_config
 
 pytestmark = pytest.mark.processes
 
@@ -31,7 +31,6 @@ COMMAND = [sys.executable, "-P", "-m", "perceptogram", "calibrate", "--headless"
 STARTING_S = 120.0
 MINUTES = 5
 EVERY_S = 0.2
-POSTERIOR = ("P7", "P3", "Pz", "P4", "P8", "PO7", "POz", "PO8", "O1", "Oz", "O2")
 BLOCK = 900
 """Chunks and markers of one minute."""
 
@@ -64,7 +63,7 @@ def opened(page):
 @pytest.mark.timeout(400)
 def test_a_calibration_that_was_killed_and_then_interrupted_loses_nothing(tmp_path):
     folder = CalibrationFolder(tmp_path / "anna")
-    out = ["--config", str(quick_demo(tmp_path)), "--out", str(folder.path)]
+    out = ["--config", str(quick_demo(tmp_path, **SMALL)), "--out", str(folder.path)]
     size = ["--pictures", "45", "--repeats", "1", "--blocks", "3", "--snr", "3", "--seed", "5"]
     assert break_off([*out, *size], folder, 12, signal.SIGKILL) == -signal.SIGKILL
     killed_at = len(folder.shown())
@@ -89,9 +88,9 @@ def test_a_calibration_that_was_killed_and_then_interrupted_loses_nothing(tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_five_minutes_teach_more_and_more_until_the_rule_is_met_and_the_report_opens(tmp_path):
-    config = session_config("five-minutes", fit=QUICK, filters={"rate_hz": 50.0, "lowpass_hz": 15.0})
+    config = session_config("five-minutes", fit=QUICK, **SMALL)
     stream = participant_for(config)
-    who = replace(stream.participant, channels=POSTERIOR, snr=0.18)
+    who = replace(stream.participant, snr=0.18)
     known = open_pictures(config.pictures, "calibration")
     chosen = choose_pictures(known, 120, seed=0)
     names = list(itertools.islice(itertools.cycle(chosen), round(MINUTES * 60 / EVERY_S)))
