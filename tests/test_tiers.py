@@ -78,8 +78,7 @@ def test_starts_nothing_of_ours():
 
 def run(folder, *arguments, **files):
     """Run pytest on `files` of tests; return its exit code and the last line that it says."""
-    marks = "".join(f"    {mark}: m\n" for mark in ("realtime", "slow", "processes", "timeout"))
-    (folder / "pytest.ini").write_text(f"[pytest]\nmarkers =\n{marks}")
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    realtime: r\n    slow: s\n    processes: p\n")
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     plugins = [word for name in PLUGINS for word in ("-p", name)]
@@ -102,15 +101,6 @@ def test_tests_of_the_wall_clock_run_last_and_alone_and_files_stay_whole(tmp_pat
     waiting = {(file, pid) for file, name, pid, _, _ in rows if "waits" in name}
     assert len(waiting) == 3, "each file on one worker"
     assert len({pid for _, pid in waiting}) == 2
-
-
-def test_files_whose_tests_take_longest_come_first_however_few_they_are(tmp_path):
-    lasts = "import pytest\n@pytest.mark.timeout(60)\ndef test_lasts():\n    pass\n"
-    code, _ = run(tmp_path, *WORKERS, conftest=TIMED, test_a=TESTS, test_b=TESTS, test_c=lasts)
-    assert code == 0
-    rows = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
-    begun = {file: min(float(start) for name, _, _, start, _ in rows if name == file) for file, *_ in rows}
-    assert begun["test_c.py"] < begun["test_b.py"]
 
 
 def test_a_worker_that_dies_fails_one_test_and_the_others_do_the_rest(tmp_path):

@@ -36,7 +36,6 @@ class QuietLast(LoadFileScheduling):
 
     def schedule(self):
         self._measuring = set(self.config.stash[_LISTED].read_text().splitlines())
-        self.config.option.loadscopereorder = False  # by how many tests they have, the longest would come last
         super().schedule()
 
     def _split_scope(self, nodeid):
