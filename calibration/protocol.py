@@ -158,11 +158,7 @@ class Plan:
         return self.folder / "memories" / f"{subject}-{self.key([subject], how)}"
 
 
-def _silent(_share: float) -> None:
-    """Tell nobody."""
-
-
-def within(subject: str, plan: Plan, tell: Share = _silent) -> list[dict[str, Any]]:
+def within(subject: str, plan: Plan, tell: Share = lambda _: None) -> list[dict[str, Any]]:
     """Return rows of scores of one person's maps on their own test pictures, and of the window before onset.
 
     Parameters
@@ -193,7 +189,7 @@ def within(subject: str, plan: Plan, tell: Share = _silent) -> list[dict[str, An
     return rows
 
 
-def across(subject: str, plan: Plan, tell: Share = _silent) -> list[dict[str, Any]]:
+def across(subject: str, plan: Plan, tell: Share = lambda _: None) -> list[dict[str, Any]]:
     """Return rows of scores of the other people's map on one person's test pictures, aligned and not.
 
     Parameters
@@ -303,7 +299,7 @@ def _learn(
     plan: Plan,
     settings: FitSettings,
     how: LearnedFrom,
-    tell: Share = _silent,
+    tell: Share = lambda _: None,
 ) -> tuple[Mapping, Examples, Layout]:
     """Return the map of one person, what it was fitted on, and where its window lies."""
     table = plan.tables.training
