@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.family_scores import Job, Score, Scored
+from configs.files import write_whole
 
 HOUSE = Path(__file__).resolve().parents[1]
 
@@ -38,7 +39,10 @@ class Kept:
         self.whole = True
         self._code = _digest()
         if file is not None and file.exists():
-            for line in file.read_text(encoding="utf-8").splitlines():
+            lines, _, cut = file.read_text(encoding="utf-8").rpartition("\n")
+            if cut:  # by a kill: this stream is scored again
+                write_whole(file, f"{lines}\n" if lines else "")
+            for line in lines.splitlines():
                 row = json.loads(line)
                 if row["code"] == self._code:
                     scored = Scored(Job(*row["job"]), Score(**row["score"]), row["error"])

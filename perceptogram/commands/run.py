@@ -63,12 +63,13 @@ def register(app: typer.Typer) -> None:
         def begin(_session: Session) -> None:
             nonlocal begun, stop_at
             begun, stop_at = True, math.inf if seconds is None else time.monotonic() + seconds
+            console.print(styled("decoding ", (source.spec.name, "bold"), "; Ctrl-C stops"))
 
         with LiveStreams(
             settings, calibration, out if record else None, show_pictures=show_pictures, headless=headless
         ) as streams:
             source = streams.source
-            channels = f", {len(source.spec.channels)} channels; Ctrl-C stops"
+            channels = f", {len(source.spec.channels)} channels; getting ready"
 
             def end() -> None:
                 if not begun:
@@ -77,7 +78,7 @@ def register(app: typer.Typer) -> None:
 
             # The first Ctrl-C ends the stream, so that everything is written; a second one breaks off.
             with ended_by_signals(end):
-                console.print(styled("decoding ", (source.spec.name, "bold"), channels))
+                console.print(styled("found ", (source.spec.name, "bold"), channels))
                 finished = decode(
                     source,
                     streams.config,

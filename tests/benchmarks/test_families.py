@@ -39,6 +39,17 @@ def test_a_run_that_is_broken_off_goes_on(tmp_path):
     assert again.whole
 
 
+def test_a_score_that_a_kill_cut_off_is_made_again_and_the_others_are_kept(tmp_path):
+    file = tmp_path / "scores.jsonl"
+    Kept(file).scored(JOBS[:2], _by_seed)
+    for length in (len(file.read_bytes()) - 1, 10):
+        file.write_bytes(file.read_bytes()[:length])
+        kept = Kept(file)
+        assert [one.score.accepted for one in kept.scored(JOBS[:2], _by_seed)] == [1, 1]
+        assert len(file.read_text().splitlines()) == 2
+        assert Kept(file, minutes=0.0).scored(JOBS[:2], _by_seed) == kept.scored(JOBS[:2], _by_seed)
+
+
 def test_without_time_nothing_is_begun_and_the_result_says_so(tmp_path):
     kept = Kept(tmp_path / "scores.jsonl", minutes=0.0)
     assert kept.scored(JOBS, _by_seed) == []

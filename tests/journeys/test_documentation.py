@@ -300,7 +300,7 @@ def test_a_session_that_is_interrupted_while_it_loads_its_generator_says_that_it
     markers = MarkerOutlet("LabMarkers", "lab-markers")
     session = start(SESSION.replace("session1", "never_begun"), on_air)
     with ending(session):
-        wait_for(session, "decoding LabEEG")
+        wait_for(session, "found LabEEG")
         told = interrupt(session)
     markers.close()
     assert "still starting" in told

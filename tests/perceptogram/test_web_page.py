@@ -101,6 +101,8 @@ def test_the_page_says_what_the_log_says_and_its_buttons_steer(live_participant,
         press(far, "end")
         press(far, "end")
         near.until("['stopped', 'offline'].includes(perceptogram.session.state) || perceptogram.link !== null")
+    near.until("document.querySelector('#state').textContent === 'session over'")
+    assert near.evaluate("document.querySelector('#state').className.trim()") == "status"
     logged = [record for record in read_percepts(tmp_path / "percepts.jsonl") if "neighbours" in record]
     assert [one["trial"] for one in logged] == [one["trial"] for one in said[0]]
     for told in said:

@@ -69,9 +69,10 @@ export function draw(session, electrodes) {
 export function drawState(session, link, now) {
   const state = find("state");
   const words = { running: "good", paused: "fair", starting: "fair", stopped: "", offline: "bad", failed: "bad", recorded: "" };
-  const text = link ?? session.state ?? "no session yet";
-  set("state", text);
-  state.className = `status ${link === null ? words[session.state] ?? "" : "bad"}`;
+  // A session that said how it ended has left: nothing is wrong with the connection.
+  const left = link === null ? undefined : { stopped: "session over", failed: "session failed" }[session.state];
+  set("state", left ?? link ?? session.state ?? "no session yet");
+  state.className = `status ${link === null || left ? words[session.state] ?? "" : "bad"}`;
   const age = find("age");
   age.hidden = session.state === "recorded";
   const live = session.state === "running" || session.state === "paused";

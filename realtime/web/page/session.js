@@ -29,7 +29,9 @@ export function empty() {
 export function take(session, { topic, message }, now) {
   if (topic === "state") {
     if (message.state === "starting") Object.assign(session, empty());
-    session.state = String(message.state);
+    // The farewell says nothing new of a session that had ended: how it ended stays.
+    const ended = message.state === "offline" && (session.state === "stopped" || session.state === "failed");
+    if (!ended) session.state = String(message.state);
     session.details = { ...session.details, ...message.details };
   } else if (topic === "frame") {
     takePicture(session, message);
