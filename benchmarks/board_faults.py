@@ -328,6 +328,9 @@ def _session(stream: StreamSettings, seconds: float, begun: Callable[[], None] =
     finally:
         source.close()
         outlet.close()
+    counted = {"refused": refused, "lost": sum(holes), "holes": holes}
+    if not closed:
+        return {"accepted": 0, "wrong": 0, "moved": 0} | counted
     rate = pipeline.rate_hz
     broken = [epoch for epoch in closed.values() if set(np.diff(epoch.samples[:, 0])) != {1.0}]
     first = np.array([epoch.samples[0, 0] for epoch in closed.values()], np.float64)
@@ -335,7 +338,6 @@ def _session(stream: StreamSettings, seconds: float, begun: Callable[[], None] =
     # A line: a board that BrainFlow makes up or plays sleeps between packages, and is slow by what that costs.
     line = np.polyval(np.polyfit(first, taken - taken[0], 1), first) if len(first) > 2 else taken - taken[0]
     moved = int((np.abs(taken - taken[0] - line) > 1 / rate + TOLERANCE_S).sum())
-    counted = {"refused": refused, "lost": sum(holes), "holes": holes}
     return {"accepted": len(closed), "wrong": len(broken), "moved": moved} | counted
 
 

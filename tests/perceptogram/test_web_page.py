@@ -103,7 +103,11 @@ def test_the_page_says_what_the_log_says_and_its_buttons_steer(live_participant,
         near.until("['stopped', 'offline'].includes(perceptogram.session.state) || perceptogram.link !== null")
     near.until("document.querySelector('#state').textContent === 'session over'")
     assert near.evaluate("document.querySelector('#state').className.trim()") == "status"
-    logged = [record for record in read_percepts(tmp_path / "percepts.jsonl") if "neighbours" in record]
+    # A percept is logged once it is painted or left, which may be after the next one's.
+    logged = sorted(
+        (record for record in read_percepts(tmp_path / "percepts.jsonl") if "neighbours" in record),
+        key=lambda record: record["trial"],
+    )
     assert [one["trial"] for one in logged] == [one["trial"] for one in said[0]]
     for told in said:
         for one, record in zip(told, logged, strict=True):
