@@ -12,7 +12,7 @@ import yaml
 from configs.schema import Config
 from realtime.decoding.bundle import Bundle, load_bundle
 from realtime.sources.simulated import start_simulated
-from tests.support.simulated import participant_for, session_config, simulated_bundle
+from tests.support.simulated import SMALL, participant_for, session_config, simulated_bundle
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def calibrated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("participant")
     ours = tmp_path_factory.getbasetemp()
     shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
-    config = session_config("script", stimulus={"onset_to_onset_s": 0.25, "on_s": 0.1}, render={"steps": 1})
+    pace = {"onset_to_onset_s": 0.25, "on_s": 0.1}
+    config = session_config("script", stimulus=pace, render={"steps": 1}, **SMALL)
     with (shared / "participant.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "fitted").exists():

@@ -33,6 +33,7 @@ WITH_TEXT = NAMES[:3]
 CHANNELS = ("encoder_block_out_channels", "decoder_block_out_channels")
 ROUNDING = 0.5 / 255
 ONE_LAYER = {"layers_per_block": 1, "transformer_layers_per_block": 1}
+BY_BLOCK = ("block_out_channels", "attention_head_dim", "down_block_types", "up_block_types")
 OTHER_BETAS = {"kandinsky22": {"beta_schedule": "linear"}}
 
 
@@ -44,10 +45,11 @@ def house(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shallow(tmp_path_factory):
-    """The same with a layer a block: following what another one does takes a second each."""
+    """The same with two blocks of each kind, of a layer each: following what another one does takes a second each."""
     with pytest.MonkeyPatch.context() as patch:
         for family, config in tiny_models.TINY.items():
-            patch.setitem(tiny_models.TINY, family, config | ONE_LAYER)
+            ends = {key: (config[key][0], config[key][-1]) for key in BY_BLOCK if isinstance(config[key], tuple)}
+            patch.setitem(tiny_models.TINY, family, config | ONE_LAYER | ends)
         tiny_models.shared_unet.cache_clear()
         home = furnished(tmp_path_factory.mktemp("shallow"))
     tiny_models.shared_unet.cache_clear()
