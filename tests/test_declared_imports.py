@@ -39,8 +39,13 @@ def imports():
     )
 
 
-def test_every_import_is_declared():
-    distributions = packages_distributions()
+@pytest.fixture(scope="module")
+def distributions():
+    """Names of the distributions that bring each module."""
+    return packages_distributions()
+
+
+def test_every_import_is_declared(distributions):
     needed, extras = names(PROJECT["dependencies"]), PROJECT["optional-dependencies"]
     undeclared = []
     for module, file in imports():
@@ -52,9 +57,8 @@ def test_every_import_is_declared():
     assert not undeclared
 
 
-def test_what_an_extra_brings_is_what_it_installs():
+def test_what_an_extra_brings_is_what_it_installs(distributions):
     """Distributions and modules have other names; each module comes with its extra, and each of these is asked for."""
-    distributions = packages_distributions()
     for extra, modules in BRINGS.items():
         installs = names(PROJECT["optional-dependencies"][extra])
         brought = {canonicalize_name(name) for module in modules for name in distributions[module]}

@@ -37,6 +37,12 @@ def tiny(monkeypatch):
 
 
 @pytest.fixture
+def counted(monkeypatch):
+    """The operations of a picture are known, for what is not about them: they are counted one by one."""
+    monkeypatch.setattr(render_floor, "work_of", lambda *_: render_floor.Work({"step 1": (1e9, 1e6)}))
+
+
+@pytest.fixture
 def shallow(tiny, monkeypatch):
     """A network with few parts that differ: the code generator takes seconds for each."""
     few = {
@@ -75,7 +81,7 @@ def test_every_generator_is_timed_without_weights(tiny, name):
     assert f"| {name} | 2 | 64 | {result['device']} | float32 | random | 2 | {result['p50_ms']} |" in page
 
 
-def test_the_compiled_stock_pipeline_is_timed_beside_it(shallow, traced):
+def test_the_compiled_stock_pipeline_is_timed_beside_it(shallow, traced, counted):
     result = render.run("sd15-few-step", steps=1, size=64, quick=True)
     assert len(traced) == 2, "the stock pipeline's network and its decoder"
     compiled = result["variants_ms"]["stock pipeline, tiny decoder, compiled"]["p50"]
@@ -86,7 +92,7 @@ def test_the_compiled_stock_pipeline_is_timed_beside_it(shallow, traced):
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler about its own parts
-def test_without_a_compiler_the_row_says_why(tiny, monkeypatch):
+def test_without_a_compiler_the_row_says_why(tiny, counted, monkeypatch):
     """One layer is as far as the compiler would come with a pipeline."""
     pipeline = render_models.stock_pipeline
 
@@ -103,7 +109,7 @@ def test_without_a_compiler_the_row_says_why(tiny, monkeypatch):
     assert f"| n/a ({result['stock_compiled_absent']}) | {result['speedup']:.1f} ×, – |" in render_table.table([result])
 
 
-def test_measured_gpu_takes_the_place_of_its_row(tiny, monkeypatch):
+def test_measured_gpu_takes_the_place_of_its_row(tiny, counted, monkeypatch):
     monkeypatch.setattr(render, "_compiled", lambda *_: (None, "left out"))  # the table is what is looked at
     result = copy.deepcopy(render.run("unclip", steps=1, size=64, quick=True))
     result |= {"kind": "cuda", "device": "NVIDIA H100", "size": 512, "steps": 8}

@@ -34,9 +34,15 @@ def two_classes(signal=1.0, n_recordings=3):
     return type(trials)(**{**vars(trials), "names": names}), targets
 
 
-def test_the_bundle_decodes_live_what_was_cross_validated(tmp_path):
+@pytest.fixture(scope="module")
+def fitted():
+    """What most fits are made of, and its fit with scores."""
     trials, targets = make_trials(signal=2.0)
-    result = fit_trials(trials, targets, CONFIG)
+    return trials, fit_trials(trials, targets, CONFIG)
+
+
+def test_the_bundle_decodes_live_what_was_cross_validated(fitted, tmp_path):
+    trials, result = fitted
     result.bundle.save(tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
     decoder = LinearDecoder(bundle.weights, bundle.bias)
@@ -99,9 +105,9 @@ def test_the_null_goes_through_the_same_procedure():
     assert leaky["baseline_two_way"] > 0.9
 
 
-def test_the_same_input_gives_the_same_bundle():
-    trials, targets = make_trials()
-    first, second = (fit_trials(trials, targets, CONFIG).bundle for _ in range(2))
+def test_the_same_input_gives_the_same_bundle(fitted):
+    trials, targets = make_trials(signal=2.0)
+    first, second = fitted[1].bundle, fit_trials(trials, targets, CONFIG).bundle
     assert np.array_equal(first.weights, second.weights)
     assert first.scores == second.scores
 

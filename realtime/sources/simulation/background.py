@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import sosfilt, zpk2sos
 
 from realtime.sources.simulation.head import directions, spread, topography
+from realtime.sources.simulation.sections import Sections
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,16 +74,14 @@ class Background:
         self._rate_hz, self._settings, self._n = rate_hz, settings, 0
         n_channels = len(channels)
 
-        self._pink_sos = _pink_sos(rate_hz, settings.pink_exponent)
         covariance = spread(directions(channels), directions(channels), settings.pink_width_rad)
         values, vectors = np.linalg.eigh(covariance)
         self._pink_mixing = (vectors * np.sqrt(np.maximum(values, 0.0))).T * settings.pink_uv
-        self._pink_state = self._settled(self._pink_sos, n_channels, self._pink_rng)
+        self._pink = self._settled(_pink_sos(rate_hz, settings.pink_exponent), n_channels, self._pink_rng)
 
-        self._alpha_sos = _resonator_sos(rate_hz, settings.alpha_hz)
         maps = np.array([topography(channels, poles, 0.5) for poles in ALPHA_POLES])
         self._alpha_mixing = maps * settings.alpha_uv
-        self._alpha_state = self._settled(self._alpha_sos, len(maps), self._alpha_rng)
+        self._alpha = self._settled(_resonator_sos(rate_hz, settings.alpha_hz), len(maps), self._alpha_rng)
 
         self._blink_map = topography(channels, BLINK_POLES, 0.5) * settings.blink_uv
         self._blinks: list[float] = []
@@ -98,12 +96,8 @@ class Background:
             return np.zeros((0, len(self._mains_gain)))
         times = (self._n + np.arange(count)) / self._rate_hz
         self._n += count
-        pink, self._pink_state = sosfilt(
-            self._pink_sos, self._pink_rng.normal(size=(count, len(self._pink_mixing))), axis=0, zi=self._pink_state
-        )
-        alpha, self._alpha_state = sosfilt(
-            self._alpha_sos, self._alpha_rng.normal(size=(count, len(self._alpha_mixing))), axis=0, zi=self._alpha_state
-        )
+        pink = self._pink.filter(self._pink_rng.normal(size=(count, len(self._pink_mixing))))
+        alpha = self._alpha.filter(self._alpha_rng.normal(size=(count, len(self._alpha_mixing))))
         mains = np.sin(2 * np.pi * self._settings.mains_hz * times + self._mains_phase)
         sensor = self._sensor_rng.normal(size=(count, len(self._mains_gain))) * self._settings.sensor_uv
         samples: NDArray[np.float64] = pink @ self._pink_mixing + alpha @ self._alpha_mixing + sensor
@@ -128,12 +122,11 @@ class Background:
         mean_s = 60.0 / self._settings.blinks_per_min
         return 0.5 + float(self._blink_rng.exponential(max(mean_s - 0.5, 0.1)))
 
-    def _settled(self, sos: NDArray[np.float64], width: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return the filter's state after 20 s of noise, so that the first samples are like all others."""
-        state = np.zeros((len(sos), 2, width))
-        _, state = sosfilt(sos, rng.normal(size=(int(20 * self._rate_hz), width)), axis=0, zi=state)
-        settled: NDArray[np.float64] = state
-        return settled
+    def _settled(self, sos: NDArray[np.float64], width: int, rng: np.random.Generator) -> Sections:
+        """Return the filter as it is after 20 s of noise, so that the first samples are like all others."""
+        sections = Sections(sos, width)
+        sections.filter(rng.normal(size=(int(20 * self._rate_hz), width)))
+        return sections
 
 
 def _pink_sos(rate_hz: float, exponent: float) -> NDArray[np.float64]:
@@ -146,7 +139,8 @@ def _pink_sos(rate_hz: float, exponent: float) -> NDArray[np.float64]:
     step = np.log(rate_hz / 2 / 0.1) / n_pairs
     pole_hz = 0.1 * np.exp(step * np.arange(n_pairs))
     zero_hz = pole_hz * np.exp(step * exponent / 2)
-    sos = zpk2sos(*(np.exp(-2 * np.pi * hz / rate_hz) for hz in (zero_hz, pole_hz)), 1.0)
+    zeros, poles = (np.exp(-2 * np.pi * hz / rate_hz).reshape(-1, 2) for hz in (zero_hz, pole_hz))
+    sos = np.array([[*np.poly(zero), *np.poly(pole)] for zero, pole in zip(zeros, poles, strict=True)])
     return _unit_variance(sos, rate_hz)
 
 
@@ -158,8 +152,8 @@ def _resonator_sos(rate_hz: float, frequency_hz: float) -> NDArray[np.float64]:
 
 
 def _unit_variance(sos: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
-    impulse = np.zeros(int(60 * rate_hz))
+    impulse = np.zeros((int(60 * rate_hz), 1))
     impulse[0] = 1.0
     scaled = sos.copy()
-    scaled[0, :3] /= np.sqrt(np.sum(sosfilt(sos, impulse) ** 2))
+    scaled[0, :3] /= np.sqrt(np.sum(Sections(sos, 1).filter(impulse) ** 2))
     return scaled

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import dctn
 
 from stimuli.drawn.colour import object_hue
 from stimuli.picture_features import image_statistics, luminance
@@ -91,9 +90,17 @@ def picture_features(pictures: PictureSet, name: str) -> Features:
 def coarse_shape(image: NDArray[np.uint8]) -> tuple[float, ...]:
     """Return the picture's low spatial frequencies, each scaled to be about standard normal over the drawn set."""
     grey = luminance(image)
-    spectrum = dctn(grey - grey.mean(), norm="ortho") / len(grey)
+    down, across = (_cosines(size) for size in grey.shape)
+    spectrum = down @ (grey - grey.mean()) @ across.T / len(grey)
     values = (np.array([spectrum[place] for place in FREQUENCIES]) - SHAPE[0]) / SHAPE[1]
     return tuple(float(value) for value in np.clip(values, -2.5, 2.5))
+
+
+def _cosines(size: int) -> NDArray[np.float64]:
+    """Return the first rows of the orthonormal discrete cosine transform, ``[3, size]``."""
+    half_cycles = np.arange(3)[:, None]
+    rows: NDArray[np.float64] = np.cos(np.pi * half_cycles * (np.arange(size) + 0.5) / size)
+    return rows * np.sqrt(np.where(half_cycles, 2.0, 1.0) / size)
 
 
 def _standard(value: float, mean_and_spread: tuple[float, float]) -> float:

@@ -128,6 +128,7 @@ def test_choices_stay_where_trials_are_too_many_or_only_a_width_is_wanted(monkey
     assert not np.array_equal(stay.draws, anew.draws)
 
 
+@pytest.mark.slow
 def test_without_information_p_values_are_even_and_intervals_hold_chance():
     sets, low_p, covered, wider = 30, 0, 0, []
     for seed in range(sets):
