@@ -22,6 +22,12 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@pytest.fixture(scope="module")
+def trees():
+    """Every module's syntax, parsed once for all that is asked of it."""
+    return {name_of(path): ast.parse(text) for path, text in SOURCES.items()}
+
+
 def documented(tree: ast.Module):
     """Yield the public functions and methods, each with its name and the docstring that explains its arguments."""
     for node in tree.body:
@@ -74,8 +80,8 @@ def stands_alone(text: str) -> bool:
     return not text[0].islower() and text.endswith((".", "?")) and LEANING.match(text) is None
 
 
-def test_every_parameter_is_named_where_there_are_many():
-    assert not [f"{name_of(path)}.{line}" for path, text in SOURCES.items() for line in unnamed(ast.parse(text))]
+def test_every_parameter_is_named_where_there_are_many(trees):
+    assert not [f"{name}.{line}" for name, tree in trees.items() for line in unnamed(tree)]
 
 
 def test_a_parameter_that_is_left_out_is_found():
@@ -89,11 +95,11 @@ def test_a_parameter_that_is_left_out_is_found():
     assert unnamed(ast.parse(made)) == ["A: a, b, c"]
 
 
-def test_the_docstring_of_a_constant_stands_alone():
+def test_the_docstring_of_a_constant_stands_alone(trees):
     assert not [
-        f"{name_of(path)}:{line}: {text}"
-        for path, source in SOURCES.items()
-        for line, text in remarks(ast.parse(source))
+        f"{name}:{line}: {text}"
+        for name, tree in trees.items()
+        for line, text in remarks(tree)
         if not stands_alone(text)
     ]
 

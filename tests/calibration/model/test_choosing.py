@@ -166,6 +166,7 @@ def test_the_null_makes_the_choice_as_the_fit_does():
     assert null.observed == pytest.approx(auc(evidence, labels, held_out.folds), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_without_signal_p_is_small_no_more_often_than_it_may_be():
     small, values = 0, []
     settings = FitSettings(permutations=19, alphas=(1.0, 100.0, 1e4))
