@@ -248,23 +248,23 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory):
-    """A minute's rehearsal for a headband, which goes on while other tests run."""
+    """A rehearsal for a headband, of half a minute, which goes on while other tests run."""
     folder = tmp_path_factory.mktemp("rehearsal")
     channels = ["TP9", "AF7", "AF8", "TP10"]
     content = {"stream": {"name": "Muse", "channels": channels, "unit": "microvolts"}, "filters": {"rate_hz": 128}}
     content["fit"] = QUICK
     (folder / "lab.yaml").write_text(yaml.safe_dump(content))
-    child = start(REHEARSAL, folder)
+    child = start(REHEARSAL.replace("--minutes 1 ", "--minutes 0.5 "), folder)
     with ending(child):
         yield child, folder
 
 
 @pytest.fixture(scope="module")
 def on_air(lab):
-    """The laboratory's amplifier, on a simulated head; and the folder of the laboratory."""
+    """The laboratory's amplifier, on a simulated head, ten chunks a second; and the folder of the laboratory."""
     config = parse_config(yaml.safe_load((lab / "lab.yaml").read_text()), "lab.yaml")
-    participant = SimulationSettings(channels=documented.CHANNELS)
-    amplifier = start_simulated(SimulatedStream(participant, config.pictures, config.markers, "LabEEG", "lab"))
+    who = SimulationSettings(channels=documented.CHANNELS)
+    amplifier = start_simulated(SimulatedStream(who, config.pictures, config.markers, "LabEEG", "lab", chunk_size=25))
     yield lab
     amplifier.stop()
 
@@ -298,7 +298,7 @@ def test_what_runs_until_it_is_interrupted(on_air):
 
 def test_a_session_that_is_interrupted_while_it_loads_its_generator_says_that_it_heard(on_air):
     markers = MarkerOutlet("LabMarkers", "lab-markers")
-    session = start(SESSION.replace("session1", "never_begun"), on_air)
+    session = start(SESSION.replace("session1", "never_begun --headless --no-record"), on_air)
     with ending(session):
         wait_for(session, "found LabEEG")
         told = interrupt(session)

@@ -15,8 +15,7 @@ from configs.schema import PictureSettings
 from stimuli.pictures import choose_pictures, open_pictures
 
 _EVERY = """
-Fp1 Fp2 AF7 AF3 AFz AF4 AF8 F7 F5 F3 F1 Fz F2 F4 F6 F8 FT9 FT7 FC5 FC3 FC1 FC2 FC4 FC6 FT8 FT10 T7 C5 C3 C1 Cz C2
-C4 C6 T8 TP9 TP7 CP5 CP3 CP1 CPz CP2 CP4 CP6 TP8 TP10 P7 P5 P3 P1 Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz O2
+Fp1 AF7 AFz AF8 F5 F1 F2 F6 FT9 FC5 FC1 FC4 FT8 T7 C3 Cz C4 T8 TP7 CP3 CPz CP4 TP8 P7 P3 Pz P4 P8 PO3 PO4 O1 O2
 """
 CHANNELS = tuple(_EVERY.split())
 RATE_HZ, EVERY_S, LEAD_IN_S = 1000, 0.2, 12.0
@@ -88,7 +87,7 @@ class Brain:
         return np.tensordot(along, self._patterns, axes=1)
 
 
-def record(brain: Brain, shown: Shown, task: str, seed: int, size_uv: float = 0.2, noise_uv: float = 12.0):
+def record(brain: Brain, shown: Shown, task: str, seed: int, size_uv: float = 0.28, noise_uv: float = 12.0):
     """Return one run: microvolts ``[samples, channels]``, the onsets in samples, and the pictures' numbers from 1."""
     rng = np.random.default_rng(seed)
     n = len(shown.files[task])

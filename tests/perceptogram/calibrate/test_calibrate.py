@@ -25,7 +25,7 @@ from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from stimuli.presentation import FrameLog, Shown
 from tests.support.command import perceptogram
 from tests.support.documented import write_recording
-from tests.support.simulated import quick_demo
+from tests.support.simulated import SMALL, quick_demo
 
 RATE_HZ = 250.0
 SPEC = StreamSpec("Amp", "EEG", "amp-1", RATE_HZ, ("O1", "Oz", "O2"))
@@ -414,7 +414,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
 def test_a_simulated_participant_is_calibrated_until_the_rule_is_met_and_a_finished_session_is_only_fitted(tmp_path):
     out = tmp_path / "anna"
     done = in_a_process(
-        "calibrate", "--config", quick_demo(tmp_path), "--out", out, "--minutes", 0.6, "--blocks", 2,
+        "calibrate", "--config", quick_demo(tmp_path, **SMALL), "--out", out, "--minutes", 0.6, "--blocks", 2,
         "--stop-when", "two_way>0.55", "--headless", "--simulate", "--seed", 3, "--snr", 2, timeout_s=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
