@@ -88,6 +88,7 @@ def time_one(
     InputError
         If there is no such generator, or no such size.
     """
+    settings = _settings(generator, steps, size)  # before the seconds that the imports take
     load_torchvision()
     import torch
 
@@ -98,7 +99,6 @@ def time_one(
     from realtime.rendering.generators.latent import LatentGenerator, device_and_dtype
     from realtime.rendering.generators.make import make_generator
 
-    settings = _settings(generator, steps, size)
     device, dtype = device_and_dtype(settings)
     made = cast(LatentGenerator, make_generator(settings))
     family = made.family

@@ -160,7 +160,6 @@ def _row(row: Row, folder: Path, device: str, ends: float, *, quick: bool) -> st
 def measure(row: Row, *, quick: bool) -> dict[str, Any]:
     """Return a row's figures; a quick one's of narrow networks and few pictures."""
     from benchmarks.render import time_one
-    from benchmarks.render_models import make_narrow, make_random
     from benchmarks.render_narrow import narrow
 
     if quick:
@@ -177,6 +176,8 @@ def measure(row: Row, *, quick: bool) -> dict[str, Any]:
             random=True,
         )
     else:
+        from benchmarks.render_models import make_narrow, make_random
+
         settings = RenderSettings(generator=row.generator, steps=row.steps, size=row.size)  # type: ignore[arg-type]
         make = make_narrow if quick else make_random
         requests = 3 if quick else REQUESTS
