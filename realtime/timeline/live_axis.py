@@ -144,9 +144,11 @@ class LiveAxis:
         index, stamps = self._track.since(self._grid.first)
         if not len(index):
             return
+        waited = self._line.queue_s
         since = self._line.begin(index, stamps, self._grid.next - self._grid.first, self._arrivals.calm)
         if since is None:
             return
+        self._grid.hasten(self._line.queue_s - waited)
         self.known, self._moving = True, None
         if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
             self._report_rate(float(stamps[-1]))

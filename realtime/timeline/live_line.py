@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realtime.timeline.jitter_model import correlation_time
+from realtime.timeline.observations import AT_ONCE
 from realtime.timeline.shifts import breaks
 from realtime.timeline.stamp_line import MOST, TAU, StampRing, fit, location, pinball
 
@@ -41,6 +42,8 @@ class LiveLine:
         Mean pinball loss of a stamp, in seconds.
     alike
         How many stamps err alike.
+    queue_s
+        Seconds by which stamps are late because samples wait for each other.
     smallest
         Shift in seconds that is none: coarse ticks beat with the samples.
     """
@@ -48,7 +51,7 @@ class LiveLine:
     def __init__(self, period: float, settings: AxisSettings) -> None:
         self._set = settings
         self._period = self.centre = self.slope = period
-        self.anchor, self.time = 0, 0.0
+        self.anchor, self.time, self.queue_s = 0, 0.0, 0.0
         self.scale, self.alike = 0.1 * period, 1.0
         self._finest = max(2e-5, 2e-3 * period)
         self._least = min(0.75 * period, 2 * settings.tolerable_s)
@@ -123,8 +126,18 @@ class LiveLine:
             ):
                 level, slope, self.scale, self.alike = found
                 self.time, self.slope = float(stamps[-1]) + level, self.centre + slope
+                self.queue_s = self._queue(index[rows], stamps[rows])
                 return int(index[rows][0])
         return None
+
+    def _queue(self, index: NDArray[np.int64], stamps: NDArray[np.float64]) -> float:
+        """Return by how many seconds stamps are late because samples wait for each other: the last one waits least."""
+        steps = np.diff(stamps)
+        waited = (np.diff(index) == 1) & (steps >= 0) & (steps < AT_ONCE * self._period)
+        if np.count_nonzero(steps < 0) >= np.count_nonzero(waited):
+            return 0.0  # no queue: its samples do not overtake each other
+        residuals = stamps - self.at(index)
+        return max(0.0, location(residuals) - location(residuals[~np.append(waited, False)]))
 
     def _frayed(
         self, index: NDArray[np.int64], residuals: NDArray[np.float64], found: tuple[float, float, float, float]

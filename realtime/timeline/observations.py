@@ -35,7 +35,7 @@ class Runs:
     Attributes
     ----------
     together
-        Samples that are handed over at once; 1 where each comes alone.
+        Samples that are handed over at once; 1 where each comes alone, or as many as happen to.
     anew
         Row of the last stamps that is the first evidence since `together` was learned; None where none of them is.
     """
@@ -100,13 +100,22 @@ class Runs:
         if at_once:
             self._waiting += 1
         else:
-            self._packets.append(self._waiting)
-            if len(self._packets) > FEWEST_PACKETS:  # the first entry is of no packet
-                together = max(1, median_low(self._packets))
-                self._learned |= together != self.together
-                self.together = together
+            if self._waiting:
+                self._packets.append(self._waiting)
+                if len(self._packets) >= FEWEST_PACKETS:
+                    self._learn_packets()
             self._waiting = 1
         return self.together == 1 or self._waiting == self.together
+
+    def _learn_packets(self) -> None:
+        """Learn how many samples a packet holds; in a queue, as many as happen to, and each is evidence."""
+        likely = median_low(self._packets)
+        near = sum(4 * abs(length - likely) <= likely for length in self._packets)
+        if near == len(self._packets):
+            self._learned |= likely != self.together
+            self.together = likely
+        elif 2 * near < len(self._packets):
+            self.together = 1
 
     def _within_run(self, row: int, stop: int) -> list[int]:
         """Return the rows of ``[row, stop)``, which go on with a run, that are evidence: every one of an even clock."""

@@ -18,6 +18,8 @@ from realtime.timeline.sample_grid import Hole, TimedChunk
         ("any", 1003, 30.0),  # a clock that swings by 700 ppm within 11 s, at 2 kHz
         ("losses", 1003, 29.0),  # a clock with ticks of two samples, by which the rate is seen to change a little
         ("steps", 8, 20.0),  # one stamp in ten thousand is very late
+        ("losses", 100035, 30.0),  # samples wait for each other in a queue, by which packets were thought to change
+        ("clean-radio", 100033, 20.0),  # the same, and the queue is six samples long
     ],
 )
 def test_what_once_went_wrong(family, seed, seconds):

@@ -65,6 +65,18 @@ def test_samples_that_come_alone_or_in_stamped_chunks_wait_for_none(size):
     assert len(rows) > 0.9 * len(last)
 
 
+@pytest.mark.parametrize("periods", [1.0, 3.0, 6.0])
+def test_samples_that_wait_in_a_queue_are_no_packets(periods):
+    late = periods * np.random.default_rng(0).exponential(size=4000) / 1000
+    stamps = np.maximum.accumulate(np.arange(4000) / 1000 + late - 2e-5 * np.arange(4000)) + 2e-5 * np.arange(4000)
+    runs, anew = Runs(1 / 1000), 0
+    for start in range(0, 4000, 20):
+        runs.observations(stamps[start : start + 20])
+        anew += runs.anew is not None
+    assert anew <= 2
+    assert runs.together == 1
+
+
 @pytest.mark.parametrize("missing", [slice(0, 0), slice(3, 7), slice(0, 10)])
 def test_a_packet_that_comes_twice_is_left_out_though_values_are_missing(missing):
     samples = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
