@@ -124,6 +124,33 @@ class Arrivals:
         by_stamp = _grown(ages[first:stop], ages[start:], backlog_s)
         return by_stamp, _grown(lags[first:stop], lags[start:], backlog_s)
 
+    def stepped(self, since: int) -> tuple[int, float, float] | None:
+        """Return since when samples are older, or younger, for good: grid position, seconds, and their standard error.
+
+        Delays that are exponential have each age on the side that got older tell by how much of it is above the floor
+        of the other side.
+
+        Parameters
+        ----------
+        since
+            Grid position: chunks that end there or later tell.
+        """
+        row = int(np.searchsorted(self._index[: self._stop], since))
+        ends, arrived, ages = (ring[row : self._stop] for ring in (self._index, self._arrived, self._ages))
+        if len(ages) < 3:
+            return None
+        behind = np.arange(1, len(ages))
+        grown = np.minimum.accumulate(ages[::-1])[::-1][1:] - np.minimum.accumulate(ages)[:-1]
+        scatter = float(np.median(np.abs(np.diff(ages)))) + self._set.clocks_s
+        nats = np.where(grown > 0, len(ages) - behind, behind) * np.abs(grown) / scatter
+        best = int(np.argmax(nats))
+        unsure = scatter / (best + 1) + scatter / (len(ages) - best - 1)
+        young = arrived[best + 1] > arrived[-1] - self._set.quiet_s  # what waited may come at once
+        least = self._set.sure * unsure + self._set.tolerable_s
+        if young or nats[best] < self._set.certain or abs(grown[best]) < least:
+            return None
+        return int(ends[best]) + 1, float(grown[best]), unsure
+
     def older(self, index: NDArray[np.int64], stop: int, width: int) -> NDArray[np.float64]:
         """Return by how many seconds the samples at `index` were older on arrival than they are on average.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from realtime.timeline.axis_settings import DEFAULT, AxisSettings
 from realtime.timeline.explanations import Moved, explain, witnesses
+from realtime.timeline.first_line import keep_clock, look_back
 from realtime.timeline.live_grid import LiveGrid
 from realtime.timeline.observations import Repeats, Runs
 from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
@@ -48,6 +49,7 @@ class LiveAxis:
         self._block = max(1, round(settings.block_s * rate_hz))
         self._fill = 0
         self.known = self._due = False
+        self._stepped: int | None = None
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
         self._shifted: int | None = None
@@ -141,11 +143,14 @@ class LiveAxis:
 
     def _start(self) -> None:
         """Lay the first line through the last seconds, once nothing moves in them."""
-        index, stamps = self._track.since(self._grid.first)
+        stepped = keep_clock(self._grid, self._period, self._set)
+        self._stepped = stepped if stepped is not None else self._stepped
+        begun = self._grid.first if self._stepped is None else self._stepped
+        index, stamps = self._track.since(begun)
         if not len(index):
             return
         waited = self._line.queue_s
-        since = self._line.begin(index, stamps, self._grid.next - self._grid.first, self._arrivals.calm)
+        since = self._line.begin(index, stamps, self._grid.next - begun, self._arrivals.calm)
         if since is None:
             return
         self._grid.hasten(self._line.queue_s - waited)
@@ -153,32 +158,13 @@ class LiveAxis:
         if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
             self._report_rate(float(stamps[-1]))
             self._line.centre = self._line.slope
-        self._regime = self._refitted = self._quiet = self._fitted = since
-        self._look_back(index, stamps)
-
-    def _look_back(self, index: NDArray[np.int64], stamps: NDArray[np.float64]) -> None:
-        """Find out what was lost between the first stamps and those that the first line was laid through."""
-        residuals = stamps - self._line.at(index)
-        moved = np.flatnonzero(self._line.far(residuals))
-        moved = moved[index[moved] < self._regime]
-        if not len(moved):
-            self._regime = self._quiet = int(index[0])
-            if self._broken:
-                self._grid.break_off(self._grid.first, float(stamps[-1]), cause="stamps were on no line")
-            return
-        early = residuals[: max(1, min(int(moved[-1]) + 1, self._set.fewest * 2))]
-        level = -location(early)
-        row = int(moved[-1]) + 1
-        at = int(index[row]) if row < len(index) else self._regime
-        found = explain(self._moved(level, self._line.doubt(len(early)), at, at), self._period, self._set)
-        # The line was laid through stamps whose samples are numbered later now, by a clock that is not kept.
-        self._grid.set_clock_back(at, found.step)
-        self._line.time -= found.step
-        if found.lost:
-            self._grid.renumber(at, found.lost, -found.lost * self._line.slope)
-            at += found.lost
-        self._regime = self._quiet = at
-        self._grid.break_off(self._grid.first, float(stamps[-1]), cause="time axis settled late")
+        self._refitted = self._fitted = since
+        at = look_back(self._grid, since, self._period, self._set)
+        self._regime = self._quiet = int(index[0]) if at is None else at
+        if at is not None or self._stepped is not None or self._broken:
+            cause = "stamps were on no line" if at is None and self._broken else "time axis settled late"
+            self._grid.break_off(self._grid.first, float(stamps[-1]), cause=cause)
+        self._stepped = None
 
     # -- all well
 

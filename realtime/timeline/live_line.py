@@ -74,6 +74,20 @@ class LiveLine:
         """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
         return 2 / math.sqrt(TAU * (1 - TAU)) * self.scale * math.sqrt(self.alike / max(1, count))
 
+    def moved(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
+        """Return by how much the level of stamps moved, and how far off that may be, where the line is not known yet.
+
+        Parameters
+        ----------
+        before, after
+            Distances of stamps from a line of the nominal rate, in seconds.
+        """
+        levels = location(before), location(after)
+        scatter = np.concatenate([pinball(before - levels[0]), pinball(after - levels[1])]).mean()
+        spread = 2 / math.sqrt(TAU * (1 - TAU)) * max(float(scatter), self._finest)
+        doubt = spread * math.sqrt(1 / len(before) + 1 / len(after))
+        return levels[1] - levels[0], doubt
+
     def straight(
         self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
     ) -> tuple[float, float, float, float] | None:
