@@ -213,6 +213,7 @@ class ClockOffset:
 
     def __init__(self, rate_hz: float, settings: AxisSettings) -> None:
         cell_s = settings.lines_s[-1]
+        self._set = settings
         self._largest = settings.offset_s
         self._width = max(1, round(cell_s * rate_hz))
         self._first, self._most = round(settings.line_s / cell_s), round(5 * settings.line_s / cell_s)
@@ -222,9 +223,14 @@ class ClockOffset:
         self._begin(0.0)
 
     @property
-    def spread(self) -> float:
-        """Standard deviation of the clock's offsets, in seconds."""
-        return math.sqrt(self.trust * self._variance)
+    def largest(self) -> float:
+        """Largest change, in seconds, that is an offset measured anew: by how offsets scatter, where some were seen."""
+        most, least = self._set.offset_s, self._set.tolerable_s
+        # An offset lasts for some cells, and what it is off by is not told before the next one.
+        alike, deviations = self._set.fewest, self._set.sure * math.sqrt(2)
+        seen, beforehand = max(0, self._count - alike), 2 * alike
+        total = beforehand * (most / deviations) ** 2 + seen * self._variance
+        return min(most, max(least, deviations * math.sqrt(total / (beforehand + seen))))
 
     def _begin(self, least: float) -> None:
         """Forget all; samples are `least` seconds old."""

@@ -157,7 +157,7 @@ class LiveAxis:
         self.known, self._moving = True, None
         if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
             self._report_rate(float(stamps[-1]))
-            self._line.centre = self._line.slope
+        self._line.recentre()
         self._refitted = self._fitted = since
         at = look_back(self._grid, since, self._period, self._set)
         self._regime = self._quiet = int(index[0]) if at is None else at
@@ -176,14 +176,14 @@ class LiveAxis:
         index, stamps = index[-2 * MOST :], stamps[-2 * MOST :]
         residuals = stamps - self._line.at(index)
         unit = self._line.unit
-        least = min(0.45 * self._period, 0.5 * self._set.tolerable_s)
-        best, shift = creeping(residuals, unit, least)
+        best, shift = creeping(residuals, unit, min(0.45 * self._period, 0.5 * self._set.tolerable_s))
         if best > self._set.certain:
             _, low, _ = change(residuals, shift, unit)
             self._moving = int(index[low])
             self._latest = 0.0
-        elif best < 0.3 * self._set.certain and self._grid.next - self._refitted > 5 * self._block:
-            self._due = True
+        else:  # where a shift is in doubt, for as long as it would take to be certain
+            wait = 5 * self._block if best < 0.3 * self._set.certain else 4 * self._set.hold_s * self.rate_hz
+            self._due = self._grid.next - self._refitted > wait
 
     # -- something moved
 
@@ -277,11 +277,12 @@ class LiveAxis:
                 if abs(level) > self._set.tolerable_s:
                     self._grid.break_off(low, stamp, clean)
                 self._grid.carry(at, level)
+            self._due = self._grid.next - self._refitted > 5 * self._block  # the line may have strayed
             return True
         self._shifted = low
         if step:
             self._grid.set_clock_back(at, step)
-            if abs(step) > max(self._set.tolerable_s, sure * self._grid.offset.spread):
+            if abs(step) > self._grid.offset.largest:
                 text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
                 self._out.report(self._grid.next, "clock-step", stamp, text, again=True)
         if lost:
@@ -290,7 +291,7 @@ class LiveAxis:
         matters = lost or abs(step) > 0.25 * self._set.tolerable_s
         if not clear or (odd.any() and matters) or (lost and (step or sparse or crept or handed_late)):
             self._grid.break_off(low, stamp, clean + lost)
-        elif abs(step) > self._set.offset_s:
+        elif abs(step) > self._grid.offset.largest:
             self._grid.break_off(at, stamp, clean + lost)
         self._quiet = quiet + lost
         if lost:
@@ -350,8 +351,7 @@ class LiveAxis:
             self._grid.break_off(since, self._line.time, cause="rate changed")
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope
-        known = abs(self._line.slope / self._period - 1) < 2 * self._set.rate_tolerance
-        self._line.centre = self._period if known else self._line.slope
+        self._line.recentre()
         self._regime = self._refitted = self._quiet = self._fitted = int(places[0])
         for run in self._out.held:
             run.time += (run.anchor - self._line.anchor) * self._line.slope + self._line.time - run.time
@@ -361,8 +361,7 @@ class LiveAxis:
 
     def _begin_anew(self, begun: int) -> None:
         """Give up what is known of the line: lay a new one through what comes, on the clock that samples arrive by."""
-        recent = self._grid.next - round(self.rate_hz)
-        moved = self._moved(0.0, math.inf, begun, recent)
+        moved = self._moved(0.0, math.inf, begun, self._grid.next - round(self.rate_hz))
         if abs(moved.older) > self._set.sure * (moved.unsure + self._set.clocks_s):
             self._grid.set_clock_back(begun, -moved.older)
         self.known, self._moving = False, None

@@ -102,7 +102,7 @@ class LiveGrid:
 
     def set_clock_back(self, at: int, seconds: float) -> None:
         """Take `seconds` off the stamps from grid position `at` on, and off those to come."""
-        small = abs(seconds) <= self._set.offset_s
+        small = abs(seconds) <= self.offset.largest
         self.track.shift(at, 1 << 62, -seconds)
         self.arrivals.shift(at, seconds, small=small)
         self.correction -= seconds

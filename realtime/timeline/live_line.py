@@ -66,6 +66,11 @@ class LiveLine:
         """Return the times of grid positions."""
         return np.asarray(self.time + (index - self.anchor) * self.slope)
 
+    def recentre(self) -> None:
+        """Take the nominal rate for likely again, or the rate that is seen where the nominal one is none."""
+        known = abs(self.slope / self._period - 1) < 2 * self._set.rate_tolerance
+        self.centre = self._period if known else self.slope
+
     def far(self, residuals: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which stamps lie so far from the line that they are no jitter."""
         return (pinball(residuals) > self._set.far * self.scale) & (np.abs(residuals) > self._least)
@@ -203,6 +208,7 @@ class LiveLine:
                 break
         self.time = float(self.at(index[-1:])[0]) + level
         self.anchor, self.slope = int(index[-1]), self.slope + slope
+        self.recentre()
         usual = flat[~self.far(flat)]
         if len(usual) >= 16 and straight:
             weight = len(usual) / (len(usual) + 8)

@@ -160,3 +160,36 @@ def test_work_that_is_done_ahead_changes_nothing():
                 assert one == other
     assert abs(ahead.rate_hz_measured / rate / 1.0005 - 1) < 1e-4
     assert ahead.lost == plain.lost
+
+
+@pytest.mark.parametrize("step_s", [5e-3, -7e-3])
+def test_a_small_step_is_no_offset_where_offsets_scatter_by_less(step_s):
+    """The old clock is kept; a third of such a step was followed within a minute."""
+    rate, size, rng = 250.0, 10, np.random.default_rng(0)
+    true = 1000 + np.arange(70 * 250) / rate
+    offset = np.repeat(rng.normal(0, 1e-4, 14), 5 * 250) + np.where(true < 1026.5, 0.0, step_s)
+    stamps = true + offset + rng.normal(0, 5e-5, len(true))
+    axis, worst = LiveAxis(rate), 0.0
+    for start in range(0, len(true), size):
+        part = slice(start, start + size)
+        samples = np.arange(start, start + size, dtype=np.float32)[:, None]
+        for item in axis.push(Chunk(stamps[part], samples, float(true[part][-1]) + 2e-3 + rng.exponential(3e-4))):
+            if isinstance(item, TimedChunk) and item.times[0] > 1030:
+                worst = max(worst, float(np.abs(item.times - true[np.rint(item.samples[:, 0]).astype(int)]).max()))
+    assert 0.0 < worst < 1e-3
+
+
+@pytest.mark.parametrize("at_s", [0.5, 0.7])
+def test_a_first_line_that_an_offset_bends_makes_no_other_rate_likely(at_s):
+    """A clock that is off by 1,000 ppm was taken to be off by more than that the other way round, for seconds."""
+    rate, size, rng = 200 * (1 - 1e-3), 13, np.random.default_rng(1)
+    true = 1000 + np.arange(12 * 200) / rate
+    stamps = true + np.where(true - 1000 < at_s, 2e-3, 0.0)
+    axis, off = LiveAxis(200.0), []
+    for start in range(0, len(true) - size, size):
+        samples = np.arange(start, start + size, dtype=np.float32)[:, None]
+        arrived = float(true[start + size - 1]) + 2e-3 + rng.exponential(3e-4)
+        axis.push(Chunk(stamps[start : start + size], samples, arrived))
+        off.append(abs(axis.rate_hz_measured / rate - 1))
+    assert max(off[len(off) // 4 :]) < 8e-4
+    assert off[-1] < 1e-4
