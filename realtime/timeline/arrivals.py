@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from realtime.timeline.axis_settings import AxisSettings
-    from realtime.timeline.outgoing import Outgoing
+    from realtime.timeline.sample_grid import Outgoing
 
 
 class Arrivals:

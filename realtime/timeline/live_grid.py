@@ -8,8 +8,7 @@ import numpy as np
 
 from realtime.timeline.arrivals import Arrivals, ClockOffset, Punctuality
 from realtime.timeline.live_line import LiveLine
-from realtime.timeline.outgoing import Outgoing
-from realtime.timeline.sample_grid import Hole, Run
+from realtime.timeline.sample_grid import Hole, Outgoing, Run
 from realtime.timeline.stamp_line import StampRing
 
 if TYPE_CHECKING:

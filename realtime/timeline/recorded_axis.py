@@ -26,8 +26,7 @@ from realtime.timeline.lost_samples import (
     shifted_by,
 )
 from realtime.timeline.observations import Repeats, Runs
-from realtime.timeline.outgoing import Outgoing
-from realtime.timeline.sample_grid import Fault, Hole, Run, TimedChunk
+from realtime.timeline.sample_grid import Fault, Hole, Outgoing, Run, TimedChunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
