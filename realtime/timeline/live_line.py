@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_ALIKE = 128.0
 """Stamps that err alike, at most, as far as a fit is concerned."""
+BENT = 2.0
+"""Standard deviations by which the outer quarters of a line may lie off the inner ones: it errs by more at its end."""
 
 
 class LiveLine:
@@ -203,7 +205,12 @@ class LiveLine:
                 level, slope, flat = by_arrival
             quarter = len(flat) // 4
             most = max(self._set.sure * self.doubt(quarter), 0.25 * self.smallest)
-            straight = quarter < 8 or all(abs(location(part)) < most for part in np.array_split(flat, 4))
+            straight = quarter < 8
+            if not straight:
+                levels = [location(part) for part in np.array_split(flat, 4)]
+                # As far off as a level, but not by chance: jitter has no sign, what is laid through a bend has.
+                bend = 0.5 * abs(levels[0] + levels[3] - levels[1] - levels[2])
+                straight = max(map(abs, levels)) < most and bend < max(BENT * self.doubt(quarter), 0.25 * self.smallest)
             if straight:
                 break
         self.time = float(self.at(index[-1:])[0]) + level

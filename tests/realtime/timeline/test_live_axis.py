@@ -20,6 +20,7 @@ from realtime.timeline.sample_grid import Hole, TimedChunk
         ("steps", 8, 20.0),  # one stamp in ten thousand is very late
         ("losses", 100035, 30.0),  # samples wait for each other in a queue, by which packets were thought to change
         ("clean-radio", 100033, 20.0),  # the same, and the queue is six samples long
+        ("drift", 100034, 60.0),  # a clock that swings, through which a straight line was laid
         ("start", 100033, 12.0),  # a clock that steps late in the first second, behind a radio
         ("start", 100092, 12.0),  # a clock that steps before a stall, both in the first second
     ],
