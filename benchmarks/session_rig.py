@@ -33,6 +33,7 @@ from realtime.mqtt.embedded_broker import EmbeddedBroker
 from realtime.recording.latency_log import read_percepts
 from realtime.sources.simulated import SimulatedStream, start_simulated
 from realtime.sources.simulation.offline import OfflineParticipant
+from realtime.sources.simulation.participant import stand_in
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker
 from stimuli.pictures import choose_pictures, open_pictures
@@ -49,18 +50,28 @@ SHARED = Path("/dev/shm")
 
 
 class Rig:
-    """A participant, a calibration of theirs and a broker, for as many sessions as are wanted."""
+    """A participant, a calibration of theirs and a broker, for as many sessions as are wanted.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Where everything lies.
+    config
+        The sessions' settings, but for their names.
+    """
+
+    def __init__(self, folder: Path, config: str | Path = "demo") -> None:
         self.folder = folder
-        demo = load_config("demo")
+        content = load_config(config).model_dump(exclude_unset=True)
         name = f"rig-{uuid.uuid4().hex[:8]}"
-        self.config = Config.model_validate(
-            demo.model_dump(exclude_unset=True)
-            | {"name": name, "stream": {"name": f"{name} EEG"}, "markers": {"name": f"{name} markers"}}
-        )
+        named = {"stream": content["stream"] | {"name": f"{name} EEG"}, "markers": {"name": f"{name} markers"}}
+        self.config = Config.model_validate(content | named | {"name": name})
         self._stream = SimulatedStream(
-            pictures=self.config.pictures, markers=self.config.markers, name=f"{name} EEG", source_id=f"{name}-eeg"
+            stand_in(self.config, seed=0, snr=1.0),
+            self.config.pictures,
+            self.config.markers,
+            name=f"{name} EEG",
+            source_id=f"{name}-eeg",
         )
         self._opened = ExitStack()
         self._over = threading.Event()

@@ -12,6 +12,7 @@ from benchmarks import session_rig
 from benchmarks.kill_matrix import ENDING_S, limited, recorded
 from benchmarks.session_rig import Rig, wait_for
 from perceptogram.live.streams import RECORDING
+from tests.support.simulated import SMALL, quick_demo
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(300)]
 RATE_HZ = 250.0
@@ -21,7 +22,8 @@ RATE_HZ = 250.0
 def rig(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session_rig, "N_CALIBRATION", 60)  # what it decodes is not looked at
-        with Rig(tmp_path_factory.mktemp("rig")) as rig:
+        folder = tmp_path_factory.mktemp("rig")
+        with Rig(folder, quick_demo(folder, render={"steps": 1}, **SMALL)) as rig:
             yield rig
 
 
