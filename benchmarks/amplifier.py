@@ -110,7 +110,7 @@ def _send(pipe: Connection, tag: str, seconds: float, faults: tuple[str, ...], s
             time.sleep(max(0.0, item.arrived - pylsl.local_clock()))
             outlet.push(item)
         elif isinstance(item, Marker):
-            markers.push_sample([item.text()], item.stamp)
+            markers.push_sample([item.text()], item.timestamp)
     pipe.poll(LINGER_S)
 
 

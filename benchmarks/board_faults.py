@@ -125,17 +125,17 @@ def stamped(items: Iterator[Any], fault: FaultSpec, first: int) -> Iterator[Any]
         if fault.kind == "unit":
             numbers = np.where(numbers < 1, numbers / fault.value, numbers)
         counts = np.rint(numbers).astype(np.int64) % MODULUS
-        kept, stamps = clock.stamp(counts, item.stamps)
-        if len(stamps):
-            yield replace(item, stamps=stamps, samples=item.samples[kept])
+        kept, timestamps = clock.timestamp(counts, item.timestamps)
+        if len(timestamps):
+            yield replace(item, timestamps=timestamps, samples=item.samples[kept])
 
 
 def _clock_set(items: Iterator[Any], fault: FaultSpec) -> Iterator[Any]:
     """Yield `items` as where the computer's clock is set: what lay in a look before is off by the step once."""
     for item in items:
         moved = isinstance(item, Chunk) and item.arrived is not None and item.arrived >= START + fault.at_s
-        before = item.stamps < START + fault.at_s if moved else np.zeros(0)
-        yield replace(item, stamps=item.stamps - fault.value * before) if before.any() else item
+        before = item.timestamps < START + fault.at_s if moved else np.zeros(0)
+        yield replace(item, timestamps=item.timestamps - fault.value * before) if before.any() else item
 
 
 def one(text: str, way: Way, seconds: float = SECONDS, at_s: float = AT_S) -> dict[str, Any]:

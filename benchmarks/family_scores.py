@@ -157,7 +157,7 @@ def judge(
             closed[event.trial] = (event.epoch.onset, event.epoch.samples)
         elif isinstance(event, Refused | Retracted):
             closed.pop(event.trial, None)
-            gone[event.trial] = event.marker.stamp
+            gone[event.trial] = event.marker.timestamp
 
     for item in events:
         now = max(now, item.arrived or now) if isinstance(item, Chunk) else now
@@ -235,7 +235,7 @@ def _explained(stream: RandomStream, at: float, report: Hole | Fault) -> bool:
     for fault in faults:
         begin = float(stream.true_time[0]) + fault.at_s
         end = begin + fault.for_s
-        if begin <= at <= end + REPORTED_S or begin - FAR_S <= report.stamp <= end + FAR_S:
+        if begin <= at <= end + REPORTED_S or begin - FAR_S <= report.timestamp <= end + FAR_S:
             return True
     return False
 

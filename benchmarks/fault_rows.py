@@ -73,13 +73,13 @@ def measure(truth: Truth, pipeline: Pipeline, items: Iterable[Chunk | Marker | N
     for item in items:
         if isinstance(item, Chunk):
             chunks.append(item)
-        came = item.arrived if isinstance(item, Chunk) else item.stamp if isinstance(item, Notice) else None
+        came = item.arrived if isinstance(item, Chunk) else item.timestamp if isinstance(item, Notice) else None
         at = max(at, came or at)
         signs = [_sign(fault, event) for event in _collected(pipeline.push(item), out)]
         if at < truth.begins:
             jitter_before_s = pipeline.timeline.jitter_s
         elif fault.kind == "jitter" and pipeline.timeline.jitter_s > JITTERY * jitter_before_s:
-            signs.append(f"stamps scatter by {1e3 * pipeline.timeline.jitter_s:.1f} ms, which is taken out")
+            signs.append(f"timestamps scatter by {1e3 * pipeline.timeline.jitter_s:.1f} ms, which is taken out")
         told = next(filter(None, signs), "")
         if told and not row["detected"] and at >= truth.begins:
             row |= {"detected": True, "delay_s": round(at - truth.begins, 3), "by": told}
@@ -89,7 +89,7 @@ def measure(truth: Truth, pipeline: Pipeline, items: Iterable[Chunk | Marker | N
     missing = _missing(chunks) if fault.kind not in UNTIMED else 0
     if missing:
         row["count_exact"] = sum(event.lost for event in out if isinstance(event, Hole)) == missing
-    return row | _epochs(truth, pipeline, out) | {"stamp_error_ms": _stamp_error(truth, chunks)}
+    return row | _epochs(truth, pipeline, out) | {"stamp_error_ms": _timestamp_error(truth, chunks)}
 
 
 def _collected(events: Iterable[Any], out: list[Any]) -> Iterator[Any]:
@@ -142,7 +142,7 @@ def _missing(chunks: list[Chunk]) -> int:
     return int((steps[steps > 1] - 1).sum())
 
 
-def _stamp_error(truth: Truth, chunks: list[Chunk]) -> float | None:
+def _timestamp_error(truth: Truth, chunks: list[Chunk]) -> float | None:
     """Return the largest error in ms of the times of the samples taken one to six seconds after the fault was over."""
     if truth.fault.kind in UNTIMED:
         return None

@@ -21,7 +21,7 @@ from benchmarks.fault_rows import ROW, Truth, measure, pipeline_for
 from benchmarks.harness import machine, print_table
 from benchmarks.live_faults import LIVE_FAULTS, run_live
 from benchmarks.peers import SENDER, SYSTEMS, fault_at, mne_lsl, pyxdf, start_of
-from benchmarks.senders import SENDERS, Sender, events, raw_stamps
+from benchmarks.senders import SENDERS, Sender, events, raw_timestamps
 from configs.errors import InputError
 from realtime.sources.base import Chunk
 from realtime.sources.fault_injection import FaultSpec, faulty_spec, inject, parse_fault
@@ -113,13 +113,13 @@ def _holes(name: str, sender: Sender, repeats: int, every: Sequence[int] = SIZES
         for start, size in zip(starts, sizes, strict=True):
             kept[start : start + size] = False
         true = sender.start + np.flatnonzero(kept) / rate
-        stamps = raw_stamps(sender, true, seed)
+        timestamps = raw_timestamps(sender, true, seed)
         timeline, holes = Timeline(rate), []
-        for chunk in _chunks(stamps):
-            holes += [(float(chunk.stamps[-1]), item) for item in timeline.push(chunk) if isinstance(item, Hole)]
+        for chunk in _chunks(timestamps):
+            holes += [(float(chunk.timestamps[-1]), item) for item in timeline.push(chunk) if isinstance(item, Hole)]
         for start, size in zip(starts, sizes, strict=True):
             when = sender.start + (start + size) / rate
-            near = [(at, hole) for at, hole in holes if abs(hole.stamp - when) < 0.5]
+            near = [(at, hole) for at, hole in holes if abs(hole.timestamp - when) < 0.5]
             total += 1
             found += bool(near)
             exact += sum(hole.lost for _, hole in near) == int(size)
@@ -136,7 +136,7 @@ def _clean(name: str, sender: Sender, seconds: float) -> dict[str, Any]:
     true = sender.start + np.arange(round(seconds * rate)) / rate
     timeline, alarms, worst = Timeline(rate), 0, 0.0
     begun, row = time.process_time(), 0
-    for chunk in _chunks(raw_stamps(sender, true, 99)):
+    for chunk in _chunks(raw_timestamps(sender, true, 99)):
         for item in timeline.push(chunk):
             alarms += isinstance(item, Hole)
             if isinstance(item, TimedChunk):
@@ -148,10 +148,10 @@ def _clean(name: str, sender: Sender, seconds: float) -> dict[str, Any]:
     return out | {"stamp_error_max_ms": round(1e3 * worst, 2), "core_fraction": round(used, 4)}
 
 
-def _chunks(stamps: np.ndarray[Any, np.dtype[np.float64]], size: int = 20) -> Iterator[Chunk]:
-    samples = np.random.default_rng(0).normal(size=(len(stamps), 1)).astype(np.float32)
-    for start in range(0, len(stamps), size):
-        part = stamps[start : start + size]
+def _chunks(timestamps: np.ndarray[Any, np.dtype[np.float64]], size: int = 20) -> Iterator[Chunk]:
+    samples = np.random.default_rng(0).normal(size=(len(timestamps), 1)).astype(np.float32)
+    for start in range(0, len(timestamps), size):
+        part = timestamps[start : start + size]
         yield Chunk(part, samples[start : start + size])
 
 

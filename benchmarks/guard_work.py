@@ -49,14 +49,14 @@ def pipeline() -> Callable[[], Any]:
 
     spec = StreamSpec("guard", "EEG", "guard", RATE_HZ, tuple(f"E{k}" for k in range(CHANNELS)))
     samples = np.random.default_rng(0).normal(0, 10, (500, CHANNELS)).astype(np.float32)
-    stamps = 100.0 + np.arange(500) / RATE_HZ
-    chunks = [Chunk(stamps[k : k + 5], samples[k : k + 5]) for k in range(0, 500, 5)]
+    timestamps = 100.0 + np.arange(500) / RATE_HZ
+    chunks = [Chunk(timestamps[k : k + 5], samples[k : k + 5]) for k in range(0, 500, 5)]
 
     def work() -> None:
         line = Pipeline(Config(), spec)
         for number, chunk in enumerate(chunks):
             if number % 10 == 0:
-                list(line.push(Marker(float(chunk.stamps[0]), "picture", "p", {})))
+                list(line.push(Marker(float(chunk.timestamps[0]), "picture", "p", {})))
             list(line.push(chunk))
 
     return work

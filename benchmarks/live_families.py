@@ -169,7 +169,7 @@ def _send(pipe: Connection, tag: str, family: str, seed: int, seconds: float) ->
         due = item.arrived if isinstance(item, Chunk) else float(stream.marker_arrived[item.extra["trial"]])
         time.sleep(max(0.0, due - pylsl.local_clock()))
         if isinstance(item, Chunk):
-            outlet.push_chunk(item.samples, item.stamps.tolist())
+            outlet.push_chunk(item.samples, item.timestamps.tolist())
         else:
-            markers.push_sample([item.text()], item.stamp)
+            markers.push_sample([item.text()], item.timestamp)
     pipe.poll(LINGER_S)

@@ -209,13 +209,13 @@ class _Paced:
         begun = pylsl.local_clock()
         for item in self._source.events():
             if isinstance(item, Marker):
-                yield replace(item, stamp=item.stamp + begun)
+                yield replace(item, timestamp=item.timestamp + begun)
                 continue
-            stamps = item.stamps + begun
-            while self._stirred.wait(max(0.0, float(stamps[-1]) - pylsl.local_clock())):
+            timestamps = item.timestamps + begun
+            while self._stirred.wait(max(0.0, float(timestamps[-1]) - pylsl.local_clock())):
                 self._stirred.clear()
                 yield WOKEN
-            yield Chunk(stamps, item.samples, pylsl.local_clock())
+            yield Chunk(timestamps, item.samples, pylsl.local_clock())
 
     def close(self) -> None:
         self._source.close()

@@ -13,7 +13,7 @@ FAULTS = {
     "jitter:0.002": "2 ms of jitter on each timestamp",
     "clock-step:0.5": "clock steps 0.5 s ahead",
     "clock-step:-0.5": "clock steps 0.5 s back",
-    "unix": "stamps turn into Unix time",
+    "unix": "timestamps turn into Unix time",
     "rate:0.01": "1 % fast from the start",
     "rate:-0.001": "0.1 % slow from the start",
     "rate:-0.01 later": "1 % slow from here",

@@ -49,10 +49,10 @@ def pyxdf(text: str) -> dict[str, Any]:
         writer.stream_header(1, _header(spec))
         for item in items:
             if isinstance(item, Chunk):
-                writer.numbers(1, item.stamps.tolist(), item.samples)
+                writer.numbers(1, item.timestamps.tolist(), item.samples)
         writer.close()
         stream = reader.load_xdf(path, verbose=False)[0][0]
-    onsets = [item.stamp for item in items if isinstance(item, Marker)]
+    onsets = [item.timestamp for item in items if isinstance(item, Marker)]
     segments = len(stream["info"].get("segments", [0]))
     numbers = stream["time_series"][:, spec.channels.index(CHANNELS[0])]
     row = _judge(fault, numbers, stream["time_stamps"], onsets, SENDER.start)
@@ -92,9 +92,9 @@ def _mne_lsl(texts: Sequence[str]) -> list[dict[str, Any]]:
         else:
             row |= _judge_epochs(fault, cut, onsets, start)
             cut.disconnect()
-            data, stamps = stream.get_data(picks=[CHANNELS[0]])
-            sent = stamps > start - 1
-            row["stamp_error_ms"] = _judge(fault, data[0][sent], stamps[sent], onsets, start)["stamp_error_ms"]
+            data, timestamps = stream.get_data(picks=[CHANNELS[0]])
+            sent = timestamps > start - 1
+            row["stamp_error_ms"] = _judge(fault, data[0][sent], timestamps[sent], onsets, start)["stamp_error_ms"]
             stream.disconnect()
         rows.append(row)
     done.set()
@@ -140,7 +140,7 @@ def _send(sender: Sender, fault: FaultSpec, name: str, n_markers: int, done: thr
             done.wait(max(0.0, item.arrived - pylsl.local_clock()))
             outlet.push(item)
         elif isinstance(item, Marker) and (trial := int(item.extra["trial"])) < n_markers:
-            marks.push_sample([trial + 1 if k == trial else 0 for k in range(n_markers)], item.stamp)
+            marks.push_sample([trial + 1 if k == trial else 0 for k in range(n_markers)], item.timestamp)
     done.wait()
 
 
@@ -157,20 +157,20 @@ def _judge_epochs(fault: FaultSpec, epochs: Any, onsets: Sequence[float], start:
     return _counted(found, start + fault.at_s)
 
 
-def _judge(fault: FaultSpec, numbers: Any, stamps: Any, onsets: Sequence[float], start: float) -> dict[str, Any]:
+def _judge(fault: FaultSpec, numbers: Any, timestamps: Any, onsets: Sequence[float], start: float) -> dict[str, Any]:
     """Cut windows by sample count at each onset, as these systems do, and compare with the truth."""
     rate, n = SENDER.spec.rate_hz, round(WINDOW_S * SENDER.spec.rate_hz)
     true = true_times(fault, numbers, start)
     found = {}
     for onset in onsets:
-        first = int(np.searchsorted(stamps, onset))
-        if first + n <= len(stamps) and first > 0:
+        first = int(np.searchsorted(timestamps, onset))
+        if first + n <= len(timestamps) and first > 0:
             late = true[first : first + n] - onset - np.arange(n) / rate
             found[onset] = bool(np.abs(late).max() > max(1 / rate, 0.004) + 1 / rate)
     ends = start + fault.at_s + fault.value * (fault.kind == "burst") + fault.value / rate * (fault.kind == "drop")
     ends = max(ends, start + 5)
     near = (true > ends) & (true < ends + 5)
-    error = round(1e3 * float(np.abs(stamps - true)[near].max()), 1) if near.any() else None
+    error = round(1e3 * float(np.abs(timestamps - true)[near].max()), 1) if near.any() else None
     return _counted(found, start + fault.at_s) | {"stamp_error_ms": error}
 
 

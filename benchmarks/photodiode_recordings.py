@@ -54,18 +54,18 @@ def flicker(folder: Path, file: Path, delays_s: NDArray[np.float64]) -> Path:
     """
     with (folder / "labels.csv").open() as labels:
         names = [row["hz"] for row in csv.DictReader(labels)]
-    stamps, eeg, aux = [], [], []
+    timestamps, eeg, aux = [], [], []
     lit: list[float] = []
     for run in range(1, 11):
         parts = [np.load(folder / f"run{run}_{part}.npy") for part in ("eeg", "aux")]
         begun = 60.0 * run
         bright = parts[1][1] > np.ptp(parts[1][1]) / 2
         lit += (begun + np.flatnonzero(np.diff(bright.astype(int)) == 1) / RATE_HZ).tolist()
-        stamps.append(begun + np.arange(parts[0].shape[1]) / RATE_HZ)
+        timestamps.append(begun + np.arange(parts[0].shape[1]) / RATE_HZ)
         eeg.append(parts[0])
         aux.append(parts[1])
     onsets = np.array(lit) - delays_s
-    return write(file, np.hstack(eeg), np.hstack(aux), onsets, names, np.concatenate(stamps))
+    return write(file, np.hstack(eeg), np.hstack(aux), onsets, names, np.concatenate(timestamps))
 
 
 def write(
@@ -74,7 +74,7 @@ def write(
     aux: NDArray[np.float64],
     onsets: NDArray[np.float64],
     names: Sequence[str],
-    stamps: NDArray[np.float64] | None = None,
+    timestamps: NDArray[np.float64] | None = None,
 ) -> Path:
     """Write an EEG stream with its auxiliary inputs, and a stream of markers, on one clock, and return `file`.
 
@@ -86,7 +86,7 @@ def write(
         ``[channels, n]``: microvolts, and the inputs' own values.
     onsets, names
         ``[markers]``: seconds, and what each says.
-    stamps
+    timestamps
         ``[n]`` seconds; `RATE_HZ` from 0 when left out.
     """
     writer = XdfWriter(file)
@@ -106,7 +106,7 @@ def write(
         "<channel_format>string</channel_format></info>",
     )
     samples = np.vstack([eeg, aux]).T.astype(np.float32)
-    writer.numbers(1, np.arange(len(samples)) / RATE_HZ if stamps is None else stamps, samples)
+    writer.numbers(1, np.arange(len(samples)) / RATE_HZ if timestamps is None else timestamps, samples)
     writer.texts(2, onsets, [[name] for name in names])
     writer.close()
     return file

@@ -255,7 +255,7 @@ def held(times: Times, stalls: Times) -> Times:
     return times
 
 
-def stamp(
+def timestamp(
     sender: RandomSender, taken: Times, ends: NDArray[np.int64], ready: Times, stalls: Times, rng: np.random.Generator
 ) -> tuple[Times, Times]:
     """Return the sender's timestamps of samples `taken`, and when it sends each packet.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.random_faults import FAMILIES, RandomFault
-from benchmarks.random_senders import RandomSender, clock_offsets, deliver, in_turn, pack, stamp, true_times
+from benchmarks.random_senders import RandomSender, clock_offsets, deliver, in_turn, pack, timestamp, true_times
 from realtime.sources.base import Chunk, Marker, StreamSpec
 
 if TYPE_CHECKING:
@@ -126,19 +126,19 @@ def make_stream(
     numbers, ends, ready = pack(sender, true, ~_within(true, lost), rng)
     held = of.get("stall", []) + of.get("burst", [])
     stalls = np.array([(fault.at_s, fault.at_s + fault.for_s) for fault in held]).reshape(-1, 2)
-    stamps, sent = stamp(sender, true[numbers], ends, ready, stalls, rng)
+    timestamps, sent = timestamp(sender, true[numbers], ends, ready, stalls, rng)
     for step in of.get("step", []):
-        stamps = stamps + step.value * np.repeat(sent >= step.at_s, np.diff(ends, prepend=0))
+        timestamps = timestamps + step.value * np.repeat(sent >= step.at_s, np.diff(ends, prepend=0))
     arrived = deliver(sender, sent, stalls, rng)
     lengths = np.diff(ends, prepend=0)
-    stamps = stamps + np.repeat(clock_offsets(sender, arrived, rng), lengths)
-    numbers, stamps, lengths, arrived = _twice(of.get("repeat", []), numbers, stamps, lengths, arrived)
+    timestamps = timestamps + np.repeat(clock_offsets(sender, arrived, rng), lengths)
+    numbers, timestamps, lengths, arrived = _twice(of.get("repeat", []), numbers, timestamps, lengths, arrived)
     lengths, arrived = _read(sender, lengths, arrived)
     onsets = FIRST_MARKER_S + np.cumsum(rng.uniform(0.25, 0.35, round(seconds / 0.25)))
     onsets = onsets[onsets < seconds - FIRST_MARKER_S]
     return RandomStream(
         rate_hz=sender.rate_hz,
-        timestamps=start + stamps,
+        timestamps=start + timestamps,
         sample_number=numbers,
         chunk_lengths=lengths,
         arrived=start + arrived,
@@ -162,7 +162,7 @@ def _within(times: Times, faults: list[RandomFault]) -> NDArray[np.bool_]:
 
 
 def _twice(
-    faults: list[RandomFault], numbers: NDArray[np.int64], stamps: Times, lengths: NDArray[np.int64], arrived: Times
+    faults: list[RandomFault], numbers: NDArray[np.int64], timestamps: Times, lengths: NDArray[np.int64], arrived: Times
 ) -> tuple[NDArray[np.int64], Times, NDArray[np.int64], Times]:
     """Send the packets that are due during `faults` twice, with the same timestamps, one copy behind the other."""
     times = np.ones(len(lengths), np.int64)
@@ -173,7 +173,7 @@ def _twice(
     starts = (np.cumsum(lengths) - lengths)[which]
     sizes = lengths[which]
     rows = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
-    return numbers[rows], stamps[rows], sizes, in_turn(arrived[which])
+    return numbers[rows], timestamps[rows], sizes, in_turn(arrived[which])
 
 
 def _read(

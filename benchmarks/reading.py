@@ -57,7 +57,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 def _write(path: Path, seconds: float) -> None:
     rng = np.random.default_rng(0)
     n = round(seconds * RATE_HZ)
-    stamps = 1000 + np.arange(n) / RATE_HZ
+    timestamps = 1000 + np.arange(n) / RATE_HZ
     samples = 10 * rng.standard_normal((n, CHANNELS)).astype(np.float32)
     labels = "".join(f"<channel><label>E{k}</label><unit>microvolts</unit></channel>" for k in range(CHANNELS))
     writer = XdfWriter(path)
@@ -73,8 +73,8 @@ def _write(path: Path, seconds: float) -> None:
         "<nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>",
     )
     for stream in (1, 2):
-        writer.clock_offset(stream, stamps[0], 0.0)
-    writer.numbers(1, stamps, samples)
-    shown = np.arange(stamps[0] + 10, stamps[-1] - 2, EVERY_S)
+        writer.clock_offset(stream, timestamps[0], 0.0)
+    writer.numbers(1, timestamps, samples)
+    shown = np.arange(timestamps[0] + 10, timestamps[-1] - 2, EVERY_S)
     writer.texts(2, shown.tolist(), [["ab"[place % 2]] for place in range(len(shown))])
     writer.close()

@@ -150,8 +150,8 @@ def _steps_ms(preset: str, config: Config) -> list[float]:
     for file in sorted((DATA / preset).glob("run*.csv")):
         recording = open_recording(file, config)
         rate_hz = recording.spec.rate_hz
-        stamps = [item.stamps for item in recording.events() if isinstance(item, Chunk)]
-        steps.append(np.diff(np.concatenate(stamps)))
+        timestamps = [item.timestamps for item in recording.events() if isinstance(item, Chunk)]
+        steps.append(np.diff(np.concatenate(timestamps)))
     every = np.concatenate(steps)
     return [round(1e3 * float(step), 1) for step in (every.min(), every.max(), 1 / rate_hz)]
 

@@ -111,20 +111,20 @@ def pylsl_loop(amplifier: Amplifier, weights: Any) -> Generator[float, None, Non
     flat, bias = weights.reshape(-1, DIMS), weights[0, 0]
     n_times = len(weights)
     size = 4 * n_times
-    ring, stamps = np.zeros((size, amplifier.channels), np.float32), np.full(size, -np.inf)
+    ring, timestamps = np.zeros((size, amplifier.channels), np.float32), np.full(size, -np.inf)
     onsets: deque[float] = deque()
     first: int | None = None
     number = 0
     markers.open_stream()
     while True:
-        ring[number % size], stamps[number % size] = stream.pull_sample()
+        ring[number % size], timestamps[number % size] = stream.pull_sample()
         marker, onset = markers.pull_sample(timeout=0.0)
         if marker is not None:
             onsets.append(onset)
         number += 1
         while onsets:
             if first is None:
-                behind = int((stamps >= onsets[0] - 0.25 / amplifier.rate_hz).sum())
+                behind = int((timestamps >= onsets[0] - 0.25 / amplifier.rate_hz).sum())
                 if not behind:
                     break
                 first = number - behind

@@ -155,13 +155,13 @@ def _memory(minutes: Sequence[int]) -> dict[str, Curve]:
             before = tracemalloc.get_traced_memory()[0]
             pipeline, trials = Pipeline(Config(), spec), 0
             for second in range(60 * max(minutes)):
-                stamps = 1000.0 + second + np.arange(size) / RATE_HZ
-                shown = [Marker(float(stamps[0]) + 0.2 * k, "picture", f"p{second}", {}) for k in range(5)]
-                items: list[Chunk | Marker] = [*shown, Chunk(stamps, samples)]
+                timestamps = 1000.0 + second + np.arange(size) / RATE_HZ
+                shown = [Marker(float(timestamps[0]) + 0.2 * k, "picture", f"p{second}", {}) for k in range(5)]
+                items: list[Chunk | Marker] = [*shown, Chunk(timestamps, samples)]
                 for item in items:
                     for event in pipeline.push(item):
                         trials += event.epoch.samples.nbytes if isinstance(event, Closed) else 0
-                writer.numbers(1, stamps.tolist(), samples)
+                writer.numbers(1, timestamps.tolist(), samples)
                 if (second + 1) / 60 in minutes:
                     writer.sync()
                     live["y"].append((tracemalloc.get_traced_memory()[0] - before) / 2**20)

@@ -60,7 +60,7 @@ SENDERS = {
 }
 
 
-def raw_stamps(sender: Sender, true: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def raw_timestamps(sender: Sender, true: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Return the timestamps of samples taken at the times `true`."""
     rng = np.random.default_rng(seed)
     if not sender.late_s:
@@ -85,16 +85,16 @@ def events(sender: Sender, seconds: float, *, markers: bool = False, seed: int =
     """Return a live stream whose first channel carries the sample's number, with a marker every 0.2 s from 4 s on."""
     rate = sender.spec.rate_hz
     n = round(seconds * rate)
-    stamps = raw_stamps(sender, sender.start + np.arange(n) / rate, seed)
+    timestamps = raw_timestamps(sender, sender.start + np.arange(n) / rate, seed)
     samples = np.random.default_rng(seed).normal(0, 10, (n, len(sender.spec.channels))).astype(np.float32)
     samples[:, 0] = np.arange(n)
     out: list[Chunk | Marker] = []
     trial = 0
     for start in range(0, n, sender.size):
         part = slice(start, start + sender.size)
-        out.append(Chunk(stamps[part], samples[part], float(stamps[part][-1]) + 2e-4))
+        out.append(Chunk(timestamps[part], samples[part], float(timestamps[part][-1]) + 2e-4))
         onset = sender.start + 4.0 + 0.2 * trial
-        if markers and stamps[part][-1] >= onset:
+        if markers and timestamps[part][-1] >= onset:
             out.append(Marker(onset, "picture", f"p{trial}", {"trial": trial}))
             trial += 1
     return out

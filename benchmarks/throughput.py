@@ -144,9 +144,9 @@ def _mne_lsl(amplifier: Amplifier) -> Generator[Samples, None, None]:
                 time.sleep(POLL_S)
                 continue
             # More than is new: samples that come between the two calls would push out the oldest.
-            data, stamps = stream.get_data(min(2.0, 0.05 + stream.n_new_samples / amplifier.rate_hz))
-            fresh = stamps > last
-            last = stamps[-1]
+            data, timestamps = stream.get_data(min(2.0, 0.05 + stream.n_new_samples / amplifier.rate_hz))
+            fresh = timestamps > last
+            last = timestamps[-1]
             yield data[carrier][:, fresh].T
     finally:
         stream.disconnect()
@@ -161,8 +161,8 @@ def _pylsl(amplifier: Amplifier) -> Generator[Samples, None, None]:
     sos = butter(2, BAND_HZ, "bandpass", fs=amplifier.rate_hz, output="sos").astype(np.float32)
     state = np.zeros((len(sos), 2, amplifier.channels - CARRIED), np.float32)
     while True:
-        chunk, stamps = inlet.pull_chunk(timeout=0.0, max_samples=4096)
-        if not stamps:
+        chunk, timestamps = inlet.pull_chunk(timeout=0.0, max_samples=4096)
+        if not timestamps:
             time.sleep(POLL_S)
             continue
         samples = np.asarray(chunk, np.float32)

@@ -70,14 +70,14 @@ class Grid:
     def _sorted(self) -> NDArray[np.float64]:
         return self.times[self._order]
 
-    def place(self, stamp: float) -> int:
+    def place(self, timestamp: float) -> int:
         """Return the place of a time on the grid, be there a sample or not; in a pause longer than its gap, an end."""
         order, times = self._order, self._sorted
-        right = min(int(np.searchsorted(times, stamp)), len(order) - 1)
+        right = min(int(np.searchsorted(times, timestamp)), len(order) - 1)
         left = max(right - 1, 0)
-        near = min((left, right), key=lambda row: abs(times[row] - stamp))
+        near = min((left, right), key=lambda row: abs(times[row] - timestamp))
         ends = sorted((int(self.index[order[left]]), int(self.index[order[right]])))
-        place = int(self.index[order[near]]) + round(float(stamp - times[near]) * self.rate_hz)
+        place = int(self.index[order[near]]) + round(float(timestamp - times[near]) * self.rate_hz)
         return min(max(place, ends[0]), ends[1])
 
 
@@ -156,11 +156,13 @@ def lay_out(path: Path, config: Config) -> EvenRecording:
     grid = _even(recording.events(), recording.spec.rate_hz)
     settings = config.markers
     markers = [
-        replace(marker, stamp=marker.stamp + settings.offset_s) if is_stimulus(marker, settings.classes) else marker
+        replace(marker, timestamp=marker.timestamp + settings.offset_s)
+        if is_stimulus(marker, settings.classes)
+        else marker
         for marker in recording.markers
         if marker.kind not in settings.ignore
     ]
-    inside = tuple(marker for marker in markers if grid.times[0] <= marker.stamp <= grid.times[-1])
+    inside = tuple(marker for marker in markers if grid.times[0] <= marker.timestamp <= grid.times[-1])
     return EvenRecording(recording, grid, inside)
 
 
@@ -210,7 +212,7 @@ def _annotations(markers: Sequence[Marker], grid: Grid, stim_files: Mapping[str,
 
     onsets, durations, kinds, extras = [], [], [], []
     for marker in markers:
-        onsets.append(grid.place(marker.stamp) / grid.rate_hz)
+        onsets.append(grid.place(marker.timestamp) / grid.rate_hz)
         durations.append(marker.duration_s if marker.is_bad else 0.0)
         kinds.append(marker.kind)
         name = marker.picture or ""

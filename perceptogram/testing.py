@@ -52,9 +52,9 @@ def write_recording(
     writer.clock_offset(1, 0.0, 0.0)
     for item in source.events():
         if isinstance(item, Chunk):
-            writer.numbers(1, item.stamps, item.samples)
+            writer.numbers(1, item.timestamps, item.samples)
         else:
-            writer.texts(2, [item.stamp], [[item.text()]])
+            writer.texts(2, [item.timestamp], [[item.text()]])
     writer.close()
     return Path(path)
 

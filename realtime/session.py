@@ -150,7 +150,7 @@ class Session:
                 received, start_ns = self._clock(), time.perf_counter_ns()
                 yield from self._guarded(self._push(item, received, start_ns))
                 if isinstance(item, Chunk):
-                    yield Tick(float(item.stamps[-1]))
+                    yield Tick(float(item.timestamps[-1]))
             yield from self._news()
         yield from self._guarded(self._finish())
         yield from self._finish_rendering()
@@ -278,7 +278,7 @@ class Session:
             case ElectrodeChange():
                 self._windows.prepare(event.without)
                 yield event
-                yield Notice(event.stamp, "electrodes", event.text + self._windows.how_guessed)
+                yield Notice(event.timestamp, "electrodes", event.text + self._windows.how_guessed)
             case _:
                 yield event
 
@@ -312,7 +312,7 @@ class Session:
         # A recording's timestamps are of another day: only this run's own delays can be told.
         ledger = {"arrived": received}
         if epoch.arrived is not None:
-            ledger = {"onset": epoch.onset, "last_sample": epoch.last_stamp, "arrived": epoch.arrived}
+            ledger = {"onset": epoch.onset, "last_sample": epoch.last_timestamp, "arrived": epoch.arrived}
             if epoch.marker.received is not None:
                 ledger["marker"] = epoch.marker.received
         ledger["embedding"] = self._clock()

@@ -81,17 +81,17 @@ class PreStimulusDecoded:
 
 @dataclass(frozen=True)
 class Tick:
-    """The session is alive, and the newest sample is of `stamp`, in seconds on the LSL clock."""
+    """The session is alive, and the newest sample is of `timestamp`, in seconds on the LSL clock."""
 
-    stamp: float
+    timestamp: float
 
 
 @dataclass(frozen=True)
 class OnScreen:
-    """A trial's final picture is on the screen since `stamp`, in seconds on the LSL clock; or its first `preview`."""
+    """A trial's final picture, or its first `preview`, is on the screen since `timestamp`, in LSL seconds."""
 
     trial: int
-    stamp: float
+    timestamp: float
     preview: bool = False
 
     @property

@@ -81,7 +81,7 @@ class WindowDecoder:
         self.how_guessed = "" if known else _INTERPOLATED
         self._plain = _Map(without_electrodes(decoder.whole))
         self._aligned: Future[_Map] | None = None
-        self._from_stamp = np.inf
+        self._from_timestamp = np.inf
         self._first: dict[int, Epoch] = {}
         self._wanted = 0
         self._follow: DriftCorrection | None = None
@@ -119,7 +119,7 @@ class WindowDecoder:
     def open(self, key: int, onset: float) -> None:
         """Begin a window of a stimulus at `onset`; where its map is still being made, `close` makes up for it."""
         self._decoder.open(key)
-        if onset > self._from_stamp and self._aligned is not None and self._aligned.done():
+        if onset > self._from_timestamp and self._aligned is not None and self._aligned.done():
             self._decoder.use(key, self._aligned.result().weights.without(()))
 
     def add(self, key: int, event: Samples) -> None:
@@ -189,7 +189,7 @@ class WindowDecoder:
 
     def _due(self, epoch: Epoch) -> _Map:
         """Return the map of a window, waited for where it is still being made."""
-        if self._aligned is None or epoch.onset <= self._from_stamp:
+        if self._aligned is None or epoch.onset <= self._from_timestamp:
             return self._plain
         return self._aligned.result()
 
@@ -205,7 +205,7 @@ class WindowDecoder:
         self._first[epoch.trial] = epoch
         if len(self._first) < self._wanted:
             return
-        self._from_stamp = max(each.last_stamp for each in self._first.values())
+        self._from_timestamp = max(each.last_timestamp for each in self._first.values())
         windows = np.stack([each.samples for each in self._first.values()])
         self._first.clear()
         beside = ThreadPoolExecutor(1, thread_name_prefix="alignment")

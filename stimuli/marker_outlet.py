@@ -40,7 +40,7 @@ class MarkerOutlet:
     def send(self, marker: Marker) -> None:
         """Send a marker under its own timestamp, whenever it is sent."""
         if self._outlet is not None:
-            self._outlet.push_sample([marker.text()], marker.stamp)
+            self._outlet.push_sample([marker.text()], marker.timestamp)
 
     def wait_for_listener(self, timeout_s: float) -> None:
         """Return once somebody has subscribed.

@@ -23,7 +23,7 @@ class Marker:
 
     Attributes
     ----------
-    stamp
+    timestamp
         Time in seconds on the LSL clock.
     kind
         `PICTURE` when a picture appeared; else the label as it was sent (``"block-start"``, ``"2"``, ``"square"``).
@@ -35,7 +35,7 @@ class Marker:
         When a live session had it, in seconds on the LSL clock; None elsewhere.
     """
 
-    stamp: float
+    timestamp: float
     kind: str
     picture: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -106,19 +106,19 @@ def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def read_marker(value: str | int | float, stamp: float) -> Marker:
+def read_marker(value: str | int | float, timestamp: float) -> Marker:
     """Return the marker that `value`, one sample of a marker stream, stands for.
 
     A JSON object with a ``kind`` is one of ours; everything else is a plain label. Whole numbers lose their ``.0``.
     """
     if isinstance(value, (int, float)):
-        return Marker(stamp, f"{value:g}")
+        return Marker(timestamp, f"{value:g}")
     try:
         record = json.loads(value)
     except ValueError:
-        return Marker(stamp, value)
+        return Marker(timestamp, value)
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
-        return Marker(stamp, value)
+        return Marker(timestamp, value)
     picture = record.get("picture")
     extra = {key: item for key, item in record.items() if key not in ("schema", "kind", "picture")}
-    return Marker(stamp, record["kind"], picture if isinstance(picture, str) else None, extra)
+    return Marker(timestamp, record["kind"], picture if isinstance(picture, str) else None, extra)

@@ -100,7 +100,7 @@ def run_on_demand(job: OnDemandJob, words: queue.SimpleQueue[str], tell: Report)
         refresh = screen.refresh
         tell("ready", driver=screen.driver, vsync=refresh.vsync, refresh_hz=round(refresh.rate_hz, 3))
         while True:
-            if any(escape.press(stamp) for key, stamp in screen.pressed() if key == "escape"):
+            if any(escape.press(timestamp) for key, timestamp in screen.pressed() if key == "escape"):
                 tell("closed")
                 return
             if asks != escape.asks(pylsl.local_clock()):

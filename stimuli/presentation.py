@@ -251,13 +251,13 @@ class Presentation:
                 raise Aborted
             pause = word == PAUSE if word in (PAUSE, RESUME) else pause
         asked = False
-        for key, stamp in self._screen.pressed():
+        for key, timestamp in self._screen.pressed():
             if key == ABORT_KEY:
-                self._escape(stamp)
+                self._escape(timestamp)
                 asked = True
                 continue
             pause = pause or key in PAUSE_KEYS
-            self._outlet.send(Marker(stamp, "response", extra={"key": key}))
+            self._outlet.send(Marker(timestamp, "response", extra={"key": key}))
         if pause or asked:
             self._mark("paused")
             self._tell("paused", shown=len(self.shown))
@@ -266,9 +266,9 @@ class Presentation:
             self._tell("resumed", shown=len(self.shown))
         return pause or asked
 
-    def _escape(self, stamp: float) -> None:
+    def _escape(self, timestamp: float) -> None:
         """Take in the key that ends the run, which counts only when it comes again soon."""
-        if self._abort.press(stamp):
+        if self._abort.press(timestamp):
             raise Aborted
 
     def _wait_for_go(self, lines: tuple[str, ...] | None, progress: float | None = None) -> None:
@@ -290,12 +290,12 @@ class Presentation:
                 if word == RESUME:
                     return
                 lines = PAUSED if word == PAUSE and lines is None else lines
-            if any(self._goes_on(key, stamp) for key, stamp in self._screen.pressed()):
+            if any(self._goes_on(key, timestamp) for key, timestamp in self._screen.pressed()):
                 return
 
-    def _goes_on(self, key: str, stamp: float) -> bool:
+    def _goes_on(self, key: str, timestamp: float) -> bool:
         if key == ABORT_KEY:
-            self._escape(stamp)
+            self._escape(timestamp)
         return key in GO_KEYS
 
     def _mark(self, kind: str, **extra: Any) -> None:

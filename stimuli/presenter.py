@@ -136,7 +136,7 @@ def run_presenter(job: PresenterJob, words: queue.SimpleQueue[str], tell: Report
                 attended=job.attended and not job.headless,
                 tell=tell,
             )
-            tell("started", stamp=pylsl.local_clock())
+            tell("started", timestamp=pylsl.local_clock())
             completed = presentation.run()
             summary = summarise(presentation.shown, planned.onset_to_onset_s)
             log.write("summary", completed=completed, **summary)

@@ -189,7 +189,9 @@ class _Closed:
             self.epochs[event.trial] = event.epoch
         elif isinstance(event, Refused | Retracted):
             self.epochs.pop(event.trial, None)
-            self.refused.append(Refusal(recording, event.marker.stamp, name(event.marker), event.reason, event.kind))
+            self.refused.append(
+                Refusal(recording, event.marker.timestamp, name(event.marker), event.reason, event.kind)
+            )
 
 
 class Collector:
@@ -233,8 +235,8 @@ class Collector:
 
     def push(self, item: Item) -> Iterator[Fault | Notice]:
         """Take in the next item of the stream; yield what is wrong with it."""
-        if isinstance(item, Chunk) and len(item.stamps):
-            self.newest = max(self.newest, float(item.stamps[-1]))
+        if isinstance(item, Chunk) and len(item.timestamps):
+            self.newest = max(self.newest, float(item.timestamps[-1]))
         yield from self._sorted(self.pipeline.push(item))
 
     def finish(self) -> Iterator[Fault | Notice]:

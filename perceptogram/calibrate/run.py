@@ -273,7 +273,7 @@ class _Run:
             self.view.bar(f"block {int(marker.extra.get('block', 0)) + 1} of {self._n_blocks}", self._seen, n_left)
         elif marker.kind == "block-end":
             block = int(marker.extra["block"])
-            self._ends = (block, marker.stamp + self._tail_s)
+            self._ends = (block, marker.timestamp + self._tail_s)
             if not self.conduct.attended and block + 1 < self._n_blocks:
                 # Nobody decides how long to rest, so the next block waits for the score.
                 self.presenter.say(PAUSE)

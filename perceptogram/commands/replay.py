@@ -140,7 +140,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
     found += pipeline.finish()
     told = [event.text for event in found if isinstance(event, Notice) and tells(event)]
     print_notices(told)
-    holes = [{"stamp": hole.stamp, "lost": hole.lost} for hole in found if isinstance(hole, Hole)]
+    holes = [{"stamp": hole.timestamp, "lost": hole.lost} for hole in found if isinstance(hole, Hole)]
     return {
         "stream": source.spec.name,
         "channels": len(source.spec.channels),
@@ -215,8 +215,8 @@ def _decode(
 
         def tell(event: SessionEvent) -> None:
             if isinstance(event, Tick):
-                start[:] = start or [event.stamp]
-                progress.update(task, completed=event.stamp - start[0])
+                start[:] = start or [event.timestamp]
+                progress.update(task, completed=event.timestamp - start[0])
 
         finished = decode(
             source,

@@ -84,7 +84,7 @@ class Steering:
         elif isinstance(event, Frame) and event.final and self._outlets is not None:
             self._outlets.stages(event.trial, event.ledger)
         elif isinstance(event, OnScreen) and self._outlets is not None:
-            self._outlets.stages(event.trial, {event.stage: event.stamp})
+            self._outlets.stages(event.trial, {event.stage: event.timestamp})
         self._tell_state()
         if self._control is None:
             return
@@ -113,8 +113,8 @@ class Steering:
                     control.publish(Event("ledger", {"trial": event.trial, "stages": dict(event.ledger)}))
             case Answered(percept):
                 control.publish(percept)
-            case OnScreen(trial, stamp):
-                control.publish(Event("ledger", {"trial": trial, "stages": {event.stage: stamp}}))
+            case OnScreen(trial, timestamp):
+                control.publish(Event("ledger", {"trial": trial, "stages": {event.stage: timestamp}}))
             case Refused(trial, _, reason, kind):
                 control.publish(Event("refused", {"trial": trial, "reason": reason, "because": kind}))
             case Retracted(trial, _, reason, kind):
@@ -123,14 +123,14 @@ class Steering:
                 told = {"electrodes": list(electrodes), "out": out, "why": why, "stamp": at, "without": list(without)}
                 control.publish(Event("electrode", told))
             case Hole():
-                control.publish(Event("hole", {"lost": event.lost, "stamp": event.stamp}))
+                control.publish(Event("hole", {"lost": event.lost, "stamp": event.timestamp}))
             case Fault():
-                control.publish(Event("fault", {"fault": event.kind, "stamp": event.stamp, "text": event.text}))
+                control.publish(Event("fault", {"fault": event.kind, "stamp": event.timestamp, "text": event.text}))
             case Notice(_, kind, text):
                 control.publish(Event("notice", {"notice": kind, "text": text}))
-            case Tick(stamp) if stamp >= self._next_status:
-                self._next_status = stamp + STATUS_EVERY_S
-                control.publish(Event("data", {"stamp": stamp}))
+            case Tick(timestamp) if timestamp >= self._next_status:
+                self._next_status = timestamp + STATUS_EVERY_S
+                control.publish(Event("data", {"stamp": timestamp}))
                 status = control.status
                 if (status.dropped, status.restarts) != self._seen:
                     self._seen = (status.dropped, status.restarts)

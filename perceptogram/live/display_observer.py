@@ -85,12 +85,12 @@ class Screen:
         """Take in one event of the session."""
         state = self.state
         match event:
-            case Tick(stamp):
+            case Tick(timestamp):
                 renderer = None if self._renderer is None else self._renderer.state
                 notice, self._stalled = self._standing if self._stalled else state.notice, False
                 state = replace(
                     self._listen(state),
-                    data_stamp=stamp,
+                    data_timestamp=timestamp,
                     renderer=renderer,
                     notice=notice,
                     paused=self._session.paused,
@@ -134,7 +134,7 @@ class Screen:
     def save(self, path: Path, size: tuple[int, int] = (1280, 720)) -> None:
         """Save what a screen would show now."""
         state = LookUp(self._pictures)(self.state)
-        draw(state, size, state.data_stamp or local_clock()).save(path, format="PNG")
+        draw(state, size, state.data_timestamp or local_clock()).save(path, format="PNG")
 
     def _with(self, state: DisplayState, percept: Percept) -> DisplayState:
         known = percept.picture is not None and percept.picture in self._pictures.names
@@ -159,11 +159,11 @@ class Screen:
             if isinstance(event, Shown) and event.preview:
                 if first and event.trial != self._preview_shown:
                     self._preview_shown = event.trial
-                    self._session.on_screen(OnScreen(event.trial, event.stamp, preview=True))
+                    self._session.on_screen(OnScreen(event.trial, event.timestamp, preview=True))
             elif first and isinstance(event, Shown) and event.step == event.of:
-                self._session.on_screen(OnScreen(event.trial, event.stamp))
+                self._session.on_screen(OnScreen(event.trial, event.timestamp))
                 if event.trial == state.trial:
-                    state = replace(state, ledger={**state.ledger, "shown": event.stamp})
+                    state = replace(state, ledger={**state.ledger, "shown": event.timestamp})
             elif isinstance(event, Lost):
                 self._session.tell("lost", f"the session goes on without a display: {event.text}")
             elif isinstance(event, Pressed) and event.action == "pause":

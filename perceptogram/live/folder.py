@@ -69,12 +69,12 @@ class SessionFolder:
                 self.frame(frame)
             case Answered(percept):
                 self._log.write(self._record(percept))
-            case OnScreen(trial, stamp):  # not in the trial's record, which does not wait for that
-                self._log.write({"trial": trial, "ledger": {event.stage: stamp}})
+            case OnScreen(trial, timestamp):  # not in the trial's record, which does not wait for that
+                self._log.write({"trial": trial, "ledger": {event.stage: timestamp}})
             case Refused() | Retracted():
                 self.not_decoded(event)
-            case Notice(stamp, kind, text):
-                self._log.write({"stamp": stamp, "notice": kind, "text": text})
+            case Notice(timestamp, kind, text):
+                self._log.write({"stamp": timestamp, "notice": kind, "text": text})
 
     def decoded(self, event: Decoded, *, painted: bool) -> None:
         """Note a percept; `painted` says whether a picture will come."""

@@ -113,11 +113,11 @@ class LiveResult:
                 self._frame(event)
             case Late(frame):
                 self._frame(frame)
-            case OnScreen(trial, stamp, True):
-                _keep(self._previews, trial, stamp, RECENT)
-            case OnScreen(trial, stamp):
+            case OnScreen(trial, timestamp, True):
+                _keep(self._previews, trial, timestamp, RECENT)
+            case OnScreen(trial, timestamp):
                 if trial in self._ledgers:
-                    self.delays.add(self._ledgers[trial] | {"shown": stamp}, ("shown",))
+                    self.delays.add(self._ledgers[trial] | {"shown": timestamp}, ("shown",))
             case Refused():
                 self.refused[event.kind] += 1
             case Retracted(trial):
@@ -135,12 +135,13 @@ class LiveResult:
     def _electrode(self, change: ElectrodeChange) -> None:
         if change.out:
             self.electrodes_out += [
-                {"electrode": name, "why": change.why, "from": change.stamp, "to": None} for name in change.electrodes
+                {"electrode": name, "why": change.why, "from": change.timestamp, "to": None}
+                for name in change.electrodes
             ]
             return
         for absence in self.electrodes_out:
             if absence["to"] is None and absence["electrode"] in change.electrodes:
-                absence["to"] = change.stamp
+                absence["to"] = change.timestamp
 
     def close(self) -> None:
         """Let go what lies on the disk. Safe to call twice."""

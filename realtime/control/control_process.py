@@ -123,15 +123,15 @@ def encode_event(told: Publication, space: EmbeddingSpace | None) -> bytes:
     ValueError, TypeError
         If an event holds what JSON cannot.
     """
-    stamp = {"schema": SCHEMA, "seq": told.seq, "t_lsl": told.t_lsl, "t_unix": told.t_unix}
+    timestamp = {"schema": SCHEMA, "seq": told.seq, "t_lsl": told.t_lsl, "t_unix": told.t_unix}
     what = told.what
     if isinstance(what, Percept):
         embedding = {"embedding": embedding_record(what.embedding, space)}
-        record = stamp | {"kind": "percept"} | percept_record(what) | embedding
+        record = timestamp | {"kind": "percept"} | percept_record(what) | embedding
         PerceptMessage.model_validate(record)
     else:
         assert not isinstance(what, Frame)
-        record = stamp | {"kind": what.kind, "data": dict(what.data)}
+        record = timestamp | {"kind": what.kind, "data": dict(what.data)}
         EventMessage.model_validate(record)
     return to_json(record)
 

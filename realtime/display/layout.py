@@ -108,7 +108,7 @@ def _header(canvas: Canvas, state: DisplayState, now: float) -> None:
     canvas.text((32, 46), state.title, 22)
     if state.simulated:
         canvas.pill((32 + canvas.width(state.title, 22) + 16, 28), "simulated EEG", FAIR)
-    age = None if state.data_stamp is None else now - state.data_stamp
+    age = None if state.data_timestamp is None else now - state.data_timestamp
     if age is None:
         text, colour = "no data yet", FAINT
     elif age > state.stall_s:

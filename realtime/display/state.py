@@ -58,7 +58,7 @@ class DisplayState:
     two_way, pre_stimulus_two_way
         Share of wrong pictures that the percepts so far were less like than the right one, and the same for the windows
         before the stimuli, in which no picture can be; both 0.5 by chance, None where they are not known.
-    data_stamp
+    data_timestamp
         LSL clock time of the newest sample; None before the first.
     stall_s
         Age of the newest sample from which on the amplifier counts as stalled.
@@ -97,7 +97,7 @@ class DisplayState:
     repeats: int = 0
     two_way: float | None = None
     pre_stimulus_two_way: float | None = None
-    data_stamp: float | None = None
+    data_timestamp: float | None = None
     stall_s: float = 0.5
     notice: str = ""
     renderer: RenderState | None = None
@@ -126,4 +126,4 @@ class DisplayState:
 
 
 _IMAGES = ("picture", "shown")
-_SAYS = tuple(field.name for field in fields(DisplayState) if field.name != "data_stamp")
+_SAYS = tuple(field.name for field in fields(DisplayState) if field.name != "data_timestamp")

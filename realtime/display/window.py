@@ -37,12 +37,12 @@ class DisplayOpened:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of a trial, or of its preview, is on the screen since `stamp` (LSL clock)."""
+    """A picture of a trial, or of its preview, is on the screen since `timestamp` (LSL clock)."""
 
     trial: int
     step: int
     of: int
-    stamp: float
+    timestamp: float
     preview: bool = False
 
 

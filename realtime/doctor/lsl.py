@@ -87,7 +87,7 @@ def _see_itself() -> Check:
     delays_ms = []
     for _ in range(100):
         outlet.push_sample([0.0], pushed := pylsl.local_clock())
-        sample, _stamp = inlet.pull_sample(timeout=1.0)
+        sample, _timestamp = inlet.pull_sample(timeout=1.0)
         if sample is not None:
             delays_ms.append((pylsl.local_clock() - pushed) * 1e3)
     offset_ms = inlet.time_correction(timeout=5.0) * 1e3

@@ -79,9 +79,9 @@ def _watch(source: LslSource, seconds: float) -> Check:
     give_up = time.monotonic() + seconds
     for event in source.events():
         if isinstance(event, Chunk):
-            samples += len(event.stamps)
+            samples += len(event.timestamps)
             if event.arrived is not None:
-                ages_ms.append((event.arrived - float(event.stamps[-1])) * 1e3)
+                ages_ms.append((event.arrived - float(event.timestamps[-1])) * 1e3)
             faults += [item.kind for item in timeline.push(event) if isinstance(item, Fault)]
         elif isinstance(event, Notice) and event is not WOKEN:
             faults.append(event.kind)

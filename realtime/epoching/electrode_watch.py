@@ -46,7 +46,7 @@ class ElectrodeChange:
     ----------
     index
         Place of the sample on the grid.
-    stamp
+    timestamp
         Its time, in seconds on the LSL clock.
     electrodes
         The names of all that change at this sample in this way.
@@ -61,7 +61,7 @@ class ElectrodeChange:
     """
 
     index: int
-    stamp: float
+    timestamp: float
     electrodes: tuple[str, ...]
     out: bool
     why: str
@@ -246,7 +246,7 @@ class ElectrodeWatch:
         swing: NDArray[np.float32] = np.maximum(high, 0) - np.minimum(low, 0) if level else high - low
         return swing
 
-    def _change(self, index: int, stamp: float, changing: NDArray[np.bool_], flat: NDArray[np.bool_]) -> None:
+    def _change(self, index: int, timestamp: float, changing: NDArray[np.bool_], flat: NDArray[np.bool_]) -> None:
         goes, comes = changing & ~self._out, changing & self._out
         self._out ^= changing
         self._flat[goes] = flat[goes]
@@ -256,7 +256,7 @@ class ElectrodeWatch:
                 names = self._named(those & kind)
                 if names:
                     without, none_left = self._named(self._out), bool(self._out.all())
-                    self._told.append(ElectrodeChange(index, stamp, names, out, why, without, none_left))
+                    self._told.append(ElectrodeChange(index, timestamp, names, out, why, without, none_left))
         del self._changes[:-_MOST_CHANGES]
 
 

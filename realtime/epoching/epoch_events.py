@@ -44,7 +44,7 @@ class Epoch:
         float32 ``[times, channels]`` in microvolts.
     flags
         What makes it doubtful, such as ``"peak-to-peak Fp1"``; empty for a clean epoch.
-    last_stamp
+    last_timestamp
         Time of its last sample.
     arrived
         LSL clock time at which this machine had its last sample; None where nobody knows, as of a recording.
@@ -55,7 +55,7 @@ class Epoch:
     onset: float
     samples: NDArray[np.float32]
     flags: tuple[str, ...]
-    last_stamp: float
+    last_timestamp: float
     arrived: float | None
 
 

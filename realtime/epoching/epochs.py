@@ -194,7 +194,7 @@ class EpochBuilder:
             Refused(w.trial, w.marker, f"{end}, before the window was full", kind) for w in self._open
         ]
         events += [
-            Refused(trial, marker, f"{end}, before onset at {marker.stamp:.3f} s", kind)
+            Refused(trial, marker, f"{end}, before onset at {marker.timestamp:.3f} s", kind)
             for trial, marker in self._waiting
         ]
         self._open, self._waiting = [], []
@@ -240,7 +240,7 @@ class EpochBuilder:
 
     def _hole(self, hole: Hole) -> list[EpochEvent]:
         what = f"{hole.lost} samples lost" if hole.lost else hole.cause
-        reason = f"{what} at {hole.stamp:.3f} s, in the window or too soon before it"
+        reason = f"{what} at {hole.timestamp:.3f} s, in the window or too soon before it"
         kind: RefusalKind = "lost-samples" if hole.lost else "broken-time"
         if not hole.retroactive:
             return self._break(_Break(hole.index - hole.lost, hole.index + self._settle, reason, kind))
@@ -270,21 +270,21 @@ class EpochBuilder:
         if not len(self._history):
             return []
         now = self._history.last_time
-        reached = [(trial, marker) for trial, marker in self._waiting if marker.stamp <= now]
-        self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.stamp > now]
+        reached = [(trial, marker) for trial, marker in self._waiting if marker.timestamp <= now]
+        self._waiting = [(trial, marker) for trial, marker in self._waiting if marker.timestamp > now]
         events: list[EpochEvent] = []
         for trial, marker in reached:
-            first = self._history.position(marker.stamp, self._stream_hz) + self._offset
+            first = self._history.position(marker.timestamp, self._stream_hz) + self._offset
             window = _Window(trial, marker, first, self.n_times, self._factor)
             gap = next((gap for gap in self._breaks if window.touches(gap)), None)
             if gap is not None:
                 events.append(Refused(trial, marker, gap.reason, gap.kind))
             elif first < self._history.tail:
-                late = self._history.last_time - marker.stamp
+                late = self._history.last_time - marker.timestamp
                 reason = f"marker came {late:.1f} s after its samples, which are gone"
                 events.append(Refused(trial, marker, reason, "late-marker"))
             else:
-                events.append(Opened(trial, marker, marker.stamp))
+                events.append(Opened(trial, marker, marker.timestamp))
                 self._open.append(window)
         # All in one go: windows close in the order of their onsets, however many samples came at once.
         return events + self._feed(self._open)
@@ -346,7 +346,7 @@ class EpochBuilder:
         behind = window.behind(length)
         samples = self._history.samples(window.first, behind, self._factor)
         times, arrived = self._history.times(window.first, behind, self._factor)
-        off = times - (window.marker.stamp + self.times_s[:length])
+        off = times - (window.marker.timestamp + self.times_s[:length])
         if np.abs(off).max() > (1 - MARGIN) * max(TOLERANCE_S, 1 / self.rate_hz):
             reason = (
                 f"its samples lie up to {1e3 * np.abs(off).max():.1f} ms from where {self.rate_hz:g} Hz puts them: "
@@ -364,4 +364,4 @@ class EpochBuilder:
             return Refused(window.trial, window.marker, f"artefact: {', '.join(flags)}", "artefact")
         flags += tuple(f"{WITHOUT}{name}" for name in window.without)
         came = None if np.isnan(arrived[-1]) else float(arrived[-1])
-        return Epoch(window.trial, window.marker, window.marker.stamp, samples, flags, float(times[-1]), came)
+        return Epoch(window.trial, window.marker, window.marker.timestamp, samples, flags, float(times[-1]), came)

@@ -97,17 +97,17 @@ def open_by_light(path: str | Path, config: Config, speed: float | None = None) 
     seen = dict(zip(light.markers.tolist(), light.onsets.tolist(), strict=True))
     markers = []
     for marker in recording.markers:
-        onset = seen.get(marker.stamp, np.nan)
+        onset = seen.get(marker.timestamp, np.nan)
         if not is_stimulus(marker, config.markers.classes, config.markers.ignore):
             markers.append(marker)
         elif np.isfinite(onset):
-            markers.append(replace(marker, stamp=onset))
+            markers.append(replace(marker, timestamp=onset))
     count, delays_ms = len(light.delays), 1e3 * light.delays
     later = f"a median {np.median(delays_ms):.0f} ms (SD {delays_ms.std(ddof=1):.0f} ms) after their markers"
     told = f"{count} onsets are those of the light on channel {light.channel}, {later}"
     lost = len(recording.markers) - len(markers)
     dark = f"; {lost} markers have no light of their own and are left out" if lost else ""
-    return recording.with_markers(sorted(markers, key=lambda marker: marker.stamp), told + dark)
+    return recording.with_markers(sorted(markers, key=lambda marker: marker.timestamp), told + dark)
 
 
 def light_in(load: Loader, config: Config, channel: str | None = None) -> tuple[Light, float]:
@@ -163,7 +163,7 @@ def raw_samples(
         if isinstance(item, Chunk):
             chunks += [timed for timed in timeline.push(item) if isinstance(timed, TimedChunk)]
         elif isinstance(item, Marker) and is_stimulus(item, settings.classes, settings.ignore):
-            onsets.append(item.stamp)
+            onsets.append(item.timestamp)
     if not chunks:
         msg = "no samples came: check that the EEG stream sends"
         raise LightError(msg)

@@ -22,9 +22,9 @@ from stimuli.markers import is_stimulus
 
 @dataclass(frozen=True)
 class Settled:
-    """Time axis and filters have settled for the first time: a stimulus later than `stamp` has its windows."""
+    """Time axis and filters have settled for the first time: a stimulus later than `timestamp` has its windows."""
 
-    stamp: float
+    timestamp: float
 
 
 @dataclass(frozen=True)
@@ -162,19 +162,19 @@ class Pipeline:
                 return
             yield from self._check_marker(item)
             is_stimulus = not item.is_bad and self.is_stimulus(item)
-            now = self._newest if math.isfinite(self._newest) else item.stamp
+            now = self._newest if math.isfinite(self._newest) else item.timestamp
             self._unmatched.add(item.kind, now, is_stimulus=is_stimulus)
             if item.is_bad:
-                start, stop = item.stamp, item.stamp + item.duration_s
+                start, stop = item.timestamp, item.timestamp + item.duration_s
                 yield from self._cut(Span(start, stop, f"{item.kind} marked from {start:.3f} to {stop:.3f} s"))
             elif is_stimulus:
                 yield from self._take()
-                yield from self._cut(replace(item, stamp=item.stamp + self._marker_offset_s))
+                yield from self._cut(replace(item, timestamp=item.timestamp + self._marker_offset_s))
         else:
             if item.after_pause:
                 yield from self._take()
             self._waiting.append(item)
-            if self._is_enough(sum(len(chunk.stamps) for chunk in self._waiting)):
+            if self._is_enough(sum(len(chunk.timestamps) for chunk in self._waiting)):
                 yield from self._take()
             if self._unmatched.waited_s(self._newest) > UNMATCHED_S:
                 yield from self._tell_unmatched()
@@ -255,10 +255,10 @@ class Pipeline:
 
     def _check_marker(self, marker: Marker) -> Iterator[Fault]:
         """Report a marker long behind its samples, and a gap in the running number that our own markers carry."""
-        late = self._newest - marker.stamp
+        late = self._newest - marker.timestamp
         if late > MARKER_LATE_S and self._newest > self._told_late + 10.0:
             self._told_late = self._newest
-            yield Fault(marker.stamp, "marker-late", f"marker {marker.kind!r} came {late:.1f} s after its samples")
+            yield Fault(marker.timestamp, "marker-late", f"marker {marker.kind!r} came {late:.1f} s after its samples")
         trial = marker.extra.get("trial")
         if not isinstance(trial, int):
             return
@@ -269,7 +269,7 @@ class Pipeline:
         gap = range(0) if self._last_trial is None else range(self._last_trial + 1, trial)
         self._missing = self._missing | set(gap[-MOST_MISSING:]) if trial > (self._last_trial or 0) else set()
         if gap:
-            yield Fault(marker.stamp, "marker-lost", f"{len(gap)} markers lost before trial {trial}")
+            yield Fault(marker.timestamp, "marker-lost", f"{len(gap)} markers lost before trial {trial}")
         self._last_trial = trial
 
     def is_stimulus(self, marker: Marker) -> bool:

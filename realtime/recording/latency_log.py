@@ -29,7 +29,7 @@ STAGES = {
     "preview_requested": "a preview was asked for, of an answer before the window's end",
     "preview": "its first picture was painted",
     "preview_shown": "its first picture was on the screen",
-    "last_sample": "stamp of the window's last sample",
+    "last_sample": "timestamp of the window's last sample",
     "arrived": "this machine had the last sample",
     "embedding": "the embedding was complete",
     "requested": "a picture was asked for",

@@ -74,14 +74,14 @@ class PerceptOutlets:
         """The outlets' own ids: a session of the same name elsewhere has others."""
         return tuple(outlet.get_info().uid() for outlet in (self._percepts, self._embeddings) if outlet is not None)
 
-    def push(self, percept: Percept, stamp: float | None = None) -> None:
+    def push(self, percept: Percept, timestamp: float | None = None) -> None:
         """Send one percept.
 
         Parameters
         ----------
         percept
             What the decoder says.
-        stamp
+        timestamp
             When it said so, in seconds on the LSL clock; now when left out.
 
         Raises
@@ -97,7 +97,7 @@ class PerceptOutlets:
             wanted = f"[{self._space.dims}]"
             msg = f"trial {percept.trial}: embedding of shape {list(embedding.shape)}, the stream has {wanted}"
             raise ValueError(msg)
-        when = pylsl.local_clock() if stamp is None else stamp
+        when = pylsl.local_clock() if timestamp is None else timestamp
         text = to_json({"schema": SCHEMA, "kind": "percept"} | percept_record(percept)).decode()
         self._percepts.push_sample([text], when)
         self._embeddings.push_sample(embedding, when)
@@ -116,7 +116,7 @@ class PerceptOutlets:
         record = {"schema": SCHEMA, "kind": "ledger", "trial": trial, "ledger": dict(ledger)}
         self._percepts.push_sample([to_json(record).decode()], pylsl.local_clock())
 
-    def note(self, text: str, stamp: float | None = None) -> None:
+    def note(self, text: str, timestamp: float | None = None) -> None:
         """Send a note, such as one that an experimenter wants in the recording, on the stream of the percepts.
 
         Raises
@@ -128,7 +128,7 @@ class PerceptOutlets:
             msg = f"note {text!r}: the percept outlets are closed"
             raise ValueError(msg)
         record = to_json({"schema": SCHEMA, "kind": "note", "text": text}).decode()
-        self._percepts.push_sample([record], pylsl.local_clock() if stamp is None else stamp)
+        self._percepts.push_sample([record], pylsl.local_clock() if timestamp is None else timestamp)
 
     def close(self) -> None:
         """Close both streams. Safe to call twice."""

@@ -122,11 +122,11 @@ class RecordingFile:
         while track.waiting and track.held is not None:
             pulled = track.waiting[0]
             if isinstance(pulled.values, np.ndarray):
-                self._writer.numbers(track.held.number, pulled.stamps, pulled.values)
+                self._writer.numbers(track.held.number, pulled.timestamps, pulled.values)
             else:
-                self._writer.texts(track.held.number, pulled.stamps, pulled.values)
+                self._writer.texts(track.held.number, pulled.timestamps, pulled.values)
             track.waiting.popleft()
-            track.held.note(float(pulled.stamps[0]), float(pulled.stamps[-1]), len(pulled.stamps))
+            track.held.note(float(pulled.timestamps[0]), float(pulled.timestamps[-1]), len(pulled.timestamps))
 
     def _clock(self, track: Track) -> None:
         import pylsl
@@ -150,12 +150,12 @@ def _identity(stream: StreamDescription) -> tuple[object, ...]:
 
 def _forget_written(track: Track, last: float) -> None:
     """Drop what a track has kept up to the sample timestamped `last`, which is in the file."""
-    stamps = np.concatenate([*(pulled.stamps for pulled in track.waiting), [np.inf]])
-    (same,) = np.nonzero(stamps == last)
-    written = int(same[-1]) + 1 if len(same) else int(np.argmax(stamps > last))
+    timestamps = np.concatenate([*(pulled.timestamps for pulled in track.waiting), [np.inf]])
+    (same,) = np.nonzero(timestamps == last)
+    written = int(same[-1]) + 1 if len(same) else int(np.argmax(timestamps > last))
     while written and track.waiting:
         pulled = track.waiting.popleft()
-        if written < len(pulled.stamps):
+        if written < len(pulled.timestamps):
             track.waiting.appendleft(pulled.after(written))
             return
-        written -= len(pulled.stamps)
+        written -= len(pulled.timestamps)

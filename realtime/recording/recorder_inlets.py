@@ -42,12 +42,12 @@ class Pulled:
     """Samples as they came: ``[n]`` timestamps in s and ``[n, channels]`` numbers or texts; `at`: by this clock."""
 
     at: float
-    stamps: NDArray[np.float64]
+    timestamps: NDArray[np.float64]
     values: NDArray[Any] | list[list[str]]
 
     def after(self, first: int) -> Pulled:
         """Return what follows the first so many samples."""
-        return Pulled(self.at, self.stamps[first:], self.values[first:])
+        return Pulled(self.at, self.timestamps[first:], self.values[first:])
 
 
 @dataclass
@@ -114,16 +114,16 @@ class Track:
         inlet, into = self.inlet, None if self.buffer is None else self.buffer[:most]
         if inlet is None:
             return 0
-        values, stamps = inlet.pull_chunk(timeout=wait_s, max_samples=most, dest_obj=into, as_numpy=True)
-        if len(stamps):
+        values, timestamps = inlet.pull_chunk(timeout=wait_s, max_samples=most, dest_obj=into, as_numpy=True)
+        if len(timestamps):
             kept, fault = (values.copy(), None) if self.buffer is not None else _texts(values, self.stream.name)
-            self._came.put((Pulled(time.monotonic(), stamps.copy(), kept), fault))
-        return len(stamps)
+            self._came.put((Pulled(time.monotonic(), timestamps.copy(), kept), fault))
+        return len(timestamps)
 
     def forget(self, before: float) -> None:
         """Drop what came before `before` by this clock, and count it."""
         while self.waiting and self.waiting[0].at < before:
-            self.dropped += len(self.waiting.popleft().stamps)
+            self.dropped += len(self.waiting.popleft().timestamps)
 
 
 class Inlets:
@@ -233,7 +233,7 @@ def _joined(parts: Sequence[Pulled]) -> Pulled:
         values = [row for part in parts for row in part.values]
     else:
         values = np.concatenate([part.values for part in parts])
-    return Pulled(parts[-1].at, np.concatenate([part.stamps for part in parts]), values)
+    return Pulled(parts[-1].at, np.concatenate([part.timestamps for part in parts]), values)
 
 
 def _texts(values: NDArray[Any], name: str) -> tuple[list[list[str]], str | None]:

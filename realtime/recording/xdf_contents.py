@@ -98,8 +98,8 @@ def _count(held: Held, file: BinaryIO, end: int) -> None:
     begun = file.tell()
     dtype = DTYPES.get(held.stream.format)
     if dtype is None:
-        stamps = list(_stamps_of_texts(file.read(end - begun), count, len(held.stream.channels)))
-        held.note(stamps[0], stamps[-1], count)
+        timestamps = list(_timestamps_of_texts(file.read(end - begun), count, len(held.stream.channels)))
+        held.note(timestamps[0], timestamps[-1], count)
         return
     (_, first) = _STAMPED.unpack(file.read(_STAMPED.size))
     row = _STAMPED.size + dtype.itemsize * len(held.stream.channels)
@@ -108,11 +108,11 @@ def _count(held: Held, file: BinaryIO, end: int) -> None:
     held.note(first, last, count)
 
 
-def _stamps_of_texts(content: bytes, count: int, channels: int) -> Iterator[float]:
+def _timestamps_of_texts(content: bytes, count: int, channels: int) -> Iterator[float]:
     at = 0
     for _ in range(count):
-        _, stamp = _STAMPED.unpack_from(content, at)
-        yield stamp
+        _, timestamp = _STAMPED.unpack_from(content, at)
+        yield timestamp
         at += _STAMPED.size
         for _ in range(channels):
             width = content[at]

@@ -70,25 +70,25 @@ class XdfWriter:
         """Begin a stream: its number and its metadata as LSL gives them."""
         self._chunk(STREAM_HEADER, struct.pack("<I", stream) + xml.encode())
 
-    def numbers(self, stream: int, stamps: Sequence[float] | NDArray[np.float64], samples: NDArray[Any]) -> None:
+    def numbers(self, stream: int, timestamps: Sequence[float] | NDArray[np.float64], samples: NDArray[Any]) -> None:
         """Write samples of a stream of numbers, in their own type.
 
         Parameters
         ----------
         stream
             Number of the stream, as in its header.
-        stamps
+        timestamps
             Timestamps ``[n]`` in seconds on the stream's clock.
         samples
             ``[n, channels]``.
         """
         row = np.dtype([("bytes", "u1"), ("stamp", "<f8"), ("values", samples.dtype, (samples.shape[1],))])
-        rows = np.empty(len(stamps), row)
-        rows["bytes"], rows["stamp"], rows["values"] = 8, stamps, samples
+        rows = np.empty(len(timestamps), row)
+        rows["bytes"], rows["stamp"], rows["values"] = 8, timestamps, samples
         self._samples(stream, len(rows), rows.tobytes())
 
     def texts(
-        self, stream: int, stamps: Sequence[float] | NDArray[np.float64], samples: Sequence[Sequence[str]]
+        self, stream: int, timestamps: Sequence[float] | NDArray[np.float64], samples: Sequence[Sequence[str]]
     ) -> None:
         """Write samples of a stream of text.
 
@@ -96,16 +96,16 @@ class XdfWriter:
         ----------
         stream
             Number of the stream, as in its header.
-        stamps
+        timestamps
             Timestamps ``[n]`` in seconds on the stream's clock.
         samples
             ``[n][channels]``.
         """
         parts = []
-        for stamp, values in zip(stamps, samples, strict=True):
-            parts.append(struct.pack("<Bd", 8, stamp))
+        for timestamp, values in zip(timestamps, samples, strict=True):
+            parts.append(struct.pack("<Bd", 8, timestamp))
             parts += [length_bytes(len(text)) + text for text in (value.encode() for value in values)]
-        self._samples(stream, len(stamps), b"".join(parts))
+        self._samples(stream, len(timestamps), b"".join(parts))
 
     def clock_offset(self, stream: int, measured_at: float, offset_s: float) -> None:
         """Write a measurement of how far a stream's clock is from this one.

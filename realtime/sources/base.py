@@ -108,7 +108,7 @@ class Chunk:
 
     Attributes
     ----------
-    stamps
+    timestamps
         float64 ``[n]``, seconds on the LSL clock; clock offset applied, jitter untouched.
     samples
         float32 ``[n, channels]`` in microvolts.
@@ -119,7 +119,7 @@ class Chunk:
         where there is none, nobody knows how long it was.
     """
 
-    stamps: NDArray[np.float64]
+    timestamps: NDArray[np.float64]
     samples: NDArray[np.float32]
     arrived: float | None = None
     after_pause: bool = False
@@ -134,9 +134,9 @@ class Chunk:
 
         if len(chunks) == 1:
             return chunks[0]
-        stamps = np.concatenate([chunk.stamps for chunk in chunks])
+        timestamps = np.concatenate([chunk.timestamps for chunk in chunks])
         return Chunk(
-            stamps, np.concatenate([chunk.samples for chunk in chunks]), chunks[-1].arrived, chunks[0].after_pause
+            timestamps, np.concatenate([chunk.samples for chunk in chunks]), chunks[-1].arrived, chunks[0].after_pause
         )
 
 
@@ -146,7 +146,7 @@ class Notice:
 
     Attributes
     ----------
-    stamp
+    timestamp
         LSL clock time of the report.
     kind
         What it is about.
@@ -154,7 +154,7 @@ class Notice:
         One line for people.
     """
 
-    stamp: float
+    timestamp: float
     kind: NoticeKind
     text: str
 

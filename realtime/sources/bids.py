@@ -183,7 +183,7 @@ def read_events(path: Path, settings: MarkerSettings, first_s: float) -> tuple[M
         else:
             name = _named(shown, column == NUMBERED, _run(path).task, known)
             markers.append(Marker(first_s + onset, PICTURE, name, {"trial_type": told}))
-    return tuple(sorted(markers, key=lambda marker: marker.stamp))
+    return tuple(sorted(markers, key=lambda marker: marker.timestamp))
 
 
 def sidecar(path: Path, ending: str) -> Path | None:

@@ -218,10 +218,10 @@ def _rewrite(events: Events, fault: FaultSpec, spec: StreamSpec, rewrite: Rewrit
     taken = 0
     for event in events:
         if isinstance(event, Chunk):
-            rows = fault.holds((taken + np.arange(len(event.stamps))) / spec.rate_hz)
+            rows = fault.holds((taken + np.arange(len(event.timestamps))) / spec.rate_hz)
             taken += len(rows)
             chunk = rewrite(event, rows) if rows.any() else event
-            if len(chunk.stamps):
+            if len(chunk.timestamps):
                 yield chunk
         else:
             yield event
@@ -229,7 +229,7 @@ def _rewrite(events: Events, fault: FaultSpec, spec: StreamSpec, rewrite: Rewrit
 
 def _drop(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
-        return Chunk(chunk.stamps[~rows], chunk.samples[~rows], chunk.arrived)
+        return Chunk(chunk.timestamps[~rows], chunk.samples[~rows], chunk.arrived)
 
     return _rewrite(events, replace(fault, for_s=fault.value / spec.rate_hz), spec, rewrite)
 
@@ -237,7 +237,7 @@ def _drop(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Gener
 def _repeat(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
         order = np.concatenate([np.arange(len(rows)), np.flatnonzero(rows)])
-        return Chunk(chunk.stamps[order], chunk.samples[order], chunk.arrived)
+        return Chunk(chunk.timestamps[order], chunk.samples[order], chunk.arrived)
 
     return _rewrite(events, replace(fault, for_s=fault.value / spec.rate_hz), spec, rewrite)
 
@@ -281,39 +281,39 @@ def _reordered(events: Events, _: FaultSpec, spec: StreamSpec, __: np.random.Gen
 
 def _jitter(events: Events, fault: FaultSpec, spec: StreamSpec, rng: np.random.Generator) -> Events:
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
-        return replace(chunk, stamps=chunk.stamps + rows * rng.normal(0, fault.value, len(rows)))
+        return replace(chunk, timestamps=chunk.timestamps + rows * rng.normal(0, fault.value, len(rows)))
 
     return _rewrite(events, fault, spec, rewrite)
 
 
 def _clock_step(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
     step = UNIX_OFFSET_S if fault.kind == "unix" else fault.value
-    return _rewrite(events, fault, spec, lambda chunk, rows: replace(chunk, stamps=chunk.stamps + rows * step))
+    return _rewrite(events, fault, spec, lambda chunk, rows: replace(chunk, timestamps=chunk.timestamps + rows * step))
 
 
 def _rate(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
     origin: list[float] = []
 
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
-        origin[:] = origin or [float(chunk.stamps[rows][0])]
-        slower = (chunk.stamps - origin[0]) * (1 / (1 + fault.value) - 1)
+        origin[:] = origin or [float(chunk.timestamps[rows][0])]
+        slower = (chunk.timestamps - origin[0]) * (1 / (1 + fault.value) - 1)
         arrived = None if chunk.arrived is None else chunk.arrived + float(slower[-1])
-        return replace(chunk, stamps=chunk.stamps + rows * slower, arrived=arrived)
+        return replace(chunk, timestamps=chunk.timestamps + rows * slower, arrived=arrived)
 
     return _rewrite(events, replace(fault, for_s=math.inf), spec, rewrite)
 
 
 def _burst(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Generator) -> Events:
-    """Stamp what was taken during the burst's time when that is over, chunk behind chunk, as a stalled sender does."""
+    """Timestamp what was taken during the burst when it is over, chunk behind chunk, as a stalled sender does."""
     sent = 0.0
 
     def rewrite(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
         nonlocal sent
-        sent = max(sent + 1e-4, float(chunk.stamps[rows][0]) + fault.value) if not sent else sent + 1e-4
-        last = max(sent, float(chunk.stamps[-1]))
-        stamps = last - np.arange(len(rows))[::-1] / spec.rate_hz
+        sent = max(sent + 1e-4, float(chunk.timestamps[rows][0]) + fault.value) if not sent else sent + 1e-4
+        last = max(sent, float(chunk.timestamps[-1]))
+        timestamps = last - np.arange(len(rows))[::-1] / spec.rate_hz
         arrived = None if chunk.arrived is None else max(chunk.arrived, last + 1e-4)
-        return replace(chunk, stamps=stamps, arrived=arrived)
+        return replace(chunk, timestamps=timestamps, arrived=arrived)
 
     return _rewrite(events, replace(fault, for_s=fault.value), spec, rewrite)
 
@@ -326,7 +326,7 @@ def _stall(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.random.Gene
             yield event
             continue
         stalled = fault.at_s <= taken / spec.rate_hz < fault.at_s + fault.value
-        taken += len(event.stamps)
+        taken += len(event.timestamps)
         if stalled:
             held.append(event)
             continue
@@ -341,8 +341,13 @@ def _marker_lost(events: Events, fault: FaultSpec, _: StreamSpec, __: np.random.
     start, lost = None, 0
     for event in events:
         if isinstance(event, Chunk) and start is None:
-            start = float(event.stamps[0])
-        if isinstance(event, Marker) and start is not None and event.stamp >= start + fault.at_s and lost < fault.value:
+            start = float(event.timestamps[0])
+        if (
+            isinstance(event, Marker)
+            and start is not None
+            and event.timestamp >= start + fault.at_s
+            and lost < fault.value
+        ):
             lost += 1
         else:
             yield event
@@ -353,7 +358,7 @@ def _marker_late(events: Events, fault: FaultSpec, spec: StreamSpec, _: np.rando
     for event in events:
         age_s = taken / spec.rate_hz
         if isinstance(event, Chunk):
-            taken += len(event.stamps)
+            taken += len(event.timestamps)
         elif isinstance(event, Marker) and fault.holds(np.array([age_s]))[0]:
             waiting.append((age_s + fault.value, event))
             continue

@@ -87,8 +87,8 @@ Message = Chunk | Marker | Notice | StreamOpened | ReadingFailed | Beat
 def encode(message: Message) -> bytes:
     """Return `message` as it travels on the pipe; chunks as plain bytes, everything else pickled."""
     if isinstance(message, Chunk):
-        head = _HEADER.pack(b"C", len(message.stamps), math.nan if message.arrived is None else message.arrived)
-        return head + message.stamps.tobytes() + message.samples.tobytes()
+        head = _HEADER.pack(b"C", len(message.timestamps), math.nan if message.arrived is None else message.arrived)
+        return head + message.timestamps.tobytes() + message.samples.tobytes()
     return b"P" + pickle.dumps(message)
 
 
@@ -98,6 +98,6 @@ def decode(data: bytes) -> Message:
         message: Message = pickle.loads(memoryview(data)[1:])
         return message
     _, n, arrived = _HEADER.unpack_from(data)
-    stamps = np.frombuffer(data, np.float64, n, _HEADER.size)
-    samples = np.frombuffer(data, np.float32, offset=_HEADER.size + stamps.nbytes)
-    return Chunk(stamps, samples.reshape(n, -1), None if math.isnan(arrived) else arrived)
+    timestamps = np.frombuffer(data, np.float64, n, _HEADER.size)
+    samples = np.frombuffer(data, np.float32, offset=_HEADER.size + timestamps.nbytes)
+    return Chunk(timestamps, samples.reshape(n, -1), None if math.isnan(arrived) else arrived)

@@ -238,8 +238,8 @@ def _pull(
     twins = _Twins(_same(selection.spec, settings), description.name, unfit)
     try:
         while True:
-            _, stamps = inlet.pull_chunk(timeout=BEAT_S, max_samples=1, dest_obj=first)
-            if not stamps:
+            _, timestamps = inlet.pull_chunk(timeout=BEAT_S, max_samples=1, dest_obj=first)
+            if not timestamps:
                 send(Beat())
                 if finder is None and time.monotonic() - last > SEARCH_AFTER_S:
                     finder = Finder()  # a broken connection can look like silence for a long time
@@ -252,9 +252,9 @@ def _pull(
             time.sleep(max(SETTLE_S, last + CYCLE_S - time.monotonic()))
             _, more = inlet.pull_chunk(timeout=0.0, max_samples=CHUNK - 1, dest_obj=rest)
             arrived = pylsl.local_clock()
-            stamps.extend(more)
-            samples = buffer[: len(stamps), selection.picks] * selection.scale
-            send(Chunk(np.array(stamps), samples.astype(np.float32), arrived))
+            timestamps.extend(more)
+            samples = buffer[: len(timestamps), selection.picks] * selection.scale
+            send(Chunk(np.array(timestamps), samples.astype(np.float32), arrived))
             last, finder = time.monotonic(), None
             if (twin := twins.look(last)) is not None:
                 send(Notice(pylsl.local_clock(), "twin", twin))
@@ -350,7 +350,7 @@ def _pull_markers(
         inlet.flush()
     while True:
         try:
-            values, stamp = inlet.pull_sample(timeout=1.0)
+            values, timestamp = inlet.pull_sample(timeout=1.0)
         except UnicodeDecodeError as error:
             send(Notice(pylsl.local_clock(), "unreadable", f"a marker is not UTF-8 and was dropped: {error.object!r}"))
             continue
@@ -359,7 +359,7 @@ def _pull_markers(
             offset_s = inlet.time_correction(timeout=0.01)
         if values is not None:
             now = pylsl.local_clock()
-            if (foreign := clock.look(stamp + offset_s, now)) is not None:
+            if (foreign := clock.look(timestamp + offset_s, now)) is not None:
                 send(Notice(now, "foreign-clock", foreign))
-            for marker in reader.read(values, stamp + offset_s):
+            for marker in reader.read(values, timestamp + offset_s):
                 send(marker)

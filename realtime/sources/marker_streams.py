@@ -67,14 +67,14 @@ class MarkerReader:
         self._fields = {name: labels.index(label) for label, name in fields.items()}
         self._is_text = stream.format == "string"
 
-    def read(self, values: Sequence[str | float], stamp: float) -> list[Marker]:
+    def read(self, values: Sequence[str | float], timestamp: float) -> list[Marker]:
         """Return the markers that one sample stands for."""
         if self._position is not None or len(values) == 1:
             told = {name: plain(values[position]) for name, position in self._fields.items()}
-            return [with_fields(read_marker(values[self._position or 0], stamp), told)]
+            return [with_fields(read_marker(values[self._position or 0], timestamp), told)]
         if self._is_text:
-            return [read_marker(value, stamp) for value in values if value]
-        return [Marker(stamp, label) for label, value in zip(self._labels, values, strict=True) if value != 0]
+            return [read_marker(value, timestamp) for value in values if value]
+        return [Marker(timestamp, label) for label, value in zip(self._labels, values, strict=True) if value != 0]
 
 
 def with_fields(marker: Marker, told: Mapping[str, Any]) -> Marker:
@@ -94,9 +94,9 @@ class MarkerClock:
         self._name = name
         self._told = -math.inf
 
-    def look(self, stamp: float, now: float) -> str | None:
+    def look(self, timestamp: float, now: float) -> str | None:
         """Return one line where a marker that arrives at `now` on the LSL clock cannot have been timestamped by it."""
-        ahead_s = stamp - now
+        ahead_s = timestamp - now
         if -BEHIND_S <= ahead_s <= AHEAD_S or now < self._told + AGAIN_S:
             return None
         self._told = now

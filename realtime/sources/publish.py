@@ -151,15 +151,15 @@ def _publish(
             n_markers += 1
         elif isinstance(event, Chunk):
             if shift_s is None:
-                shift_s = pylsl.local_clock() - float(event.stamps[-1])
-            if event.after_pause and event.stamps[0] - last < 1.5 / recording.spec.rate_hz:
+                shift_s = pylsl.local_clock() - float(event.timestamps[-1])
+            if event.after_pause and event.timestamps[0] - last < 1.5 / recording.spec.rate_hz:
                 shift_s += PAUSE_S
-            last = float(event.stamps[-1])
+            last = float(event.timestamps[-1])
             _push(samples_out, event, shift_s)
-            n_samples += len(event.stamps)
+            n_samples += len(event.timestamps)
         if shift_s is not None:
             for marker in early:
-                markers_out.push_sample([_sent_as(marker)], marker.stamp + shift_s)
+                markers_out.push_sample([_sent_as(marker)], marker.timestamp + shift_s)
             early.clear()
     time.sleep(LINGER_S)
     pipe.send(Played(n_samples, n_markers))
@@ -192,7 +192,7 @@ def stream_info(spec: StreamSpec, name: str, source_id: str) -> pylsl.StreamInfo
 
 
 def _push(outlet: pylsl.StreamOutlet, chunk: Chunk, shift_s: float) -> None:
-    outlet.push_chunk(chunk.samples, (chunk.stamps + shift_s).tolist())
+    outlet.push_chunk(chunk.samples, (chunk.timestamps + shift_s).tolist())
 
 
 def _sent_as(marker: Marker) -> str:

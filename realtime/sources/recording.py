@@ -58,7 +58,7 @@ class Recording:
     @property
     def n_samples(self) -> int:
         """How many samples there are."""
-        return len(self._loaded.stamps)
+        return len(self._loaded.timestamps)
 
     @property
     def markers(self) -> tuple[Marker, ...]:
@@ -73,7 +73,7 @@ class Recording:
     @property
     def first_s(self) -> float:
         """Timestamp of the first sample."""
-        return float(self._loaded.stamps[0])
+        return float(self._loaded.timestamps[0])
 
     def with_markers(self, markers: Sequence[Marker], *notices: str) -> Recording:
         """Return the recording with other markers, in order of their timestamps, and lines that tell why."""
@@ -83,7 +83,7 @@ class Recording:
     @property
     def duration_s(self) -> float:
         """Time from the first timestamp to the last."""
-        return float(self._loaded.stamps[-1] - self._loaded.stamps[0])
+        return float(self._loaded.timestamps[-1] - self._loaded.timestamps[0])
 
     def close(self) -> None:
         """Stop playing; `events` ends."""
@@ -96,24 +96,24 @@ class Recording:
 
     def events(self) -> Iterator[Chunk | Marker | Notice]:
         """Yield chunks, and markers before the chunk in whose time they fall, from the first to the last."""
-        stamps, markers = self._loaded.stamps, iter(self._loaded.markers)
+        timestamps, markers = self._loaded.timestamps, iter(self._loaded.markers)
         length = max(1, round((FAST_S if self._speed is None else PACED_S) * self.spec.rate_hz))
         marker = next(markers, None)
         due = time.monotonic()
-        pauses = {row for row in self._loaded.pauses if 0 < row < len(stamps)}
-        starts = sorted({*range(0, len(stamps), length), *pauses})
-        for start, stop in pairwise([*starts, len(stamps)]):
+        pauses = {row for row in self._loaded.pauses if 0 < row < len(timestamps)}
+        starts = sorted({*range(0, len(timestamps), length), *pauses})
+        for start, stop in pairwise([*starts, len(timestamps)]):
             if self._speed is not None and start > 0:
-                due += min(max(float(stamps[stop - 1] - stamps[start - 1]), 0.0) / self._speed, LONGEST_WAIT_S)
+                due += min(max(float(timestamps[stop - 1] - timestamps[start - 1]), 0.0) / self._speed, LONGEST_WAIT_S)
                 while not self._closed and self._stirred.wait(max(0.0, due - time.monotonic())):
                     self._stirred.clear()
                     yield WOKEN
             if self._closed:
                 return
-            while marker is not None and marker.stamp <= stamps[stop - 1]:
+            while marker is not None and marker.timestamp <= timestamps[stop - 1]:
                 yield marker
                 marker = next(markers, None)
-            yield Chunk(stamps[start:stop], self._loaded.read(start, stop), after_pause=start in pauses)
+            yield Chunk(timestamps[start:stop], self._loaded.read(start, stop), after_pause=start in pauses)
         while marker is not None:
             yield marker
             marker = next(markers, None)
@@ -172,7 +172,7 @@ def _load_of_data_set(file: Path, markers: MarkerSettings, load: Loader, stream:
         if table is None or table.unit is None or stream.unit is not None:
             raise
         loaded = load(stream.model_copy(update={"unit": table.unit}))
-    found = read_events(file, markers, float(loaded.stamps[0]))
+    found = read_events(file, markers, float(loaded.timestamps[0]))
     return replace(loaded, markers=tuple(found), notices=(*loaded.notices, *(() if told is None else (told,))))
 
 

@@ -169,9 +169,9 @@ def _chunks(
     import pylsl
 
     seen = late = 0
-    next_status = participant.next_stamp + 1.0
+    next_status = participant.next_timestamp + 1.0
     while not stop.is_set():
-        due = participant.next_stamp + (size - 1) / participant.settings.rate_hz
+        due = participant.next_timestamp + (size - 1) / participant.settings.rate_hz
         if stop.wait(max(0.0, due - pylsl.local_clock())):
             return
         while not heard.empty():
@@ -179,11 +179,11 @@ def _chunks(
             past_onset_s = participant.see(marker)
             seen += marker.picture is not None
             late += marker.picture is not None and past_onset_s > FIRST_S
-        stamps, samples = participant.take(size)
-        yield Chunk(stamps, samples, pylsl.local_clock())
-        if stamps[-1] >= next_status:
+        timestamps, samples = participant.take(size)
+        yield Chunk(timestamps, samples, pylsl.local_clock())
+        if timestamps[-1] >= next_status:
             next_status += 1.0
-            say("status", pictures=seen, late=late, stamp=float(stamps[-1]))
+            say("status", pictures=seen, late=late, timestamp=float(timestamps[-1]))
 
 
 def _stream_info(stream: SimulatedStream, channels: tuple[str, ...], source_id: str) -> pylsl.StreamInfo:

@@ -1,6 +1,6 @@
-"""How old the newest sample of each chunk is on arrival: the second witness beside the stamps.
+"""How old the newest sample of each chunk is on arrival: the second witness beside the timestamps.
 
-Transport only ever delays, so the least age is the same as long as the clock that stamps is.
+Transport only ever delays, so the least age is the same as long as the clock that timestamps is.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Arrivals:
         index
             Grid position of its last sample.
         arrived, age
-            When it was here, and how long after its last stamp, in seconds.
+            When it was here, and how long after its last timestamp, in seconds.
         raw
-            The same where small offsets of the sender's clock are left in the stamp.
+            The same where small offsets of the sender's clock are left in the timestamp.
         """
         if self._stop == 2 * self._most:
             for ring in (self._index, self._arrived, self._ages, self._raw):
@@ -100,7 +100,7 @@ class Arrivals:
     def grown(
         self, begun: int, quiet: int, since: int, longest: int, line: tuple[int, float, float]
     ) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return by how much samples got older against their stamps, and against a line; each with its standard error.
+        """Return by how much samples got older against timestamps and against a line, each with its standard error.
 
         Parameters
         ----------
@@ -121,8 +121,8 @@ class Arrivals:
             return (0.0, math.inf), (0.0, math.inf)
         lags = self._arrived[: self._stop] - (line[1] + (ends - line[0]) * line[2])
         ages, backlog_s = self._ages[: self._stop], 2 * self._set.burst_s
-        by_stamp = _grown(ages[first:stop], ages[start:], backlog_s)
-        return by_stamp, _grown(lags[first:stop], lags[start:], backlog_s)
+        by_timestamp = _grown(ages[first:stop], ages[start:], backlog_s)
+        return by_timestamp, _grown(lags[first:stop], lags[start:], backlog_s)
 
     def stepped(self, since: int) -> tuple[int, float, float] | None:
         """Return since when samples are older, or younger, for good: grid position, seconds, and their standard error.
@@ -192,8 +192,9 @@ def _grown(before: NDArray[np.float64], after: NDArray[np.float64], backlog_s: f
 class ClockOffset:
     """What the sender's clock is off by now, against its mean over the last minutes, by how old samples are.
 
-    A clock offset that is measured anew, wrong each time, makes samples older on arrival by as much as their stamps are
-    early. So the least ages of cells of a second or so say at any time where stamps lie that are right on average.
+    A clock offset that is measured anew, wrong each time, makes samples older on arrival by as much as their
+    timestamps are early. So the least ages of cells of a second or so say at any time where timestamps lie that are
+    right on average.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ class ClockOffset:
     Attributes
     ----------
     early
-        Seconds by which stamps are earlier than on average.
+        Seconds by which timestamps are earlier than on average.
     trust
         Share of the variance of least ages that they do not owe to transport: they change between two cells, offsets
         after several.
@@ -271,7 +272,7 @@ class ClockOffset:
 
 
 class Punctuality:
-    """Report samples that come late, and stamps of another clock than this machine's.
+    """Report samples that come late, and timestamps of another clock than this machine's.
 
     Parameters
     ----------
@@ -293,12 +294,13 @@ class Punctuality:
         index
             Grid position of its first sample.
         last, arrived
-            Stamp of its last sample, and when it was here.
+            Timestamp of its last sample, and when it was here.
         correction
-            What stamps are corrected by, in seconds.
+            What timestamps are corrected by, in seconds.
         """
         if abs(arrived - last) > self._set.foreign_s and not correction:
-            text = f"stamps are {last - arrived:+.0f} s from the LSL clock: make the sender stamp with local_clock()"
+            away = f"timestamps are {last - arrived:+.0f} s from the LSL clock"
+            text = f"{away}: make the sender timestamp with local_clock()"
             out.report(index, "foreign-clock", last, text)
         age = arrived - (last + correction)
         self._fastest = min(self._fastest, age)

@@ -15,10 +15,10 @@ class AxisSettings:
     Attributes
     ----------
     block_s
-        Seconds of samples between two looks at the stamps. Bound: a look is much shorter than a window.
+        Seconds of samples between two looks at the timestamps. Bound: a look is much shorter than a window.
     line_s
-        Longest line, in seconds; halved up to four times where stamps do not lie straight. Devices: crystals hold still
-        for so long.
+        Longest line, in seconds; halved up to four times where timestamps do not lie straight. Devices: crystals hold
+        still for so long.
     rate_spread
         Standard deviation of true about nominal rates, as a share. Devices: crystals and a margin.
     steepest
@@ -28,23 +28,23 @@ class AxisSettings:
     certain
         Nats at which a shift within the jitter is looked into. Chosen.
     far
-        Pinball loss, in units of its mean, of a stamp that is no jitter. Chosen.
+        Pinball loss, in units of its mean, of a timestamp that is no jitter. Chosen.
     quiet_s
-        Seconds for which stamps must lie level before it is told what happened, doubled up to three times. Chosen.
+        Seconds for which timestamps must lie level before it is told what happened, doubled up to three times. Chosen.
     start_s
         The same for the first line, doubled up to twice. Chosen.
     fewest
-        Stamps that a level is told from at least. Chosen.
+        Timestamps that a level is told from at least. Chosen.
     hold_s
         Seconds for which samples are held at most; after four times that the line is laid anew. Bound: a picture later
         than this is of no use.
     patience_s
         Seconds for which it is waited until samples can be counted, and twice that until one explanation wins. Chosen.
     rate_s
-        Seconds of stamps that a changed rate is read from. Chosen.
+        Seconds of timestamps that a changed rate is read from. Chosen.
     before_s
         Seconds before a shift from which the age of samples is known, and within which a line is brought to where ages
-        say that stamps lie on average. Chosen.
+        say that timestamps lie on average. Chosen.
     clocks_s
         Error of clocks in seconds, beside what is seen to scatter. Devices: LSL between two machines on a wire.
     unlikely
@@ -55,10 +55,10 @@ class AxisSettings:
     tolerable_s
         Error of an epoch's time that is none, in seconds. Bound: no wave of an evoked response is shorter.
     burst_s
-        Lateness of stamps that is worth a report, in seconds; of arrivals, five times that. Devices: a radio's repeats
-        are shorter.
+        Lateness of timestamps that is worth a report, in seconds; of arrivals, five times that. Devices: a radio's
+        repeats are shorter.
     foreign_s
-        Distance from the LSL clock at which stamps must be another clock's, in seconds. Devices.
+        Distance from the LSL clock at which timestamps must be another clock's, in seconds. Devices.
     """
 
     block_s: float = 0.05
@@ -99,7 +99,7 @@ class AxisSettings:
 
     @property
     def quiets_s(self) -> tuple[float, ...]:
-        """Seconds for which stamps lie level, the longest first."""
+        """Seconds for which timestamps lie level, the longest first."""
         return tuple(self.quiet_s * 2**doubled for doubled in reversed(range(4)))
 
     @property

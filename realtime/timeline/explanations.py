@@ -1,4 +1,4 @@
-"""What explains that stamps moved and samples got older: lost samples, a clock that stepped, both, or neither."""
+"""What explains that timestamps moved and samples got older: lost samples, a clock that stepped, both, or neither."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Moved:
     Attributes
     ----------
     level, doubt
-        Stamps against the line.
+        Timestamps against the line.
     older, unsure
-        Age of samples on arrival against their stamps.
+        Age of samples on arrival against their timestamps.
     lag, lag_unsure
         Arrivals against the line.
     """
@@ -30,7 +30,7 @@ class Moved:
     lag_unsure: float
 
     def told(self, sure: float, clocks_s: float) -> bool:
-        """Return whether arrivals tell a clock that stepped, by as much as stamps do, within `sure` deviations.
+        """Return whether arrivals tell a clock that stepped, by as much as timestamps do, within `sure` deviations.
 
         Parameters
         ----------
@@ -52,22 +52,22 @@ class Explanation:
     clear: bool
 
 
-def witnesses(level: float, doubt: float, by_stamp: tuple[float, float], by_line: tuple[float, float]) -> Moved:
-    """Return what stamps and arrivals tell together.
+def witnesses(level: float, doubt: float, by_timestamp: tuple[float, float], by_line: tuple[float, float]) -> Moved:
+    """Return what timestamps and arrivals tell together.
 
-    A sender's jitter delays a sample and its stamp alike, or the stamp alone: what scatters less is told.
+    A sender's jitter delays a sample and its timestamp alike, or the timestamp alone: what scatters less is told.
 
     Parameters
     ----------
     level, doubt
-        By how much stamps moved against the line.
-    by_stamp, by_line
-        By how much samples got older against their stamps, and against the line, each with its standard error.
+        By how much timestamps moved against the line.
+    by_timestamp, by_line
+        By how much samples got older against their timestamps, and against the line, each with its standard error.
     """
-    if not math.isfinite(by_stamp[1]):
+    if not math.isfinite(by_timestamp[1]):
         return Moved(level, doubt, 0.0, 0.0, level, math.inf)
     both = math.hypot(by_line[1], doubt)
-    older = (by_line[0] - level, both) if both < by_stamp[1] else by_stamp
+    older = (by_line[0] - level, both) if both < by_timestamp[1] else by_timestamp
     return Moved(level, doubt, *older, *by_line)
 
 
@@ -85,7 +85,7 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     """
     level, doubt, older = moved.level, moved.doubt, moved.older
     unsure = moved.unsure + settings.clocks_s
-    # Where arrivals scatter less about the line than stamps do, they count the better.
+    # Where arrivals scatter less about the line than timestamps do, they count the better.
     gap, gap_doubt = (moved.lag, moved.lag_unsure) if moved.lag_unsure < doubt else (level, doubt)
     whole, mixed = max(0, round(gap / period)), max(0, round((level + older) / period))
     left = level + older - mixed * period

@@ -1,4 +1,4 @@
-"""What happened before the first line was laid through the stamps of a live stream, or before a new one was."""
+"""What happened before the first line was laid through the timestamps of a live stream, or before a new one was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realtime.timeline.explanations import Moved, explain, witnesses
-from realtime.timeline.stamp_line import MOST, location
+from realtime.timeline.timestamp_line import MOST, location
 
 if TYPE_CHECKING:
     from realtime.timeline.axis_settings import AxisSettings
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def keep_clock(grid: LiveGrid, period: float, settings: AxisSettings) -> int | None:
-    """Take back a step of the clock that ages tell, and stamps do as well; return the grid position behind it.
+    """Take back a step of the clock that ages tell, and timestamps do as well; return the grid position behind it.
 
     Parameters
     ----------
     grid
-        Its line is not known yet: stamps are compared with the nominal rate.
+        Its line is not known yet: timestamps are compared with the nominal rate.
     period
         Seconds between two samples.
     settings
@@ -31,11 +31,11 @@ def keep_clock(grid: LiveGrid, period: float, settings: AxisSettings) -> int | N
     if told is None:
         return None
     at, older, unsure = told
-    index, stamps = grid.track.since(grid.first)
+    index, timestamps = grid.track.since(grid.first)
     row = int(np.searchsorted(index, at))
     if not 0 < row < len(index):
         return None
-    residuals = stamps - stamps[0] - (index - index[0]) * grid.line.centre
+    residuals = timestamps - timestamps[0] - (index - index[0]) * grid.line.centre
     level, doubt = grid.line.moved(residuals[max(0, row - MOST) : row], residuals[row : row + MOST])
     doubt += settings.rate_spread * period * 0.5 * float(index[-1] - index[0])
     found = explain(Moved(level, doubt, older, unsure, level, math.inf), period, settings)
@@ -53,15 +53,15 @@ def look_back(grid: LiveGrid, since: int, period: float, settings: AxisSettings)
     grid
         Its line has just been laid.
     since
-        Grid position from which on it was laid through the stamps.
+        Grid position from which on it was laid through the timestamps.
     period
         Seconds between two samples.
     settings
         What the time axis is tuned by.
     """
     line = grid.line
-    index, stamps = grid.track.since(grid.first)
-    residuals = stamps - line.at(index)
+    index, timestamps = grid.track.since(grid.first)
+    residuals = timestamps - line.at(index)
     moved = np.flatnonzero(line.far(residuals))
     moved = moved[index[moved] < since]
     if not len(moved):
@@ -76,7 +76,7 @@ def look_back(grid: LiveGrid, since: int, period: float, settings: AxisSettings)
         period,
         settings,
     )
-    # The line was laid through stamps whose samples are numbered later now, by a clock that is not kept.
+    # The line was laid through timestamps whose samples are numbered later now, by a clock that is not kept.
     grid.set_clock_back(at, found.step)
     line.time -= found.step
     if found.lost:

@@ -1,8 +1,9 @@
-"""How stamps scatter about the line of an even sample grid, learned as they come.
+"""How timestamps scatter about the line of an even sample grid, learned as they come.
 
-Stamps are late rather than early: scheduling, radio and chunking only ever delay them. An asymmetric Laplace
-distribution describes both that and symmetric jitter with two scales. Its mode is where stamps lie that nothing
-delayed; its log-likelihood is piecewise linear, so weighing one sample of shift takes a few scalar operations a stamp.
+Timestamps are late rather than early: scheduling, radio and chunking only ever delay them. An asymmetric Laplace
+distribution describes both that and symmetric jitter with two scales. Its mode is where timestamps lie that nothing
+delayed; its log-likelihood is piecewise linear, so weighing one sample of shift takes a few scalar operations a
+timestamp.
 """
 
 from __future__ import annotations
@@ -16,27 +17,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MEMORY = 1024
-"""Stamps that the line is fitted to."""
+"""Timestamps that the line is fitted to."""
 REFIT = 32
-"""Stamps between fits, once there are many."""
+"""Timestamps between fits, once there are many."""
 KEPT = MEMORY + REFIT
-"""Stamps that are kept: a fit is made at most `REFIT` stamps after it was asked for."""
+"""Timestamps that are kept: a fit is made at most `REFIT` timestamps after it was asked for."""
 RATE_SPREAD = 5e-4
-"""Relative spread of true about nominal rates before any stamp has come, as a scale of a Laplace distribution: most are
-right, some are far off."""
+"""Relative spread of true about nominal rates before any timestamp has come, as a scale of a Laplace distribution:
+most are right, some are far off."""
 FLOOR = 0.02
 """Smallest scale of jitter, in samples: clock offsets are not known better."""
 SLOPE_STEPS = 4
 """Reweightings a fit: each starts from the last fit, which lies close."""
 INERTIA = 0.25
-"""Samples by which the line moves for a nat: where stamps are spread evenly, no part of the spread is its edge."""
+"""Samples by which the line moves for a nat: where timestamps are spread evenly, no part of the spread is its edge."""
 EXCESS = 6.0
-"""Most that one stamp may say for or against a shift, in nats: single late stamps happen."""
+"""Most that one timestamp may say for or against a shift, in nats: single late timestamps happen."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A line through the grid position and time `origin`, and how stamps scatter about it, as in `JitterModel`."""
+    """A line through the grid position and time `origin`, and how timestamps scatter about it, as in `JitterModel`."""
 
     origin: tuple[int, float]
     period: float
@@ -46,7 +47,7 @@ class Fit:
 
 
 class JitterModel:
-    """The line that stamps scatter about and the scales of their scatter.
+    """The line that timestamps scatter about and the scales of their scatter.
 
     Attributes
     ----------
@@ -55,12 +56,12 @@ class JitterModel:
     early, late
         Scales in seconds of the scatter before and after the line.
     correlation
-        How many neighbouring stamps say what one says: those that share a packet or a timer tick err alike.
+        How many neighbouring timestamps say what one says: those that share a packet or a timer tick err alike.
     n
-        Stamps taken in.
+        Timestamps taken in.
     asked
-        How many stamps there were when the last fit was asked for, and the grid position of the last; None where none
-        is under way, as once the stamps that it was for have moved.
+        How many timestamps there were when the last fit was asked for, and the grid position of the last; None where
+        none is under way, as once the timestamps that it was for have moved.
     """
 
     def __init__(self, nominal_period: float) -> None:
@@ -71,14 +72,14 @@ class JitterModel:
         self.n = 0
         self._origin = (0, 0.0)
         self._index = np.empty(2 * KEPT, np.int64)
-        self._stamps = np.empty(2 * KEPT)
+        self._timestamps = np.empty(2 * KEPT)
         self._start = self._stop = 0
         self._fresh = 0
         self.asked: tuple[int, int] | None = None
 
     @property
     def spread(self) -> float:
-        """Mean distance between an early and a late stamp."""
+        """Mean distance between an early and a late timestamp."""
         return self.early + self.late
 
     def time(self, index: int) -> float:
@@ -90,47 +91,47 @@ class JitterModel:
         """A grid position, its time and the period."""
         return (*self._origin, self.period)
 
-    def away(self, index: int, stamps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how far from the line the stamps of the grid positions from `index` on are, in seconds."""
-        line = self._origin[1] + (np.arange(index, index + len(stamps)) - self._origin[0]) * self.period
-        return np.asarray(stamps - line)
+    def away(self, index: int, timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far from the line the timestamps of the grid positions from `index` on are, in seconds."""
+        line = self._origin[1] + (np.arange(index, index + len(timestamps)) - self._origin[0]) * self.period
+        return np.asarray(timestamps - line)
 
-    def add(self, index: int, stamp: float) -> None:
-        """Take in the stamp of grid position `index`."""
+    def add(self, index: int, timestamp: float) -> None:
+        """Take in the timestamp of grid position `index`."""
         if self.n == 0:
-            self._origin = (index, stamp)
+            self._origin = (index, timestamp)
         self._make_room(1)
-        self._index[self._stop], self._stamps[self._stop] = index, stamp
+        self._index[self._stop], self._timestamps[self._stop] = index, timestamp
         self._stop += 1
         self._fresh += 1
         self.n += 1
 
-    def add_run(self, index: int, stamps: NDArray[np.float64]) -> None:
-        """Take in the stamps of the grid positions from `index` on, which fits would have left the line as it is."""
-        kept = stamps[-KEPT:]
+    def add_run(self, index: int, timestamps: NDArray[np.float64]) -> None:
+        """Take in the timestamps of grid positions from `index` on, by which no fit would have changed."""
+        kept = timestamps[-KEPT:]
         self._make_room(len(kept))
         rows = slice(self._stop, self._stop + len(kept))
-        self._index[rows] = np.arange(len(stamps) - len(kept), len(stamps)) + index
-        self._stamps[rows] = kept
+        self._index[rows] = np.arange(len(timestamps) - len(kept), len(timestamps)) + index
+        self._timestamps[rows] = kept
         self._stop = rows.stop
-        self._fresh = (self._fresh + len(stamps)) % REFIT  # the next fit is due when it would have been
-        self.n += len(stamps)
+        self._fresh = (self._fresh + len(timestamps)) % REFIT  # the next fit is due when it would have been
+        self.n += len(timestamps)
 
     def _make_room(self, count: int) -> None:
-        """Let go of the oldest stamps where the next `count`, at most `KEPT`, have no place."""
-        if self._stop + count > len(self._stamps):
+        """Let go of the oldest timestamps where the next `count`, at most `KEPT`, have no place."""
+        if self._stop + count > len(self._timestamps):
             gone = self._stop - KEPT
-            for ring in (self._index, self._stamps):
+            for ring in (self._index, self._timestamps):
                 ring[:KEPT] = ring[gone : self._stop]
             self._start, self._stop = max(0, self._start - gone), KEPT
 
     def last(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return grid positions, and distances from the line, of the last `count` stamps."""
+        """Return grid positions, and distances from the line, of the last `count` timestamps."""
         rows = slice(max(self._start, self._stop - min(count, MEMORY)), self._stop)
         return self._index[rows], self._residuals(rows)
 
     def move(self, index: int, places: int, seconds: float) -> None:
-        """Renumber the stamps from position `index` on by `places`; shift those before it, and the line, by `seconds`.
+        """Renumber the timestamps from `index` on by `places`; shift those before it, and the line, by `seconds`.
 
         What is shifted was right on a clock, or in a phase, that is no more.
 
@@ -146,7 +147,7 @@ class JitterModel:
         self.asked = None
         row = int(np.searchsorted(self._index[: self._stop], index))
         self._index[row : self._stop] += places
-        self._stamps[:row] += seconds
+        self._timestamps[:row] += seconds
         self._origin = (self._origin[0], self._origin[1] + seconds)
 
     def bend(self, index: int, seconds: float, slope: float) -> None:
@@ -172,7 +173,7 @@ class JitterModel:
         self.late = min(self.late, max(least, 2 * float(np.maximum(0, residuals).mean())))
 
     def refit_due(self) -> bool:
-        """Return whether enough stamps came since the last fit: an eighth of what is known, to begin with."""
+        """Return whether enough timestamps came since the last fit: an eighth of what is known, to begin with."""
         return self.asked is None and self._fresh >= min(REFIT, 1 + self.n // 8)
 
     def refit(self) -> None:
@@ -194,7 +195,7 @@ class JitterModel:
         self.asked = None
 
     def _fitted(self, newer: int) -> Fit:
-        """Return the line and the scales that fit what is remembered, but for the last `newer` stamps."""
+        """Return the line and the scales that fit what is remembered, but for the last `newer` timestamps."""
         stop = self._stop - newer
         rows = slice(max(self._start, stop - MEMORY), stop)
         index = self._index[rows]
@@ -213,9 +214,9 @@ class JitterModel:
         pulled = _without_stalls(flat, self.nominal * FLOOR)
         mode, early, late = asymmetric_laplace(pulled, len(flat) / correlation, INERTIA * self.nominal)
         if self.n - newer > MEMORY // 4:
-            # A line that is known well does not leap; where stamps spread evenly, the likeliest mode does.
+            # A line that is known well does not leap; where timestamps spread evenly, the likeliest mode does.
             mode = max(-0.5 * self.nominal, min(0.5 * self.nominal, mode))
-        # With few stamps the scales are uncertain: a quarter of a sample counts as eight of them.
+        # With few timestamps the scales are uncertain: a quarter of a sample counts as eight of them.
         prior = 8 * 0.25 * self.nominal / (8 + len(flat))
         weight = len(flat) / (8 + len(flat))
         early, late = prior + weight * early, prior + weight * late
@@ -228,7 +229,7 @@ class JitterModel:
         )
 
     def evidence(self, residual: float, *, earlier: bool = False) -> float:
-        """Return how much likelier, in nats, a stamp is one sample after the line than on it; or one sample before."""
+        """Return how much likelier, in nats, a timestamp is one sample after the line, or before it, than on it."""
         early, late = (self.late, self.early) if earlier else (self.early, self.late)
         distance = -residual if earlier else residual
         if distance <= 0:
@@ -240,22 +241,22 @@ class JitterModel:
         return max(-EXCESS, min(EXCESS, nats)) / self.correlation
 
     def location(self, residuals: NDArray[np.float64]) -> float:
-        """Return the likeliest distance of the line that stamps at `residuals` scatter about."""
+        """Return the likeliest distance of the line that timestamps at `residuals` scatter about."""
         return float(np.quantile(residuals, self.early / self.spread))
 
     def surprise(self, residuals: NDArray[np.float64], most: float = 2 * EXCESS) -> NDArray[np.float64]:
-        """Return how unlikely each stamp is, in nats above the likeliest, with a bound for outliers."""
+        """Return how unlikely each timestamp is, in nats above the likeliest, with a bound for outliers."""
         nats = np.minimum(np.where(residuals > 0, residuals / self.late, -residuals / self.early), most)
         return np.asarray(nats / self.correlation)
 
     def _residuals(self, rows: slice) -> NDArray[np.float64]:
         line = self._origin[1] + (self._index[rows] - self._origin[0]) * self.period
-        return np.asarray(self._stamps[rows] - line)
+        return np.asarray(self._timestamps[rows] - line)
 
     def _slope(self, away: NDArray[np.float64], residuals: NDArray[np.float64]) -> float:
         """Return the likeliest correction to the period, by reweighted least squares drawn towards the nominal period.
 
-        A stamp counts the less the later it is, so the slope follows the edge of stamps that nothing delayed.
+        A timestamp counts the less the later it is, so the slope follows the edge of timestamps that nothing delayed.
         """
         spread = RATE_SPREAD * self.nominal
         nearest = 0.25 * min(self.early, self.late)
@@ -274,7 +275,7 @@ class JitterModel:
 
 
 class Evidence:
-    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and its number of stamps."""
+    """Cumulative sum of the evidence for a shift since it last was nothing (Page 1954), and of how many timestamps."""
 
     def __init__(self, most: float) -> None:
         self._most = most
@@ -282,8 +283,8 @@ class Evidence:
         self.count = 0
 
     def add(self, nats: float) -> None:
-        """Take in what one stamp says."""
-        # The bound lets the sum fall again soon after a stall in which every stamp was late.
+        """Take in what one timestamp says."""
+        # The bound lets the sum fall again soon after a stall in which every timestamp was late.
         self.nats = min(self.nats + nats, self._most)
         self.count += 1
         if self.nats <= 0:
@@ -337,7 +338,7 @@ def correlation_time(values: NDArray[np.float64], floor: float = 0.0) -> float:
     if n < 16:
         return 1.0
     low, middle, high = _deciles(values)
-    # Stalls and their backlogs are left out: they tell nothing of how stamps err between them.
+    # Stalls and their backlogs are left out: they tell nothing of how timestamps err between them.
     usual = (values > middle - 6 * (high - middle)) & (values < middle + 6 * (middle - low))
     centred = np.where(usual, values - values[usual].mean(), 0.0) if usual.any() else np.zeros(n)
     power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2

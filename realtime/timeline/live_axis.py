@@ -1,8 +1,9 @@
-"""The time axis of a live stream, of which stamps and times of arrival both tell.
+"""The time axis of a live stream, of which timestamps and times of arrival both tell.
 
-Stamps that stay on a line say that nothing happened. Where they leave it, samples are held until the stamps lie on a
-line again; what then differs says what happened, whatever it was like in between. Lost samples move the line of the
-stamps, a clock that steps moves it and the age of the samples on arrival against it, and a stall moves neither.
+Timestamps that stay on a line say that nothing happened. Where they leave it, samples are held until the timestamps
+lie on a line again; what then differs says what happened, whatever it was like in between. Lost samples move the line
+of the timestamps, a clock that steps moves it and the age of the samples on arrival against it, and a stall moves
+neither.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from realtime.timeline.live_grid import LiveGrid
 from realtime.timeline.observations import Repeats, Runs
 from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
 from realtime.timeline.shifts import bent, breaks, change, creeping
-from realtime.timeline.stamp_line import MOST, location, pinball
+from realtime.timeline.timestamp_line import MOST, location, pinball
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,21 +70,21 @@ class LiveAxis:
 
     @property
     def rate_hz_measured(self) -> float:
-        """Sampling rate by the stamps."""
+        """Sampling rate by the timestamps."""
         return 1 / self._line.slope
 
     @property
     def jitter_s(self) -> float:
-        """Standard deviation of the stamps about the line of the sample grid."""
+        """Standard deviation of the timestamps about the line of the sample grid."""
         return 4 * self._line.scale
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
-        newest = chunk.stamps[-1:]
+        newest = chunk.timestamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
             self._out.report_repeated(self._grid.next, float(newest[0]), repeated)
-        if len(chunk.stamps):
+        if len(chunk.timestamps):
             self._take(chunk)
             self._deliver()
         items, self._out.items = self._out.items, []
@@ -98,18 +99,20 @@ class LiveAxis:
                 self._report_rate(self._line.time)
 
     def _take(self, chunk: Chunk) -> None:
-        arrived = chunk.arrived if chunk.arrived is not None else float(chunk.stamps[-1])
-        self._grid.punctual.watch(self._out, self._grid.next, float(chunk.stamps[-1]), arrived, self._grid.correction)
-        rows = np.array(self._runs.observations(chunk.stamps), np.int64)
+        arrived = chunk.arrived if chunk.arrived is not None else float(chunk.timestamps[-1])
+        self._grid.punctual.watch(
+            self._out, self._grid.next, float(chunk.timestamps[-1]), arrived, self._grid.correction
+        )
+        rows = np.array(self._runs.observations(chunk.timestamps), np.int64)
         if self._runs.anew is not None and not self.known:
             self._track.clear()
             rows = rows[rows >= self._runs.anew]
-        age = arrived - float(chunk.stamps[-1]) - self._grid.correction
-        self._arrivals.add(self._grid.next + len(chunk.stamps) - 1, arrived, age, age + self._grid.kept)
+        age = arrived - float(chunk.timestamps[-1]) - self._grid.correction
+        self._arrivals.add(self._grid.next + len(chunk.timestamps) - 1, arrived, age, age + self._grid.kept)
         start = 0
-        while start < len(chunk.stamps):
-            stop = min(len(chunk.stamps), start + self._block - self._fill)
-            part = rows if stop - start == len(chunk.stamps) else rows[(rows >= start) & (rows < stop)]
+        while start < len(chunk.timestamps):
+            stop = min(len(chunk.timestamps), start + self._block - self._fill)
+            part = rows if stop - start == len(chunk.timestamps) else rows[(rows >= start) & (rows < stop)]
             self._place(chunk, start, stop, part)
             self._fill += stop - start
             start = stop
@@ -118,11 +121,11 @@ class LiveAxis:
                 self._judge()
 
     def _place(self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]) -> None:
-        """Give the samples ``[start, stop)`` of `chunk` their numbers and times, and take in the stamps of `rows`."""
+        """Give the samples ``[start, stop)`` of `chunk` numbers and times, and take in the timestamps of `rows`."""
         self.work_ahead()
-        index, stamps = self._grid.place(chunk, start, stop, rows)
+        index, timestamps = self._grid.place(chunk, start, stop, rows)
         if self.known and len(rows):
-            residuals = stamps - self._line.at(index)
+            residuals = timestamps - self._line.at(index)
             if self._moving is not None:
                 self._latest = max(self._latest, float(residuals.max()))
             elif (far := self._line.far(residuals)).any():
@@ -130,7 +133,7 @@ class LiveAxis:
                 self._latest = float(residuals.max())
 
     def _judge(self) -> None:
-        """Look at what the stamps say, once a block."""
+        """Look at what the timestamps say, once a block."""
         if not self.known:
             self._start()
         elif self._moving is None:
@@ -146,35 +149,35 @@ class LiveAxis:
         stepped = keep_clock(self._grid, self._period, self._set)
         self._stepped = stepped if stepped is not None else self._stepped
         begun = self._grid.first if self._stepped is None else self._stepped
-        index, stamps = self._track.since(begun)
+        index, timestamps = self._track.since(begun)
         if not len(index):
             return
         waited = self._line.queue_s
-        since = self._line.begin(index, stamps, self._grid.next - begun, self._arrivals.calm)
+        since = self._line.begin(index, timestamps, self._grid.next - begun, self._arrivals.calm)
         if since is None:
             return
         self._grid.hasten(self._line.queue_s - waited)
         self.known, self._moving = True, None
         if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
-            self._report_rate(float(stamps[-1]))
+            self._report_rate(float(timestamps[-1]))
         self._line.recentre()
         self._refitted = self._fitted = since
         at = look_back(self._grid, since, self._period, self._set)
         self._regime = self._quiet = int(index[0]) if at is None else at
         if at is not None or self._stepped is not None or self._broken:
-            cause = "stamps were on no line" if at is None and self._broken else "time axis settled late"
-            self._grid.break_off(self._grid.first, float(stamps[-1]), cause=cause)
+            cause = "timestamps were on no line" if at is None and self._broken else "time axis settled late"
+            self._grid.break_off(self._grid.first, float(timestamps[-1]), cause=cause)
         self._stepped = None
 
     # -- all well
 
     def _scan(self) -> None:
-        """Look for stamps that moved by less than their jitter; go on with the line where they did not."""
-        index, stamps = self._track.since(self._fitted)
+        """Look for timestamps that moved by less than their jitter; go on with the line where they did not."""
+        index, timestamps = self._track.since(self._fitted)
         if len(index) < 2:
             return
-        index, stamps = index[-2 * MOST :], stamps[-2 * MOST :]
-        residuals = stamps - self._line.at(index)
+        index, timestamps = index[-2 * MOST :], timestamps[-2 * MOST :]
+        residuals = timestamps - self._line.at(index)
         unit = self._line.unit
         best, shift = creeping(residuals, unit, min(0.45 * self._period, 0.5 * self._set.tolerable_s))
         if best > self._set.certain:
@@ -188,11 +191,11 @@ class LiveAxis:
     # -- something moved
 
     def _settle(self) -> None:
-        """Find out what happened, once the stamps lie on a line again."""
+        """Find out what happened, once the timestamps lie on a line again."""
         begun = self._moving
         assert begun is not None
-        index, stamps = self._track.since(begun)
-        residuals = stamps - self._line.at(index)
+        index, timestamps = self._track.since(begun)
+        residuals = timestamps - self._line.at(index)
         for seconds in self._set.quiets_s:
             rows = index > self._grid.next - seconds * self.rate_hz
             count = int(np.count_nonzero(rows))
@@ -214,7 +217,7 @@ class LiveAxis:
             self._begin_anew(begun)
 
     def _moved(self, level: float, doubt: float, begun: int, quiet: int) -> Moved:
-        """Return by how much stamps and arrivals moved from before `begun` until after `quiet`."""
+        """Return by how much timestamps and arrivals moved from before `begun` until after `quiet`."""
         line = self._line.anchor, self._line.time, self._line.slope
         grown = self._arrivals.grown(begun, quiet, self._quiet, round(self._set.before_s * self.rate_hz), line)
         return witnesses(level, doubt, *grown)
@@ -223,9 +226,9 @@ class LiveAxis:
         """Go on from a stable line that lies `level` after the one before; return whether it is clear what happened."""
         begun = self._moving
         assert begun is not None
-        # The first stamps behind a shift may not have been far from the line yet.
-        index, stamps = self._track.since(max(self._quiet, begun - round(self._set.patience_s / 3 * self.rate_hz)))
-        residuals = stamps - self._line.at(index)
+        # The first timestamps behind a shift may not have been far from the line yet.
+        index, timestamps = self._track.since(max(self._quiet, begun - round(self._set.patience_s / 3 * self.rate_hz)))
+        residuals = timestamps - self._line.at(index)
         unit, sure = self._line.unit, self._set.sure
         first = int(np.searchsorted(index, begun))
         row, low_row, high_row = first, first, first
@@ -250,14 +253,14 @@ class LiveAxis:
         if not lost:
             fine = step != 0.0 or abs(level) <= sure * doubt
         slow = sure * doubt < abs(level) < self._set.steepest * (waited + self._set.patience_s / 3)
-        # Where samples got older by what the stamps moved, it is the clock.
+        # Where samples got older by what the timestamps moved, it is the clock.
         slow = slow and not (step and moved.told(sure, self._set.clocks_s))
         bend = bent(index, residuals, row, level, unit) if slow else -math.inf
         doubtful = not fine or bend > -self._set.certain / 3
         if bend > 0 or waited < self._set.patience_s * (2 if not clear else doubtful):
             return False
         at = int(index[row])
-        # Between two stamps nobody knows where in a packet samples are missing.
+        # Between two timestamps nobody knows where in a packet samples are missing.
         sparse = bool((np.diff(index[max(0, row - 1) : row + 2]) > 1).all())
         after = np.flatnonzero(index > quiet)
         clean = int(index[after[0]]) if len(after) else self._grid.next
@@ -266,16 +269,16 @@ class LiveAxis:
         phase = level - step - lost * self._period
         handed_late = at < self._grid.handed
         self._moving = None
-        stamp = float(self._line.at(index[row : row + 1])[0])
+        timestamp = float(self._line.at(index[row : row + 1])[0])
         if self._latest > self._set.burst_s and odd.any():
-            self._out.report_stall(self._grid.next, stamp, self._latest)
+            self._out.report_stall(self._grid.next, timestamp, self._latest)
         if not lost and not step:
             if abs(level) > sure * doubt:
                 if self._follow_rate(begun, index, residuals):
                     return True
                 self._shifted = low
                 if abs(level) > self._set.tolerable_s:
-                    self._grid.break_off(low, stamp, clean)
+                    self._grid.break_off(low, timestamp, clean)
                 self._grid.carry(at, level)
             self._due = self._grid.next - self._refitted > 5 * self._block  # the line may have strayed
             return True
@@ -283,16 +286,16 @@ class LiveAxis:
         if step:
             self._grid.set_clock_back(at, step)
             if abs(step) > self._grid.offset.largest:
-                text = f"stamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
-                self._out.report(self._grid.next, "clock-step", stamp, text, again=True)
+                text = f"timestamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
+                self._out.report(self._grid.next, "clock-step", timestamp, text, again=True)
         if lost:
             self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
         # Where nothing moved by as much as matters, it does not matter where it did.
         matters = lost or abs(step) > 0.25 * self._set.tolerable_s
         if not clear or (odd.any() and matters) or (lost and (step or sparse or crept or handed_late)):
-            self._grid.break_off(low, stamp, clean + lost)
+            self._grid.break_off(low, timestamp, clean + lost)
         elif abs(step) > self._grid.offset.largest:
-            self._grid.break_off(at, stamp, clean + lost)
+            self._grid.break_off(at, timestamp, clean + lost)
         self._quiet = quiet + lost
         if lost:
             recent = [place for place in self._losses if at - place < 2 * self._set.patience_s * self.rate_hz]
@@ -302,16 +305,16 @@ class LiveAxis:
         return True
 
     def _last_before(self, index: int) -> int:
-        """Return the position behind the last stamp before grid position `index`: what it stamped may not go on."""
+        """Return the position behind the last timestamp before grid position `index`: what it stamped may not go on."""
         places, _ = self._track.since(index - round(self._set.hold_s * self.rate_hz))
         row = int(np.searchsorted(places, index))
         if self._line.doubt(1) > self._period:
-            # What jitter hides may have begun some stamps before.
+            # What jitter hides may have begun some timestamps before.
             row -= 2 * self._set.fewest
         return int(places[max(0, row - 1)]) + 1 if len(places) else index
 
     def _follow_rate(self, begun: int, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
-        """Follow a change of the sampling rate, once the stamps lie on a straight line that is not the old one."""
+        """Follow a change of the sampling rate, once the timestamps lie on a straight line that is not the old one."""
         rows = index > self._grid.next - self._set.rate_s * self.rate_hz
         if np.count_nonzero(rows) < 2 * self._set.fewest:
             return False
@@ -337,7 +340,7 @@ class LiveAxis:
                 self._grid.renumber(begun, found_out.lost, 0.0)
                 places = places + found_out.lost
                 begun += found_out.lost
-        # It may have begun before a stamp was far from the line: where the new line leaves the old one.
+        # It may have begun before a timestamp was far from the line: where the new line leaves the old one.
         bend = int(places[-1]) - round(level / slope) if slope else begun
         since = min(begun, bend)
         if self._shifted is not None and since - self._shifted < 2 * self._set.hold_s * self.rate_hz:
@@ -377,11 +380,11 @@ class LiveAxis:
             self._grid.hand_out(self._grid.next)
             begun = self._grid.first if self._moving is None else self._moving
             if self._grid.next - max(begun + self._set.starts_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
-                self._grid.break_off(begun, self._line.time, cause="stamps are on no line")
+                self._grid.break_off(begun, self._line.time, cause="timestamps are on no line")
                 self._broken = self._grid.next
         else:
             self._grid.hand_out(self._moving or 0)
 
-    def _report_rate(self, stamp: float) -> None:
+    def _report_rate(self, timestamp: float) -> None:
         text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
-        self._out.report(self._grid.next, "rate", stamp, text, every_s=math.inf)
+        self._out.report(self._grid.next, "rate", timestamp, text, every_s=math.inf)

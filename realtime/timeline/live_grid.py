@@ -9,7 +9,7 @@ import numpy as np
 from realtime.timeline.arrivals import Arrivals, ClockOffset, Punctuality
 from realtime.timeline.live_line import LiveLine
 from realtime.timeline.sample_grid import Hole, Outgoing, Run
-from realtime.timeline.stamp_line import StampRing
+from realtime.timeline.timestamp_line import TimestampRing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LiveGrid:
-    """Samples on the sample grid, the line through their stamps, their arrivals, and what is handed on.
+    """Samples on the sample grid, the line through their timestamps, their arrivals, and what is handed on.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class LiveGrid:
     Attributes
     ----------
     line, track, arrivals, out
-        The line, the last stamps that are evidence, the last arrivals, and what is held and handed on.
+        The line, the last timestamps that are evidence, the last arrivals, and what is held and handed on.
     first, handed, next
         Grid positions: where the line begins, up to where samples were handed on, and the sample that comes next.
     lost
@@ -39,13 +39,13 @@ class LiveGrid:
     offset, punctual
         What the sender's clock is off by now, and whether samples come late.
     correction, kept
-        Seconds that are added to every stamp, and how many of them for small offsets of the sender's clock.
+        Seconds that are added to every timestamp, and how many of them for small offsets of the sender's clock.
     """
 
     def __init__(self, rate_hz: float, settings: AxisSettings) -> None:
         self._set = settings
         self.line = LiveLine(1 / rate_hz, settings)
-        self.track = StampRing(round(settings.line_s * rate_hz) + 256)
+        self.track = TimestampRing(round(settings.line_s * rate_hz) + 256)
         self.arrivals = Arrivals(settings)
         self.offset = ClockOffset(rate_hz, settings)
         self.punctual = Punctuality(settings)
@@ -56,7 +56,7 @@ class LiveGrid:
     def place(
         self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Take in samples; return the grid positions and the corrected stamps of those that are evidence.
+        """Take in samples; return the grid positions and the corrected timestamps of those that are evidence.
 
         Parameters
         ----------
@@ -68,13 +68,13 @@ class LiveGrid:
             Which of them are evidence.
         """
         index = self.next + rows - start
-        stamps = chunk.stamps[rows] + self.correction
+        timestamps = chunk.timestamps[rows] + self.correction
         if not len(self.track) and len(rows):
-            self.line.anchor, self.line.time = int(index[0]), float(stamps[0])
-        self.track.extend(index, stamps)
+            self.line.anchor, self.line.time = int(index[0]), float(timestamps[0])
+        self.track.extend(index, timestamps)
         self.out.held.append(Run(chunk, start, stop, self.next, self.line.anchor, self.line.time, self.line.slope))
         self.next += stop - start
-        return index, stamps
+        return index, timestamps
 
     def hand_out(self, stop: int) -> None:
         """Hand on the samples before grid position `stop`."""
@@ -83,11 +83,11 @@ class LiveGrid:
         self.handed = max(self.handed, stop)
 
     def relax(self, samples: int) -> None:
-        """Bring the line, and all that is laid on it, to where stamps lie on average, as `samples` come.
+        """Bring the line, and all that is laid on it, to where timestamps lie on average, as `samples` come.
 
         Offsets that are measured anew are none on average; what each is misjudged by would add up without end. Where
-        ages on arrival tell them, the line is brought to the mean of the stamps within seconds, elsewhere to the stamps
-        as they are within minutes. A clock that truly stepped by so little is followed late.
+        ages on arrival tell them, the line is brought to the mean of the timestamps within seconds, elsewhere to the
+        timestamps as they are within minutes. A clock that truly stepped by so little is followed late.
         """
         self.offset.follow(self.arrivals, self.next)
         trust = self.offset.trust
@@ -100,7 +100,7 @@ class LiveGrid:
         self.arrivals.shift(0, gone, small=True)
 
     def set_clock_back(self, at: int, seconds: float) -> None:
-        """Take `seconds` off the stamps from grid position `at` on, and off those to come."""
+        """Take `seconds` off the timestamps from grid position `at` on, and off those to come."""
         small = abs(seconds) <= self.offset.largest
         self.track.shift(at, 1 << 62, -seconds)
         self.arrivals.shift(at, seconds, small=small)
@@ -110,14 +110,14 @@ class LiveGrid:
         self.punctual.forget()
 
     def hasten(self, seconds: float) -> None:
-        """Take `seconds` off all stamps, and those to come, and off the line: their samples waited for so long."""
+        """Take `seconds` off all timestamps, and those to come, and off the line: their samples waited for so long."""
         self.track.shift(0, self.next, -seconds)
         self.arrivals.shift(0, seconds, small=False)
         self.correction -= seconds
         self.line.time -= seconds
 
     def carry(self, at: int, seconds: float) -> None:
-        """Move the line, and the stamps before grid position `at`, by `seconds`."""
+        """Move the line, and the timestamps before grid position `at`, by `seconds`."""
         self.track.shift(0, at, seconds)
         self.line.time += seconds
         self.out.split(at)
@@ -154,17 +154,17 @@ class LiveGrid:
         time = float(self.line.at(np.array([at + lost]))[0])
         self.out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
 
-    def break_off(self, at: int, stamp: float, stop: int | None = None, cause: str = "clock stepped") -> None:
+    def break_off(self, at: int, timestamp: float, stop: int | None = None, cause: str = "clock stepped") -> None:
         """Mark that no window may touch the samples from `at` to `stop`, or the newest; they are handed out first.
 
         Parameters
         ----------
         at, stop
             Grid positions; where no `stop` is given, the newest sample's.
-        stamp
+        timestamp
             Time of the break, by the LSL clock in seconds.
         cause
             What happened, for people.
         """
         self.hand_out(max(self.handed, self.next if stop is None else stop))
-        self.out.items.append(Hole(max(self.first, at), 0, stamp, True, cause))
+        self.out.items.append(Hole(max(self.first, at), 0, timestamp, True, cause))

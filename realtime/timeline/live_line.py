@@ -1,4 +1,4 @@
-"""The line that the stamps of a live stream lie on, and how they scatter about it."""
+"""The line that the timestamps of a live stream lie on, and how they scatter about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from realtime.timeline.jitter_model import correlation_time
 from realtime.timeline.observations import AT_ONCE
 from realtime.timeline.shifts import breaks
-from realtime.timeline.stamp_line import MOST, TAU, StampRing, fit, location, pinball
+from realtime.timeline.timestamp_line import MOST, TAU, TimestampRing, fit, location, pinball
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from realtime.timeline.axis_settings import AxisSettings
 
 MOST_ALIKE = 128.0
-"""Stamps that err alike, at most, as far as a fit is concerned."""
+"""Timestamps that err alike, at most, as far as a fit is concerned."""
 BENT = 2.0
 """Standard deviations by which the outer quarters of a line may lie off the inner ones: it errs by more at its end."""
 
@@ -41,11 +41,11 @@ class LiveLine:
     centre
         Seconds a sample that slopes are likely to lie about.
     scale
-        Mean pinball loss of a stamp, in seconds.
+        Mean pinball loss of a timestamp, in seconds.
     alike
-        How many stamps err alike.
+        How many timestamps err alike.
     queue_s
-        Seconds by which stamps are late because samples wait for each other.
+        Seconds by which timestamps are late because samples wait for each other.
     smallest
         Shift in seconds that is none: coarse ticks beat with the samples.
     """
@@ -74,20 +74,20 @@ class LiveLine:
         self.centre = self._period if known else self.slope
 
     def far(self, residuals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which stamps lie so far from the line that they are no jitter."""
+        """Return which timestamps lie so far from the line that they are no jitter."""
         return (pinball(residuals) > self._set.far * self.scale) & (np.abs(residuals) > self._least)
 
     def doubt(self, count: int) -> float:
-        """Return how far off the level of so many stamps may be, in seconds: one standard deviation, a little more."""
+        """Return how far off the level of so many timestamps may be: a standard deviation and a little, in seconds."""
         return 2 / math.sqrt(TAU * (1 - TAU)) * self.scale * math.sqrt(self.alike / max(1, count))
 
     def moved(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
-        """Return by how much the level of stamps moved, and how far off that may be, where the line is not known yet.
+        """Return by how much timestamps moved, and how far off that may be, where the line is not known yet.
 
         Parameters
         ----------
         before, after
-            Distances of stamps from a line of the nominal rate, in seconds.
+            Distances of timestamps from a line of the nominal rate, in seconds.
         """
         levels = location(before), location(after)
         scatter = np.concatenate([pinball(before - levels[0]), pinball(after - levels[1])]).mean()
@@ -98,12 +98,12 @@ class LiveLine:
     def straight(
         self, index: NDArray[np.int64], residuals: NDArray[np.float64], spread: float
     ) -> tuple[float, float, float, float] | None:
-        """Return level at the last position, slope, scale and how many stamps err alike; None for no line.
+        """Return level at the last position, slope, scale and how many timestamps err alike; None for no line.
 
         Parameters
         ----------
         index, residuals
-            Grid positions of stamps, and their distances in seconds from this line.
+            Grid positions of timestamps, and their distances in seconds from this line.
         spread
             Standard deviation of slopes beforehand, as a share.
         """
@@ -115,22 +115,22 @@ class LiveLine:
         return None if breaks(flat, min(alike, 8.0), self._finest, self.smallest) else (level, slope, scale, alike)
 
     def begin(
-        self, index: NDArray[np.int64], stamps: NDArray[np.float64], samples: int, calm: Callable[[int], bool]
+        self, index: NDArray[np.int64], timestamps: NDArray[np.float64], samples: int, calm: Callable[[int], bool]
     ) -> int | None:
         """Lay the first line through the last seconds; return where it begins, None as long as something moves.
 
         Parameters
         ----------
-        index, stamps
-            Grid positions and stamps so far.
+        index, timestamps
+            Grid positions and timestamps so far.
         samples
             How many samples have come.
         calm
             Whether chunks came one after the other since a grid position.
         """
-        residuals = stamps - stamps[-1] - (index - index[-1]) * self.centre
+        residuals = timestamps - timestamps[-1] - (index - index[-1]) * self.centre
         level = location(residuals)
-        self.anchor, self.time, self.slope = int(index[-1]), float(stamps[-1]) + level, self.centre
+        self.anchor, self.time, self.slope = int(index[-1]), float(timestamps[-1]) + level, self.centre
         for seconds in self._set.starts_s:
             longest = seconds / self._period
             rows = index > index[-1] - longest
@@ -146,18 +146,18 @@ class LiveLine:
                 and not self._frayed(index[rows], residuals[rows], found)
             ):
                 level, slope, self.scale, self.alike = found
-                self.time, self.slope = float(stamps[-1]) + level, self.centre + slope
-                self.queue_s = self._queue(index[rows], stamps[rows])
+                self.time, self.slope = float(timestamps[-1]) + level, self.centre + slope
+                self.queue_s = self._queue(index[rows], timestamps[rows])
                 return int(index[rows][0])
         return None
 
-    def _queue(self, index: NDArray[np.int64], stamps: NDArray[np.float64]) -> float:
-        """Return by how many seconds stamps are late because samples wait for each other: the last one waits least."""
-        steps = np.diff(stamps)
+    def _queue(self, index: NDArray[np.int64], timestamps: NDArray[np.float64]) -> float:
+        """Return by how many seconds timestamps are late because samples wait for the one before."""
+        steps = np.diff(timestamps)
         waited = (np.diff(index) == 1) & (steps >= 0) & (steps < AT_ONCE * self._period)
         if np.count_nonzero(steps < 0) >= np.count_nonzero(waited):
             return 0.0  # no queue: its samples do not overtake each other
-        residuals = stamps - self.at(index)
+        residuals = timestamps - self.at(index)
         return max(0.0, location(residuals) - location(residuals[~np.append(waited, False)]))
 
     def _frayed(
@@ -165,7 +165,7 @@ class LiveLine:
     ) -> bool:
         """Return whether the first or the last of `residuals` does not belong to the line `found` through them all.
 
-        A few stamps from before a step, or from behind it, make a scale by which they are not far.
+        A few timestamps from before a step, or from behind it, make a scale by which they are not far.
         """
         flat = residuals - found[0] - found[1] * (index - index[-1])
         loss = pinball(flat)
@@ -179,26 +179,26 @@ class LiveLine:
         level, slope = fit(index, residuals, scale, self.slope - self.centre, self._set.rate_spread * self._period)
         return level, slope, residuals - level - slope * (index - index[-1])
 
-    def refit(self, track: StampRing, arrivals: Arrivals, since: int, stop: int) -> int:
-        """Lay the line through the last stamps anew; return the first grid position that was fitted.
+    def refit(self, track: TimestampRing, arrivals: Arrivals, since: int, stop: int) -> int:
+        """Lay the line through the last timestamps anew; return the first grid position that was fitted.
 
         Parameters
         ----------
         track, arrivals
-            The stamps, and how old samples were on arrival.
+            The timestamps, and how old samples were on arrival.
         since, stop
             Grid positions: none before `since` counts, and `stop` is the next to come.
         """
-        # A line that is wrong has stamps err alike: were they to count for no more than that, it would stay wrong.
+        # A line that is wrong has timestamps err alike: were they to count for no more than that, it would stay wrong.
         scale = self.scale * min(self.alike, MOST_ALIKE)
         for seconds in self._set.lines_s:
-            index, stamps = track.since(max(since, stop - round(seconds / self._period)))
+            index, timestamps = track.since(max(since, stop - round(seconds / self._period)))
             if len(index) < 2:
                 return since
-            residuals = stamps - self.at(index)
+            residuals = timestamps - self.at(index)
             level, slope, flat = self._fit(index, residuals, scale)
-            # Offsets of the sender's clock that are measured anew bend a line through stamps, not one through arrivals;
-            # where stamps lie on a line as well, they are the better witness.
+            # Offsets of the sender's clock that are measured anew bend a line through timestamps, not one through
+            # arrivals; where timestamps lie on a line as well, they are the better witness.
             older = arrivals.older(index, stop, round(self._set.lines_s[-1] / self._period))
             by_arrival = self._fit(index, residuals + older, scale)
             if pinball(flat).sum() - pinball(by_arrival[2]).sum() > 2 * self._set.certain * scale:

@@ -1,4 +1,4 @@
-"""What stamps mean that left the line: where they left it, whether it bent or shifted, and by how many samples."""
+"""What timestamps mean that left the line: where they left it, whether it bent or shifted, and by how many samples."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CERTAIN = 18.0
-"""Evidence in nats at which a shift is looked into: chance brings it about once in e^18 stamps."""
+"""Evidence in nats at which a shift is looked into: chance brings it about once in e^18 timestamps."""
 SURE_COUNT = 6.0
 """Nats by which the number of lost samples must be likelier than one more or less: four hundred to one."""
 NEARER = 1e-6
 """What an outlier's side says, in nats: next to nothing."""
 WINDOW = 128
-"""Most independent stamps that a decision looks back on."""
+"""Most independent timestamps that a decision looks back on."""
 CHUNK_S = 0.1
 """Longest chunk to reckon with: until the next one came, a late chunk looks like a loss."""
 QUEUED = 0.25
-"""Share of its due distance within which a stamp follows another when both waited for the same thing."""
+"""Share of its due distance within which a timestamp follows another when both waited for the same thing."""
 STEEPEST = 0.05
-"""Largest change of rate to reckon with: stamps that fall behind faster wait in a queue."""
+"""Largest change of rate to reckon with: timestamps that fall behind faster wait in a queue."""
 PLACES = 16
 """Places tried for the bend."""
 FEWEST = 8
-"""Stamps that must lie behind it."""
+"""Timestamps that must lie behind it."""
 STEPS = 4
 """Reweightings a fit."""
 
 
 def longest(model: JitterModel) -> int:
-    """Return the most stamps that a decision looks back on."""
+    """Return the most timestamps that a decision looks back on."""
     return round(WINDOW * model.correlation)
 
 
@@ -52,7 +52,7 @@ def bend_or_shift(
     model
         The line known so far, and the jitter about it.
     index, residuals
-        Grid positions of stamps, and their distances from the line in seconds.
+        Grid positions of timestamps, and their distances from the line in seconds.
     """
     if len(index) < 2 * FEWEST:
         return None, True
@@ -82,12 +82,12 @@ def shift_at(model: JitterModel, residuals: NDArray[np.float64], level: float) -
     model
         The jitter about the line.
     residuals
-        Distances of stamps from the line, in seconds.
+        Distances of timestamps from the line, in seconds.
     level
         Where they lie in the end, in seconds.
     """
     gain = model.surprise(residuals) - model.surprise(residuals - level)
-    # An outlier to both, as stamps in a stall just before a loss are, belongs to the one that it is less far from.
+    # An outlier to both, as timestamps in a stall just before a loss are, belongs to the one that it is less far from.
     side = np.sign(model.surprise(residuals, math.inf) - model.surprise(residuals - level, math.inf))
     gain = np.where(gain == 0, NEARER * side, gain)
     return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
@@ -101,10 +101,10 @@ def lasts(model: JitterModel, index: NDArray[np.int64], residuals: NDArray[np.fl
     model
         The jitter about the line.
     index, residuals
-        Grid positions of stamps, and their distances from the line in seconds.
+        Grid positions of timestamps, and their distances from the line in seconds.
     """
     n = len(residuals)
-    # As many stamps tell a loss from a backlog that comes in at 1.5 times the sampling rate.
+    # As many timestamps tell a loss from a backlog that comes in at 1.5 times the sampling rate.
     every = max(1.0, float(index[-1] - index[0]) / max(1, n - 1)) * model.nominal
     if n < max(3, math.ceil(CHUNK_S / every), math.ceil(2 * math.pow(9 * model.spread / every, 2 / 3))):
         return False
@@ -123,7 +123,7 @@ def shifted_by(
     model
         The jitter about the line.
     index, residuals
-        Grid positions of stamps, and their distances from the line in seconds.
+        Grid positions of timestamps, and their distances from the line in seconds.
     level
         Where they lie in the end, in seconds.
     """
@@ -137,20 +137,20 @@ def shifted_by(
 
 @dataclass(frozen=True)
 class Bend:
-    """A line that bends at one stamp.
+    """A line that bends at one timestamp.
 
     Attributes
     ----------
     row
-        Number of the first stamp behind the bend.
+        Number of the first timestamp behind the bend.
     level
         Distance in seconds of the part before it from the line known so far.
     slope
         Change of the period in seconds.
     surprise
-        How unlikely the stamps are about this line, in nats.
+        How unlikely the timestamps are about this line, in nats.
     worst_s
-        Lateness of the stamp that lies furthest behind this line.
+        Lateness of the timestamp that lies furthest behind this line.
     """
 
     row: int
@@ -163,11 +163,11 @@ class Bend:
 def find_bend(
     index: NDArray[np.int64], residuals: NDArray[np.float64], model: JitterModel, places: int = PLACES
 ) -> Bend:
-    """Return the likeliest bend in the line through stamps that lie at `residuals` from the line of `model`.
+    """Return the likeliest bend in the line through timestamps that lie at `residuals` from the line of `model`.
 
-    With one place, that is the first stamp, and the bend is a straight line.
+    With one place, that is the first timestamp, and the bend is a straight line.
 
-    The fit is reweighted least squares for each of a few places of the bend at once: a stamp counts the less the
+    The fit is reweighted least squares for each of a few places of the bend at once: a timestamp counts the less the
     further it is off. It begins with equal weights and, so that a stall does not lead it astray, from the level line.
 
     Parameters
@@ -175,7 +175,7 @@ def find_bend(
     model
         The line known so far, and the jitter about it.
     index, residuals
-        Grid positions of stamps, and their distances from the line in seconds.
+        Grid positions of timestamps, and their distances from the line in seconds.
     places
         How many places of the bend are tried.
     """

@@ -1,4 +1,4 @@
-"""What raw stamps say before any statistics: which of them are new evidence, and which samples came twice."""
+"""What raw timestamps say before any statistics: which of them are new evidence, and which samples came twice."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ if TYPE_CHECKING:
 RECENT = 256
 """Samples among which a repeated one is looked for."""
 SHORT = 32
-"""Stamps up to which lists take less time than arrays."""
+"""Timestamps up to which lists take less time than arrays."""
 AT_ONCE = 0.1
-"""Share of the period within which a stamp follows another when both samples were handed over together."""
+"""Share of the period within which a timestamp follows another when both samples were handed over together."""
 FEWEST_PACKETS = 3
 """Packets after which their length is known."""
 
 
 class Runs:
-    """Tell deduced stamps from given ones.
+    """Tell deduced timestamps from given ones.
 
-    A sender stamps a chunk once; LSL deduces the other stamps by adding the nominal period. Such a run says no more
-    than its first stamp. A run of more than a second is no chunk but an even clock, in which every sample is evidence.
-    Where a sender stamps samples one by one as it hands over a packet of them, all but the last have waited.
+    A sender timestamps a chunk once; LSL deduces the other timestamps by adding the nominal period. Such a run says
+    no more than its first timestamp. A run of more than a second is no chunk but an even clock, in which every sample
+    is evidence. Where a sender timestamps samples one by one as it hands over a packet of them, all but the last have
+    waited.
 
     Attributes
     ----------
     together
         Samples that are handed over at once; 1 where each comes alone, or as many as happen to.
     anew
-        Row of the last stamps that is the first evidence since `together` was learned; None where none of them is.
+        Row of the last timestamps that is the first evidence since `together` was learned; None where none of them is.
     """
 
     def __init__(self, period: float) -> None:
@@ -53,15 +54,15 @@ class Runs:
         self._waiting = 0
         self._packets: deque[int] = deque(maxlen=9)
 
-    def observations(self, stamps: NDArray[np.float64]) -> list[int]:
-        """Return the rows of `stamps` that are new evidence."""
-        steps, given, at_once = self._steps(stamps)
-        self._last = float(stamps[-1])
+    def observations(self, timestamps: NDArray[np.float64]) -> list[int]:
+        """Return the rows of `timestamps` that are new evidence."""
+        steps, given, at_once = self._steps(timestamps)
+        self._last = float(timestamps[-1])
         rows: list[int] = []
         row = 0
-        for start in [*given, len(stamps)]:
+        for start in [*given, len(timestamps)]:
             rows += self._within_run(row, start)
-            if start < len(stamps):
+            if start < len(timestamps):
                 self._end_run(steps[start] / self._period)
                 rows.append(start)
                 self._place = 1
@@ -77,17 +78,17 @@ class Runs:
                     self.anew, self._learned = row, False
         return kept
 
-    def _steps(self, stamps: NDArray[np.float64]) -> tuple[list[float], list[int], list[bool]]:
-        """Return how much longer than the period each step is, the rows of given stamps, and who came at once."""
+    def _steps(self, timestamps: NDArray[np.float64]) -> tuple[list[float], list[int], list[bool]]:
+        """Return how much longer than the period each step is, the rows of given timestamps, and who came at once."""
         period = self._period
-        if len(stamps) > SHORT:
-            steps = np.diff(stamps, prepend=self._last) - period
+        if len(timestamps) > SHORT:
+            steps = np.diff(timestamps, prepend=self._last) - period
             apart = steps + period
-            given = np.abs(steps) > np.maximum(1e-8, 4 * np.spacing(np.abs(stamps)))
+            given = np.abs(steps) > np.maximum(1e-8, 4 * np.spacing(np.abs(timestamps)))
             at_once = (apart >= 0) & (apart < AT_ONCE * period)
             return steps.tolist(), np.flatnonzero(given).tolist(), at_once.tolist()
-        stamped = stamps.tolist()
-        late = [stamp - last - period for stamp, last in zip(stamped, [self._last, *stamped[:-1]], strict=True)]
+        stamped = timestamps.tolist()
+        late = [timestamp - last - period for timestamp, last in zip(stamped, [self._last, *stamped[:-1]], strict=True)]
         rows = [row for row, step in enumerate(late) if abs(step) > max(1e-8, 4 * math.ulp(stamped[row]))]
         return late, rows, [0 <= step + period < AT_ONCE * period for step in late]
 
@@ -96,7 +97,7 @@ class Runs:
         return self._waiting == 1 and not self._learned and self._packets.count(1) == self._packets.maxlen
 
     def _is_evidence(self, at_once: bool) -> bool:
-        """Return whether the next sample with a stamp of its own is the last of those handed over together."""
+        """Return whether the next sample with a timestamp of its own is the last of those handed over together."""
         if at_once:
             self._waiting += 1
         else:
@@ -136,7 +137,7 @@ class Runs:
 
 
 class Repeats:
-    """Find samples that came twice: same stamp, same values, a short while apart."""
+    """Find samples that came twice: same timestamp, same values, a short while apart."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[NDArray[np.float64], NDArray[np.float32]]] = deque()
@@ -145,35 +146,35 @@ class Repeats:
 
     def remove(self, chunk: Chunk) -> tuple[Chunk, int]:
         """Return `chunk` without samples that had come before, and how many those were."""
-        stamps, newest = chunk.stamps, self._newest
-        rising = len(stamps) > 0 and stamps[0] > newest and bool((stamps[1:] > stamps[:-1]).all())
-        again = [] if rising or not len(stamps) else self._again(chunk)
-        self._newest = float(stamps[-1] if rising else stamps.max(initial=newest))
-        self._recent.append((stamps, chunk.samples))
-        self._held += len(stamps)
+        timestamps, newest = chunk.timestamps, self._newest
+        rising = len(timestamps) > 0 and timestamps[0] > newest and bool((timestamps[1:] > timestamps[:-1]).all())
+        again = [] if rising or not len(timestamps) else self._again(chunk)
+        self._newest = float(timestamps[-1] if rising else timestamps.max(initial=newest))
+        self._recent.append((timestamps, chunk.samples))
+        self._held += len(timestamps)
         while self._held - len(self._recent[0][0]) >= RECENT:
             self._held -= len(self._recent.popleft()[0])
         if not again:
             return chunk, 0
-        kept = np.delete(np.arange(len(stamps)), again)
-        return replace(chunk, stamps=stamps[kept], samples=chunk.samples[kept]), len(again)
+        kept = np.delete(np.arange(len(timestamps)), again)
+        return replace(chunk, timestamps=timestamps[kept], samples=chunk.samples[kept]), len(again)
 
     def _again(self, chunk: Chunk) -> list[int]:
         """Return the rows of `chunk` that had come before."""
         known = self._held
-        stamps = np.concatenate([*(stamps for stamps, _ in self._recent), chunk.stamps])
+        timestamps = np.concatenate([*(timestamps for timestamps, _ in self._recent), chunk.timestamps])
         samples = np.concatenate([*(samples for _, samples in self._recent), chunk.samples])
         # Uneven weights: samples of a coarse converter often share their plain sum.
         weights = np.sqrt(np.arange(2.0, 2.0 + samples.shape[1]))
         # What has no value is as equal as any other: NaN itself equals nothing.
         values = (np.where(np.isfinite(samples), samples, 0) * weights).sum(axis=1)
-        newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.stamps]))
-        behind = np.flatnonzero(chunk.stamps <= newest[:-1]).tolist()
-        return [row for row in behind if _known(stamps, values, known + row)]
+        newest = np.maximum.accumulate(np.concatenate([[self._newest], chunk.timestamps]))
+        behind = np.flatnonzero(chunk.timestamps <= newest[:-1]).tolist()
+        return [row for row in behind if _known(timestamps, values, known + row)]
 
 
-def _known(stamps: NDArray[np.float64], values: NDArray[np.float64], row: int) -> bool:
+def _known(timestamps: NDArray[np.float64], values: NDArray[np.float64], row: int) -> bool:
     before = slice(max(0, row - RECENT), row)
-    same = (stamps[before] == stamps[row]) & (values[before] == values[row])
+    same = (timestamps[before] == timestamps[row]) & (values[before] == values[row])
     # In a flat signal stamped by a coarse clock, different samples look the same.
     return bool(same.any() and np.ptp(values[before]) > 0)

@@ -1,6 +1,6 @@
-"""From raw stamps to an honest time axis: jitter removed, lost samples kept as holes.
+"""From raw timestamps to an honest time axis: jitter removed, lost samples kept as holes.
 
-Stamps must come with clock offsets applied but never dejittered: a dejitterer counts samples and so hides lost ones.
+Timestamps must come with clock offsets applied but never dejittered: a dejitterer counts samples, and hides lost ones.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ DOUBT = 9.0
 CALM = 2.0
 """Evidence up to which jitter is learned."""
 WARM_UP = 32
-"""Stamps that the jitter is learned from before anything is decided."""
+"""Timestamps that the jitter is learned from before anything is decided."""
 WARM_UP_S = 1.0
-"""Seconds that those stamps must cover."""
+"""Seconds that those timestamps must cover."""
 FIT_S = 0.04
 """Seconds of samples after which a fit of the line is gone on with: the same however they were cut into chunks."""
 HOLD_S = 2.0
@@ -50,7 +50,7 @@ TOLERANCE_S = 0.004
 TOLERABLE_S = 0.002
 """Correction of the line that is none: what was handed out before it stands."""
 ASTRAY_S = 2.0
-"""Time for which not one stamp lies near the line before a new line is laid."""
+"""Time for which not one timestamp lies near the line before a new line is laid."""
 UNSURE_S = 1.0
 """Time before a small correction in which the line may have been wrong already."""
 DRIFT_S = 2.0
@@ -58,9 +58,9 @@ DRIFT_S = 2.0
 LONGEST_HOLE_S = 60.0
 """A longer gap is another recording or another clock rather than lost samples."""
 HOLE_AT_START_S = 0.5
-"""Gap that is seen even in the first stamps."""
+"""Gap that is seen even in the first timestamps."""
 EVEN = 1e-3
-"""Samples by which stamps lie off the line at most that say nothing new of it, once as many as it is fitted to did."""
+"""Samples by which timestamps are off at most that say nothing new of the line, once it is fitted to as many."""
 RATE_TOLERANCE = 1e-3
 """Relative error of the nominal rate that is worth a report: a millisecond a second."""
 
@@ -68,10 +68,10 @@ RATE_TOLERANCE = 1e-3
 class RecordedAxis:
     """Give every sample a place on the sample grid and a time, and report what was lost.
 
-    Samples come out at once, except that those behind a sudden gap in the stamps are held for up to `HOLD_S`, until it
-    is clear whether samples were lost or are only late. A loss smaller than the jitter becomes clear only over many
-    stamps; it is reported as a retroactive hole. In the first `WARM_UP_S` only gross gaps are seen. The output is
-    bit-equal however the samples are cut into chunks.
+    Samples come out at once, except that those behind a sudden gap in the timestamps are held for up to `HOLD_S`,
+    until it is clear whether samples were lost or are only late. A loss smaller than the jitter becomes clear only
+    over many timestamps; it is reported as a retroactive hole. In the first `WARM_UP_S` only gross gaps are seen. The
+    output is bit-equal however the samples are cut into chunks.
 
     Parameters
     ----------
@@ -112,35 +112,35 @@ class RecordedAxis:
 
     @property
     def rate_hz_measured(self) -> float:
-        """Sampling rate by the stamps."""
+        """Sampling rate by the timestamps."""
         return 1 / self._jitter.period
 
     @property
     def jitter_s(self) -> float:
-        """Standard deviation of the stamps about the line of the sample grid."""
+        """Standard deviation of the timestamps about the line of the sample grid."""
         return math.hypot(self._jitter.early, self._jitter.late)
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         self._out.items = []
-        newest = chunk.stamps[-1:]
+        newest = chunk.timestamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
         if repeated:
             self._out.report_repeated(self._next, float(newest[0]), repeated)
-        if len(chunk.stamps):
+        if len(chunk.timestamps):
             if chunk.after_pause and self._jitter.n:
-                self._resume(float(chunk.stamps[0]))
+                self._resume(float(chunk.timestamps[0]))
             self._take(chunk)
             self._out.hand_out(self._handed)
         return self._out.items
 
     def _take(self, chunk: Chunk) -> None:
-        rows = self._runs.observations(chunk.stamps)
-        edges = [*rows, len(chunk.stamps)]
+        rows = self._runs.observations(chunk.timestamps)
+        edges = [*rows, len(chunk.timestamps)]
         self._place(chunk, 0, edges[0])
-        given, done = chunk.stamps[rows].tolist(), 0
+        given, done = chunk.timestamps[rows].tolist(), 0
         while done < len(rows):
-            row, even = rows[done], self._follow_even(chunk.stamps, rows[done:]) if self._is_even() else 0
+            row, even = rows[done], self._follow_even(chunk.timestamps, rows[done:]) if self._is_even() else 0
             if not even:
                 if row == self._runs.anew and self._is_cold():
                     self._jitter = JitterModel(self._period)  # it learned from samples that had waited
@@ -149,13 +149,13 @@ class RecordedAxis:
             self._place(chunk, row, edges[done])
 
     def _is_even(self) -> bool:
-        """Return whether the stamps have long been those of an even clock, and nothing speaks against the line."""
+        """Return whether the timestamps have long been those of an even clock, and nothing speaks against the line."""
         known = self._on_line >= KEPT and self._jitter.asked is None and self._bent is None
         return known and self._doubted_from is None and not self._later.count and not self._earlier.count
 
-    def _follow_even(self, stamps: NDArray[np.float64], rows: list[int]) -> int:
-        """Take in the stamps of those `rows`, one after another, that go on with an even clock; return how many."""
-        own = stamps[rows[0] : rows[0] + int(np.argmax(np.diff(rows, append=rows[-1]) != 1)) + 1]
+    def _follow_even(self, timestamps: NDArray[np.float64], rows: list[int]) -> int:
+        """Take in the timestamps of those `rows`, one after another, that go on with an even clock; return how many."""
+        own = timestamps[rows[0] : rows[0] + int(np.argmax(np.diff(rows, append=rows[-1]) != 1)) + 1]
         residuals = self._jitter.away(self._next, own)
         even = int(np.argmax(np.append(np.abs(residuals) > EVEN * self._period, True)))
         if even:
@@ -173,35 +173,35 @@ class RecordedAxis:
             if not self._in_doubt():
                 self._handed = self._next
 
-    def _observe(self, stamp: float) -> None:
-        """Take in the stamp of the sample that comes next."""
+    def _observe(self, timestamp: float) -> None:
+        """Take in the timestamp of the sample that comes next."""
         model = self._jitter
         if model.asked is not None and self._is_ripe(*model.asked):
-            self._refit(stamp)
-        residual = stamp - model.time(self._next) if model.n else 0.0
-        model.add(self._next, stamp)
+            self._refit(timestamp)
+        residual = timestamp - model.time(self._next) if model.n else 0.0
+        model.add(self._next, timestamp)
         if self._is_cold():
             if abs(residual) > HOLE_AT_START_S:
-                self._start_again(residual, stamp)
+                self._start_again(residual, timestamp)
             elif model.refit_due():
                 model.refit()
         else:
-            self._weigh(residual, stamp)
-        self._previous = (self._next, stamp)
+            self._weigh(residual, timestamp)
+        self._previous = (self._next, timestamp)
         self._line = (self._next, model.time(self._next), model.period)
 
     def _is_cold(self) -> bool:
         """Return whether too little is known yet to judge by."""
         return self._jitter.n <= WARM_UP or self._next - self._first < WARM_UP_S * self.rate_hz
 
-    def _weigh(self, residual: float, stamp: float) -> None:
+    def _weigh(self, residual: float, timestamp: float) -> None:
         model = self._jitter
         self._on_line = self._on_line + 1 if abs(residual) <= EVEN * self._period else 0
         far = residual > max(0.75 * self._period, 6 * model.late)
         # What lies this far off speaks for a loss of many samples, of which one sample's evidence says little.
         nats = EXCESS if far else model.evidence(residual)
-        # A stamp close behind the one before waited in the same queue: that it is late is no news.
-        queued = stamp - self._previous[1] < QUEUED * (self._next - self._previous[0]) * self._period
+        # A timestamp close behind the one before waited in the same queue: that it is late is no news.
+        queued = timestamp - self._previous[1] < QUEUED * (self._next - self._previous[0]) * self._period
         self._later.add(min(0.0, nats) if queued else nats)
         self._earlier.add(model.evidence(residual, earlier=True))
         if self._later.nats >= DOUBT or far:
@@ -209,11 +209,11 @@ class RecordedAxis:
             self._latest = max(self._latest, residual)
         else:
             if self._latest > BURST_S:
-                self._out.report_stall(self._next, stamp, self._latest)
+                self._out.report_stall(self._next, timestamp, self._latest)
             self._doubted_from, self._latest = None, 0.0
         if residual < -(self._period + 8 * model.early):
-            self._out.report(self._next, "backward", stamp, f"stamp {-1e3 * residual:.0f} ms before its time")
-        # What was learned from few stamps is not yet to be relied on.
+            self._out.report(self._next, "backward", timestamp, f"timestamp {-1e3 * residual:.0f} ms before its time")
+        # What was learned from few timestamps is not yet to be relied on.
         certain = CERTAIN * (1 + WARM_UP / model.n)
         if self._later.nats >= certain:
             self._judge(self._later)
@@ -223,7 +223,7 @@ class RecordedAxis:
             self._astray, self._astray_from = residual, self._next
         elif self._next - self._astray_from > ASTRAY_S * self.rate_hz:
             self._learn_anew(self._astray_from)
-        # Stamps behind a loss that is not known yet would pass for jitter; those of an even clock say nothing new.
+        # Timestamps behind a loss that is not known yet would pass for jitter; those of an even clock say nothing new.
         if (
             self._on_line < KEPT
             and model.refit_due()
@@ -233,32 +233,32 @@ class RecordedAxis:
             model.ask()
 
     def _is_ripe(self, n: int, index: int) -> bool:
-        """Return whether it is time to take the fit to the first `n` stamps, the last of them at grid position `index`.
+        """Return whether it is time to take the fit to the first `n` timestamps, the last at grid position `index`.
 
         By then the chunk that they came in is mostly behind us, however the samples were cut.
         """
         return self._next - index >= FIT_S * self.rate_hz or self._jitter.n - n >= REFIT
 
-    def _refit(self, stamp: float) -> None:
-        """Go on with the line that was asked for, before the sample at `stamp`."""
+    def _refit(self, timestamp: float) -> None:
+        """Go on with the line that was asked for, before the sample at `timestamp`."""
         model = self._jitter
         before = model.time(self._next)
         model.take()
         if abs(model.time(self._next) - before) > TOLERABLE_S:
-            self._break(self._handed - round(UNSURE_S * self.rate_hz), stamp)
+            self._break(self._handed - round(UNSURE_S * self.rate_hz), timestamp)
         if self._bent is not None and model.n > self._bent[1] + 2 * WARM_UP:
-            # Where stamps scatter widely, the new rate was not known well until now.
+            # Where timestamps scatter widely, the new rate was not known well until now.
             if 2 * model.spread > TOLERABLE_S:
-                self._break(self._bent[0], stamp)
+                self._break(self._bent[0], timestamp)
             self._bent = None
-        self._check_rate(stamp)
+        self._check_rate(timestamp)
 
     def _in_doubt(self) -> bool:
-        """Return whether late stamps keep samples from being handed out."""
+        """Return whether late timestamps keep samples from being handed out."""
         return self._doubted_from is not None and self._next - self._doubted_from <= HOLD_S * self.rate_hz
 
     def _judge(self, evidence: Evidence) -> None:
-        """Decide whether the last stamps lie on a line shifted by whole samples, by a clock step, or are only late."""
+        """Decide whether the last timestamps shifted by whole samples, by a clock step, or are only late."""
         model, period, most = self._jitter, self._period, longest(self._jitter)
         index, residuals = model.last(min(2 * evidence.count + 4 * FEWEST, most))
         bend, clear = bend_or_shift(model, index, residuals)
@@ -293,7 +293,7 @@ class RecordedAxis:
             self._lose(at, lost, phase if abs(phase) > 3 * model.spread / math.sqrt(n) else 0.0)
 
     def _learn_anew(self, since: int) -> None:
-        """Give up a line that the stamps have left for no known reason: lay a new one through the last of them."""
+        """Give up a line that the timestamps have left for no known reason: lay a new one through the last of them."""
         model = self._jitter
         index, residuals = model.last(WINDOW)
         recent = index >= self._next - ASTRAY_S * self.rate_hz
@@ -326,7 +326,7 @@ class RecordedAxis:
             self._step(at, seconds)
             return
         model = self._jitter
-        # Where exactly the rate changed is known no better than the stamps' scatter tells.
+        # Where exactly the rate changed is known no better than the timestamps' scatter tells.
         begun = max(self._first, at - math.ceil(model.spread / abs(slope)))
         self._out.hand_out(max(begun, self._handed))
         model.bend(at, seconds, slope)
@@ -352,48 +352,47 @@ class RecordedAxis:
         self._out.items.append(Hole(at if retroactive else at + lost, lost, self._jitter.time(at + lost), retroactive))
 
     def _step(self, at: int, step: float) -> None:
-        """Mark that stamps moved by `step` at the sample numbered `at`, and follow them."""
+        """Mark that timestamps moved by `step` at the sample numbered `at`, and follow them."""
         self._out.hand_out(max(at, self._handed))
         self._jitter.move(at, 0, step)
         for run in self._out.held:
             run.move(0, step)
-        stamp = self._jitter.time(at)
-        self._out.report(
-            self._next, "clock-step", stamp, f"stamps moved by {step:+.3f} s; the new clock is followed", again=True
-        )
-        self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), stamp)
+        timestamp = self._jitter.time(at)
+        text = f"timestamps moved by {step:+.3f} s; the new clock is followed"
+        self._out.report(self._next, "clock-step", timestamp, text, again=True)
+        self._break(at if abs(step) > self._period else at - round(UNSURE_S * self.rate_hz), timestamp)
 
-    def _resume(self, stamp: float) -> None:
-        """Go on at `stamp` after a pause that the recording itself marks: nothing has to be found out."""
-        at, step = self._next, stamp - self._jitter.time(self._next)
+    def _resume(self, timestamp: float) -> None:
+        """Go on at `timestamp` after a pause that the recording itself marks: nothing has to be found out."""
+        at, step = self._next, timestamp - self._jitter.time(self._next)
         if (lost := round(step / self._period)) > 0 and step <= LONGEST_HOLE_S:
             self._lose(at, lost, step - lost * self._period)
         else:
             self._jitter.move(at, 0, step)
-            self._break(at, stamp, f"pause of {step:.1f} s" if lost > 0 else "pause of unknown length")
+            self._break(at, timestamp, f"pause of {step:.1f} s" if lost > 0 else "pause of unknown length")
 
-    def _break(self, at: int, stamp: float, cause: str = "clock stepped") -> None:
+    def _break(self, at: int, timestamp: float, cause: str = "clock stepped") -> None:
         """Mark that the times of the samples from `at` on do not go on from those before."""
         at = max(self._first, at)
         self._astray = 0.0
         retroactive = at < self._handed
         self._out.hand_out(max(at, self._handed))
         self._handed = max(at, self._handed)
-        self._out.items.append(Hole(at, 0, stamp, retroactive, cause))
+        self._out.items.append(Hole(at, 0, timestamp, retroactive, cause))
 
-    def _start_again(self, residual: float, stamp: float) -> None:
-        """Forget the few stamps known when, this early, one lies far off."""
+    def _start_again(self, residual: float, timestamp: float) -> None:
+        """Forget the few timestamps known when, this early, one lies far off."""
         lost = round(residual / self._period) if 0 < residual < LONGEST_HOLE_S else 0
         self._out.hand_out(self._next)
         self._next += lost
         self._first = self._handed = self._next
         self.lost += lost
         self._jitter = JitterModel(self._period)
-        self._jitter.add(self._next, stamp)
-        self._out.items.append(Hole(self._next, lost, stamp))
+        self._jitter.add(self._next, timestamp)
+        self._out.items.append(Hole(self._next, lost, timestamp))
 
-    def _check_rate(self, stamp: float) -> None:
+    def _check_rate(self, timestamp: float) -> None:
         error = self._period / self._jitter.period - 1
         if self._jitter.n > MEMORY // 2 and abs(error) > RATE_TOLERANCE:
             text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
-            self._out.report(self._next, "rate", stamp, text, every_s=math.inf)
+            self._out.report(self._next, "rate", timestamp, text, every_s=math.inf)

@@ -51,7 +51,7 @@ class Hole:
         Grid position of the first sample after the hole, as that sample was or will be numbered.
     lost
         Number of samples lost.
-    stamp
+    timestamp
         Time of the first sample after the hole, in seconds on the LSL clock.
     retroactive
         Whether samples from `index` on had been handed out already; their numbers were too low by `lost`.
@@ -61,7 +61,7 @@ class Hole:
 
     index: int
     lost: int
-    stamp: float
+    timestamp: float
     retroactive: bool = False
     cause: str = "clock stepped"
 
@@ -70,7 +70,7 @@ class Hole:
 class Fault:
     """Something else wrong with a stream, in one line for people."""
 
-    stamp: float
+    timestamp: float
     kind: FaultKind
     text: str
 
@@ -141,7 +141,7 @@ class Outgoing:
             self.items.append(timed(list(group)))
 
     def report(
-        self, index: int, kind: FaultKind, stamp: float, text: str, *, every_s: float = 10.0, again: bool = False
+        self, index: int, kind: FaultKind, timestamp: float, text: str, *, every_s: float = 10.0, again: bool = False
     ) -> None:
         """Report a fault, the same kind not more often than every `every_s` seconds of samples.
 
@@ -149,7 +149,7 @@ class Outgoing:
         ----------
         index
             Grid position of the sample that comes next.
-        kind, stamp, text
+        kind, timestamp, text
             What is wrong, and since when by the LSL clock in seconds.
         every_s
             Seconds of samples between two reports of a kind; infinite for one in all.
@@ -159,37 +159,37 @@ class Outgoing:
         before = self._reported.get(kind)
         if again or before is None or index - before > every_s * self._rate_hz:
             self._reported[kind] = index
-            self.items.append(Fault(stamp, kind, text))
+            self.items.append(Fault(timestamp, kind, text))
 
-    def report_repeated(self, index: int, stamp: float, count: int) -> None:
-        """Report, before grid position `index`, that `count` samples came a second time, the newest at `stamp`.
+    def report_repeated(self, index: int, timestamp: float, count: int) -> None:
+        """Report, before grid position `index`, that `count` samples came a second time, the newest at `timestamp`.
 
         Parameters
         ----------
         index
             Grid position of the sample that comes next.
-        stamp
-            The newest stamp, in seconds.
+        timestamp
+            The newest timestamp, in seconds.
         count
             How many came twice.
         """
-        self.report(index, "duplicate", stamp, f"{count} samples came twice and were left out")
+        self.report(index, "duplicate", timestamp, f"{count} samples came twice and were left out")
 
-    def report_stall(self, index: int, stamp: float, late_s: float) -> None:
-        """Report, before grid position `index`, that samples came up to `late_s` seconds late, until `stamp`.
+    def report_stall(self, index: int, timestamp: float, late_s: float) -> None:
+        """Report, before grid position `index`, that samples came up to `late_s` seconds late, until `timestamp`.
 
         Parameters
         ----------
         index
             Grid position of the sample that comes next.
-        stamp
+        timestamp
             Until when, in seconds by the LSL clock.
         late_s
             How late the latest was, in seconds.
         """
         late = f"{1e3 * late_s:.0f} ms late"
         self.report(
-            index, "burst", stamp, f"samples came up to {late}, then at once: the sender or the network stalled"
+            index, "burst", timestamp, f"samples came up to {late}, then at once: the sender or the network stalled"
         )
 
     def split(self, at: int) -> None:

@@ -1,4 +1,4 @@
-"""Where stamps left the line, and whether they shifted, bent away, or still move."""
+"""Where timestamps left the line, and whether they shifted, bent away, or still move."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.timeline.stamp_line import location, pinball
+from realtime.timeline.timestamp_line import location, pinball
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ def change(residuals: NDArray[np.float64], level: float, unit: float) -> tuple[i
     Parameters
     ----------
     residuals
-        Distances of stamps from the line, in seconds.
+        Distances of timestamps from the line, in seconds.
     level
         Where they lie in the end, in seconds.
     unit
@@ -39,7 +39,7 @@ def bent(index: NDArray[np.int64], residuals: NDArray[np.float64], row: int, lev
     Parameters
     ----------
     index, residuals
-        Grid positions of stamps, and their distances from the line before, in seconds.
+        Grid positions of timestamps, and their distances from the line before, in seconds.
     row, level
         From which one on, and by how many seconds, it shifts.
     unit
@@ -62,7 +62,7 @@ def breaks(residuals: NDArray[np.float64], alike: float, least: float, smallest:
     Parameters
     ----------
     residuals
-        Distances of stamps from the line, in seconds.
+        Distances of timestamps from the line, in seconds.
     alike
         How many of them err alike.
     least
@@ -89,7 +89,7 @@ def creeping(residuals: NDArray[np.float64], unit: float, least: float) -> tuple
     Parameters
     ----------
     residuals
-        Distances of stamps from the line, in seconds: of them the last 2, 4, 8, ... are looked at.
+        Distances of timestamps from the line, in seconds: of them the last 2, 4, 8, ... are looked at.
     unit
         Pinball loss of a nat, in seconds.
     least

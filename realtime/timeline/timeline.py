@@ -1,6 +1,7 @@
-"""From raw stamps to an honest time axis: jitter removed, lost samples kept as holes.
+"""From raw timestamps to an honest time axis: jitter removed, lost samples kept as holes.
 
-Stamps must come with clock offsets applied but never dejittered: a dejitterer counts samples and so hides lost ones.
+Timestamps must come with clock offsets applied but never dejittered: a dejitterer counts samples and so hides lost
+ones.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ class Timeline:
 
     @property
     def rate_hz_measured(self) -> float:
-        """Sampling rate by the stamps."""
+        """Sampling rate by the timestamps."""
         return self._axis.rate_hz_measured if self._axis is not None else self.rate_hz
 
     @property
     def jitter_s(self) -> float:
-        """Standard deviation of the stamps about the line of the sample grid."""
+        """Standard deviation of the timestamps about the line of the sample grid."""
         return self._axis.jitter_s if self._axis is not None else 0.0
 
     def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:

@@ -145,12 +145,14 @@ class PageMarkers:
         if taken := sorted(OWN_FIELDS & said.fields.keys()):
             msg = f"the field {taken[0]!r} has a meaning of its own; choose another name"
             raise UnusableMarker(msg)
-        stamp = said.at / 1000 + known.offset_s
-        if not -BEHIND_S <= stamp - received <= AHEAD_S:
-            side = "ahead" if stamp > received else "ago"
-            msg = f"a marker of {abs(stamp - received):.1f} s {side}: `at` is performance.now() when the picture came"
+        timestamp = said.at / 1000 + known.offset_s
+        if not -BEHIND_S <= timestamp - received <= AHEAD_S:
+            side = "ahead" if timestamp > received else "ago"
+            msg = (
+                f"a marker of {abs(timestamp - received):.1f} s {side}: `at` is performance.now() when the picture came"
+            )
             raise UnusableMarker(msg)
-        return Marker(stamp, said.kind, said.picture, {**said.fields, "clock_error_s": round(known.error_s, 6)})
+        return Marker(timestamp, said.kind, said.picture, {**said.fields, "clock_error_s": round(known.error_s, 6)})
 
 
 async def _send(socket: WebSocket, message: dict[str, object]) -> None:

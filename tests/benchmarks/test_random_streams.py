@@ -62,9 +62,9 @@ def test_events_carry_the_sample_numbers_in_the_first_channel(stream):
     chunks = [item for item in items if isinstance(item, Chunk)]
     samples = np.concatenate([chunk.samples for chunk in chunks])
     assert np.array_equal(samples[:, 0], stream.sample_number)
-    assert np.array_equal(np.concatenate([chunk.stamps for chunk in chunks]), stream.timestamps)
+    assert np.array_equal(np.concatenate([chunk.timestamps for chunk in chunks]), stream.timestamps)
     assert np.array_equal(np.isnan(samples[:, 1]), stream.no_value)
-    onsets = [item.stamp for item in items if isinstance(item, Marker)]
+    onsets = [item.timestamp for item in items if isinstance(item, Marker)]
     assert onsets == stream.marker_onset.tolist()
 
 
@@ -212,9 +212,9 @@ def test_two_seconds_of_a_clean_stream_tell_the_time_to_one_who_knows_what_kind_
         true = stream.true_time[stream.sample_number]
         last = np.cumsum(stream.chunk_lengths) - 1
         evenly = sender.stamping == "counter" or (sender.stamping != "radio" and sender.jitter != "exponential")
-        of_stamps = _every_two_seconds(true, stream.timestamps - true, np.mean if evenly else np.min)
+        of_timestamps = _every_two_seconds(true, stream.timestamps - true, np.mean if evenly else np.min)
         of_arrivals = _every_two_seconds(true[last], stream.arrived - true[last], np.min)
-        spread.append(min(np.ptp(of_stamps), np.ptp(of_arrivals)))
+        spread.append(min(np.ptp(of_timestamps), np.ptp(of_arrivals)))
     assert np.quantile(spread, 0.98) < 4e-3
 
 

@@ -22,7 +22,9 @@ def another_cap(file, out):
     """Copy a recording, every electrode with another size."""
     head, *rows = file.read_text().splitlines()
     told = [[float(cell) for cell in row.split(",")] for row in rows]
-    cells = [f"{stamp:.6f},{1.6 * a:.2f},{0.7 * b:.2f},{1.2 * c:.2f},{int(code)}" for stamp, a, b, c, code in told]
+    cells = [
+        f"{timestamp:.6f},{1.6 * a:.2f},{0.7 * b:.2f},{1.2 * c:.2f},{int(code)}" for timestamp, a, b, c, code in told
+    ]
     out.write_text("\n".join([head, *cells]) + "\n")
 
 

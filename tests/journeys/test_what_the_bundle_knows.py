@@ -24,11 +24,11 @@ fit: {permutations: 0, folds: 2, group_by: picture, alphas: [1000.0]}
 
 def write_xdf(path, rate, labels=("1", "2")):
     n = 40 * 250
-    stamps = 1000 + np.arange(n) / rate
+    timestamps = 1000 + np.arange(n) / rate
     samples = np.random.default_rng(0).normal(0, 10, (n, 2)).astype(np.float32)
     writer = XdfWriter(path)
     writer.stream_header(1, INFO.format(rate=rate))
-    writer.numbers(1, stamps, samples)
+    writer.numbers(1, timestamps, samples)
     writer.stream_header(2, MARKERS)
     writer.texts(2, [1005.0 + number for number in range(30)], [[labels[number % 2]] for number in range(30)])
     writer.close()

@@ -36,12 +36,12 @@ def write_recording(folder):
     """Twelve seconds in which 50 samples are missing, with two pictures and a foreign marker."""
     names = open_pictures(load_config("demo").pictures).names[:2]
     kept = np.delete(np.arange(3000), slice(LOST_AT, LOST_AT + 50))
-    stamps = 100 + kept / 250
+    timestamps = 100 + kept / 250
     writer = XdfWriter(folder / "recording.xdf")
     writer.stream_header(1, EEG)
     writer.stream_header(2, MARKERS)
-    writer.clock_offset(1, stamps[0], 0.0)
-    writer.numbers(1, stamps, np.stack([kept, np.sin(kept)], axis=1).astype(np.float32))
+    writer.clock_offset(1, timestamps[0], 0.0)
+    writer.numbers(1, timestamps, np.stack([kept, np.sin(kept)], axis=1).astype(np.float32))
     sent = [Marker(103.0, "picture", names[0], {"trial": 0}).text(), "go", Marker(109.0, "picture", names[1]).text()]
     writer.texts(2, [103.0, 104.0, 109.0], [[text] for text in sent])
     writer.close()
@@ -151,13 +151,13 @@ def test_the_command_says_what_it_wrote(tmp_path):
 
 
 def test_events_in_a_gap_stay_where_they_were_and_the_gap_is_one_when_read_back(tmp_path):
-    stamps = 1000 + np.r_[0:5000, 6250:15_000] / 250
+    timestamps = 1000 + np.r_[0:5000, 6250:15_000] / 250
     writer = XdfWriter(tmp_path / "hole.xdf")
     writer.stream_header(1, EEG)
     writer.stream_header(2, MARKERS)
-    writer.clock_offset(1, stamps[0], 0.0)
-    for start in range(0, len(stamps), 50):
-        part = stamps[start : start + 50]
+    writer.clock_offset(1, timestamps[0], 0.0)
+    for start in range(0, len(timestamps), 50):
+        part = timestamps[start : start + 50]
         writer.numbers(1, part, np.stack([10 * (part - 1000), np.sin(part)], axis=1).astype(np.float32))
     blink = Marker(0.0, "BAD_blink", extra={"duration_s": 0.5}).text()
     sent = ((5.0, "1"), (19.6, "1"), (22.0, "2"), (24.5, "1"), (30.0, "2"), (40.2, blink))
@@ -176,16 +176,16 @@ def test_events_in_a_gap_stay_where_they_were_and_the_gap_is_one_when_read_back(
     unfiltered = FilterSettings(highpass_hz=None, lowpass_hz=None)
     config = Config(markers=classes, filters=unfiltered, artefacts=ArtefactSettings(peak_to_peak_uv=None))
     recording = open_recording(folder / "sub-07_task-pictures_run-01_eeg.vhdr", config)
-    assert [(marker.kind[-1], round(marker.stamp, 3)) for marker in recording.markers if not marker.is_bad] == [
+    assert [(marker.kind[-1], round(marker.timestamp, 3)) for marker in recording.markers if not marker.is_bad] == [
         (text, onset) for onset, text in sent[:5]
     ]
-    assert [(m.kind, m.stamp, m.duration_s) for m in recording.markers if m.is_bad] == [("BAD_blink", 40.2, 0.5)]
+    assert [(m.kind, m.timestamp, m.duration_s) for m in recording.markers if m.is_bad] == [("BAD_blink", 40.2, 0.5)]
     pipeline = Pipeline(config, recording.spec)
     found = [event for item in recording.events() for event in pipeline.push(item)]
-    assert [(event.lost, event.stamp) for event in found if isinstance(event, Hole)] == [(1250, 25.0)]
+    assert [(event.lost, event.timestamp) for event in found if isinstance(event, Hole)] == [(1250, 25.0)]
     epochs = {event.epoch.onset: event.epoch.samples[:, 0] for event in found if isinstance(event, Closed)}
     assert list(epochs) == [5.0, 30.0]
     assert epochs[30.0] == pytest.approx(300 + np.arange(200) / 25, abs=0.01)
     refused = [event for event in found if isinstance(event, Refused)]
-    assert [event.marker.stamp for event in refused] == [19.6, 22.0, 24.5]
+    assert [event.marker.timestamp for event in refused] == [19.6, 22.0, 24.5]
     assert {event.reason for event in refused} == {"1250 samples lost at 25.000 s, in the window or too soon before it"}

@@ -34,7 +34,7 @@ def write_recording(path, channels, labels, n_pictures, repeats):
     order = [str(name) for _ in range(repeats) for name in rng.permutation(names)]
     onsets = [(name, LEAD_IN_S + EVERY_S * place) for place, name in enumerate(order)]
     settings = SimulationSettings(channels=channels, snr=2.0)
-    stamps, samples, markers = simulate_recording(pictures, onsets, settings)
+    timestamps, samples, markers = simulate_recording(pictures, onsets, settings)
     described = "".join(f"<channel><label>{label}</label><unit>microvolts</unit></channel>" for label in labels)
     writer = XdfWriter(path)
     writer.stream_header(
@@ -49,9 +49,9 @@ def write_recording(path, channels, labels, n_pictures, repeats):
         "<nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>",
     )
     for stream in (1, 2):
-        writer.clock_offset(stream, stamps[0], 0.0)
-    writer.numbers(1, stamps, samples)
-    writer.texts(2, [marker.stamp for marker in markers], [[marker.text()] for marker in markers])
+        writer.clock_offset(stream, timestamps[0], 0.0)
+    writer.numbers(1, timestamps, samples)
+    writer.texts(2, [marker.timestamp for marker in markers], [[marker.text()] for marker in markers])
     writer.close()
 
 

@@ -27,14 +27,14 @@ def recording(tmp_path):
     for first, lost in HOLES:
         kept = kept[(kept < first) | (kept >= first + lost)]
     jitter = np.random.default_rng(0).normal(0, 0.0003, len(kept))
-    stamps = 1000 + kept / 250 + jitter
+    timestamps = 1000 + kept / 250 + jitter
     writer = XdfWriter(tmp_path / "holes.xdf")
     writer.stream_header(1, EEG)
     writer.stream_header(2, MARKERS)
-    writer.clock_offset(1, stamps[0], 0.0)
-    for start in range(0, len(stamps), 50):
+    writer.clock_offset(1, timestamps[0], 0.0)
+    for start in range(0, len(timestamps), 50):
         part = slice(start, start + 50)
-        writer.numbers(1, stamps[part], np.stack([kept[part], np.sin(kept[part])], axis=1).astype(np.float32))
+        writer.numbers(1, timestamps[part], np.stack([kept[part], np.sin(kept[part])], axis=1).astype(np.float32))
     for trial, second in enumerate(np.arange(3.1, 58, 1.37)):
         writer.texts(2, [1000 + second], [[Marker(0.0, "picture", f"p{trial % 3}", {"trial": trial}).text()]])
     writer.close()

@@ -35,14 +35,14 @@ def calibration():
 
 
 def dying(deaths):
-    stamps, samples, markers = recording()
+    timestamps, samples, markers = recording()
     samples = samples + np.random.default_rng(7).standard_normal(samples.shape).astype(np.float32)
     for electrode, start_s, lasts_s, how in deaths:
         part = slice(int(start_s * RATE), int((start_s + lasts_s) * RATE))
         n = len(samples[part])
         what = {"flat": samples[part.start, electrode], "rail": 187_000.0, "wild": 3e3 * np.sin(np.arange(n))}
         samples[part, electrode] = what[how]
-    return stamps, samples, markers
+    return timestamps, samples, markers
 
 
 def run(source, config=LIMITED, made=None):
@@ -81,11 +81,11 @@ def test_a_window_is_decoded_with_the_weights_of_the_electrodes_that_it_names_ho
 
 def test_an_electrode_that_dies_is_left_out_from_the_next_window_on_and_comes_back():
     events = run(ListSource(*dying([(1, 7.2, 2.0, "flat")]), EVERY))
-    flags = {event.epoch.marker.stamp: event.percept.flags for event in of(Decoded, events)}
-    out = [stamp for stamp, said in flags.items() if "without Oz" in said]
+    flags = {event.epoch.marker.timestamp: event.percept.flags for event in of(Decoded, events)}
+    out = [timestamp for timestamp, said in flags.items() if "without Oz" in said]
     assert 107.4 < min(out) <= 107.51
     assert max(out) == pytest.approx(111.0013)  # good from 109.2 s on, for two seconds
-    holds_it = [stamp for stamp, said in flags.items() if "lost Oz" in said]
+    holds_it = [timestamp for timestamp, said in flags.items() if "lost Oz" in said]
     assert holds_it == [pytest.approx(107.0013)]  # from 7.0 to 7.4 s
     changes = of(ElectrodeChange, events)
     assert [(change.electrodes, change.out) for change in changes] == [(("Oz",), True), (("Oz",), False)]
@@ -99,7 +99,7 @@ def test_a_rail_does_not_reach_the_embeddings_of_later_windows():
     """Only what is guessed of the electrode differs from the session in which it was good."""
     good = {event.percept.trial: event for event in of(Decoded, run(ListSource(*dying([]), EVERY)))}
     railed = of(Decoded, run(ListSource(*dying([(2, 8.1, 9.0, "rail")]), EVERY)))
-    later = [event for event in railed if event.epoch.marker.stamp > 108.5]
+    later = [event for event in railed if event.epoch.marker.timestamp > 108.5]
     assert later
     for event in later:
         assert without(event) == ("O2",)
@@ -111,7 +111,7 @@ def test_when_all_are_out_trials_are_refused_and_the_session_goes_on():
     events = run(ListSource(*dying([(place, 7.2, 2.0, "flat") for place in range(3)]), EVERY))
     refused = of(Refused, events)
     assert {event.kind for event in refused} == {"electrodes"}
-    assert of(Decoded, events)[-1].epoch.marker.stamp > 111.5
+    assert of(Decoded, events)[-1].epoch.marker.timestamp > 111.5
 
 
 def test_refusing_what_is_marked_does_not_refuse_what_is_decoded_without_the_electrode():
@@ -130,6 +130,6 @@ def test_electrodes_stay_in_where_the_settings_say_so():
 
 def test_the_pre_stimulus_window_is_decoded_without_the_electrode_as_well():
     events = run(ListSource(*dying([(1, 7.2, 9.0, "rail")]), EVERY))
-    earlier = [event for event in of(PreStimulusDecoded, events) if event.marker.stamp > 108.2]
+    earlier = [event for event in of(PreStimulusDecoded, events) if event.marker.timestamp > 108.2]
     assert earlier
     assert all(np.abs(event.single).max() < 1e4 for event in earlier)

@@ -57,12 +57,12 @@ def test_however_it_is_chunked_and_however_late_the_markers_the_embeddings_are_t
 def test_the_offset_that_was_calibrated_moves_the_epochs_unless_the_config_has_its_own():
     """A photodiode's offset: the light came that long after each marker, so the EEG of each picture lies later."""
     offset_s = 0.06
-    stamps, samples, markers = recording()
-    moved = [replace(marker, stamp=marker.stamp + offset_s) for marker in markers]
-    expected = of(Decoded, run(ListSource(stamps, samples, moved, EVERY)))
+    timestamps, samples, markers = recording()
+    moved = [replace(marker, timestamp=marker.timestamp + offset_s) for marker in markers]
+    expected = of(Decoded, run(ListSource(timestamps, samples, moved, EVERY)))
     calibrated = replace(bundle(), fit={"marker_offset_s": offset_s})
-    found = of(Decoded, run(ListSource(stamps, samples, markers, EVERY), calibration=calibrated))
-    plain = of(Decoded, run(ListSource(stamps, samples, markers, EVERY)))
+    found = of(Decoded, run(ListSource(timestamps, samples, markers, EVERY), calibration=calibrated))
+    plain = of(Decoded, run(ListSource(timestamps, samples, markers, EVERY)))
     assert len(found) == len(expected) == len(plain)
     for one, other, unmoved in zip(found, expected, plain, strict=True):
         np.testing.assert_array_equal(one.epoch.samples, other.epoch.samples)
@@ -70,7 +70,7 @@ def test_the_offset_that_was_calibrated_moves_the_epochs_unless_the_config_has_i
         assert one.epoch.onset == pytest.approx(unmoved.epoch.onset + offset_s)
         assert not np.array_equal(one.single, unmoved.single)
     own = CONFIG.model_copy(update={"markers": MarkerSettings(offset_s=0.0)})
-    again = of(Decoded, run(ListSource(stamps, samples, markers, EVERY), config=own, calibration=calibrated))
+    again = of(Decoded, run(ListSource(timestamps, samples, markers, EVERY), config=own, calibration=calibrated))
     np.testing.assert_array_equal(again[0].single, plain[0].single)
 
 
@@ -107,16 +107,16 @@ def test_with_decimation_no_window_that_is_cut_touches_a_hole(hole_at, lost):
         assert found
         for event in found:
             marker = event.epoch.marker if kind is Decoded else event.marker
-            assert marker.stamp + after_s <= first_lost + 0.01 or marker.stamp - before_s >= next_seen - 0.01
+            assert marker.timestamp + after_s <= first_lost + 0.01 or marker.timestamp - before_s >= next_seen - 0.01
     assert len(of(Decoded, events)) + len({event.trial for event in of(Refused, events)}) == 16
 
 
 def test_the_pre_stimulus_window_ends_at_the_onset():
     calibration = bundle()
-    stamps, samples, markers = recording()
-    earlier = [replace(marker, stamp=marker.stamp - 0.4) for marker in markers]
-    shifted = of(Decoded, run(ListSource(stamps, samples, earlier, EVERY), calibration=calibration))
-    earlier = of(PreStimulusDecoded, run(ListSource(stamps, samples, markers, EVERY), calibration=calibration))
+    timestamps, samples, markers = recording()
+    earlier = [replace(marker, timestamp=marker.timestamp - 0.4) for marker in markers]
+    shifted = of(Decoded, run(ListSource(timestamps, samples, earlier, EVERY), calibration=calibration))
+    earlier = of(PreStimulusDecoded, run(ListSource(timestamps, samples, markers, EVERY), calibration=calibration))
     assert len(earlier) == len(shifted) == 16
     for early, true in zip(earlier, shifted, strict=True):
         np.testing.assert_allclose(early.single, true.single, rtol=1e-4, atol=1e-3)
@@ -147,16 +147,16 @@ def test_too_little_evidence_is_not_painted():
 
 def test_ticks_follow_the_data():
     ticks = of(Tick, run(ListSource(*recording(), EVERY)))
-    assert [tick.stamp for tick in ticks] == sorted(tick.stamp for tick in ticks)
-    assert ticks[-1].stamp == pytest.approx(100 + 14 - 1 / RATE)
+    assert [tick.timestamp for tick in ticks] == sorted(tick.timestamp for tick in ticks)
+    assert ticks[-1].timestamp == pytest.approx(100 + 14 - 1 / RATE)
 
 
 def test_channels_in_another_order_are_put_right():
-    stamps, samples, markers = recording()
+    timestamps, samples, markers = recording()
     other = replace(SPEC, channels=("EOG", "O2", "Oz", "O1"))
     shuffled = np.concatenate([np.full((len(samples), 1), 99, np.float32), samples[:, ::-1]], axis=1)
-    expected = of(Decoded, run(ListSource(stamps, samples, markers, EVERY)))
-    got = of(Decoded, run(ListSource(stamps, shuffled, markers, EVERY, spec=other)))
+    expected = of(Decoded, run(ListSource(timestamps, samples, markers, EVERY)))
+    got = of(Decoded, run(ListSource(timestamps, shuffled, markers, EVERY, spec=other)))
     for one, two in zip(expected, got, strict=True):
         np.testing.assert_allclose(one.single, two.single, rtol=1e-4, atol=1e-3)
 

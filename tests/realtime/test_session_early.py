@@ -135,10 +135,10 @@ def test_no_preview_comes_between_an_earlier_trial_and_its_picture():
             self.asked += ((request.trial, request.preview),)
             return super().submit(request)
 
-    stamps, samples, markers = recording()
-    close = [replace(markers[0], stamp=105.0 + 0.15 * k) for k in range(20)]
+    timestamps, samples, markers = recording()
+    close = [replace(markers[0], timestamp=105.0 + 0.15 * k) for k in range(20)]
     renderer = Noting()
-    run(ListSource(stamps, samples, close, EVERY), config(preview_above=0.0), renderer)
+    run(ListSource(timestamps, samples, close, EVERY), config(preview_above=0.0), renderer)
     order = [trial for trial, _ in renderer.asked]
     assert order == sorted(order)
     assert sum(not preview for _, preview in renderer.asked) == 20

@@ -64,15 +64,15 @@ def test_the_eeg_side_never_waits_for_the_renderer():
             elif isinstance(event, Refused):
                 refused.append(event)
             elif isinstance(event, Tick):
-                first = event.stamp if first is None else first
+                first = event.timestamp if first is None else first
                 due = first + SETTLED_S + EVERY_S * len(onsets)
-                if event.stamp >= due and len(onsets) < 24:
+                if event.timestamp >= due and len(onsets) < 24:
                     outlet.send(Marker(due, "picture", f"p{len(onsets) % 4}"))
                     onsets.append(due)
                     if len(onsets) == 4:
                         renderer.pause()
                         threading.Timer(PAUSED_S, renderer.resume).start()
-                elif event.stamp > due + 2.0:
+                elif event.timestamp > due + 2.0:
                     source.close()
         assert not holes
         assert not refused

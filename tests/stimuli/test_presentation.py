@@ -76,11 +76,11 @@ def run(screen, presses=(), *, attended=False, blocks=1):
 def test_a_response_key_is_a_marker_with_the_key_and_its_time(screen):
     presentation, outlet, _, completed = run(screen, {2: ["space"], 6: ["f", "j"]})
     assert completed
-    responses = [(marker.extra["key"], marker.stamp) for marker in outlet.markers if marker.kind == "response"]
+    responses = [(marker.extra["key"], marker.timestamp) for marker in outlet.markers if marker.kind == "response"]
     assert [key for key, _ in responses] == ["space", "f", "j"]
     assert all(
-        presentation.shown[trial].onset < stamp < presentation.shown[trial].onset + 1.0
-        for trial, (_, stamp) in zip((2, 6, 6), responses, strict=True)
+        presentation.shown[trial].onset < timestamp < presentation.shown[trial].onset + 1.0
+        for trial, (_, timestamp) in zip((2, 6, 6), responses, strict=True)
     )
 
 
@@ -98,7 +98,7 @@ def test_escape_alone_only_asks_and_the_run_goes_on(screen, monkeypatch):
     assert completed
     assert len(presentation.shown) == 10
     assert [event for event, _ in told if event != "progress"] == ["paused", "resumed"]
-    paused, resumed = (marker.stamp for marker in outlet.markers if marker.kind in ("paused", "resumed"))
+    paused, resumed = (marker.timestamp for marker in outlet.markers if marker.kind in ("paused", "resumed"))
     assert 0.1 < resumed - paused < 1.0
     assert not any(one.flagged for one in presentation.shown[4:5])
 

@@ -39,7 +39,7 @@ def job(tmp_path, request):
 
 
 @pytest.mark.realtime
-def test_a_run_shows_the_plan_on_time_and_stamps_each_marker_with_its_flip(job):
+def test_a_run_shows_the_plan_on_time_and_timestamps_each_marker_with_its_flip(job):
     presenter = start_presenter(job)
     ear = Ear(job.source_id)
     presenter.say(BEGIN)
@@ -57,7 +57,7 @@ def test_a_run_shows_the_plan_on_time_and_stamps_each_marker_with_its_flip(job):
     onsets = [marker for marker in markers if marker.kind in ("picture", "target")]
     assert [m.picture for m in onsets if m.kind == "picture"] == [t.picture for t in planned.trials if not t.is_target]
     # The marker's timestamp is the flip's, to the last bit: not the time of sending, and not rounded on the way.
-    assert [(m.extra["trial"], m.stamp) for m in onsets] == [(one.trial, one.onset) for one in shown]
+    assert [(m.extra["trial"], m.timestamp) for m in onsets] == [(one.trial, one.onset) for one in shown]
 
     # How late the machine lets us be is not ours to promise; the bulk must be right, and what is late must say so.
     steps = [(b.onset - a.onset, b) for a, b in pairwise(shown) if a.sequence == b.sequence]
@@ -105,7 +105,7 @@ def test_a_pause_holds_the_next_picture_back_until_it_is_lifted(job):
     presenter.stop()
     assert rest[0].kind == "resumed"
     shown = read_shown(job.log)
-    assert not any(paused.stamp < one.onset < rest[0].stamp for one in shown)
+    assert not any(paused.timestamp < one.onset < rest[0].timestamp for one in shown)
     assert len(shown) == len(load_plan(job.plan).trials)
 
 

@@ -52,7 +52,7 @@ def test_sixty_pictures_keep_to_the_plan_and_an_abort_loses_none(tmp_path, displ
     planned = [trial.index for trial in load_plan(job.plan).trials]
     assert [marker.extra["trial"] for marker in pictures] == [one.trial for one in shown] == planned
     assert len(planned) == COUNT
-    offs = np.abs([marker.stamp - one.onset for marker, one in zip(pictures, shown, strict=True)])
+    offs = np.abs([marker.timestamp - one.onset for marker, one in zip(pictures, shown, strict=True)])
     assert offs.max() < 0.002
     # The abort lies between two pictures of one sequence; that interval was nobody's plan.
     pairs = [(a, b) for a, b in pairwise(shown) if a.sequence == b.sequence and b.due - a.due < 0.3]

@@ -105,7 +105,9 @@ def write_recording(path: Path, seed: int, eeg: str = "LabEEG", marks: str = "La
     rng = np.random.default_rng(seed)
     order = [str(name) for _ in range(2) for name in rng.permutation(names)]
     onsets = [(name, LEAD_IN_S + EVERY_S * place) for place, name in enumerate(order)]
-    stamps, samples, markers = simulate_recording(pictures, onsets, SimulationSettings(session=seed, channels=CHANNELS))
+    timestamps, samples, markers = simulate_recording(
+        pictures, onsets, SimulationSettings(session=seed, channels=CHANNELS)
+    )
     channels = "".join(f"<channel><label>{name}</label><unit>microvolts</unit></channel>" for name in CHANNELS)
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = XdfWriter(path)
@@ -121,9 +123,9 @@ def write_recording(path: Path, seed: int, eeg: str = "LabEEG", marks: str = "La
         "<nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>",
     )
     for stream in (1, 2):
-        writer.clock_offset(stream, stamps[0], 0.0)
-    writer.numbers(1, stamps, samples)
-    writer.texts(2, [marker.stamp for marker in markers], [[marker.text()] for marker in markers])
+        writer.clock_offset(stream, timestamps[0], 0.0)
+    writer.numbers(1, timestamps, samples)
+    writer.texts(2, [marker.timestamp for marker in markers], [[marker.text()] for marker in markers])
     writer.close()
 
 

@@ -80,9 +80,9 @@ def _send(ready, settings):
     if markers is not None:
         every = round(settings["marker_s"] * rate_hz)
     while True:
-        stamp = begun + number / rate_hz
-        time.sleep(max(0.0, stamp - pylsl.local_clock()))
-        outlet.push_sample([number * gain] + [0] * (len(channels) - 1), stamp)
+        timestamp = begun + number / rate_hz
+        time.sleep(max(0.0, timestamp - pylsl.local_clock()))
+        outlet.push_sample([number * gain] + [0] * (len(channels) - 1), timestamp)
         if every and number % every == 0:
-            markers.push_sample([str(number)], stamp)
+            markers.push_sample([str(number)], timestamp)
         number += 1

@@ -14,6 +14,6 @@ def bumps(file, codes, seed=0):
         marker[RATE_HZ * second] = code
         samples[RATE_HZ * second + 20 : RATE_HZ * second + 60, (code - 1) % 3] += 8
     cells = zip(np.arange(n) / RATE_HZ, samples, marker, strict=True)
-    rows = [f"{stamp:.6f},{a:.2f},{b:.2f},{c:.2f},{code}" for stamp, (a, b, c), code in cells]
+    rows = [f"{timestamp:.6f},{a:.2f},{b:.2f},{c:.2f},{code}" for timestamp, (a, b, c), code in cells]
     file.write_text("\n".join(["timestamps,TP9,AF7,AF8,Marker0", *rows]) + "\n")
     return file

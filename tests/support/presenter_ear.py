@@ -17,7 +17,7 @@ class Ear:
         """Return every marker up to number `count` of the kind `until`."""
         markers = []
         while sum(marker.kind == until for marker in markers) < count:
-            sample, stamp = self.inlet.pull_sample(timeout=60)
+            sample, timestamp = self.inlet.pull_sample(timeout=60)
             assert sample is not None, f"no marker {until!r} after {[marker.kind for marker in markers]}"
-            markers.append(read_marker(sample[0], stamp))
+            markers.append(read_marker(sample[0], timestamp))
         return markers

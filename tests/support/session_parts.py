@@ -27,31 +27,31 @@ CONFIG = parse_config(
 
 
 def recording(seconds=14.0, seed=0, drop=None, first=5.0):
-    """Stamps, samples and markers every half second; `drop` is a slice of samples that never came."""
+    """Timestamps, samples and markers every half second; `drop` is a slice of samples that never came."""
     rng = np.random.default_rng(seed)
     n = int(seconds * RATE)
-    stamps = 100.0 + np.arange(n) / RATE
+    timestamps = 100.0 + np.arange(n) / RATE
     samples = rng.standard_normal((n, 3)).astype(np.float32).cumsum(axis=0)
     onsets = np.arange(100.0 + first, 100.0 + seconds - 1.0, 0.5) + 0.0013
     markers = [Marker(float(t), "picture", f"p{k % 4}") for k, t in enumerate(onsets)]
     if drop is not None:
-        stamps, samples = np.delete(stamps, drop), np.delete(samples, drop, axis=0)
-    return stamps, samples, markers
+        timestamps, samples = np.delete(timestamps, drop), np.delete(samples, drop, axis=0)
+    return timestamps, samples, markers
 
 
 class ListSource:
     """Chunks cut at `cuts`, each marker before the first chunk that ends after it (`late`: this much later)."""
 
-    def __init__(self, stamps, samples, markers, cuts, late=0.0, spec=SPEC, live=False):
+    def __init__(self, timestamps, samples, markers, cuts, late=0.0, spec=SPEC, live=False):
         self.spec = spec
         self._items = []
         waiting = list(markers)
-        edges = sorted({0, len(stamps), *(int(c) for c in cuts if 0 < c < len(stamps))})
+        edges = sorted({0, len(timestamps), *(int(c) for c in cuts if 0 < c < len(timestamps))})
         for first, last in pairwise(edges):
-            while waiting and waiting[0].stamp + late <= stamps[last - 1]:
+            while waiting and waiting[0].timestamp + late <= timestamps[last - 1]:
                 self._items.append(waiting.pop(0))
-            arrived = float(stamps[last - 1]) if live else None
-            self._items.append(Chunk(stamps[first:last], samples[first:last], arrived))
+            arrived = float(timestamps[last - 1]) if live else None
+            self._items.append(Chunk(timestamps[first:last], samples[first:last], arrived))
         self._items += waiting
         self.closed = False
 

@@ -152,10 +152,10 @@ class _Remote:
                 self._dispatch.reconnected(time.monotonic())
 
     def _hear(self, letter: Letter) -> None:
-        now, stamp = time.monotonic(), local_clock()
+        now, timestamp = time.monotonic(), local_clock()
         try:
             if letter.topic == self._topics.of("remote", "frame"):
-                self._hear_frame(letter.payload, now, stamp)
+                self._hear_frame(letter.payload, now, timestamp)
             elif letter.topic == self._topics.of("remote", "event"):
                 failure = read_failure(letter.payload)
                 if failure.run == self._run:
@@ -181,7 +181,7 @@ class _Remote:
             except WireError as error:
                 self._dispatch.stranger(name, f"what it says of itself cannot be read ({error})", now)
 
-    def _hear_frame(self, payload: bytes, now: float, stamp: float) -> None:
+    def _hear_frame(self, payload: bytes, now: float, timestamp: float) -> None:
         height, width = self._size
         picture = read_picture(payload, height * width)
         if picture.run != self._run:
@@ -198,7 +198,7 @@ class _Remote:
             deliver, abandoned = self._dispatch.frame(picture.request, picture.step, now)
             self._report(*abandoned)
             if deliver:
-                came, of = {CAME: stamp}, request.steps
+                came, of = {CAME: timestamp}, request.steps
                 told = (request.trial, picture.step, of, image, came, picture.request, picture.origin)
                 frame = Frame(*told, request.at_s, request.preview)
                 self._report(frame)

@@ -157,14 +157,14 @@ def _pump(board: Board, outlet: pylsl.StreamOutlet, stop: threading.Event, tell:
         if len(samples.host):
             heard = now
             # Both clocks are read now: a step of the computer's clock spoils one chunk at most.
-            stamps = samples.host + (pylsl.local_clock() - time.time())
+            timestamps = samples.host + (pylsl.local_clock() - time.time())
             microvolts = samples.microvolts
             if samples.counts is not None:
-                kept, stamps = clock.stamp(samples.counts, stamps)
+                kept, timestamps = clock.timestamp(samples.counts, timestamps)
                 microvolts = microvolts[kept]
-            if len(stamps):
-                outlet.push_chunk(microvolts, stamps.tolist())
-                sent += len(stamps)
+            if len(timestamps):
+                outlet.push_chunk(microvolts, timestamps.tolist())
+                sent += len(timestamps)
         if now - heard > SILENT_S:
             msg = f"board {board.name} has sent nothing for {now - heard:.0f} s: is it on, charged and near?"
             raise SourceError(msg)

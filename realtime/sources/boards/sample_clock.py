@@ -132,7 +132,7 @@ class SampleClock:
         while self._seen[-1][0] - self._seen[0][0] > MEMORY_S * self._rate_hz:
             self._seen.popleft()
 
-    def stamp(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    def timestamp(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the times ``[n]`` of the chunk that was learned last, on the host's clock.
 
         They follow the line smoothly, so that only a loss is a gap.
@@ -143,14 +143,16 @@ class SampleClock:
         _, slope, level = self._fitted
         line: NDArray[np.float64] = level + slope * numbers.astype(np.float64)
         if self._last is None:
-            stamps = line
+            timestamps = line
         else:
-            before, stamp = self._last
-            stamps = stamp + (numbers - before).astype(np.float64) * slope
+            before, timestamp = self._last
+            timestamps = timestamp + (numbers - before).astype(np.float64) * slope
             share = min(1.0, (newest - before) * self._period / FOLLOW_S)
-            stamps = stamps + share * float(line[-1] - stamps[-1]) * (numbers - before) / max(newest - before, 1)
-        self._last = (newest, float(stamps[-1]))
-        return stamps
+            timestamps = timestamps + share * float(line[-1] - timestamps[-1]) * (numbers - before) / max(
+                newest - before, 1
+            )
+        self._last = (newest, float(timestamps[-1]))
+        return timestamps
 
     def _fit(self) -> tuple[float, float]:
         """Return the seconds between two samples, and the time of number 0."""
@@ -203,7 +205,7 @@ class BoardClock:
         self._newest = -1
         self.lost = 0
 
-    def stamp(
+    def timestamp(
         self, counts: NDArray[np.int64], host: NDArray[np.float64]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return which samples of a chunk are to be sent, ``[n]``, and the times of these.
@@ -228,4 +230,4 @@ class BoardClock:
             return np.zeros_like(new), np.zeros(0)
         self.lost += int(numbers[-1]) - self._newest - len(numbers)
         self._newest = int(numbers[-1])
-        return new, self._line.stamp(numbers)
+        return new, self._line.timestamp(numbers)

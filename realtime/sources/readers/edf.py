@@ -107,14 +107,14 @@ class _Edf:
         if spoilt:
             notices.append(f"{spoilt} annotations cannot be read")
         starts_s, pauses_s = self._record_starts(starts_s, rate_hz)
-        stamps = (starts_s[:, None] + np.arange(most) / rate_hz).ravel()
+        timestamps = (starts_s[:, None] + np.arange(most) / rate_hz).ravel()
         pauses = [record * most for record in np.flatnonzero(pauses_s).tolist()]
         markers, flagged = self._triggers(signals, channels, starts_s)
-        pauses += np.searchsorted(stamps, np.array(flagged)).tolist()
-        notices += unknown_pauses(stamps, pauses, rate_hz)
+        pauses += np.searchsorted(timestamps, np.array(flagged)).tolist()
+        notices += unknown_pauses(timestamps, pauses, rate_hz)
         return Loaded(
             spec=selection.spec,
-            stamps=stamps,
+            timestamps=timestamps,
             read=values,
             markers=merged([as_marker(*note) for note in notes], markers, 1 / rate_hz),
             notices=tuple(notices),
@@ -199,14 +199,14 @@ class _Edf:
         for signal, channel in zip(signals, channels, strict=True):
             if channel.type != "stim":
                 continue
-            stamps = (starts_s[:, None] + np.arange(signal.samples) / self._header.rate_hz(signal)).ravel()
+            timestamps = (starts_s[:, None] + np.arange(signal.samples) / self._header.rate_hz(signal)).ravel()
             if self._header.width == 3:
-                values = self._stored(signal, 0, len(stamps)).astype(np.int64)
+                values = self._stored(signal, 0, len(timestamps)).astype(np.int64)
             else:
                 self._check_scale(signal, channel.label)
-                values = np.rint(self._physical(signal, 0, len(stamps))).astype(np.int64)
-            markers += [read_marker(code, float(stamps[row])) for row, code in read_triggers(values & CODE_BITS)]
+                values = np.rint(self._physical(signal, 0, len(timestamps))).astype(np.int64)
+            markers += [read_marker(code, float(timestamps[row])) for row, code in read_triggers(values & CODE_BITS)]
             if self._header.width == 3 and signal.label.casefold() == TRIGGERS[0]:
                 rises = np.flatnonzero(np.diff(values & NEW_EPOCH_BIT) > 0) + 1
-                flagged += stamps[rises].tolist()
+                flagged += timestamps[rises].tolist()
         return markers, flagged

@@ -26,7 +26,7 @@ class Loaded:
     ----------
     spec
         The chosen EEG stream.
-    stamps
+    timestamps
         float64 ``[n]``, seconds, as recorded: clock offsets applied, jitter and holes untouched.
     read
         ``read(start, stop)`` returns those samples as float32 ``[stop - start, channels]`` in microvolts.
@@ -40,7 +40,7 @@ class Loaded:
     """
 
     spec: StreamSpec
-    stamps: NDArray[np.float64]
+    timestamps: NDArray[np.float64]
     read: Callable[[int, int], NDArray[np.float32]]
     markers: tuple[Marker, ...]
     notices: tuple[str, ...] = ()

@@ -51,13 +51,13 @@ def merged(annotations: Iterable[Marker], triggers: Sequence[Marker], apart_s: f
     apart_s
         How far the two may lie from each other, in seconds, and still be one event.
     """
-    known = {(trigger.kind, round(trigger.stamp / apart_s)) for trigger in triggers}
+    known = {(trigger.kind, round(trigger.timestamp / apart_s)) for trigger in triggers}
     own = [
         note
         for note in annotations
-        if not known & {(note.kind, round(note.stamp / apart_s) + near) for near in (-1, 0, 1)}
+        if not known & {(note.kind, round(note.timestamp / apart_s) + near) for near in (-1, 0, 1)}
     ]
-    return tuple(sorted([*own, *triggers], key=lambda marker: marker.stamp))
+    return tuple(sorted([*own, *triggers], key=lambda marker: marker.timestamp))
 
 
 def left_out(others: Sequence[Channel], odd: Sequence[str], rate_hz: float, settings: StreamSettings) -> list[str]:
@@ -84,22 +84,24 @@ def left_out(others: Sequence[Channel], odd: Sequence[str], rate_hz: float, sett
     return lines
 
 
-def unknown_pauses(stamps: NDArray[np.float64], pauses: Iterable[int], rate_hz: float) -> list[str]:
+def unknown_pauses(timestamps: NDArray[np.float64], pauses: Iterable[int], rate_hz: float) -> list[str]:
     """Return lines that report pauses whose length the file does not give.
 
     Parameters
     ----------
-    stamps
+    timestamps
         float64 ``[n]``: times of the samples in seconds.
     pauses
         Rows before which a pause is marked.
     rate_hz
         Sampling rate.
     """
-    rows = [row for row in pauses if 0 < row < len(stamps) and stamps[row] - stamps[row - 1] < 1.5 / rate_hz]
+    rows = [
+        row for row in pauses if 0 < row < len(timestamps) and timestamps[row] - timestamps[row - 1] < 1.5 / rate_hz
+    ]
     if not rows:
         return []
-    where = names([f"{stamps[row]:.3f} s" for row in rows])
+    where = names([f"{timestamps[row]:.3f} s" for row in rows])
     return [f"paused at {where}, for how long is not told: times go on as if it had not been"]
 
 

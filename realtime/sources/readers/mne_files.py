@@ -101,7 +101,7 @@ class _MneFile:
         places = [i for i, channel in enumerate(channels) if channel.label not in bads]
         others = [channels[i] for i in places if channels[i].type.casefold() not in ("eeg", "stim")]
         notices += left_out(others, (), axis.rate_hz, settings)
-        notices += unknown_pauses(axis.stamps, axis.pauses, axis.rate_hz)
+        notices += unknown_pauses(axis.timestamps, axis.pauses, axis.rate_hz)
         reference = "average" if raw.info["custom_ref_applied"] else None
         description = StreamDescription.of_file(self._path, axis.rate_hz, [channels[i] for i in places], reference)
         is_fif = self._path.name.lower().endswith(FIF_SUFFIXES)
@@ -124,7 +124,7 @@ class _MneFile:
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
                 return values.astype(np.float32)
 
-        return Loaded(selection.spec, axis.stamps, read, self._markers, tuple(notices), axis.pauses)
+        return Loaded(selection.spec, axis.timestamps, read, self._markers, tuple(notices), axis.pauses)
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def _triggers(raw: Any, types: Sequence[str], axis: TimeAxis) -> list[Marker]:
     for pick in whole[:1] or picks:
         values = np.nan_to_num(raw.get_data([pick], verbose="error")[0][axis.rows])
         codes = np.clip(np.rint(values), -(1 << 53), 1 << 53).astype(np.int64) & CODE_BITS
-        markers += [read_marker(code, float(axis.stamps[row])) for row, code in read_triggers(codes)]
+        markers += [read_marker(code, float(axis.timestamps[row])) for row, code in read_triggers(codes)]
     return markers
 
 

@@ -49,24 +49,24 @@ def read_muse_csv(path: Path, markers: MarkerSettings) -> Loader:
         If the file is not muse-lsl's CSV, a cell is not a number, or it is open which column holds the markers.
     """
     names, table, notices = _table(path)
-    stamps = np.ascontiguousarray(table[:, 0])
+    timestamps = np.ascontiguousarray(table[:, 0])
     is_marker = [name.casefold().startswith("marker") for name in names]
     columns = [position for position in range(1, len(names)) if not is_marker[position]]
-    rate_hz, unit_s, told = _nominal_rate(stamps, path)
-    stamps *= unit_s
+    rate_hz, unit_s, told = _nominal_rate(timestamps, path)
+    timestamps *= unit_s
     kinds = ["AUX" if "aux" in names[position].casefold() else "EEG" for position in columns]
     channels = [Channel(names[position], kind, "microvolts") for position, kind in zip(columns, kinds, strict=True)]
     description = StreamDescription.of_file(path, rate_hz, channels)
     column, left_out = _marker_column(path, names, table, is_marker, markers)
     fields = {name: table[:, names.index(title)] for title, name in markers.fields.items()}
-    found = () if column is None else tuple(_held_markers(stamps, table[:, column], fields))
+    found = () if column is None else tuple(_held_markers(timestamps, table[:, column], fields))
 
     def load(settings: StreamSettings) -> Loaded:
         selection = select(description, settings)
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
             samples = table[:, np.array(columns)[selection.picks]].astype(np.float32)
         lines = (*notices, *told, *left_out)
-        return Loaded(selection.spec, stamps, lambda start, stop: samples[start:stop], found, lines)
+        return Loaded(selection.spec, timestamps, lambda start, stop: samples[start:stop], found, lines)
 
     return load
 
@@ -156,14 +156,14 @@ def _number(cell: str) -> float:
     return float(cell) if cell.strip() else float("nan")
 
 
-def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> tuple[float, float, tuple[str, ...]]:
+def _nominal_rate(timestamps: NDArray[np.float64], path: Path) -> tuple[float, float, tuple[str, ...]]:
     """Return the rate in Hz from the median time of 2048 samples, and what a timestamp is in seconds.
 
     The rate is whole where it is within 1 % of that. Timestamps are milliseconds where the rate would be below 1 Hz,
     and a line says so: no headset is so slow.
     """
-    span = min(2048, len(stamps) - 1)  # long, since timestamps of Bluetooth packets come in steps
-    taken_s = float(np.median(stamps[span:] - stamps[:-span]))
+    span = min(2048, len(timestamps) - 1)  # long, since timestamps of Bluetooth packets come in steps
+    taken_s = float(np.median(timestamps[span:] - timestamps[:-span]))
     if not taken_s > 0:
         msg = f"{path}: the timestamps do not advance (median of {taken_s:g} s for {span} samples)"
         raise SourceError(msg)
@@ -176,13 +176,13 @@ def _nominal_rate(stamps: NDArray[np.float64], path: Path) -> tuple[float, float
 
 
 def _held_markers(
-    stamps: NDArray[np.float64], column: NDArray[np.float64], fields: dict[str, NDArray[np.float64]]
+    timestamps: NDArray[np.float64], column: NDArray[np.float64], fields: dict[str, NDArray[np.float64]]
 ) -> list[Marker]:
     values = np.concatenate(([0.0], np.nan_to_num(column)))
     told = {name: np.nan_to_num(values) for name, values in fields.items()}
     return [
         with_fields(
-            read_marker(float(value), float(stamps[row])),
+            read_marker(float(value), float(timestamps[row])),
             {name: plain(float(each[row])) for name, each in told.items()},
         )
         for row, (before, value) in enumerate(pairwise(values))

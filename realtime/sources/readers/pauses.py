@@ -75,7 +75,7 @@ class TimeAxis:
         Sampling rate.
     rows
         int64 ``[n]``: the samples of the file that are samples.
-    stamps
+    timestamps
         float64 ``[n]``: their times in seconds.
     pauses
         Places in `rows` before which a pause is marked.
@@ -85,7 +85,7 @@ class TimeAxis:
 
     rate_hz: float
     rows: NDArray[np.int64]
-    stamps: NDArray[np.float64]
+    timestamps: NDArray[np.float64]
     pauses: tuple[int, ...]
     gaps: tuple[tuple[float, float], ...]
 
@@ -103,17 +103,17 @@ class TimeAxis:
             Pauses by the row that follows them; their samples that stand for no data are left out.
         """
         kept = np.ones(n, np.bool_)
-        stamps = np.arange(n) / rate_hz
+        timestamps = np.arange(n) / rate_hz
         gaps = []
         inside = [pause for pause in pauses if 0 < pause.row < n or pause.zeros]
         for pause in inside:
             kept[max(0, pause.row - pause.zeros) : pause.row] = False
             if pause.seconds:
-                stamps[pause.row :] += pause.seconds
+                timestamps[pause.row :] += pause.seconds
                 gaps.append((pause.row / rate_hz, pause.seconds))
         rows = np.flatnonzero(kept)
         places = {int(np.searchsorted(rows, pause.row)) for pause in inside} - {0, len(rows)}
-        return cls(rate_hz, rows, stamps[rows], tuple(sorted(places)), tuple(gaps))
+        return cls(rate_hz, rows, timestamps[rows], tuple(sorted(places)), tuple(gaps))
 
     def at(self, seconds: float) -> float:
         """Return the time on the axis of what is `seconds` from the first sample in the file."""

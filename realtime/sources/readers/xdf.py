@@ -69,14 +69,14 @@ def read_xdf(path: Path, markers: MarkerSettings) -> Loader:
             asked, rehearsed = _of_rehearsal(recorded, settings)
             chosen, passed_over = choose_stream(recorded, asked)
             selection = select(chosen.description, asked)
-            found, told = _markers([stream for stream in recorded if stream is not chosen], markers, chosen.stamps)
+            found, told = _markers([stream for stream in recorded if stream is not chosen], markers, chosen.timestamps)
         except SourceError as error:
             msg = f"{path}: {error}"
             raise SourceError(msg) from error
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and spoils its epoch
             samples = (np.asarray(chosen.values)[:, selection.picks] * selection.scale).astype(np.float32)
         lines = (*notices, *rehearsed, *passed_over, *told)
-        return Loaded(selection.spec, chosen.stamps, lambda start, stop: samples[start:stop], found, lines)
+        return Loaded(selection.spec, chosen.timestamps, lambda start, stop: samples[start:stop], found, lines)
 
     return load
 
@@ -115,22 +115,22 @@ class RecordedStream:
     """A stream as recorded; `values` is an array, or a list of lists of text."""
 
     description: StreamDescription
-    stamps: NDArray[np.float64]
+    timestamps: NDArray[np.float64]
     values: Any
 
     @classmethod
     def of(cls, stream: Mapping[str, Any]) -> RecordedStream:
         """Return what pyxdf makes of one stream."""
-        stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
-        return cls(replace(describe(stream["info"]), uid=""), stamps, stream["time_series"])
+        timestamps = np.asarray(stream["time_stamps"], dtype=np.float64)
+        return cls(replace(describe(stream["info"]), uid=""), timestamps, stream["time_series"])
 
     def holds(self, other: RecordedStream) -> bool:
         """Return whether all that is in `other` is in this stream too: the same values at the same times."""
-        count = len(other.stamps)
-        if self.description != other.description or not 0 < count <= len(self.stamps):
+        count = len(other.timestamps)
+        if self.description != other.description or not 0 < count <= len(self.timestamps):
             return False
         # the clock offset of a copy was measured anew: its timestamps may differ by some milliseconds
-        first, last = np.searchsorted(self.stamps, other.stamps[0] + np.array([-APART_S, APART_S]))
+        first, last = np.searchsorted(self.timestamps, other.timestamps[0] + np.array([-APART_S, APART_S]))
         return any(
             _share_same(self.values[start : start + count], other.values) > SAME for start in range(first, last + 1)
         )
@@ -139,16 +139,16 @@ class RecordedStream:
         """Return whether `other` is the same stream after its program was started again."""
         return (
             self.description == other.description
-            and len(self.stamps) > 0
-            and len(other.stamps) > 0
-            and self.stamps[-1] < other.stamps[0]
+            and len(self.timestamps) > 0
+            and len(other.timestamps) > 0
+            and self.timestamps[-1] < other.timestamps[0]
         )
 
     def followed_by(self, other: RecordedStream) -> RecordedStream:
         """Return both as one."""
         text = isinstance(self.values, list)
         values = self.values + other.values if text else np.concatenate([self.values, other.values])
-        return RecordedStream(self.description, np.concatenate([self.stamps, other.stamps]), values)
+        return RecordedStream(self.description, np.concatenate([self.timestamps, other.timestamps]), values)
 
 
 def _share_same(values: Any, others: Any) -> float:
@@ -162,19 +162,19 @@ def _share_same(values: Any, others: Any) -> float:
 
 def _timed(stream: RecordedStream) -> tuple[RecordedStream, list[str]]:
     """Return a stream without the samples whose timestamp no clock can have shown, and a line where there are some."""
-    kept = np.abs(stream.stamps) < LATEST_S  # false for NaN
+    kept = np.abs(stream.timestamps) < LATEST_S  # false for NaN
     if kept.all():
         return stream, []
     values = list(compress(stream.values, kept)) if isinstance(stream.values, list) else stream.values[kept]
     counts = f"{int((~kept).sum())} of {len(kept)} samples"
     line = f"{counts} of stream {stream.description.name!r} have an impossible timestamp and are left out"
-    return RecordedStream(stream.description, stream.stamps[kept], values), [line]
+    return RecordedStream(stream.description, stream.timestamps[kept], values), [line]
 
 
 def _joined(streams: list[RecordedStream]) -> list[RecordedStream]:
     """Return the streams with those made one that a recorder saw one after the other, for want of a source id."""
     joined: list[RecordedStream] = []
-    for stream in sorted(streams, key=lambda stream: float(stream.stamps[0]) if len(stream.stamps) else 0.0):
+    for stream in sorted(streams, key=lambda stream: float(stream.timestamps[0]) if len(stream.timestamps) else 0.0):
         earlier = next((known for known in joined if known.is_followed_by(stream)), None)
         if earlier is None:
             joined.append(stream)
@@ -187,10 +187,12 @@ def _without_copies(streams: list[RecordedStream]) -> tuple[list[RecordedStream]
     """Return the streams without those that are others once more, as of two network cards; the longest one stays."""
     kept: list[RecordedStream] = []
     notices = []
-    for stream in sorted(streams, key=lambda stream: len(stream.stamps), reverse=True):
+    for stream in sorted(streams, key=lambda stream: len(stream.timestamps), reverse=True):
         if any(known.holds(stream) for known in kept):
             title = stream.description.title
-            notices.append(f"stream {title} was recorded twice: the copy of {len(stream.stamps)} samples is left out")
+            notices.append(
+                f"stream {title} was recorded twice: the copy of {len(stream.timestamps)} samples is left out"
+            )
         else:
             kept.append(stream)
     return [stream for stream in streams if any(stream is known for known in kept)], notices
@@ -221,7 +223,7 @@ def choose_stream(recorded: list[RecordedStream], settings: StreamSettings) -> t
     """
     wanted = Wanted.by(settings)
     agreeing = [stream for stream in recorded if wanted.agrees(stream.description)]
-    empty = [stream for stream in agreeing if not len(stream.stamps)]
+    empty = [stream for stream in agreeing if not len(stream.timestamps)]
     if agreeing and len(empty) == len(agreeing):
         msg = f"stream {empty[0].description.title} holds no samples"
         raise SourceError(msg)
@@ -247,22 +249,22 @@ def _markers(
     for stream in agreeing:
         reader = MarkerReader(stream.description, settings.channel, settings.fields)
         notices += reader.left_out
-        for stamp, values in zip(stream.stamps.tolist(), stream.values, strict=True):
-            markers += reader.read(values if isinstance(values, list) else values.tolist(), stamp)
+        for timestamp, values in zip(stream.timestamps.tolist(), stream.values, strict=True):
+            markers += reader.read(values if isinstance(values, list) else values.tolist(), timestamp)
         if (beside := _beside(stream, eeg)) is not None:
             notices.append(beside)
-    return tuple(sorted(markers, key=lambda marker: marker.stamp)), notices
+    return tuple(sorted(markers, key=lambda marker: marker.timestamp)), notices
 
 
 def _beside(markers: RecordedStream, eeg: NDArray[np.float64]) -> str | None:
     """Return one line where no marker lies within the EEG."""
-    stamps = markers.stamps
-    if not len(stamps) or ((stamps >= eeg.min()) & (stamps <= eeg.max())).any():
+    timestamps = markers.timestamps
+    if not len(timestamps) or ((timestamps >= eeg.min()) & (timestamps <= eeg.max())).any():
         return None
     told = f"no marker of stream {markers.description.name!r} lies within the EEG"
-    if min(abs(stamps.min() - eeg.max()), abs(eeg.min() - stamps.max())) < FAR_S:
+    if min(abs(timestamps.min() - eeg.max()), abs(eeg.min() - timestamps.max())) < FAR_S:
         return told
-    apart_s = float(stamps.min() - eeg.min())
+    apart_s = float(timestamps.min() - eeg.min())
     side = "after" if apart_s > 0 else "before"
     where = f"they begin {abs(apart_s):.0f} s {side} it does, on another clock"
     return f"{told}: {where}: make the sender timestamp with local_clock()"

@@ -76,9 +76,9 @@ class MarkerListener:
             inlet.time_correction(timeout=5.0)
             self._tell(info.name())
             while not self._stop.is_set():
-                sample, stamp = inlet.pull_sample(timeout=0.2)
+                sample, timestamp = inlet.pull_sample(timeout=0.2)
                 if sample is not None:
-                    self._hand_on(read_marker(sample[0], stamp))
+                    self._hand_on(read_marker(sample[0], timestamp))
         except (LostError, SilenceError) as error:
             logger.info("marker stream %s is gone: %s", info.name(), error)
         finally:

@@ -40,7 +40,7 @@ class OfflineParticipant:
         source_id: str = "perceptogram-simulated-eeg",
     ) -> None:
         onsets = [(shown, LEAD_IN_S + every_s * number) for number, shown in enumerate(names)]
-        self._stamps, self._samples, self._markers = simulate_recording(pictures, onsets, settings)
+        self._timestamps, self._samples, self._markers = simulate_recording(pictures, onsets, settings)
         self._spec = StreamSpec(name, "EEG", source_id, settings.rate_hz, settings.channels, "microvolts")
         self._closed = False
 
@@ -52,13 +52,13 @@ class OfflineParticipant:
     def events(self) -> Iterator[Chunk | Marker]:
         """Yield chunks, each marker before the first chunk that reaches it."""
         waiting = list(self._markers)
-        for first in range(0, len(self._stamps), _CHUNK):
+        for first in range(0, len(self._timestamps), _CHUNK):
             if self._closed:
                 return
-            stamps = self._stamps[first : first + _CHUNK]
-            while waiting and waiting[0].stamp <= stamps[-1]:
+            timestamps = self._timestamps[first : first + _CHUNK]
+            while waiting and waiting[0].timestamp <= timestamps[-1]:
                 yield waiting.pop(0)
-            yield Chunk(stamps, self._samples[first : first + _CHUNK])
+            yield Chunk(timestamps, self._samples[first : first + _CHUNK])
 
     def wake(self) -> None:
         """Do nothing: this source never waits."""

@@ -61,7 +61,7 @@ class Outlet:
             self._twin = self._open()
         for outlet in (self._outlet, self._twin):
             if outlet is not None:
-                outlet.push_chunk(chunk.samples, chunk.stamps.tolist())
+                outlet.push_chunk(chunk.samples, chunk.timestamps.tolist())
 
     def _open(self) -> pylsl.StreamOutlet:
         import pylsl

@@ -120,7 +120,7 @@ class Participant:
         self._known: dict[str, NDArray[np.float64]] = {}
 
     @property
-    def next_stamp(self) -> float:
+    def next_timestamp(self) -> float:
         """Time of the next sample."""
         return self.start + self._n / self.settings.rate_hz
 
@@ -142,8 +142,8 @@ class Participant:
             strengths = self.look_up(marker.picture)
             gain = np.exp(self.settings.gain_spread * self._trial_rng.normal())
             shift = self.settings.jitter_s * float(np.clip(self._trial_rng.normal(), -2.5, 2.5))
-            self._responses.append(_Response(marker.stamp + shift, strengths * gain * self.settings.snr))
-        return self.next_stamp - marker.stamp
+            self._responses.append(_Response(marker.timestamp + shift, strengths * gain * self.settings.snr))
+        return self.next_timestamp - marker.timestamp
 
     def look_up(self, picture: str) -> NDArray[np.float64]:
         """Return a picture's activations, remembered; safe to call from another thread before `see`.
@@ -160,16 +160,16 @@ class Participant:
 
     def take(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the timestamps ``[count]`` and samples ``[count, channels]`` (microvolts) that come next."""
-        stamps = self.start + (self._n + np.arange(count)) / self.settings.rate_hz
+        timestamps = self.start + (self._n + np.arange(count)) / self.settings.rate_hz
         self._n += count
         samples = self._background.take(count)
         if count:
-            self._responses = [r for r in self._responses if r.onset + LAST_S >= stamps[0]]
+            self._responses = [r for r in self._responses if r.onset + LAST_S >= timestamps[0]]
         for response in self._responses:
-            first, last = np.searchsorted(stamps, (response.onset + FIRST_S, response.onset + LAST_S))
+            first, last = np.searchsorted(timestamps, (response.onset + FIRST_S, response.onset + LAST_S))
             if first < last:
-                samples[first:last] += self._evoked.at(stamps[first:last] - response.onset, response.strengths)
-        return stamps, samples.astype(np.float32)
+                samples[first:last] += self._evoked.at(timestamps[first:last] - response.onset, response.strengths)
+        return timestamps, samples.astype(np.float32)
 
 
 def expected_response(
@@ -224,7 +224,7 @@ def simulate_recording(
 
     Returns
     -------
-    stamps
+    timestamps
         float64 ``[samples]`` in seconds.
     samples
         float32 ``[samples, channels]`` in microvolts.
@@ -238,11 +238,11 @@ def simulate_recording(
     ]
     participant = Participant(pictures, chosen, start=0.0)
     total = round(((ordered[-1][1] if ordered else 0.0) + tail_s) * chosen.rate_hz)
-    stamps, pieces, given = np.arange(total) / chosen.rate_hz, [], 0
+    timestamps, pieces, given = np.arange(total) / chosen.rate_hz, [], 0
     for marker in markers:
-        due = max(0, min(total, int(np.floor(marker.stamp * chosen.rate_hz))) - given)
+        due = max(0, min(total, int(np.floor(marker.timestamp * chosen.rate_hz))) - given)
         pieces.append(participant.take(due)[1])
         participant.see(marker)
         given += due
     pieces.append(participant.take(total - given)[1])
-    return stamps, np.concatenate(pieces), markers
+    return timestamps, np.concatenate(pieces), markers

@@ -101,9 +101,9 @@ def test_too_few_markers_are_refused():
 
 
 def test_chunks_and_markers_become_one_time_axis():
-    stamps = 10 + np.arange(1000) / RATE_HZ
+    timestamps = 10 + np.arange(1000) / RATE_HZ
     items = [Marker(10.5, "picture", "a"), Marker(10.6, "block-end")]
-    items += [Chunk(stamps[k : k + 50], np.ones((50, 2), np.float32)) for k in range(0, 1000, 50)]
+    items += [Chunk(timestamps[k : k + 50], np.ones((50, 2), np.float32)) for k in range(0, 1000, 50)]
     times, samples, onsets = raw_samples(items, RATE_HZ)
     assert samples.shape == (len(times), 2)
     assert np.allclose(np.diff(times), 1 / RATE_HZ)

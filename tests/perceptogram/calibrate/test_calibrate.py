@@ -189,16 +189,16 @@ def test_what_cannot_be_told_is_not_promised():
 def stream(seconds=12.0, first=4.0, step=0.5, hole=None):
     """Chunks of 20 ms, and a picture's marker every half second."""
     rng = np.random.default_rng(0)
-    stamps = 100 + np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    samples = rng.normal(0, 10, (len(stamps), 3)).astype(np.float32)
+    timestamps = 100 + np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    samples = rng.normal(0, 10, (len(timestamps), 3)).astype(np.float32)
     onsets = np.arange(100 + first, 100 + seconds - 1, step)
     markers = [Marker(float(t), "picture", f"p{k % 4}", {"trial": k, "block": 0}) for k, t in enumerate(onsets)]
     items = []
-    for k in range(0, len(stamps), 5):
-        if hole is not None and hole[0] <= stamps[k] - 100 < hole[1]:
+    for k in range(0, len(timestamps), 5):
+        if hole is not None and hole[0] <= timestamps[k] - 100 < hole[1]:
             continue
-        items += [marker for marker in markers if stamps[k] <= marker.stamp < stamps[k] + 5 / RATE_HZ]
-        items.append(Chunk(stamps[k : k + 5], samples[k : k + 5]))
+        items += [marker for marker in markers if timestamps[k] <= marker.timestamp < timestamps[k] + 5 / RATE_HZ]
+        items.append(Chunk(timestamps[k : k + 5], samples[k : k + 5]))
     return items, markers
 
 
@@ -327,7 +327,7 @@ def session(folder, *scores, rule="two_way>0.70", headless=True, items=None, the
 
 
 def block_end(last, block):
-    return Marker(last.stamp + 0.3, "block-end", extra={"block": block})
+    return Marker(last.timestamp + 0.3, "block-end", extra={"block": block})
 
 
 def test_the_rule_ends_the_session_at_the_end_of_a_block(folder, monkeypatch):

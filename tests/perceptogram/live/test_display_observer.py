@@ -113,7 +113,7 @@ def test_the_pause_key_pauses_the_session_and_everybody_is_told(live):
     assert {event.reason for event in refused} == {"the session is paused"}
     state = live.glass.states[-1]
     assert state.paused
-    assert state.data_stamp == max(event.stamp for event in events if isinstance(event, Tick)), "the data go on"
+    assert state.data_timestamp == max(event.timestamp for event in events if isinstance(event, Tick)), "the data go on"
     assert [state for state, _ in live.listener.states] == ["running", "paused"]
 
 

@@ -36,7 +36,7 @@ STATE = DisplayState(
     nearest=tuple(Similar(plain((20 * k, 40, 200)), f"thing {k}", 0.9 - 0.3 * k) for k in range(5)),
     confidence=0.7,
     repeats=3,
-    data_stamp=100.0,
+    data_timestamp=100.0,
     quality={"Fp1": 0.9, "Cz": 0.5, "O2": 0.1, "Pz": None, "EOG": 0.9},
     renderer=RenderState("ready", "ready"),
     ledger={"last_sample": 99.0, "arrived": 99.002, "embedding": 99.00204, "first_picture": 99.1},
@@ -228,7 +228,7 @@ def test_newest_state_reaches_the_screen_and_its_time_comes_back(dummy_screen, t
         assert np.median(waits) < 1e-3
         shown = [event for event in events if isinstance(event, Shown)]
         assert len(shown) < 50, "states that were replaced are not drawn one after the other"
-        assert told <= shown[-1].stamp <= local_clock()
+        assert told <= shown[-1].timestamp <= local_clock()
         assert (shown[-1].step, shown[-1].of) == (4, 4)
 
         os.kill(display.pid, signal.SIGKILL)

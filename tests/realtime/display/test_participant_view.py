@@ -55,7 +55,7 @@ def test_too_little_evidence_shows_no_picture():
 
 
 def test_states_that_say_the_same_look_alike():
-    assert STATE.looks_like(replace(STATE, data_stamp=7.0, ledger=dict(STATE.ledger)))
+    assert STATE.looks_like(replace(STATE, data_timestamp=7.0, ledger=dict(STATE.ledger)))
     for change in ({"picture": RED.copy()}, {"paused": True}, {"step": 3}, {"ledger": {"embedding": 2.0}}):
         assert not STATE.looks_like(replace(STATE, **change)), change
 
@@ -90,10 +90,10 @@ def test_the_window_is_not_drawn_for_each_chunk_but_is_told_how_old_the_data_are
         monkeypatch.setattr(display._states, "put", lambda state: (handed.append(state), put(state)))
         began = time.monotonic()
         for number in range(120):
-            display.show(replace(STATE, data_stamp=float(number)))
+            display.show(replace(STATE, data_timestamp=float(number)))
             time.sleep(0.005)
         took_s = time.monotonic() - began
         assert 2 <= len(handed) <= took_s / AGE_S + 2
         picture = RED.copy()
-        display.show(replace(STATE, picture=picture, data_stamp=120.0))
+        display.show(replace(STATE, picture=picture, data_timestamp=120.0))
         until(lambda: handed[-1].picture is picture)

@@ -46,7 +46,7 @@ def broken():
 
 def test_flat_electrodes_are_out_at_once_and_back_when_they_have_been_good_for_a_while():
     watch, changes = watched(broken())
-    found = [(change.electrodes, change.out, change.why, change.stamp) for change in changes]
+    found = [(change.electrodes, change.out, change.why, change.timestamp) for change in changes]
     assert [one[:3] for one in found] == [(("Oz",), True, "flat"), (("Oz",), False, "flat"), (("Pz",), True, "flat")]
     assert found[0][3] == pytest.approx(3.0 + SPAN_S, abs=0.02)
     assert found[1][3] == pytest.approx(5.0 + GOOD_S, abs=0.15)
@@ -88,7 +88,7 @@ def test_what_swings_wildly_is_out_only_when_it_goes_on():
     samples[500:800, 1] *= 100
     _, changes = watched(samples)
     assert [(change.electrodes, change.out, change.why) for change in changes][:1] == [(("Pz",), True, "wild")]
-    assert changes[0].stamp == pytest.approx(5 + WILD_S, abs=0.15)
+    assert changes[0].timestamp == pytest.approx(5 + WILD_S, abs=0.15)
     assert len(changes) == 1  # the stream ends before it has been good for long enough
 
 
@@ -98,7 +98,7 @@ def test_an_offset_that_a_high_pass_has_not_yet_forgotten_keeps_an_electrode_out
     filtered = samples.copy()
     filtered[400:, 0] += 5000 * np.exp(-np.arange(1000) / 100)
     _, changes = watched(samples, filtered=filtered)
-    assert changes[1].stamp > 4 + np.log(5000 / 100) + GOOD_S - 0.5
+    assert changes[1].timestamp > 4 + np.log(5000 / 100) + GOOD_S - 0.5
 
 
 @settings(max_examples=20, deadline=None)
@@ -139,7 +139,7 @@ def test_a_window_that_ends_soon_after_an_electrode_went_flat_is_flagged():
 
 def test_a_hole_begins_the_judging_anew_and_moves_what_lies_behind_it():
     watch, _ = watched(broken()[:650])
-    watch.hole(Hole(index=400, lost=20, stamp=4.0, retroactive=True))
+    watch.hole(Hole(index=400, lost=20, timestamp=4.0, retroactive=True))
     assert watch.out_for(330) == ("Oz",)
     index = np.arange(670, 700)
     chunk = TimedChunk(index, index / RATE, signal(0.3))

@@ -56,7 +56,7 @@ def test_window_lies_on_the_sample_nearest_to_onset():
     np.testing.assert_array_equal(epoch.samples, NOISE[290:350])
     assert epoch.samples.shape == (build.n_times, 2)
     np.testing.assert_allclose(build.times_s[[0, -1]], [-0.1, 0.49])
-    assert epoch.last_stamp == pytest.approx(START + 3.49)
+    assert epoch.last_timestamp == pytest.approx(START + 3.49)
 
 
 @settings(deadline=None)

@@ -47,7 +47,7 @@ def test_live_equals_replay_to_the_bit(cuts, markers_first):
     assert found.keys() == REFERENCE.keys()
     for name, epoch in found.items():
         np.testing.assert_array_equal(epoch.samples, REFERENCE[name].samples)
-        assert epoch.last_stamp == REFERENCE[name].last_stamp
+        assert epoch.last_timestamp == REFERENCE[name].last_timestamp
 
 
 def test_channels_are_picked_by_name():
@@ -76,7 +76,7 @@ def test_markers_count_by_class_and_are_moved_by_their_offset():
 @given(st.integers(600, 2000), st.integers(1, 100))
 def test_lost_samples_refuse_what_they_touch(at, lost):
     cut = [*chunks([at])]
-    after = Chunk(cut[1].stamps[lost:], cut[1].samples[lost:], cut[1].arrived)
+    after = Chunk(cut[1].timestamps[lost:], cut[1].samples[lost:], cut[1].arrived)
     events = run([cut[0], after, *MARKERS])
     (hole,) = [e for e in events if isinstance(e, Hole)]
     assert (hole.index, hole.lost) == (at + (0 if hole.retroactive else lost), lost)
@@ -125,14 +125,14 @@ def test_decimation_delays_nothing_and_is_the_same_however_samples_come(sizes, l
     pipeline = Pipeline(config, SPEC)
     handed, pushed, sent = [], 0, dict.fromkeys(expected, 0)
     take = pipeline.timeline.push
-    pipeline.timeline.push = lambda chunk: (handed.append(len(chunk.stamps)), take(chunk))[1]
-    last = {name: round((epoch.last_stamp - 1000) * RATE) for name, epoch in expected.items()}
+    pipeline.timeline.push = lambda chunk: (handed.append(len(chunk.timestamps)), take(chunk))[1]
+    last = {name: round((epoch.last_timestamp - 1000) * RATE) for name, epoch in expected.items()}
     for item in [*MARKERS, *data]:
         for event in pipeline.push(item):
             if isinstance(event, Samples) and (name := MARKERS[event.trial].picture) in sent:
                 sent[name] += len(event.samples)
         if isinstance(item, Chunk):
-            pushed += len(item.stamps)
+            pushed += len(item.timestamps)
             assert pushed - sum(handed) < 5
         for name, count in sent.items():
             due = 40 - max(0, last[name] + 1 - pushed + 4) // 5
@@ -165,5 +165,5 @@ def test_windows_are_the_same_whatever_sample_a_recording_begins_with(first, red
     assert cut.keys() == whole.keys()
     for name, epoch in cut.items():
         np.testing.assert_allclose(epoch.samples, whole[name].samples, atol=1e-4)
-        assert epoch.last_stamp == pytest.approx(whole[name].last_stamp, abs=1e-4)
-        assert abs(epoch.last_stamp - epoch.onset - last_s) <= 0.501 / RATE
+        assert epoch.last_timestamp == pytest.approx(whole[name].last_timestamp, abs=1e-4)
+        assert abs(epoch.last_timestamp - epoch.onset - last_s) <= 0.501 / RATE

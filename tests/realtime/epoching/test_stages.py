@@ -189,7 +189,7 @@ def test_a_picture_is_in_hand_though_no_sample_comes():
     last_tick, events = float(recording(6.1)[0][-1]), []
     for event in session.run():
         events.append(event)
-        if isinstance(event, Tick) and event.stamp == last_tick:
+        if isinstance(event, Tick) and event.timestamp == last_tick:
             painted.set()  # no sample follows
         if isinstance(event, Frame):
             session.tell("lost", "something else")
@@ -202,30 +202,30 @@ def test_a_picture_is_in_hand_though_no_sample_comes():
 
 def test_a_pipeline_begins_again_with_the_next_number():
     pipeline = Pipeline(CONFIG, ListSource(*recording(), EVERY).spec, pre_stimulus=True)
-    stamps, samples, markers = recording()
+    timestamps, samples, markers = recording()
     for marker in markers[:3]:
         list(pipeline.push(marker))
     again = pipeline.again()
-    list(again.push(Chunk(stamps[:500], samples[:500])))
+    list(again.push(Chunk(timestamps[:500], samples[:500])))
     list(again.push(markers[3]))
     assert [event.trial for event in again.abandon("it ends") if isinstance(event, Refused)] == [3]
 
 
 @pytest.mark.parametrize(("hole", "early_s"), [(None, 0.5), (slice(275, 325), 1.1)])
 def test_a_stimulus_after_all_has_settled_has_its_windows_and_an_early_one_has_not(hole, early_s):
-    stamps, samples, _ = recording(drop=hole)
+    timestamps, samples, _ = recording(drop=hole)
     window = CONFIG.window.model_copy(update={"baseline_s": (-0.2, 0.0)})
     pipeline = Pipeline(CONFIG.model_copy(update={"window": window}), SPEC, pre_stimulus=True)
     settled, closed = [], set()
-    for start in range(0, len(stamps), 10):
+    for start in range(0, len(timestamps), 10):
         piece = slice(start, start + 10)
-        events = list(pipeline.push(Chunk(stamps[piece], samples[piece], float(stamps[piece][-1]))))
+        events = list(pipeline.push(Chunk(timestamps[piece], samples[piece], float(timestamps[piece][-1]))))
         settled += of(Settled, events)
         if of(Settled, events):
-            for stamp in (settled[0].stamp + 1e-4, settled[0].stamp - early_s):
-                events += pipeline.push(Marker(stamp, "picture", "p0"))
+            for timestamp in (settled[0].timestamp + 1e-4, settled[0].timestamp - early_s):
+                events += pipeline.push(Marker(timestamp, "picture", "p0"))
         closed |= {(True, one.trial) for one in of(Closed, events)}
         closed |= {(False, one.event.trial) for one in of(PreStimulus, events) if isinstance(one.event, Closed)}
     assert len(settled) == 1
-    assert settled[0].stamp > stamps[0] + (1.6 if hole is None else 2.9)
+    assert settled[0].timestamp > timestamps[0] + (1.6 if hole is None else 2.9)
     assert closed == {(True, 0), (False, 0)}

@@ -34,10 +34,10 @@ def streams():
         yield outlets, inlet("P01 percepts"), inlet("P01 embeddings")
 
 
-def test_percepts_and_embeddings_are_heard_with_one_stamp(streams):
+def test_percepts_and_embeddings_are_heard_with_one_timestamp(streams):
     outlets, percepts, embeddings = streams
-    stamp = pylsl.local_clock() - 0.25
-    outlets.push(percept(1), stamp)
+    timestamp = pylsl.local_clock() - 0.25
+    outlets.push(percept(1), timestamp)
     outlets.push(percept(2, math.nan))
     for trial, confidence in ((1, 0.5), (2, None)):
         (text,), said = percepts.pull_sample(PATIENCE_S)
@@ -49,7 +49,7 @@ def test_percepts_and_embeddings_are_heard_with_one_stamp(streams):
         assert (record["repeats"], record["flags"], record["ledger"]) == (2, ["flat"], {"onset": 1.5})
         np.testing.assert_array_equal(np.float32(values), percept(trial).embedding)
         if trial == 1:
-            assert said == stamp
+            assert said == timestamp
 
 
 def test_metadata_name_the_space_and_every_dimension(streams):

@@ -54,7 +54,7 @@ def numbers(stream):
     return np.round(stream["time_series"][:, 0]).astype(int)
 
 
-def test_everything_wanted_is_recorded_with_stamps_offsets_and_footers(amplifier, record, tmp_path):
+def test_everything_wanted_is_recorded_with_timestamps_offsets_and_footers(amplifier, record, tmp_path):
     recorder = record(Wanted(name=amplifier.name), Wanted(name=f"{amplifier.name}-markers"))
     until(lambda: (tmp_path / "run.xdf").stat().st_size > 20_000)
     recorded = recorder.stop()
@@ -67,11 +67,11 @@ def test_everything_wanted_is_recorded_with_stamps_offsets_and_footers(amplifier
     assert len(eeg["clock_times"]) >= 2
     labels = [channel["label"][0] for channel in eeg["info"]["desc"][0]["channels"][0]["channel"]]
     assert tuple(labels) == amplifier.channels
-    stamp_of = dict(zip(numbers(eeg), eeg["time_stamps"], strict=True))
+    timestamp_of = dict(zip(numbers(eeg), eeg["time_stamps"], strict=True))
     marks = streams[f"{amplifier.name}-markers"]
-    for stamp, (text,) in zip(marks["time_stamps"], marks["time_series"], strict=True):
-        if int(text) in stamp_of:
-            assert stamp == pytest.approx(stamp_of[int(text)], abs=1e-3)
+    for timestamp, (text,) in zip(marks["time_stamps"], marks["time_series"], strict=True):
+        if int(text) in timestamp_of:
+            assert timestamp == pytest.approx(timestamp_of[int(text)], abs=1e-3)
     assert recorder.stop() == recorded
 
 

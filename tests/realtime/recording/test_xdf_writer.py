@@ -32,19 +32,19 @@ def test_numbers_of_every_type_come_back_as_they_were(tmp_path, data, format_, s
     samples = data.draw(
         hnp.arrays(TYPES[format_], shape, elements={"allow_nan": False} if "f" in TYPES[format_] else None)
     )
-    stamps = np.cumsum(data.draw(hnp.arrays("f8", shape[0], elements=st.floats(0.001, 10))))
+    timestamps = np.cumsum(data.draw(hnp.arrays("f8", shape[0], elements=st.floats(0.001, 10))))
     cut = data.draw(st.integers(0, shape[0]))
     writer = XdfWriter(path)
     writer.stream_header(1, INFO.format(name="amp", channels=shape[1], rate=100, format=format_))
     for part in (slice(None, cut), slice(cut, None)):
-        if len(stamps[part]):
-            writer.numbers(1, stamps[part], samples[part])
-    writer.stream_footer(1, stamps[0], stamps[-1], len(stamps), [])
+        if len(timestamps[part]):
+            writer.numbers(1, timestamps[part], samples[part])
+    writer.stream_footer(1, timestamps[0], timestamps[-1], len(timestamps), [])
     writer.close()
     read = load(path)["amp"]
     assert np.array_equal(read["time_series"], samples)
-    assert np.array_equal(read["time_stamps"], stamps)
-    assert read["footer"]["info"]["sample_count"] == [str(len(stamps))]
+    assert np.array_equal(read["time_stamps"], timestamps)
+    assert read["footer"]["info"]["sample_count"] == [str(len(timestamps))]
 
 
 @given(
@@ -69,7 +69,7 @@ def test_long_texts_and_chunks_use_longer_lengths(tmp_path):
     assert [len(values[0]) for values in load(tmp_path / "file.xdf")["marks"]["time_series"]] == list(range(1, 400))
 
 
-def test_clock_offsets_bring_stamps_to_this_clock(tmp_path):
+def test_clock_offsets_bring_timestamps_to_this_clock(tmp_path):
     writer = XdfWriter(tmp_path / "file.xdf")
     writer.stream_header(1, INFO.format(name="amp", channels=1, rate=10, format="float32"))
     for second in range(0, 30, 5):
@@ -142,13 +142,13 @@ def test_where_there_is_no_room_for_a_beginning_there_is_no_file(tmp_path):
 def test_what_a_file_holds_is_found_and_gone_on_with(tmp_path, format_, footer):
     path = tmp_path / "file.xdf"
     info = INFO.format(name="amp", channels=2, rate=10, format=format_)
-    stamps = np.arange(1.0, 31.0)
+    timestamps = np.arange(1.0, 31.0)
     values = [[f"a{n}", "é" * n] for n in range(30)]
     samples = values if format_ == "string" else np.arange(60).reshape(30, 2).astype(TYPES[format_])
 
     def write(writer, part):
         put = writer.texts if format_ == "string" else writer.numbers
-        put(3, stamps[part], samples[part])
+        put(3, timestamps[part], samples[part])
 
     writer = XdfWriter(path)
     writer.stream_header(3, info)

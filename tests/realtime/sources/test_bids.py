@@ -105,7 +105,7 @@ def test_a_bdf_whose_unit_the_table_tells(root):
     opened = open_recording(file, Config(markers=MarkerSettings(events="bids")))
     assert (opened.spec.unit, opened.spec.channels) == ("microvolts", ("Fz", "Cz", "Pz"))
     (shown,) = opened.markers
-    assert (shown.picture, shown.stamp - opened.first_s) == ("look-00012", 1.5)
+    assert (shown.picture, shown.timestamp - opened.first_s) == ("look-00012", 1.5)
     first = next(item for item in opened.events() if isinstance(item, Chunk))
     np.testing.assert_allclose(first.samples[0], [10, 11, 12], atol=0.1)
 
@@ -120,7 +120,11 @@ def test_pictures_are_named_by_file_by_identifier_or_by_number(root):
         root,
         "2\t.1\timage\tstimuli/cat/b.png\tn/a\tn/a\n1\t.1\timage\tcat/a.png\tn/a\tn/a\n9\t0\trest\tn/a\tn/a\tn/a\n",
     )
-    assert [(marker.stamp, marker.picture) for marker in shown] == [(101, "cat/a.png"), (102, "cat/b.png"), (109, None)]
+    assert [(marker.timestamp, marker.picture) for marker in shown] == [
+        (101, "cat/a.png"),
+        (102, "cat/b.png"),
+        (109, None),
+    ]
     assert [marker.kind for marker in shown] == ["picture", "picture", "rest"]
     by_number = "1\t.1\timage\tn/a\tn/a\t7\n2\t.1\ttarget\tn/a\tn/a\tn/a\n3\t.1\ttarget\tn/a\tn/a\t0\n"
     assert [marker.picture for marker in events(root, by_number)] == ["look-00007", None, None]

@@ -83,10 +83,10 @@ def test_combined_faults_come_when_they_are_due(tmp_path):
     (step,) = [item for item in found if isinstance(item, Fault) and item.kind == "clock-step"]
     assert hole.lost == 50
     # Time on the wire: what was dropped before does not count.
-    assert step.stamp - hole.stamp == pytest.approx(3.0, abs=0.1)
+    assert step.timestamp - hole.timestamp == pytest.approx(3.0, abs=0.1)
     assert "Cz" not in spec.channels
-    stamps = np.concatenate([chunk.stamps for chunk in chunks])
-    assert 0.0005 < np.diff(stamps)[np.diff(stamps) < 0.05].std() < 0.003
+    timestamps = np.concatenate([chunk.timestamps for chunk in chunks])
+    assert 0.0005 < np.diff(timestamps)[np.diff(timestamps) < 0.05].std() < 0.003
 
 
 @pytest.mark.parametrize("kind", ["restart", "restart-without-id"])

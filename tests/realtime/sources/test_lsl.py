@@ -23,7 +23,7 @@ class Reading:
     def __init__(self, source):
         self.source = source
         self._events = source.events()
-        self.numbers, self.stamps, self.markers, self.notices = [], [], [], []
+        self.numbers, self.timestamps, self.markers, self.notices = [], [], [], []
 
     def until(self, done, within_s=90.0):
         give_up = time.monotonic() + within_s
@@ -32,7 +32,7 @@ class Reading:
             event = next(self._events)
             if isinstance(event, Chunk):
                 self.numbers += [round(float(value)) for value in event.samples[:, 0]]
-                self.stamps += event.stamps.tolist()
+                self.timestamps += event.timestamps.tolist()
             elif isinstance(event, Marker):
                 self.markers.append(event)
             else:
@@ -71,17 +71,17 @@ def test_every_sample_comes_once_in_microvolts_whatever_the_format(name, read, f
         reading = read(name).until(lambda r: len(r.numbers) > 100)
     assert np.diff(reading.numbers).tolist() == [1] * (len(reading.numbers) - 1)
     assert reading.source.spec.channels == ("Fz", "Cz", "Pz"), "a trigger is not EEG"
-    assert np.allclose(np.diff(reading.stamps), 1 / 250, atol=2e-4)
+    assert np.allclose(np.diff(reading.timestamps), 1 / 250, atol=2e-4)
 
 
-def test_markers_come_with_the_stamps_of_their_samples(name, read):
+def test_markers_come_with_the_timestamps_of_their_samples(name, read):
     with Amplifier(name, "id"):
         reading = read(name, MarkerSettings(name=f"{name}-markers"), channels=("Trigger", "Fz"))
         reading.until(lambda r: len(r.markers) > 5)
     assert reading.source.spec.channels == ("Trigger", "Fz")
     kinds = [int(marker.kind) for marker in reading.markers]
     assert np.diff(kinds).tolist() == [25] * (len(kinds) - 1)
-    spacing = np.diff([marker.stamp for marker in reading.markers])
+    spacing = np.diff([marker.timestamp for marker in reading.markers])
     assert np.allclose(spacing, 0.1, atol=1e-3)
 
 
@@ -94,7 +94,7 @@ def test_markers_may_come_later_and_as_json_numbers_or_columns(name, read):
         reading.until(lambda r: r.markers)
         assert reading.markers[0].picture == "cat"
         assert reading.markers[0].extra == {"trial": 3}
-        assert reading.markers[0].stamp == pytest.approx(1000.0, abs=1e-3)
+        assert reading.markers[0].timestamp == pytest.approx(1000.0, abs=1e-3)
         del text
         reading.until(lambda r: r.said("lost"))
         columns = pylsl.StreamInfo(f"{name}-columns", name, 2, 0, "double64", "columns")
@@ -196,7 +196,7 @@ def test_a_killed_reader_is_reported_at_once_and_replaced(name, read):
     assert (steps >= 1).all(), "nothing comes twice or out of order"
     assert (steps > 1).sum() <= 1, "one hole"
     true_s = np.array(reading.numbers) / 250
-    assert np.ptp(np.array(reading.stamps) - true_s) < 2e-3, "the timestamps know about the hole"
+    assert np.ptp(np.array(reading.timestamps) - true_s) < 2e-3, "the timestamps know about the hole"
 
 
 @pytest.mark.realtime
@@ -217,7 +217,7 @@ def test_a_stopped_amplifier_is_reported_within_a_second_and_read_on(name, read)
         amplifier.pause()
         paused = pylsl.local_clock()
         reading.until(lambda r: r.said("stalled"))
-        assert reading.said("stalled")[0].stamp - paused < 1.0
+        assert reading.said("stalled")[0].timestamp - paused < 1.0
         amplifier.go_on()
         reading.until(lambda r: r.said("resumed"))
         before = len(reading.numbers)
@@ -313,7 +313,7 @@ def test_what_was_sent_before_anybody_listened_is_dropped(name, read):
         threading.Event().wait(0.5)
         begun = pylsl.local_clock()
         reading.until(lambda r: len(r.numbers) > 20)
-    assert reading.stamps[0] > begun - 0.05
+    assert reading.timestamps[0] > begun - 0.05
 
 
 def test_close_from_another_thread_ends_the_events(name, read):

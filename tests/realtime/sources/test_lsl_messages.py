@@ -14,9 +14,9 @@ from realtime.sources.lsl_messages import decode, encode
     arrived=st.floats(0, 1e9),
 )
 def test_chunks_travel_bit_for_bit(samples, first, arrived):
-    stamps = first + np.arange(len(samples)) / 250
-    received = decode(encode(Chunk(stamps, samples, arrived)))
-    assert received.stamps.tobytes() == stamps.tobytes()
+    timestamps = first + np.arange(len(samples)) / 250
+    received = decode(encode(Chunk(timestamps, samples, arrived)))
+    assert received.timestamps.tobytes() == timestamps.tobytes()
     assert received.samples.tobytes() == samples.tobytes()
     assert received.samples.shape == samples.shape
     assert received.arrived == arrived

@@ -24,7 +24,7 @@ def stream(*labels, format_="string"):
 )
 def test_markers_are_text_a_number_a_column_or_the_channel_that_is_named(described, channel, values, kinds):
     read = MarkerReader(described, channel).read(values, 2.0)
-    assert [(marker.kind, marker.stamp) for marker in read] == [(kind, 2.0) for kind in kinds]
+    assert [(marker.kind, marker.timestamp) for marker in read] == [(kind, 2.0) for kind in kinds]
 
 
 def test_a_channel_that_is_named_says_what_is_left_out_and_must_be_there():

@@ -35,11 +35,11 @@ def test_a_peers_player_is_read_with_its_units_and_annotations(tmp_path):
                 chunks.append(event)
             elif isinstance(event, Marker):
                 markers.append(event)
-            if len(markers) >= 4 and sum(len(chunk.stamps) for chunk in chunks) > 200:
+            if len(markers) >= 4 and sum(len(chunk.timestamps) for chunk in chunks) > 200:
                 break
         source.close()
     assert source.spec.unit == "volts"
     samples = np.concatenate([chunk.samples for chunk in chunks])
     assert np.isclose(samples.std(), 20, rtol=0.2), "microvolts"
     assert set(Counter(marker.kind for marker in markers)) == {"square", "rt"}
-    assert np.allclose(np.diff([marker.stamp for marker in markers]), 1.0, atol=0.06)
+    assert np.allclose(np.diff([marker.timestamp for marker in markers]), 1.0, atol=0.06)

@@ -21,15 +21,15 @@ INFO = """<info><name>{name}</name><type>{type}</type><channel_count>{count}</ch
 @pytest.fixture
 def recorded(tmp_path):
     """Six seconds at 100 Hz with a hole of 0.2 s, a foreign marker and one of ours."""
-    stamps = 5000 + np.arange(600) / 100
-    stamps[300:] += 0.2
+    timestamps = 5000 + np.arange(600) / 100
+    timestamps[300:] += 0.2
     writer = XdfWriter(tmp_path / "run.xdf")
     writer.stream_header(1, INFO.format(name="played", type="EEG", count=1, rate=100, format="float32"))
-    writer.numbers(1, stamps, np.arange(600, dtype=np.float32)[:, None])
+    writer.numbers(1, timestamps, np.arange(600, dtype=np.float32)[:, None])
     writer.stream_header(2, INFO.format(name="marks", type="Markers", count=1, rate=0, format="string"))
-    writer.texts(2, [stamps[50], stamps[450]], [["square"], ['{"kind":"picture","picture":"cat","trial":1}']])
+    writer.texts(2, [timestamps[50], timestamps[450]], [["square"], ['{"kind":"picture","picture":"cat","trial":1}']])
     writer.close()
-    return tmp_path / "run.xdf", stamps
+    return tmp_path / "run.xdf", timestamps
 
 
 def heard(file):
@@ -52,19 +52,21 @@ def heard(file):
         source.close()
     played = publisher.wait()
     publisher.stop()
-    stamps, samples = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("stamps", "samples"))
-    return played, stamps, samples, markers
+    timestamps, samples = (
+        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("timestamps", "samples")
+    )
+    return played, timestamps, samples, markers
 
 
 def test_what_is_played_arrives_as_recorded(recorded):
-    file, stamps = recorded
+    file, timestamps = recorded
     played, received, samples, markers = heard(file)
     assert (played.samples, played.markers) == (600, 2)
     assert samples[:, 0].tolist() == list(range(600))
-    assert np.ptp(received - stamps) < 2e-3
+    assert np.ptp(received - timestamps) < 2e-3
     assert [(marker.kind, marker.picture) for marker in markers] == [("square", None), ("picture", "cat")]
-    assert markers[0].stamp == pytest.approx(received[50], abs=1e-3)
-    assert markers[1].stamp == pytest.approx(received[450], abs=1e-3)
+    assert markers[0].timestamp == pytest.approx(received[50], abs=1e-3)
+    assert markers[1].timestamp == pytest.approx(received[450], abs=1e-3)
 
 
 def test_a_pause_of_unknown_length_is_played_as_one_of_a_second(tmp_path):
@@ -78,7 +80,7 @@ def test_a_pause_of_unknown_length_is_played_as_one_of_a_second(tmp_path):
     steps = np.diff(received)
     assert np.flatnonzero(steps > 0.5).tolist() == [749]
     assert steps[749] == pytest.approx(1.004, abs=1e-3)
-    assert [marker.stamp for marker in markers] == pytest.approx([received[500], received[1000]], abs=1e-3)
+    assert [marker.timestamp for marker in markers] == pytest.approx([received[500], received[1000]], abs=1e-3)
 
 
 def test_a_recording_that_cannot_be_opened_is_told(tmp_path):

@@ -23,21 +23,21 @@ def played(recording):
     events = list(recording.events())
     chunks = [event for event in events if isinstance(event, Chunk)]
     return (
-        np.concatenate([chunk.stamps for chunk in chunks]),
+        np.concatenate([chunk.timestamps for chunk in chunks]),
         np.concatenate([chunk.samples for chunk in chunks]),
         [event for event in events if isinstance(event, Marker)],
     )
 
 
-def write_xdf(path, stamps, names=("amp",)):
+def write_xdf(path, timestamps, names=("amp",)):
     writer = XdfWriter(path)
     for number, name in enumerate(names, start=1):
-        samples = np.arange(2 * len(stamps), dtype=np.float32).reshape(-1, 2) * np.float32(1e-6)
+        samples = np.arange(2 * len(timestamps), dtype=np.float32).reshape(-1, 2) * np.float32(1e-6)
         writer.stream_header(number, EEG.format(name=name))
-        writer.clock_offset(number, stamps[0], 0.0)
-        writer.numbers(number, stamps, samples)
+        writer.clock_offset(number, timestamps[0], 0.0)
+        writer.numbers(number, timestamps, samples)
     writer.stream_header(9, MARKERS)
-    writer.texts(9, [stamps[10]], [["go"]])
+    writer.texts(9, [timestamps[10]], [["go"]])
     writer.close()
     return path
 
@@ -64,9 +64,9 @@ def write_xdf(path, stamps, names=("amp",)):
 )
 def test_real_recordings_give_every_sample_and_every_event(shared_data, file, config, rate_hz, n_samples, kinds):
     recording = open_recording(shared_data / file, config)
-    stamps, samples, markers = played(recording)
+    timestamps, samples, markers = played(recording)
     assert recording.spec.rate_hz == rate_hz
-    assert len(stamps) == len(samples) == recording.n_samples == n_samples
+    assert len(timestamps) == len(samples) == recording.n_samples == n_samples
     assert Counter(marker.kind for marker in markers) == kinds
 
 
@@ -88,13 +88,13 @@ def test_the_smallest_file_opens_and_a_missing_unit_is_told(shared_data):
         open_recording(file)
 
 
-def test_stamps_of_a_muse_stay_as_recorded(shared_data):
+def test_timestamps_of_a_muse_stay_as_recorded(shared_data):
     file = shared_data / "muse_n170" / "run1.csv"
-    stamps, samples, markers = played(open_recording(file))
+    timestamps, samples, markers = played(open_recording(file))
     table = np.genfromtxt(file, delimiter=",", skip_header=1)
-    assert np.array_equal(stamps, table[:, 0])
+    assert np.array_equal(timestamps, table[:, 0])
     assert np.array_equal(samples, table[:, 1:5].astype(np.float32))
-    assert [marker.stamp for marker in markers] == table[table[:, -1] > 0, 0].tolist()
+    assert [marker.timestamp for marker in markers] == table[table[:, -1] > 0, 0].tolist()
 
 
 def test_muse_markers_that_are_held_and_auxiliary_inputs_that_are_blank(tmp_path):
@@ -104,18 +104,18 @@ def test_muse_markers_that_are_held_and_auxiliary_inputs_that_are_blank(tmp_path
     recording = open_recording(file)
     assert recording.spec.channels == ("TP9", "AF7")
     assert [marker.kind for marker in recording.markers][:4] == ["2", "1", "1", "2"]
-    assert recording.markers[0].stamp == pytest.approx(10 + 2 / 256, abs=1e-4)
+    assert recording.markers[0].timestamp == pytest.approx(10 + 2 / 256, abs=1e-4)
     auxiliary = open_recording(file, Config(stream=StreamSettings(channels=("Right AUX", "TP9"))))
     assert np.isnan(played(auxiliary)[1][:, 0]).all()
 
 
 def test_a_hole_in_xdf_stays_a_hole_and_volts_become_microvolts(tmp_path):
-    stamps = 50 + np.arange(300) / 100
-    stamps[100:] += 0.1
-    times, samples, markers = played(open_recording(write_xdf(tmp_path / "hole.xdf", stamps)))
-    assert np.allclose(times, stamps, atol=1e-6)
+    timestamps = 50 + np.arange(300) / 100
+    timestamps[100:] += 0.1
+    times, samples, markers = played(open_recording(write_xdf(tmp_path / "hole.xdf", timestamps)))
+    assert np.allclose(times, timestamps, atol=1e-6)
     assert samples[-1, -1] == pytest.approx(599.0, rel=1e-5)
-    assert [(marker.kind, marker.stamp) for marker in markers] == [("go", pytest.approx(stamps[10]))]
+    assert [(marker.kind, marker.timestamp) for marker in markers] == [("go", pytest.approx(timestamps[10]))]
 
 
 def test_several_eeg_streams_must_be_chosen_from(tmp_path):
@@ -131,9 +131,9 @@ def test_a_stream_without_source_id_that_was_started_again_is_one_stream_with_a_
         writer.stream_header(number, EEG.format(name="amp"))
         writer.numbers(number, first + np.arange(100) / 100, np.zeros((100, 2), np.float32))
     writer.close()
-    stamps, samples, _ = played(open_recording(tmp_path / "run.xdf"))
-    assert len(stamps) == len(samples) == 200
-    assert np.diff(stamps).max() == pytest.approx(1.51)
+    timestamps, samples, _ = played(open_recording(tmp_path / "run.xdf"))
+    assert len(timestamps) == len(samples) == 200
+    assert np.diff(timestamps).max() == pytest.approx(1.51)
 
 
 def test_markers_come_before_the_chunk_in_whose_time_they_fall(tmp_path):
@@ -141,9 +141,9 @@ def test_markers_come_before_the_chunk_in_whose_time_they_fall(tmp_path):
     seen = 0.0
     for event in open_recording(file).events():
         if isinstance(event, Marker):
-            assert seen < event.stamp
+            assert seen < event.timestamp
         else:
-            seen = event.stamps[-1]
+            seen = event.timestamps[-1]
             assert event.arrived is None
 
 
@@ -179,16 +179,16 @@ def test_formats_of_mne(tmp_path):
     )
     raw.set_annotations(mne.Annotations([0.5, 1.0], [0, 0], ["house", "face"]))
     raw.save(tmp_path / "run_raw.fif", verbose="error")
-    stamps, samples, markers = played(open_recording(tmp_path / "run_raw.fif"))
+    timestamps, samples, markers = played(open_recording(tmp_path / "run_raw.fif"))
     assert np.allclose(samples, volts.T * 1e6, atol=1e-3)
-    assert np.allclose(stamps, np.arange(500) / 250)
-    assert [(marker.kind, marker.stamp) for marker in markers] == [("house", 0.5), ("face", 1.0)]
+    assert np.allclose(timestamps, np.arange(500) / 250)
+    assert [(marker.kind, marker.timestamp) for marker in markers] == [("house", 0.5), ("face", 1.0)]
 
     raw.set_annotations(None)
     raw._data[2, 100:103] = 4
     raw.crop(0.2).save(tmp_path / "cropped_raw.fif", verbose="error")
     markers = open_recording(tmp_path / "cropped_raw.fif").markers
-    assert [(marker.kind, round(marker.stamp, 6)) for marker in markers] == [("4", 0.2)]
+    assert [(marker.kind, round(marker.timestamp, 6)) for marker in markers] == [("4", 0.2)]
 
 
 def test_brainvision_and_edf(tmp_path):
@@ -206,7 +206,7 @@ def test_brainvision_and_edf(tmp_path):
     )
     _, samples, markers = played(open_recording(tmp_path / "run.vhdr"))
     assert np.allclose(samples, digits * 0.1, atol=1e-3)
-    assert [(marker.kind, marker.stamp) for marker in markers] == [("Stimulus/S  7", 0.2)]
+    assert [(marker.kind, marker.timestamp) for marker in markers] == [("Stimulus/S  7", 0.2)]
 
     fields = ("0", "", "", "01.01.26", "00.00.00", "512", "", "2", "1", "1")
     widths = (8, 80, 80, 8, 8, 8, 44, 8, 8, 4)
@@ -226,7 +226,7 @@ def test_brainvision_and_edf(tmp_path):
         ("run.csv", b"time,a\n1,2\n", "first column is 'time'"),
         ("run.csv", b"timestamps,TP9,Marker0\n1,2,0\n1,x,0\n", "not a table of numbers"),
         ("run.csv", b"timestamps,TP9,Marker0\n1,2,0\n", "1 rows"),
-        ("run.csv", b"timestamps,TP9,Marker0\n1,2,0\n1,2,0\n", "stamps do not advance"),
+        ("run.csv", b"timestamps,TP9,Marker0\n1,2,0\n1,2,0\n", "timestamps do not advance"),
         ("run.xdf", b"not XDF", "cannot read .* as XDF"),
         ("run.edf", b"not EDF", "cannot read"),
         ("run_raw.fif", b"not FIF", "cannot read"),

@@ -54,13 +54,13 @@ def listen(stream):
 
 def record(inlet, until):
     """Return timestamps and samples up to a time on the LSL clock."""
-    stamps, samples = [], []
-    while not stamps or stamps[-1] < until:
-        sample, stamp = inlet.pull_sample(timeout=60)
+    timestamps, samples = [], []
+    while not timestamps or timestamps[-1] < until:
+        sample, timestamp = inlet.pull_sample(timeout=60)
         assert sample is not None, "the simulated EEG has stopped"
-        stamps.append(stamp)
+        timestamps.append(timestamp)
         samples.append(sample)
-    return np.array(stamps), np.array(samples)
+    return np.array(timestamps), np.array(samples)
 
 
 def show(outlet, name):
@@ -80,23 +80,27 @@ def test_the_stream_says_what_it_is_and_that_it_is_simulated(stream, participant
     assert participant.latest("streaming")["simulated"] is True
 
 
-def test_a_marker_is_answered_from_its_stamp_on_with_the_pictures_own_response(stream, participant):
+def test_a_marker_is_answered_from_its_timestamp_on_with_the_pictures_own_response(stream, participant):
     inlet, outlet = listen(stream), markers_of(stream)
     participant.wait_for("hearing", 20)
     name = PICTURES.names[7]
     onset = show(outlet, name)
-    stamps, samples = record(inlet, onset + 0.7)
-    assert np.diff(stamps) == pytest.approx(1 / 250, abs=1e-6)  # timestamps are those of when samples are due, not sent
-    quiet = stamps < onset + 0.05
+    timestamps, samples = record(inlet, onset + 0.7)
+    assert np.diff(timestamps) == pytest.approx(
+        1 / 250, abs=1e-6
+    )  # timestamps are those of when samples are due, not sent
+    quiet = timestamps < onset + 0.05
     assert not samples[quiet].any()
 
     # The same code, asked for these times, gives the same microvolts; LSL knows clock offsets to some 50 µs.
-    truth = EvokedResponse(components(CHANNELS_64)).at(stamps - onset, activations(picture_features(PICTURES, name), 0))
+    truth = EvokedResponse(components(CHANNELS_64)).at(
+        timestamps - onset, activations(picture_features(PICTURES, name), 0)
+    )
     late = next(s["late"] for k in range(1, 99) if (s := participant.wait_for("status", 5, count=k))["pictures"])
     assert np.abs(truth).max() > 5
     if not late:  # a machine too busy to answer in 50 ms says so, and has lost the very beginning
         np.testing.assert_allclose(samples, truth, atol=0.05)
-    np.testing.assert_allclose(samples[stamps > onset + 0.2], truth[stamps > onset + 0.2], atol=0.05)
+    np.testing.assert_allclose(samples[timestamps > onset + 0.2], truth[timestamps > onset + 0.2], atol=0.05)
 
 
 def test_markers_are_heard_again_after_the_stimulus_program_restarts(stream, participant):
@@ -105,8 +109,8 @@ def test_markers_are_heard_again_after_the_stimulus_program_restarts(stream, par
         outlet = markers_of(stream)
         participant.wait_for("hearing", 20, count=count)
         onset = show(outlet, PICTURES.names[0])
-        stamps, samples = record(inlet, onset + 0.5)
-        assert np.abs(samples[stamps > onset + 0.1]).max() > 5
+        timestamps, samples = record(inlet, onset + 0.5)
+        assert np.abs(samples[timestamps > onset + 0.1]).max() > 5
         del outlet
 
 

@@ -20,9 +20,9 @@ def events(live=False):
     rng = np.random.default_rng(0)
     out = []
     for a in range(0, N, 5):
-        stamps = 100 + np.arange(a, a + 5) / RATE
+        timestamps = 100 + np.arange(a, a + 5) / RATE
         samples = np.stack([np.arange(a, a + 5), rng.normal(0, 10, 5), rng.normal(0, 10, 5)], axis=1)
-        out.append(Chunk(stamps, samples.astype(np.float32), stamps[-1] + 0.002 if live else None))
+        out.append(Chunk(timestamps, samples.astype(np.float32), timestamps[-1] + 0.002 if live else None))
         if a >= 1000 and a % 50 == 0:
             out.append(Marker(100 + a / RATE, "picture", "p", {"trial": (a - 1000) // 50}))
     return out
@@ -34,7 +34,7 @@ def faulty(text, live=False):
 
 def joined(items):
     chunks = [item for item in items if isinstance(item, Chunk)]
-    return np.concatenate([c.stamps for c in chunks]), np.concatenate([c.samples for c in chunks])
+    return np.concatenate([c.timestamps for c in chunks]), np.concatenate([c.samples for c in chunks])
 
 
 def test_text_is_read():
@@ -60,12 +60,12 @@ def test_faults_that_do_not_fit_are_refused():
 @given(st.integers(1, 500), st.integers(0, 2000))
 @settings(deadline=None, max_examples=30)
 def test_drop_takes_out_so_many(count, at):
-    stamps, samples = joined(faulty(f"drop:{count}@{at / RATE:.3f}s"))
+    timestamps, samples = joined(faulty(f"drop:{count}@{at / RATE:.3f}s"))
     gone = np.setdiff1d(np.arange(N), samples[:, 0])
     assert len(gone) == count
     assert gone[0] == at
     assert np.ptp(gone) == count - 1
-    np.testing.assert_allclose(stamps, 100 + samples[:, 0] / RATE)
+    np.testing.assert_allclose(timestamps, 100 + samples[:, 0] / RATE)
 
 
 def test_samples_are_spoilt_where_and_when_told():
@@ -87,26 +87,26 @@ def test_channels_go_and_move_with_their_names():
     assert faulty_spec(SPEC, parse_faults("reordered")).channels == ("Pz", "Cz", "Fz")
 
 
-def test_stamps_are_moved():
+def test_timestamps_are_moved():
     true = 100 + np.arange(N) / RATE
-    stamps, _ = joined(faulty("clock-step:-0.5@6s"))
-    np.testing.assert_allclose(stamps - true, np.where(np.arange(N) < 1500, 0, -0.5), atol=1e-9)
-    stamps, _ = joined(faulty("unix@6s"))
-    assert stamps[1500] - true[1500] == pytest.approx(1.7e9)
-    stamps, _ = joined(faulty("jitter:0.003@4s"))
-    assert np.std(stamps[1000:] - true[1000:]) == pytest.approx(0.003, rel=0.1)
-    np.testing.assert_array_equal(stamps[:1000], true[:1000])
-    stamps, _ = joined(faulty("rate:0.01@4s"))
-    assert np.diff(stamps)[1500] == pytest.approx(1 / (1.01 * RATE))
+    timestamps, _ = joined(faulty("clock-step:-0.5@6s"))
+    np.testing.assert_allclose(timestamps - true, np.where(np.arange(N) < 1500, 0, -0.5), atol=1e-9)
+    timestamps, _ = joined(faulty("unix@6s"))
+    assert timestamps[1500] - true[1500] == pytest.approx(1.7e9)
+    timestamps, _ = joined(faulty("jitter:0.003@4s"))
+    assert np.std(timestamps[1000:] - true[1000:]) == pytest.approx(0.003, rel=0.1)
+    np.testing.assert_array_equal(timestamps[:1000], true[:1000])
+    timestamps, _ = joined(faulty("rate:0.01@4s"))
+    assert np.diff(timestamps)[1500] == pytest.approx(1 / (1.01 * RATE))
 
 
 def test_burst_is_stamped_late_and_stall_comes_late():
-    stamps, _ = joined(faulty("burst:0.2@5s"))
-    late = stamps - (100 + np.arange(N) / RATE)
+    timestamps, _ = joined(faulty("burst:0.2@5s"))
+    late = timestamps - (100 + np.arange(N) / RATE)
     assert np.flatnonzero(late > 1e-9)[[0, -1]].tolist() == [1250, 1299]
     assert late.max() == pytest.approx(0.2 - 4 / RATE)
     chunks = [item for item in faulty("stall:1@5s", live=True) if isinstance(item, Chunk)]
-    ages = np.array([chunk.arrived - chunk.stamps[-1] for chunk in chunks])
+    ages = np.array([chunk.arrived - chunk.timestamps[-1] for chunk in chunks])
     assert ages.max() == pytest.approx(1.002, abs=0.02)
     np.testing.assert_array_equal(joined(chunks)[1][:, 0], np.arange(N))
 
@@ -116,9 +116,9 @@ def test_markers_are_lost_and_late():
     seen, late = 0.0, []
     for item in faulty("marker-late:1@6s"):
         if isinstance(item, Marker):
-            late.append(seen - item.stamp)
+            late.append(seen - item.timestamp)
         else:
-            seen = item.stamps[-1]
+            seen = item.timestamps[-1]
     assert len(late) == 40
     assert max(late[:10]) < 0.1
     assert min(late[10:-5]) > 0.95

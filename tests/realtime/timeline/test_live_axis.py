@@ -17,7 +17,7 @@ from realtime.timeline.sample_grid import Hole, TimedChunk
         ("any", 1004, 40.0),  # samples lost inside a packet of which one sample is stamped
         ("any", 1003, 30.0),  # a clock that swings by 700 ppm within 11 s, at 2 kHz
         ("losses", 1003, 29.0),  # a clock with ticks of two samples, by which the rate is seen to change a little
-        ("steps", 8, 20.0),  # one stamp in ten thousand is very late
+        ("steps", 8, 20.0),  # one timestamp in ten thousand is very late
         ("losses", 100035, 30.0),  # samples wait for each other in a queue, by which packets were thought to change
         ("clean-radio", 100033, 20.0),  # the same, and the queue is six samples long
         ("drift", 100034, 60.0),  # a clock that swings, through which a straight line was laid
@@ -62,9 +62,9 @@ def test_offsets_that_are_measured_anew_do_not_bend_the_line(seed):
     axis, worst = LiveAxis(rate), 0.0
     for start in range(0, len(true), size):
         part = slice(start, start + size)
-        stamps = true[part] + rng.exponential(3e-4) + offset[start // round(5 * rate)]
+        timestamps = true[part] + rng.exponential(3e-4) + offset[start // round(5 * rate)]
         samples = np.arange(start, start + size, dtype=np.float32)[:, None]
-        for item in axis.push(Chunk(stamps, samples, float(true[part][-1]) + 5e-4 + rng.exponential(7e-4))):
+        for item in axis.push(Chunk(timestamps, samples, float(true[part][-1]) + 5e-4 + rng.exponential(7e-4))):
             if isinstance(item, TimedChunk):
                 off = item.times - true[np.rint(item.samples[:, 0]).astype(int)]
                 worst = max(worst, float(np.abs(off).max()))
@@ -74,7 +74,7 @@ def test_offsets_that_are_measured_anew_do_not_bend_the_line(seed):
 
 
 def test_a_first_offset_that_is_far_off_is_let_go_within_seconds():
-    """Samples lie where stamps do on average; what was measured first held the line for minutes."""
+    """Samples lie where timestamps do on average; what was measured first held the line for minutes."""
     rate, size, seconds = 250.0, 25, 60
     true = 1000 + np.arange(seconds * 250) / rate
     offset = np.where(true - 1000 < 5.0, 6e-3, np.where((true - 1000) // 5 % 2 == 0, 1e-3, -1e-3))
@@ -91,7 +91,7 @@ def test_a_first_offset_that_is_far_off_is_let_go_within_seconds():
     assert max(np.abs(off[40 * 250 :])) < 1.5e-3
 
 
-def test_a_loss_before_the_first_line_leaves_the_line_where_stamps_are():
+def test_a_loss_before_the_first_line_leaves_the_line_where_timestamps_are():
     """The line stayed as far ahead as samples were lost, until a step of the clock was believed in."""
     rate, size, lost, rng = 500.0, 5, 170, np.random.default_rng(0)
     taken = np.delete(np.arange(round(8 * rate)), np.s_[330 : 330 + lost])
@@ -120,9 +120,9 @@ def test_a_step_before_the_first_line_is_undone(at_s, step_s, lost):
     kept = np.delete(np.arange(len(true)), np.arange(lost) + round(at_s * rate))
     axis, worst = LiveAxis(rate), 0.0
     for numbers in np.split(kept, range(size, len(kept), size)):
-        stamps = true[numbers] + rng.exponential(2e-4) + np.where(numbers < at_s * rate, 0.0, step_s)
+        timestamps = true[numbers] + rng.exponential(2e-4) + np.where(numbers < at_s * rate, 0.0, step_s)
         arrived = float(true[numbers[-1]]) + 2e-3 + rng.exponential(3e-4)
-        for item in axis.push(Chunk(stamps, numbers[:, None].astype(np.float32), arrived)):
+        for item in axis.push(Chunk(timestamps, numbers[:, None].astype(np.float32), arrived)):
             if isinstance(item, TimedChunk) and arrived > true[0] + 4.0:
                 worst = max(worst, float(np.abs(item.times - true[np.rint(item.samples[:, 0]).astype(int)]).max()))
     assert 0.0 < worst < 2e-3
@@ -134,22 +134,24 @@ def test_an_offset_that_is_measured_anew_in_the_first_second_is_no_other_rate(at
     """A first line that was too steep by thousands of ppm stayed so."""
     rate, rng = 256.238, np.random.default_rng(0)
     true = 1000 + np.arange(14 * 256) / rate
-    stamps = true + np.where(true - 1000 < at_s, 0.0, 3.45e-3)
+    timestamps = true + np.where(true - 1000 < at_s, 0.0, 3.45e-3)
     axis = LiveAxis(256.0)
     for start in range(0, len(true) - 9, 9):
         samples = np.arange(start, start + 9, dtype=np.float32)[:, None]
-        axis.push(Chunk(stamps[start : start + 9], samples, float(true[start + 8]) + 0.022 + rng.exponential(2.4e-3)))
+        axis.push(
+            Chunk(timestamps[start : start + 9], samples, float(true[start + 8]) + 0.022 + rng.exponential(2.4e-3))
+        )
     assert abs(axis.rate_hz_measured / rate - 1) < 2e-4
 
 
 def test_work_that_is_done_ahead_changes_nothing():
     rate, size, rng = 250.0, 5, np.random.default_rng(2)
     true = 1000 + np.arange(12 * 250) / (rate * 1.0005)
-    stamps = np.where(true < 1008, true, true + 0.1) + rng.exponential(1e-3, len(true))
+    timestamps = np.where(true < 1008, true, true + 0.1) + rng.exponential(1e-3, len(true))
     ahead, plain = LiveAxis(rate), LiveAxis(rate)
     for start in range(0, len(true), size):
         part = slice(start, start + size)
-        chunk = Chunk(stamps[part], np.zeros((size, 1), np.float32), float(true[part][-1]) + rng.exponential(2e-3))
+        chunk = Chunk(timestamps[part], np.zeros((size, 1), np.float32), float(true[part][-1]) + rng.exponential(2e-3))
         found = [axis.push(chunk) for axis in (ahead, plain)]
         ahead.work_ahead()
         for one, other in zip(*found, strict=True):
@@ -169,12 +171,12 @@ def test_a_small_step_is_no_offset_where_offsets_scatter_by_less(step_s):
     rate, size, rng = 250.0, 10, np.random.default_rng(0)
     true = 1000 + np.arange(70 * 250) / rate
     offset = np.repeat(rng.normal(0, 1e-4, 14), 5 * 250) + np.where(true < 1026.5, 0.0, step_s)
-    stamps = true + offset + rng.normal(0, 5e-5, len(true))
+    timestamps = true + offset + rng.normal(0, 5e-5, len(true))
     axis, worst = LiveAxis(rate), 0.0
     for start in range(0, len(true), size):
         part = slice(start, start + size)
         samples = np.arange(start, start + size, dtype=np.float32)[:, None]
-        for item in axis.push(Chunk(stamps[part], samples, float(true[part][-1]) + 2e-3 + rng.exponential(3e-4))):
+        for item in axis.push(Chunk(timestamps[part], samples, float(true[part][-1]) + 2e-3 + rng.exponential(3e-4))):
             if isinstance(item, TimedChunk) and item.times[0] > 1030:
                 worst = max(worst, float(np.abs(item.times - true[np.rint(item.samples[:, 0]).astype(int)]).max()))
     assert 0.0 < worst < 1e-3
@@ -185,12 +187,12 @@ def test_a_first_line_that_an_offset_bends_makes_no_other_rate_likely(at_s):
     """A clock that is off by 1,000 ppm was taken to be off by more than that the other way round, for seconds."""
     rate, size, rng = 200 * (1 - 1e-3), 13, np.random.default_rng(1)
     true = 1000 + np.arange(12 * 200) / rate
-    stamps = true + np.where(true - 1000 < at_s, 2e-3, 0.0)
+    timestamps = true + np.where(true - 1000 < at_s, 2e-3, 0.0)
     axis, off = LiveAxis(200.0), []
     for start in range(0, len(true) - size, size):
         samples = np.arange(start, start + size, dtype=np.float32)[:, None]
         arrived = float(true[start + size - 1]) + 2e-3 + rng.exponential(3e-4)
-        axis.push(Chunk(stamps[start : start + size], samples, arrived))
+        axis.push(Chunk(timestamps[start : start + size], samples, arrived))
         off.append(abs(axis.rate_hz_measured / rate - 1))
     assert max(off[len(off) // 4 :]) < 8e-4
     assert off[-1] < 1e-4

@@ -10,13 +10,13 @@ from realtime.timeline.timeline import Timeline
 RATE = 250.0
 
 
-def live(true, stamps, timeline, size=5):
+def live(true, timestamps, timeline, size=5):
     """Everything that comes of a live stream sent in chunks of `size`, each arriving half a millisecond late."""
     samples = np.stack([np.arange(len(true)), np.random.default_rng(0).normal(size=len(true))], axis=1)
     out = []
     for start in range(0, len(true), size):
         part = slice(start, start + size)
-        out += timeline.push(Chunk(stamps[part], samples[part].astype(np.float32), float(true[part][-1]) + 5e-4))
+        out += timeline.push(Chunk(timestamps[part], samples[part].astype(np.float32), float(true[part][-1]) + 5e-4))
     return out
 
 
@@ -37,10 +37,10 @@ def test_an_outage_is_counted_though_its_gap_is_no_whole_number_of_samples(gap):
 @pytest.mark.parametrize("jitter_s", [0.0, 1e-3])
 def test_a_step_of_no_whole_number_of_samples_moves_no_sample(step, jitter_s):
     true = 5000 + np.arange(10_000) / RATE
-    stamps = true + np.random.default_rng(1).normal(0, jitter_s, len(true))
-    stamps[5000:] += step
+    timestamps = true + np.random.default_rng(1).normal(0, jitter_s, len(true))
+    timestamps[5000:] += step
     timeline = Timeline(RATE)
-    out = live(true, stamps, timeline)
+    out = live(true, timestamps, timeline)
     assert timeline.lost == 0
     assert "clock-step" in {item.kind for item in out if isinstance(item, Fault)}
     times = np.concatenate([item.times for item in out if isinstance(item, TimedChunk)])

@@ -34,7 +34,7 @@ def epochs_of(sender, change, at_s, seed, seconds=28.0):
     return errors, [event for event in out if isinstance(event, Fault)]
 
 
-# These examples alone: of 121 others, 4 let epochs through that are off, behind radios and 2 ms of jitter a stamp.
+# These examples alone: of 121 others, 4 let epochs through that are off, behind radios and 2 ms of jitter a timestamp.
 @pytest.mark.slow
 @settings(deadline=None, phases=[Phase.explicit])
 @given(
@@ -65,6 +65,6 @@ def test_no_epoch_off_its_time_is_let_through(name, size, sign, at_s, seed):
 def test_change_is_reported_within_two_seconds(name, change):
     sender = SENDERS[name]
     _, faults = epochs_of(sender, change, 12.0, 1, seconds=20.0)
-    told = [fault.stamp for fault in faults if fault.kind == "rate"]
+    told = [fault.timestamp for fault in faults if fault.kind == "rate"]
     assert told
     assert 0 <= min(told) - sender.start - 11.5 < 2.5

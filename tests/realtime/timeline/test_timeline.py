@@ -13,8 +13,8 @@ from realtime.timeline.timeline import Timeline
 RATE = 250.0
 
 
-def stamps(kind, true, seed=0):
-    """Stamps of samples taken at the times `true`, as different senders give them; and the nominal rate."""
+def timestamps(kind, true, seed=0):
+    """Timestamps of samples taken at the times `true`, as different senders give them; and the nominal rate."""
     rng = np.random.default_rng(seed)
     if kind == "jitter":
         return true + rng.normal(0, 2e-3, len(true))
@@ -72,7 +72,7 @@ def axis(out):
 )
 def test_same_bits_however_cut(kind, cuts, at, lost):
     true = np.delete(100 + np.arange(6000) / RATES[kind], slice(at, at + lost))
-    raw = stamps(kind, true)
+    raw = timestamps(kind, true)
     one, whole = run(raw, RATES[kind], [])
     many, pieces = run(raw, RATES[kind], [c for c in cuts if c < len(raw)])
     assert [h for h in whole if not isinstance(h, TimedChunk)] == [h for h in pieces if not isinstance(h, TimedChunk)]
@@ -87,7 +87,7 @@ def test_same_bits_however_cut(kind, cuts, at, lost):
 def test_no_false_alarm_in_five_minutes(kind):
     rate = RATES[kind]
     true = 5000 + np.arange(round(300 * rate)) / rate
-    timeline, out = run(stamps(kind, true, seed=7), rate)
+    timeline, out = run(timestamps(kind, true, seed=7), rate)
     index, times, samples = axis(out)
     assert of(Hole, out) == []
     assert {fault.kind for fault in of(Fault, out)} <= {"burst"}
@@ -106,7 +106,7 @@ def test_holes_of_every_size_are_found_and_counted(kind):
         at = round((10.3 + 5 * k) * rate)
         kept[at : at + size] = False
     true = 5000 + np.flatnonzero(kept) / rate
-    timeline, out = run(stamps(kind, true, seed=5), rate)
+    timeline, out = run(timestamps(kind, true, seed=5), rate)
     index, _, _ = axis(out)
     assert [hole.lost for hole in of(Hole, out)] == sizes.tolist()
     assert timeline.lost == sizes.sum()
@@ -126,7 +126,7 @@ def test_a_loss_in_a_stall_is_no_change_of_rate(lost, seed):
     at = round(22.15 * rate) // 12 * 12
     kept[at : at + lost] = False
     true = start + np.flatnonzero(kept) / rate
-    timeline, out = run(stamps("radio", true, seed), rate)
+    timeline, out = run(timestamps("radio", true, seed), rate)
     assert timeline.lost == lost
     assert [hole.lost for hole in of(Hole, out)] == [lost]
     assert {fault.kind for fault in of(Fault, out)} <= {"burst"}
@@ -136,15 +136,15 @@ def test_a_loss_in_a_stall_is_no_change_of_rate(lost, seed):
 
 def test_a_big_hole_is_known_before_what_follows_is_handed_out():
     true = np.delete(100 + np.arange(5000) / RATE, slice(3000, 3025))
-    _, out = run(stamps("jitter", true), RATE, range(len(true)))
+    _, out = run(timestamps("jitter", true), RATE, range(len(true)))
     (hole,) = of(Hole, out)
     assert (hole.index, hole.lost, hole.retroactive) == (3025, 25, False)
-    assert hole.stamp == pytest.approx(100 + 3025 / RATE, abs=1e-3)
+    assert hole.timestamp == pytest.approx(100 + 3025 / RATE, abs=1e-3)
 
 
-def test_nothing_is_held_while_stamps_are_clean():
+def test_nothing_is_held_while_timestamps_are_clean():
     timeline = Timeline(RATE)
-    raw = stamps("even", 100 + np.arange(1000) / RATE)
+    raw = timestamps("even", 100 + np.arange(1000) / RATE)
     samples = np.zeros((1000, 1), np.float32)
     for a in range(0, 1000, 10):
         (timed,) = timeline.push(Chunk(raw[a : a + 10], samples[a : a + 10]))
@@ -154,7 +154,7 @@ def test_nothing_is_held_while_stamps_are_clean():
 @pytest.mark.parametrize("error", [-0.01, 1e-4, 0.01])
 def test_rate_error_is_reported_and_followed(error):
     true = 100 + np.arange(20000) / (RATE * (1 + error))
-    timeline, out = run(stamps("jitter", true), RATE)
+    timeline, out = run(timestamps("jitter", true), RATE)
     assert of(Hole, out) == []
     assert [fault.kind for fault in of(Fault, out)] == (["rate"] if abs(error) > 1e-3 else [])
     assert timeline.rate_hz_measured == pytest.approx(RATE * (1 + error), rel=2e-4)
@@ -224,7 +224,7 @@ def test_after_a_clock_step_samples_are_not_called_late(step):
     out = [item for chunk in sent_in_chunks(true, step_from=4000, step=step) for item in timeline.push(chunk)]
     told = of(Fault, out)
     assert "clock-step" in {fault.kind for fault in told}
-    assert {fault.kind for fault in told if fault.stamp > 100 + 18} == set()
+    assert {fault.kind for fault in told if fault.timestamp > 100 + 18} == set()
 
 
 def test_without_times_of_arrival_a_step_back_is_followed():
@@ -243,7 +243,7 @@ def test_foreign_clock_is_reported_live():
 
 
 def test_samples_that_come_twice_are_left_out():
-    raw = stamps("jitter", 100 + np.arange(5000) / RATE)
+    raw = timestamps("jitter", 100 + np.arange(5000) / RATE)
     samples = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32)
     rows = np.concatenate([np.arange(3000), np.arange(2990, 5000)])
     timeline = Timeline(RATE)
@@ -254,7 +254,7 @@ def test_samples_that_come_twice_are_left_out():
     assert [fault.kind for fault in of(Fault, out)] == ["duplicate"]
 
 
-def test_single_wrong_stamps_move_nothing():
+def test_single_wrong_timestamps_move_nothing():
     true = 100 + np.arange(10000) / RATE
     raw = true + np.random.default_rng(0).normal(0, 2e-4, 10000)
     raw[5000] -= 0.2

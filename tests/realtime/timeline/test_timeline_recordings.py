@@ -1,4 +1,4 @@
-"""Real recordings: radio packets stamped on a coarse timer, whose stamps saw up and down by several samples."""
+"""Real recordings: radio packets stamped on a coarse timer, whose timestamps saw up and down by several samples."""
 
 import numpy as np
 import pytest

@@ -88,7 +88,7 @@ def test_a_marker_is_stamped_on_the_lsl_clock_and_says_how_well(hand):
         until(lambda: hand.marked)
     (marker,) = hand.marked
     assert (marker.kind, marker.picture, marker.extra["trial"]) == ("picture", "cat-1015", 3)
-    assert abs(marker.stamp - seen) <= marker.extra["clock_error_s"] + 1e-5
+    assert abs(marker.timestamp - seen) <= marker.extra["clock_error_s"] + 1e-5
     (page_address, alignment), *_ = hand.told
     assert page_address == "127.0.0.1"
     assert alignment.round_trip_s == clock["round_trip_s"]

@@ -41,10 +41,10 @@ def test_packages_that_come_again_bear_their_numbers_again():
 def test_what_was_sent_before_is_not_sent_again():
     clock = BoardClock(RATE_HZ, 256)
     for at in np.arange(1000).reshape(100, 10):
-        clock.stamp(at % 256, at / RATE_HZ)
-    kept, stamps = clock.stamp(np.array([998, 999, 1000, 1001]) % 256, np.full(4, 4.01))
+        clock.timestamp(at % 256, at / RATE_HZ)
+    kept, timestamps = clock.timestamp(np.array([998, 999, 1000, 1001]) % 256, np.full(4, 4.01))
     assert kept.tolist() == [False, False, True, True]
-    np.testing.assert_allclose(stamps, [4.0, 4.004], atol=1e-3)
+    np.testing.assert_allclose(timestamps, [4.0, 4.004], atol=1e-3)
     assert clock.lost == 0
 
 
@@ -81,10 +81,10 @@ def test_every_loss_is_a_hole_of_its_size_on_the_time_axis(kind):
         clock.learn(numbers, host)
         if not clock.ready:
             continue
-        stamps = clock.stamp(numbers)
+        timestamps = clock.timestamp(numbers)
         # A burst that holds a loss looks to the time axis like a step of the clock, by when it arrived.
         arrived = float(host[-1]) if kind in ("plain", "slow clock") else None
-        for item in timeline.push(Chunk(stamps, part[:, None].astype(np.float32), arrived)):
+        for item in timeline.push(Chunk(timestamps, part[:, None].astype(np.float32), arrived)):
             if isinstance(item, Hole):
                 holes.append(item.lost)
             elif isinstance(item, TimedChunk):

@@ -54,8 +54,8 @@ def test_edf_whose_records_are_apart_is_cut_at_the_true_times(tmp_path):
     assert [epoch.onset for epoch in epochs] == [5.0, 25.5, 28.0]
     for epoch in epochs:
         assert epoch.samples[[0, -1], 0] == pytest.approx([10 * epoch.onset, 10 * epoch.onset + 7.96], abs=0.06)
-    assert [event.marker.stamp for event in refused] == [9.6]
-    assert [(hole.lost, hole.stamp) for hole in holes] == [(2500, 20.0)]
+    assert [event.marker.timestamp for event in refused] == [9.6]
+    assert [(hole.lost, hole.timestamp) for hole in holes] == [(2500, 20.0)]
     path = written(tmp_path / "whole.edf", [Wave("Fz", 10 * true)], Remarks(notes, starts), "EDF+C")
     assert cut(path)[2] == []
 
@@ -79,7 +79,7 @@ def test_the_flag_that_biosemi_sets_after_a_pause_breaks_the_time_axis(tmp_path)
     assert [event.reason for event in refused] == [
         "pause of unknown length at 10.000 s, in the window or too soon before it"
     ]
-    assert [(hole.lost, hole.stamp) for hole in holes] == [(0, 10.0)]
+    assert [(hole.lost, hole.timestamp) for hole in holes] == [(0, 10.0)]
 
 
 def test_codes_are_read_though_remarks_stand_beside_them_and_no_event_counts_twice(tmp_path):
@@ -92,9 +92,9 @@ def test_codes_are_read_though_remarks_stand_beside_them_and_no_event_counts_twi
     recording = open_recording(path)
     kinds = Counter(marker.kind for marker in recording.markers)
     assert kinds == {"Recording starts": 1, "1": 7, "2": 6, "BAD_blink": 1}
-    assert [m.stamp for m in recording.markers if m.kind == "2"] == [3.0, 5.0, 7.0, 9.0, 11.0, 13.0]
+    assert [m.timestamp for m in recording.markers if m.kind == "2"] == [3.0, 5.0, 7.0, 9.0, 11.0, 13.0]
     _, refused, _ = cut(path)
-    assert [(event.marker.stamp, event.reason) for event in refused] == [
+    assert [(event.marker.timestamp, event.reason) for event in refused] == [
         (7.0, "BAD_blink marked from 7.100 to 7.500 s")
     ]
 
@@ -135,7 +135,7 @@ def test_labels_of_a_clinic_tell_what_is_eeg_and_the_rest_is_left_out_and_told(t
     assert recording.spec.channels == ("Fz", "Cz")
     assert recording.spec.reference == "Ref"
     assert recording.notices == ("no EEG and left out: ECG ECG1, Resp belt, Temp, DIG DTRIG",)
-    assert [(marker.kind, marker.stamp) for marker in recording.markers] == [("1", 3.0)]
+    assert [(marker.kind, marker.timestamp) for marker in recording.markers] == [("1", 3.0)]
     named = Config(stream=StreamSettings(channels=("ECG ECG1", "EEG Cz-Ref")))
     recording = open_recording(path, named)
     assert recording.spec.channels == ("ECG ECG1", "EEG Cz-Ref")

@@ -92,7 +92,7 @@ def test_a_pause_that_the_file_marks_is_one_hole_and_what_follows_is_cut_where_i
     path = write(tmp_path)
     epochs, refused, holes = cut(path)
     assert [hole.lost for hole in holes] == [lost]
-    assert [event.marker.stamp for event in refused] == [19.6]
+    assert [event.marker.timestamp for event in refused] == [19.6]
     later = lost / 250
     assert [epoch.onset for epoch in epochs] == pytest.approx([5.0, 10.0, 25.5 + later, 35.0 + later])
     for epoch, true_s in zip(epochs, (5.0, 10.0, 35.5, 45.0), strict=True):
@@ -116,7 +116,7 @@ def test_a_bad_stretch_and_trigger_codes_are_read_together(tmp_path):
         "BAD_blink": 1,
     }
     _, refused, _ = cut(tmp_path / "run_raw.fif")
-    assert [(event.marker.stamp, event.reason) for event in refused] == [
+    assert [(event.marker.timestamp, event.reason) for event in refused] == [
         (3.0, "BAD_blink marked from 3.500 to 3.900 s")
     ]
 
@@ -143,7 +143,7 @@ def test_matlab_7_3_is_read_whole_and_refused_where_it_was_cut(tmp_path):
     recording = open_recording(path)
     assert (recording.spec.channels, recording.spec.rate_hz) == (("Fz", "Cz"), 250.0)
     np.testing.assert_allclose(samples(recording), values.T, rtol=1e-5, atol=1e-4)
-    assert [(marker.kind, round(marker.stamp, 6)) for marker in recording.markers] == [(b, a) for a, b in EVENTS]
+    assert [(marker.kind, round(marker.timestamp, 6)) for marker in recording.markers] == [(b, a) for a, b in EVENTS]
     for size in (100, 1032, 20_000):
         (tmp_path / "cut.set").write_bytes(path.read_bytes()[:size])
         with pytest.raises(SourceError, match=r"cannot read .*damaged or incomplete") as refused:

@@ -10,11 +10,11 @@ HEAD = "timestamps,TP9,AF7,AF8,TP10"
 SAMPLES = np.random.default_rng(0).normal(0, 10, (1300, 4))
 
 
-def row(number, stamp):
-    return f"{stamp}," + ",".join(f"{value:.3f}" for value in SAMPLES[number])
+def row(number, timestamp):
+    return f"{timestamp}," + ",".join(f"{value:.3f}" for value in SAMPLES[number])
 
 
-def stamp(number):
+def timestamp(number):
     return f"{150000 + number / 256:.3f}"
 
 
@@ -32,14 +32,14 @@ def write(tmp_path):
 
 
 def whole(first_mark=0, title=",Marker0"):
-    rows = (row(number, stamp(number)) + (mark(number) if number >= first_mark else "") for number in range(1300))
+    rows = (row(number, timestamp(number)) + (mark(number) if number >= first_mark else "") for number in range(1300))
     return HEAD + title + "\n" + "\n".join(rows) + "\n"
 
 
 def test_a_marker_column_without_title_that_begins_late_is_read_and_told(write):
     recording = open_recording(write(whole(12, "")))
     assert recording.spec.channels == ("TP9", "AF7", "AF8", "TP10")
-    assert [round((marker.stamp - 150000) * 256) for marker in recording.markers] == [299, 599, 899, 1199]
+    assert [round((marker.timestamp - 150000) * 256) for marker in recording.markers] == [299, 599, 899, 1199]
     (told,) = recording.notices
     assert told.startswith("what stands behind TP10 has no title and is taken for Marker0; rows before 13")
 
@@ -50,12 +50,12 @@ def test_commas_at_the_end_of_every_line_are_no_columns(write):
     assert (len(recording.markers), recording.notices) == (4, ())
 
 
-def test_stamps_in_milliseconds_are_taken_for_such_and_told(write):
+def test_timestamps_in_milliseconds_are_taken_for_such_and_told(write):
     rows = (row(number, f"{1527976488650.125 + number * 1000 / 256:.3f}") + mark(number) for number in range(1300))
     recording = open_recording(write(HEAD + ",Marker0\n" + "\n".join(rows)))
     assert recording.spec.rate_hz == 256
     assert recording.duration_s == pytest.approx(1299 / 256, abs=1e-3)
-    assert recording.markers[0].stamp == pytest.approx(1527976488.650125 + 299 / 256, abs=1e-3)
+    assert recording.markers[0].timestamp == pytest.approx(1527976488.650125 + 299 / 256, abs=1e-3)
     assert "are taken for milliseconds" in recording.notices[0]
 
 
@@ -70,7 +70,9 @@ def test_of_a_file_cut_off_all_whole_rows_are_read(write, cut):
 
 def several(marks):
     head = HEAD + "".join(f",Marker{number}" for number in range(len(marks[0])))
-    rows = (row(number, stamp(number)) + "".join(f",{code}" for code in codes) for number, codes in enumerate(marks))
+    rows = (
+        row(number, timestamp(number)) + "".join(f",{code}" for code in codes) for number, codes in enumerate(marks)
+    )
     return head + "\n" + "\n".join(rows) + "\n"
 
 
@@ -107,7 +109,7 @@ def test_columns_may_be_fields_of_each_marker_and_the_first_marks_events_where_n
 
 
 def test_a_number_that_is_too_large_is_no_warning(write):
-    recording = open_recording(write(whole().replace(row(9, stamp(9)), f"{stamp(9)},1e300,2,3,4", 1)))
+    recording = open_recording(write(whole().replace(row(9, timestamp(9)), f"{timestamp(9)},1e300,2,3,4", 1)))
     assert recording.n_samples == 1300
 
 

@@ -37,8 +37,8 @@ class File:
 
     def __init__(self, path, seconds=60):
         self._path = path
-        self.stamps = 1000 + np.arange(seconds * RATE_HZ) / RATE_HZ
-        self.samples = np.random.default_rng(0).normal(0, 10, (len(self.stamps), 2)).astype(np.float32)
+        self.timestamps = 1000 + np.arange(seconds * RATE_HZ) / RATE_HZ
+        self.samples = np.random.default_rng(0).normal(0, 10, (len(self.timestamps), 2)).astype(np.float32)
         self.at = []
         self.writer = XdfWriter(path)
 
@@ -49,11 +49,11 @@ class File:
         return self._path
 
     def write(self, *streams, boundaries=True, last=None):
-        for start in range(0, len(self.stamps), 50):
-            rows = slice(start, min(start + 50, len(self.stamps) if last is None else last))
+        for start in range(0, len(self.timestamps), 50):
+            rows = slice(start, min(start + 50, len(self.timestamps) if last is None else last))
             self.at.append(self._path.stat().st_size)
             for stream in streams:
-                self.writer.numbers(stream, self.stamps[rows], self.samples[rows])
+                self.writer.numbers(stream, self.timestamps[rows], self.samples[rows])
             if boundaries and start % 2500 == 2450:
                 self.writer.boundary()
         return self
@@ -118,7 +118,7 @@ def test_a_file_cut_off_says_where(file):
     assert recording.notices[0].startswith(f"the file is damaged or cut off: what lies from byte {file.at[88]} to its")
 
 
-def test_chunks_whose_samples_share_one_stamp_are_whole(tmp_path):
+def test_chunks_whose_samples_share_one_timestamp_are_whole(tmp_path):
     values = np.arange(3, dtype="<f4").tobytes()
     for stamped in ((8, 0, 0), (0, 0, 0), (8, 8, 8), (8, 0, 8)):
         writer = XdfWriter(tmp_path / f"{stamped}.xdf")
@@ -129,10 +129,10 @@ def test_chunks_whose_samples_share_one_stamp_are_whole(tmp_path):
         assert whole_chunks((tmp_path / f"{stamped}.xdf").read_bytes()).is_all
 
 
-@pytest.mark.parametrize("stamp", [np.nan, np.inf, -1e300])
-def test_a_sample_whose_stamp_is_no_time_is_left_out_with_a_line(file, stamp):
+@pytest.mark.parametrize("timestamp", [np.nan, np.inf, -1e300])
+def test_a_sample_whose_timestamp_is_no_time_is_left_out_with_a_line(file, timestamp):
     file.write(1)
-    recording = open_recording(file.damaged(stamp=(file.at[88] + 14, struct.pack("<d", stamp))))
+    recording = open_recording(file.damaged(timestamp=(file.at[88] + 14, struct.pack("<d", timestamp))))
     assert recording.n_samples == 14999
     assert recording.notices == ("1 of 15000 samples of stream 'Amp' have an impossible timestamp and are left out",)
 

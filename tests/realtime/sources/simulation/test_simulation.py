@@ -182,7 +182,7 @@ def read_out(snr):
         onsets = [(t.picture, 1.0 + 0.2 * t.index + t.sequence) for t in order]
         _, samples, markers = simulate_recording(drawn(), onsets, SimulationSettings(snr=snr, session=session))
         filtered = sosfilt(butter(2, (0.3, 40), "band", fs=250, output="sos"), samples, axis=0)
-        windows = np.array([filtered[round(m.stamp * 250) :][:150:3].ravel() for m in markers])
+        windows = np.array([filtered[round(m.timestamp * 250) :][:150:3].ravel() for m in markers])
         sets.append((windows, np.array([target(m.picture) for m in markers])))
     (x, y), (new, truth) = sets
     middle, mean, scale = x.mean(0), y.mean(0), y.std(0)

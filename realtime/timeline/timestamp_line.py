@@ -1,4 +1,4 @@
-"""The line of an even sample grid through stamps that are jittered: quantile regression over the last seconds."""
+"""The line of an even sample grid through timestamps that are jittered: quantile regression over the last seconds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TAU = 0.25
-"""Share of the stamps before the line: stamps are late rather than early, and a quantile wanders less than a mode."""
+"""Share of the timestamps before the line: timestamps are late rather than early, and a quantile wanders less than a
+mode."""
 STEPS = 6
 """Reweightings a fit."""
 MOST = 512
-"""Stamps that a fit takes, evenly chosen."""
+"""Timestamps that a fit takes, evenly chosen."""
 
 
-class StampRing:
-    """Stamps that are evidence, with their grid positions: the last of them.
+class TimestampRing:
+    """Timestamps that are evidence, with their grid positions: the last of them.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class StampRing:
     def __init__(self, most: int) -> None:
         self._most = most
         self._index = np.empty(2 * most, np.int64)
-        self._stamps = np.empty(2 * most)
+        self._timestamps = np.empty(2 * most)
         self._start = self._stop = 0
 
     def __len__(self) -> int:
@@ -39,22 +40,22 @@ class StampRing:
         """Forget all."""
         self._start = self._stop = 0
 
-    def extend(self, index: NDArray[np.int64], stamps: NDArray[np.float64]) -> None:
-        """Take in stamps, not more than are kept."""
+    def extend(self, index: NDArray[np.int64], timestamps: NDArray[np.float64]) -> None:
+        """Take in timestamps, not more than are kept."""
         if self._stop + len(index) > 2 * self._most:
             keep = slice(max(self._start, self._stop - self._most), self._stop)
             length = keep.stop - keep.start
-            self._index[:length], self._stamps[:length] = self._index[keep].copy(), self._stamps[keep].copy()
+            self._index[:length], self._timestamps[:length] = self._index[keep].copy(), self._timestamps[keep].copy()
             self._start, self._stop = 0, length
         rows = slice(self._stop, self._stop + len(index))
-        self._index[rows], self._stamps[rows] = index, stamps
+        self._index[rows], self._timestamps[rows] = index, timestamps
         self._stop = rows.stop
 
     def since(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return positions and stamps from grid position `index` on."""
+        """Return positions and timestamps from grid position `index` on."""
         places = self._index[self._start : self._stop]
         row = int(np.searchsorted(places, index))
-        return places[row:], self._stamps[self._start + row : self._stop]
+        return places[row:], self._timestamps[self._start + row : self._stop]
 
     def move(self, index: int, places: int) -> None:
         """Renumber those from grid position `index` on."""
@@ -62,7 +63,7 @@ class StampRing:
         self._index[row : self._stop] += places
 
     def shift(self, first: int, stop: int, seconds: float) -> None:
-        """Add `seconds` to the stamps of grid positions ``[first, stop)``.
+        """Add `seconds` to the timestamps of grid positions ``[first, stop)``.
 
         Parameters
         ----------
@@ -73,7 +74,7 @@ class StampRing:
         """
         places = self._index[self._start : self._stop]
         rows = self._start + np.searchsorted(places, [first, stop])
-        self._stamps[rows[0] : rows[1]] += seconds
+        self._timestamps[rows[0] : rows[1]] += seconds
 
 
 def pinball(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,7 +96,7 @@ def fit(
     Parameters
     ----------
     index, residuals
-        Grid positions of stamps, and their distances in seconds from the line known so far.
+        Grid positions of timestamps, and their distances in seconds from the line known so far.
     scale
         Mean pinball loss of one in seconds, times how many err alike.
     off
