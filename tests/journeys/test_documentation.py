@@ -27,7 +27,6 @@ from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import PICTURE, Marker
 from tests.support import documented
 from tests.support.command import perceptogram
-from tests.support.simulated import QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE_S = 600.0
@@ -223,6 +222,15 @@ def test_every_link_leads_somewhere():
     assert not broken
 
 
+@pytest.fixture(scope="module", autouse=True)
+def brief():
+    """What is fitted in this process has a null of few draws and a report of few pictures: nobody looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("calibration.scores.permutation_null._MOST_PRODUCTS", 0)
+        patch.setattr("calibration.report.calibration_report._EXAMPLES", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def headband(tmp_path_factory):
     folder = tmp_path_factory.mktemp("headband")
@@ -248,13 +256,13 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory):
-    """A rehearsal for a headband, of half a minute, which goes on while other tests run."""
+    """A rehearsal for a headband, of eighteen seconds, which goes on while other tests run."""
     folder = tmp_path_factory.mktemp("rehearsal")
     channels = ["TP9", "AF7", "AF8", "TP10"]
     content = {"stream": {"name": "Muse", "channels": channels, "unit": "microvolts"}, "filters": {"rate_hz": 128}}
-    content["fit"] = QUICK
+    content["fit"] = documented.BRIEF
     (folder / "lab.yaml").write_text(yaml.safe_dump(content))
-    child = start(REHEARSAL.replace("--minutes 1 ", "--minutes 0.5 "), folder)
+    child = start(REHEARSAL.replace("--minutes 1 ", "--minutes 0.3 "), folder)
     with ending(child):
         yield child, folder
 

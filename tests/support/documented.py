@@ -22,6 +22,8 @@ HOUSE = Path(__file__).parents[2]
 PAGES = sorted([HOUSE / "README.md", *(HOUSE / "docs").glob("*.md"), *(HOUSE / "training").glob("*.md")])
 CHANNELS = ("P7", "Pz", "P8", "Oz")
 EVERY_S, LEAD_IN_S = 0.4, 4.0
+BRIEF = QUICK | {"folds": 3, "alphas": [1e2, 1e4], "smooth_s": [0.0]}
+"""How a map is fitted that is only made to be used."""
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`(perceptogram [^`]+)`(?!`)")
 
@@ -80,7 +82,7 @@ def write_lab(folder: Path) -> None:
     """
     content = load_config("demo").model_dump(mode="json", exclude_unset=True)
     content.pop("name")
-    content |= {"stream": {"name": "LabEEG"}, "markers": {"name": "LabMarkers"}, "fit": QUICK}
+    content |= {"stream": {"name": "LabEEG"}, "markers": {"name": "LabMarkers"}, "fit": BRIEF}
     content["stimulus"] |= {"window_size": [400, 400], "picture_size": 256}
     content["render"] |= {"steps": 1}
     (folder / "lab.yaml").write_text(yaml.safe_dump(content))
