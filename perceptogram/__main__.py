@@ -14,7 +14,7 @@ from configs.errors import InputError
 from configs.extras import ExtraMissingError
 from configs.extras import told as told_missing
 from perceptogram import __version__
-from perceptogram.console import errors, styled
+from perceptogram.console import Notices, errors, styled
 from realtime.processes.blas_threads import wait_passively
 from realtime.sources import lsl_config
 
@@ -85,6 +85,8 @@ def main() -> None:
     """Run the command: exit code 2 for bad input, 1 for a failure, 130 when interrupted."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no sign for an arrow must not end a calibration
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr = Notices(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
     lsl_config.quiet()
     wait_passively()
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,24 @@ errors = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_w
 
 _STEPS_S = 3600.0
 """Seconds of steps by which the time left is estimated: a single step may take minutes."""
+
+
+class Notices(TextIOWrapper):
+    """What goes to the standard error, left out where it cannot be written.
+
+    A full disk, with the file to which a session's notices are redirected, must not end the session.
+    """
+
+    def write(self, text: str, /) -> int:
+        """Write `text` if that is possible; return its length."""
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits if that is possible."""
+        with contextlib.suppress(OSError):
+            super().flush()
 
 
 def progress_bar() -> Progress:

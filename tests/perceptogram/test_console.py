@@ -1,6 +1,8 @@
 """What is printed is what was said: brackets in names and messages are no markup."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,23 @@ def test_nothing_is_printed_on_another_way():
                     f"{file}:{node.lineno}"
                 )
                 assert ast.unparse(node.func) != "console.status", f"{file}:{node.lineno}: use waiting()"
+
+
+@pytest.mark.processes
+def test_a_notice_that_cannot_be_written_ends_nothing(tmp_path):
+    script = (
+        "import resource, sys\n"
+        "from perceptogram import __main__ as program\n"
+        "most = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "def told():\n"
+        "    for limit, text in ((0, 'first'), (0, 'second'), (most[0], 'third')):\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most[1]))\n"
+        "        program.errors.print(text)\n"
+        "program.app = told\n"
+        "program.main()\n"
+        "sys.exit(7)\n"
+    )
+    with (tmp_path / "log.txt").open("wb") as log:
+        ended = subprocess.run([sys.executable, "-c", script], stderr=log, check=False, timeout=120)
+    assert ended.returncode == 7
+    assert (tmp_path / "log.txt").read_text().endswith("third\n")
