@@ -157,6 +157,7 @@ def test_says_what_is_wrong(change, config, message):
         fit_trials(change(trials), targets, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["aaaaaaaa", "aaaabbbb", "abcdefgh"])
 def test_a_folder_of_a_few_pictures_is_scored_and_reported(labels, tmp_path):
     trials, targets = make_trials(n_pictures=8, repeats=30, signal=1.0)

@@ -27,7 +27,7 @@ def summary_of(file, folder, *options):
         *((f"muse_n170/run{k}.csv", (), events) for k, events in enumerate(MUSE_N170, start=1)),
         *((f"muse_p300/run{k}.csv", (), events) for k, events in enumerate(MUSE_P300, start=1)),
         ("eeglab/eeglab_data.set", (), {"square": 80, "rt": 74}),
-        ("xdf/clock_resets.xdf", ("--unit", "microvolts"), RESETS),
+        pytest.param("xdf/clock_resets.xdf", ("--unit", "microvolts"), RESETS, marks=pytest.mark.slow),
         ("xdf/minimal.xdf", ("--unit", "microvolts"), 9),
         ("xdf/switch_example.xdf", (), 652),
     ],

@@ -39,6 +39,7 @@ def top1(output, candidates, own):
     return float(np.mean((output @ candidates.T).argmax(axis=1) == own))
 
 
+@pytest.mark.slow
 def test_it_comes_near_the_best_decoder_there_can_be(tmp_path):
     """Gaussian pictures, a linear answer, Gaussian noise: the oracle knows all of them."""
     world = make_linear_world(seed=1, n_pictures=3000, n_test=400)
@@ -106,6 +107,7 @@ def whole(tmp_path_factory):
     return fitted(trained(), tmp_path_factory.mktemp("whole"), BOTH, lambda: told.append(0), 1e9), len(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [2, 9, -2])
 def test_a_training_that_was_interrupted_goes_on_and_ends_the_same(whole, tmp_path, after):
     """Interrupted while the penalty is chosen, or in the last training; what it had come to lies on the disk."""
@@ -177,6 +179,7 @@ def test_the_penalty_is_on_the_share_of_noise_whatever_the_weights_size():
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_layers_count_as_much_as_helps(tmp_path):
     """Of two layers one tells nothing of the pictures."""
     world = make_linear_world(seed=4, n_pictures=400, dims=12, features=20)

@@ -50,6 +50,7 @@ def true_map(units, attribute):
     return np.tensordot(level_rows(attribute, units.names), slopes, axes=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(PARTS))
 def test_topography_and_latency_of_what_was_simulated_come_back(maps, units, name):
     assert set(PARTS.values()) == set(DRIVEN)

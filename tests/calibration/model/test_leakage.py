@@ -23,6 +23,7 @@ def test_signal_is_found_and_more_of_it_is_found_better():
     assert strong > 0.9
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_at_chance_over_twenty_seeds():
     values, covered = [], 0
     for seed in range(20):

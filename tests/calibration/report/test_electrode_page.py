@@ -26,6 +26,7 @@ def drawn_pictures(monkeypatch):
     monkeypatch.setattr("calibration.report.electrode_page.open_pictures", lambda settings: Pictures())
 
 
+@pytest.mark.slow
 def test_a_page_with_every_figure_and_its_numbers(drawn_pictures, tmp_path):
     trials, targets = make_trials(signal=2.0)
     names = targets.gallery.names

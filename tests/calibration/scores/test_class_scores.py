@@ -129,6 +129,7 @@ def test_intervals_of_one_map_cover_where_neighbours_depend_on_each_other(rho, i
     assert np.mean(small or [0]) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rho", "in_blocks_of"), [(0.7, 1), (0.7, 5)])
 def test_intervals_and_p_of_a_cross_validation_hold_where_neighbours_depend_on_each_other(rho, in_blocks_of):
     rng = np.random.default_rng(12)

@@ -93,6 +93,7 @@ def test_evidence_has_a_row_for_each_labelling():
     assert np.ptp(evidence[0]) > 1e-3
 
 
+@pytest.mark.slow
 def test_without_signal_p_is_as_often_small_as_it_says():
     """p is uniform (Kolmogorov-Smirnov); shuffled behind cross-validation it is small too often."""
     from scipy.stats import kstest

@@ -119,6 +119,7 @@ def test_two_way_identification_counts_the_pictures_that_are_less_alike():
     assert np.mean(chance) == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.slow
 def test_all_scores_that_have_weights_and_no_others(weights):
     shown = pictures(6)
     found = rs.score_pictures(noisy(shown, 10), shown, weights, size=SIDE)

@@ -56,7 +56,10 @@ def items(made):
     return [item for *_, item in sorted(found, key=lambda each: each[:2])]
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name.startswith("clockwifi") else name for name in STREAMS],
+)
 def test_nothing_wrong_is_accepted_and_all_that_is_lost_is_counted(handed, name):
     with np.load(handed / f"{name}.npz") as file:
         made = dict(file)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tests.support import layout_forms as forms
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # in diffusers
     pytest.mark.filterwarnings("ignore:torch.jit:DeprecationWarning"),
 ]

@@ -62,6 +62,7 @@ def test_what_lies_between_two_embeddings_lies_on_their_arc(first, second, part)
         )
 
 
+@pytest.mark.slow
 def test_the_screen_glides_in_small_steps_and_every_picture_says_so(generator, embeddings):
     economy = Economy(RenderSettings(flow=0.5), generator)
     *_, (_, first, origin) = economy.paint(request(1, embeddings[0], 0.5))

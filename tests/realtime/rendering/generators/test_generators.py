@@ -399,6 +399,7 @@ class OnDevice(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_recorded_functions_never_leave_the_gpu(house, name):
     """On a device without memory, so that it can be seen without a GPU."""

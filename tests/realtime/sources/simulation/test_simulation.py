@@ -197,6 +197,7 @@ def read_out(snr):
 CATEGORIES = ("concept", "superclass", "texture")
 
 
+@pytest.mark.slow
 def test_pictures_can_be_read_out_of_single_trials_but_not_without_a_response():
     assert read_out(1.0) > 0.65
     # Chance is 0.5, with a standard deviation of about 0.02 over 60 pictures whose scores hang together.
