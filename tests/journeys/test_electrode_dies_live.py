@@ -58,6 +58,7 @@ def lab(tmp_path_factory):
     return folder
 
 
+@pytest.mark.realtime
 def test_live_and_replayed_the_same_windows_go_without_the_electrode(lab):
     write_xdf(lab / "session.xdf", 19, dies=True)
     found = {}

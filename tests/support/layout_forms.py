@@ -30,8 +30,9 @@ from tests.support.tiny_models import diffusers
 FAMILIES = {"sdxl-turbo": "sdxl", "sd15-few-step": "sd15", "unclip": "unclip", "kandinsky22": "kandinsky22"}
 WITH_ADAPTER = ("sdxl", "sd15")
 STEPS = (2,)
-AT_MOST = 1e-4
-"""Largest difference of the final latent from the stock pipeline's, over the largest value."""
+AT_MOST = 5e-4
+"""Largest difference of the final latent from the stock pipeline's, over the largest value: on some processors sums of
+single precision differ by 2e-4."""
 SEED = stock_pipelines.SEED
 MODEL_FILES = {"sdxl": "sd_xl_turbo_1.0", "sd15": "v1-5-pruned-emaonly", "unclip": "sd21-unclip-h"}
 ADAPTER_FILES = {"sdxl": "ip-adapter_sdxl_vit-h", "sd15": "ip-adapter_sd15"}
