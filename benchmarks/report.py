@@ -50,7 +50,15 @@ def save(
     file = folder / f"{stem(date, machine)}.json"
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     content[name] = {"machine": dict(machine), "tables": [asdict(table) for table in tables], "result": dict(result)}
-    content = dict(sorted(content.items()))
+    for other in set(folder.glob(f"{date}-*.json")) - {file}:  # of one day, the last counts, whichever machine's it is
+        before = json.loads(other.read_text(encoding="utf-8"))
+        if before.pop(name, None) is not None:
+            _write(other, before, date)
+    return _write(file, dict(sorted(content.items())), date)
+
+
+def _write(file: Path, content: Mapping[str, Any], date: str) -> Path:
+    """Write the results of one day and machine, and return their page."""
     write_whole(file, json.dumps(content, indent=1) + "\n")
     page = file.with_suffix(".md")
     write_whole(page, markdown(content, date))

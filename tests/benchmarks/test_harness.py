@@ -63,6 +63,15 @@ def test_results_of_a_day_grow_section_by_section(tmp_path):
     assert found["decode"]["date"] == "2026-01-02"
 
 
+def test_of_one_day_the_last_measurement_counts_whichever_machines_it_is(tmp_path):
+    for cpu, seconds in (("Zeta", 1.0), ("Alpha", 2.0)):
+        told = {"cpu": cpu, "cores": 2}
+        report.save("fit", {"seconds": seconds}, [], told, "2026-01-02", tmp_path)
+    report.save("decode", {"p50_us": 1.0}, [], told, "2026-01-02", tmp_path)
+    assert report.newest(tmp_path)["fit"]["result"] == {"seconds": 2.0}
+    assert "## fit" not in (tmp_path / "2026-01-02-zeta-2-cores.md").read_text()
+
+
 THROUGHPUT = {
     "channels": 256,
     "rate_hz": 2000.0,
