@@ -233,6 +233,11 @@ class ClockOffset:
         total = beforehand * (most / deviations) ** 2 + seen * self._variance
         return min(most, max(least, deviations * math.sqrt(total / (beforehand + seen))))
 
+    @property
+    def spread_s(self) -> float:
+        """Standard deviation of what the clock is off by, and of least ages, in seconds."""
+        return math.sqrt(self._variance)
+
     def _begin(self, least: float) -> None:
         """Forget all; samples are `least` seconds old."""
         self._usual = self._last = least

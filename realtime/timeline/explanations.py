@@ -103,6 +103,8 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
     ]
     costs.sort(key=lambda cost: cost[0])
     best, *others = costs
+    if not best[1] and abs(best[2]) < settings.tolerable_s and (older / unsure) ** 2 < best[0]:
+        best = (best[0], 0, 0.0)  # ages tell nothing rather than a clock: steps of a line that is off would add up
     far = [cost for cost in others if cost[1] != best[1] or abs(cost[2] - best[2]) > settings.tolerable_s]
     clear = not far or far[0][0] - best[0] > settings.margin
     # Faults are rare: where it is as likely that nothing happened, nothing is taken to have happened.

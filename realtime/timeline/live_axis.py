@@ -94,7 +94,8 @@ class LiveAxis:
         """Fit the line anew where that is due: the next samples would wait for it otherwise. It changes no result."""
         if self._due:
             self._due, self._refitted = False, self._grid.next
-            self._fitted = self._line.refit(self._track, self._arrivals, self._regime, self._grid.next)
+            spread_s = self._grid.offset.spread_s
+            self._fitted = self._line.refit(self._track, self._arrivals, self._regime, self._grid.next, spread_s)
             if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
                 self._report_rate(self._line.time)
 
@@ -235,17 +236,21 @@ class LiveAxis:
         if abs(level) > sure * self._line.doubt(self._set.fewest):
             row, low_row, high_row = change(residuals, level, unit)
         # A smaller shift may have gone before.
-        nats, before = creeping(residuals[:row], unit, self._line.smallest)
+        earlier, timestamps = self._track.since(max(self._quiet, begun - round(2 * self._set.hold_s * self.rate_hz)))
+        until = int(np.searchsorted(earlier, index[row] if row < len(index) else self._grid.next))
+        early = timestamps[:until] - self._line.at(earlier[:until])
+        nats, before = creeping(early, unit, self._line.smallest)
         crept = nats > self._set.certain / 6
+        low = min(begun, int(index[low_row]))
         if crept:
-            low_row = min(low_row, change(residuals[:row], before, unit)[1])
+            low = min(low, int(earlier[change(early, before, unit)[1]]))
         quiet = max(quiet, int(index[high_row]))
         behind = residuals[index >= quiet]
         waited = (self._grid.next - begun) / self.rate_hz
         if len(behind) < self._set.fewest:
             return False
         level, doubt = location(behind), self._line.doubt(len(behind))
-        moved = self._moved(level, doubt, min(begun, int(index[low_row])), quiet)
+        moved = self._moved(level, doubt, low, quiet)
         found = explain(moved, self._period, self._set)
         lost, step, clear = found.lost, found.step, found.clear
         # One sample more or less must be told apart, and a change of the rate from a shift.
@@ -264,7 +269,7 @@ class LiveAxis:
         sparse = bool((np.diff(index[max(0, row - 1) : row + 2]) > 1).all())
         after = np.flatnonzero(index > quiet)
         clean = int(index[after[0]]) if len(after) else self._grid.next
-        low = self._last_before(min(begun, int(index[low_row])))
+        low = self._last_before(low)
         odd = self._line.far(residuals) & self._line.far(residuals - level)
         phase = level - step - lost * self._period
         handed_late = at < self._grid.handed
@@ -276,13 +281,17 @@ class LiveAxis:
             if abs(level) > sure * doubt:
                 if self._follow_rate(begun, index, residuals):
                     return True
-                self._shifted = low
+                if abs(level) > 0.25 * self._set.tolerable_s:
+                    self._shifted = low
                 if abs(level) > self._set.tolerable_s:
                     self._grid.break_off(low, timestamp, clean)
                 self._grid.carry(at, level)
             self._due = self._grid.next - self._refitted > 5 * self._block  # the line may have strayed
             return True
-        self._shifted = low
+        # Where nothing moved by as much as matters, it does not matter where it did.
+        matters = lost or abs(step) > 0.25 * self._set.tolerable_s
+        if matters:
+            self._shifted = low
         if step:
             self._grid.set_clock_back(at, step)
             if abs(step) > self._grid.offset.largest:
@@ -290,8 +299,6 @@ class LiveAxis:
                 self._out.report(self._grid.next, "clock-step", timestamp, text, again=True)
         if lost:
             self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
-        # Where nothing moved by as much as matters, it does not matter where it did.
-        matters = lost or abs(step) > 0.25 * self._set.tolerable_s
         if not clear or (odd.any() and matters) or (lost and (step or sparse or crept or handed_late)):
             self._grid.break_off(low, timestamp, clean + lost)
         elif abs(step) > self._grid.offset.largest:

@@ -79,7 +79,7 @@ class LiveLine:
 
     def doubt(self, count: int) -> float:
         """Return how far off the level of so many timestamps may be: a standard deviation and a little, in seconds."""
-        return 2 / math.sqrt(TAU * (1 - TAU)) * self.scale * math.sqrt(self.alike / max(1, count))
+        return _spread(self.scale) * math.sqrt(self.alike / max(1, count))
 
     def moved(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
         """Return by how much timestamps moved, and how far off that may be, where the line is not known yet.
@@ -91,8 +91,7 @@ class LiveLine:
         """
         levels = location(before), location(after)
         scatter = np.concatenate([pinball(before - levels[0]), pinball(after - levels[1])]).mean()
-        spread = 2 / math.sqrt(TAU * (1 - TAU)) * max(float(scatter), self._finest)
-        doubt = spread * math.sqrt(1 / len(before) + 1 / len(after))
+        doubt = _spread(max(float(scatter), self._finest)) * math.sqrt(1 / len(before) + 1 / len(after))
         return levels[1] - levels[0], doubt
 
     def straight(
@@ -140,6 +139,10 @@ class LiveLine:
             if found is None and seconds == self._set.starts_s[-1]:
                 # An offset that is measured anew within a second looks like another rate.
                 found = self.straight(index[rows], residuals[rows], self._set.steepest)
+            if found is not None and seconds < self._set.starts_s[-1]:
+                # A rate that is far off is not believed so soon: packets may beat with the timer that sends them.
+                rate = (self.centre + found[1]) / self._period - 1
+                found = found if abs(rate) < self._set.rate_tolerance else None
             if (
                 found is not None
                 and calm(int(index[rows][0]))
@@ -179,7 +182,35 @@ class LiveLine:
         level, slope = fit(index, residuals, scale, self.slope - self.centre, self._set.rate_spread * self._period)
         return level, slope, residuals - level - slope * (index - index[-1])
 
-    def refit(self, track: TimestampRing, arrivals: Arrivals, since: int, stop: int) -> int:
+    def _straight(self, flat: NDArray[np.float64], offsets_s: float) -> bool:
+        """Return whether what is left of timestamps, `flat`, lies level but for chance: its quarters, and its end.
+
+        How they scatter, and how many err alike, is told about each quarter's own line: about one through a bend nearly
+        all err alike.
+        """
+        length = len(flat) // 4
+        quarters = flat[-4 * length :].reshape(4, length)
+        away = np.arange(length) - 0.5 * (length - 1)
+        slopes = quarters @ away / (away @ away)
+        inner = quarters - quarters.mean(axis=1, keepdims=True) - slopes[:, None] * away
+        inner -= location(inner.ravel())
+        spread = _spread(max(float(pinball(inner).mean()), self._finest))
+        alike = correlation_time(inner.ravel()[-2 * MOST :], self._finest)
+        least = 0.25 * self.smallest
+
+        def unsure(count: int) -> float:
+            return math.hypot(spread * math.sqrt(alike / count), offsets_s)
+
+        end = flat[-max(8, length // 4) :]
+        if abs(location(end)) > max(self._set.sure * unsure(len(end)), least):
+            return False
+        levels = [location(quarter) for quarter in quarters]
+        # As far off as a level, but not by chance: jitter has no sign, what is laid through a bend has.
+        bend = 0.5 * abs(levels[0] + levels[3] - levels[1] - levels[2])
+        most = max(map(abs, levels))
+        return most < max(self._set.sure * unsure(length), least) and bend < max(BENT * unsure(length), least)
+
+    def refit(self, track: TimestampRing, arrivals: Arrivals, since: int, stop: int, offsets_s: float) -> int:
         """Lay the line through the last timestamps anew; return the first grid position that was fitted.
 
         Parameters
@@ -188,6 +219,8 @@ class LiveLine:
             The timestamps, and how old samples were on arrival.
         since, stop
             Grid positions: none before `since` counts, and `stop` is the next to come.
+        offsets_s
+            Standard deviation of the offsets of the sender's clock.
         """
         # A line that is wrong has timestamps err alike: were they to count for no more than that, it would stay wrong.
         scale = self.scale * min(self.alike, MOST_ALIKE)
@@ -196,6 +229,9 @@ class LiveLine:
             if len(index) < 2:
                 return since
             residuals = timestamps - self.at(index)
+            near = ~self.far(residuals)
+            if np.count_nonzero(near) > len(near) // 2:  # what waited in a stall would pull a line that ends with it
+                index, residuals = index[near], residuals[near]
             level, slope, flat = self._fit(index, residuals, scale)
             # Offsets of the sender's clock that are measured anew bend a line through timestamps, not one through
             # arrivals; where timestamps lie on a line as well, they are the better witness.
@@ -203,14 +239,7 @@ class LiveLine:
             by_arrival = self._fit(index, residuals + older, scale)
             if pinball(flat).sum() - pinball(by_arrival[2]).sum() > 2 * self._set.certain * scale:
                 level, slope, flat = by_arrival
-            quarter = len(flat) // 4
-            most = max(self._set.sure * self.doubt(quarter), 0.25 * self.smallest)
-            straight = quarter < 8
-            if not straight:
-                levels = [location(part) for part in np.array_split(flat, 4)]
-                # As far off as a level, but not by chance: jitter has no sign, what is laid through a bend has.
-                bend = 0.5 * abs(levels[0] + levels[3] - levels[1] - levels[2])
-                straight = max(map(abs, levels)) < most and bend < max(BENT * self.doubt(quarter), 0.25 * self.smallest)
+            straight = len(flat) < 32 or self._straight(flat, offsets_s)
             if straight:
                 break
         self.time = float(self.at(index[-1:])[0]) + level
@@ -222,3 +251,8 @@ class LiveLine:
             self.scale = max(self._finest, (1 - weight) * self.scale + weight * float(pinball(usual).mean()))
             self.alike = correlation_time(usual[-2 * MOST :], self._finest)
         return int(index[0])
+
+
+def _spread(scale: float) -> float:
+    """Return the standard deviation of a timestamp's level, and a little, by its mean pinball loss, in seconds."""
+    return 2 / math.sqrt(TAU * (1 - TAU)) * scale
