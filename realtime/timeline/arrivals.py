@@ -234,6 +234,11 @@ class ClockOffset:
         return min(most, max(least, deviations * math.sqrt(total / (beforehand + seen))))
 
     @property
+    def young(self) -> bool:
+        """Whether too few offsets were seen to tell how they scatter."""
+        return self._count < 2 * self._first
+
+    @property
     def spread_s(self) -> float:
         """Standard deviation of what the clock is off by, and of least ages, in seconds."""
         return math.sqrt(self._variance)

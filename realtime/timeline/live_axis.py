@@ -53,6 +53,7 @@ class LiveAxis:
         self._stepped: int | None = None
         self._regime = self._quiet = self._fitted = 0
         self._moving: int | None = None
+        self._noticed = 0
         self._shifted: int | None = None
         self._losses: list[int] = []
         self._latest = 0.0
@@ -96,7 +97,7 @@ class LiveAxis:
             self._due, self._refitted = False, self._grid.next
             spread_s = self._grid.offset.spread_s
             self._fitted = self._line.refit(self._track, self._arrivals, self._regime, self._grid.next, spread_s)
-            if abs(self._period / self._line.slope - 1) > self._set.rate_tolerance:
+            if self._grid.next - self._fitted > self._set.lines_s[2] * self.rate_hz:
                 self._report_rate(self._line.time)
 
     def _take(self, chunk: Chunk) -> None:
@@ -130,7 +131,7 @@ class LiveAxis:
             if self._moving is not None:
                 self._latest = max(self._latest, float(residuals.max()))
             elif (far := self._line.far(residuals)).any():
-                self._moving = int(index[np.argmax(far)])
+                self._moving, self._noticed = int(index[np.argmax(far)]), self._grid.next
                 self._latest = float(residuals.max())
 
     def _judge(self) -> None:
@@ -159,8 +160,6 @@ class LiveAxis:
             return
         self._grid.hasten(self._line.queue_s - waited)
         self.known, self._moving = True, None
-        if abs(self._line.slope / self._period - 1) > self._set.rate_tolerance:
-            self._report_rate(float(timestamps[-1]))
         self._line.recentre()
         self._refitted = self._fitted = since
         at = look_back(self._grid, since, self._period, self._set)
@@ -183,7 +182,7 @@ class LiveAxis:
         best, shift = creeping(residuals, unit, min(0.45 * self._period, 0.5 * self._set.tolerable_s))
         if best > self._set.certain:
             _, low, _ = change(residuals, shift, unit)
-            self._moving = int(index[low])
+            self._moving, self._noticed = int(index[low]), self._grid.next
             self._latest = 0.0
         else:  # where a shift is in doubt, for as long as it would take to be certain
             wait = 5 * self._block if best < 0.3 * self._set.certain else 4 * self._set.hold_s * self.rate_hz
@@ -214,7 +213,7 @@ class LiveAxis:
                 return
         if self._grid.next - begun > self._set.patience_s * self.rate_hz and self._follow_rate(begun, index, residuals):
             return
-        if self._grid.next - begun > 4 * self._set.hold_s * self.rate_hz:
+        if self._grid.next - self._noticed > 4 * self._set.hold_s * self.rate_hz:
             self._begin_anew(begun)
 
     def _moved(self, level: float, doubt: float, begun: int, quiet: int) -> Moved:
@@ -333,6 +332,10 @@ class LiveAxis:
         steep, least = abs(slope), self._line.smallest
         if steep > self._set.steepest * self._period or steep * self._set.rate_s / self._period < least:
             return False
+        # What makes samples older by as much is no rate but an offset of the sender's clock, or two.
+        at_end = self._moved(level, self._line.doubt(len(part)), begun, int(places[-(len(places) // 4)]))
+        if abs(level) <= self._grid.offset.largest and at_end.told(self._set.sure, self._set.clocks_s):
+            return False
         first = level + slope * (begun - int(places[-1]))
         last = level + slope * (int(places[0]) - int(places[-1]))
         line = float(self._line.at(places[-1:])[0]) + level
@@ -383,9 +386,9 @@ class LiveAxis:
         """Hand out what is clear, and what has waited too long; that no window may have."""
         if self.known and self._moving is None:
             self._grid.hand_out(self._grid.next)
-        elif not self.known or self._grid.next - (self._moving or 0) > self._set.hold_s * self.rate_hz:
+        elif not self.known or self._grid.next - self._noticed > self._set.hold_s * self.rate_hz:
             self._grid.hand_out(self._grid.next)
-            begun = self._grid.first if self._moving is None else self._moving
+            begun = self._grid.first if self._moving is None else self._noticed
             if self._grid.next - max(begun + self._set.starts_s[-1] * self.rate_hz, self._broken) > self.rate_hz:
                 self._grid.break_off(begun, self._line.time, cause="timestamps are on no line")
                 self._broken = self._grid.next
@@ -393,5 +396,8 @@ class LiveAxis:
             self._grid.hand_out(self._moving or 0)
 
     def _report_rate(self, timestamp: float) -> None:
+        """Report a rate that is not the nominal one."""
+        if abs(self._period / self._line.slope - 1) < self._set.rate_tolerance:
+            return
         text = f"samples come at {self.rate_hz_measured:.2f} Hz, the stream says {self.rate_hz:g} Hz"
         self._out.report(self._grid.next, "rate", timestamp, text, every_s=math.inf)

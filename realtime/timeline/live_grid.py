@@ -52,6 +52,7 @@ class LiveGrid:
         self.out = Outgoing(rate_hz)
         self.first = self.handed = self.next = self.lost = 0
         self.correction = self.kept = 0.0
+        self._doubtful: list[tuple[int, float]] = []
 
     def place(
         self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]
@@ -90,6 +91,7 @@ class LiveGrid:
         timestamps as they are within minutes. A clock that truly stepped by so little is followed late.
         """
         self.offset.follow(self.arrivals, self.next)
+        self._decide()
         trust = self.offset.trust
         told = trust * (self.kept - self.offset.early) / self._set.before_s
         gone = samples * self.line.slope * (told + (1 - trust) * self.kept / (5 * self._set.line_s))
@@ -100,14 +102,32 @@ class LiveGrid:
         self.arrivals.shift(0, gone, small=True)
 
     def set_clock_back(self, at: int, seconds: float) -> None:
-        """Take `seconds` off the timestamps from grid position `at` on, and off those to come."""
-        small = abs(seconds) <= self.offset.largest
+        """Take `seconds` off the timestamps from grid position `at` on, and off those to come.
+
+        Small ones are offsets measured anew, none on average. Larger ones are as well where offsets are seen to scatter
+        as much, if only later.
+        """
+        small = abs(seconds) <= (self._set.tolerable_s if self.offset.young else self.offset.largest)
+        if not small and abs(seconds) <= self._set.offset_s:
+            self._doubtful.append((at, seconds))
         self.track.shift(at, 1 << 62, -seconds)
         self.arrivals.shift(at, seconds, small=small)
         self.correction -= seconds
         if small:
             self.kept -= seconds
         self.punctual.forget()
+
+    def _decide(self) -> None:
+        """Take for offsets what was thought to be steps of the clock, where offsets scatter by as much."""
+        if self._doubtful and not self.offset.young:
+            oldest = self.next - round(5 * self._set.line_s / self.line.slope)
+            recent = [(at, seconds) for at, seconds in self._doubtful if at > oldest]
+            self._doubtful = [(at, seconds) for at, seconds in recent if abs(seconds) > self.offset.largest]
+            for at, seconds in recent:
+                if abs(seconds) <= self.offset.largest:
+                    self.kept -= seconds
+                    self.arrivals.shift(at, -seconds, small=False)
+                    self.arrivals.shift(at, seconds, small=True)
 
     def hasten(self, seconds: float) -> None:
         """Take `seconds` off all timestamps, and those to come, and off the line: their samples waited for so long."""
@@ -142,6 +162,7 @@ class LiveGrid:
         self.line.time += phase
         self.track.move(at, lost)
         self.arrivals.move(at, lost)
+        self._doubtful = [(place + lost * (place >= at), seconds) for place, seconds in self._doubtful]
         if self.line.anchor >= at:
             self.line.anchor, self.line.time = self.line.anchor + lost, self.line.time + lost * self.line.slope
         self.out.split(at)

@@ -182,6 +182,11 @@ class LiveLine:
         level, slope = fit(index, residuals, scale, self.slope - self.centre, self._set.rate_spread * self._period)
         return level, slope, residuals - level - slope * (index - index[-1])
 
+    def _likelier(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        """Return by how many nats the residuals `one` scatter less than the `other`, by how many of `one` err alike."""
+        scales = [float(pinball(flat).mean()) + self._finest for flat in (one, other)]
+        return len(one) / correlation_time(one[-2 * MOST :], self._finest) * math.log(scales[1] / scales[0])
+
     def _straight(self, flat: NDArray[np.float64], offsets_s: float) -> bool:
         """Return whether what is left of timestamps, `flat`, lies level but for chance: its quarters, and its end.
 
@@ -237,7 +242,7 @@ class LiveLine:
             # arrivals; where timestamps lie on a line as well, they are the better witness.
             older = arrivals.older(index, stop, round(self._set.lines_s[-1] / self._period))
             by_arrival = self._fit(index, residuals + older, scale)
-            if pinball(flat).sum() - pinball(by_arrival[2]).sum() > 2 * self._set.certain * scale:
+            if self._likelier(by_arrival[2], flat) > self._set.certain / 3:
                 level, slope, flat = by_arrival
             straight = len(flat) < 32 or self._straight(flat, offsets_s)
             if straight:
