@@ -259,6 +259,14 @@ class ClockOffset:
             if least is not None:
                 self._take(least)
 
+    def take_back(self, seconds: float, samples: int) -> None:
+        """Reckon with a step that was taken off ages, by `seconds` and `samples` ago, and was an offset after all."""
+        share = min(1.0, samples / self._width / max(1, self._count))
+        self._last -= seconds
+        self._usual -= share * seconds
+        self._variance += share * (1 - share) * seconds**2
+        self.early = self._last - self._usual
+
     def _take(self, least: float) -> None:
         """Take in the least age of a cell, in seconds."""
         off = least - self._usual

@@ -29,6 +29,20 @@ class Moved:
     lag: float
     lag_unsure: float
 
+    def agree(self, sure: float, clocks_s: float) -> bool:
+        """Return whether arrivals against the line moved by what timestamps and ages did, within `sure` deviations.
+
+        Where they did not, something moved once more among those that are compared.
+
+        Parameters
+        ----------
+        sure
+            How many standard deviations.
+        clocks_s
+            Error of clocks beside them, in seconds.
+        """
+        return abs(self.lag - self.level - self.older) <= sure * (self.lag_unsure + self.doubt + self.unsure + clocks_s)
+
     def told(self, sure: float, clocks_s: float) -> bool:
         """Return whether arrivals tell a clock that stepped, by as much as timestamps do, within `sure` deviations.
 

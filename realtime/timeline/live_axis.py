@@ -239,7 +239,7 @@ class LiveAxis:
         until = int(np.searchsorted(earlier, index[row] if row < len(index) else self._grid.next))
         early = timestamps[:until] - self._line.at(earlier[:until])
         nats, before = creeping(early, unit, self._line.smallest)
-        crept = nats > self._set.certain / 6
+        crept = nats > self._set.certain / 3
         low = min(begun, int(index[low_row]))
         if crept:
             low = min(low, int(earlier[change(early, before, unit)[1]]))
@@ -250,6 +250,8 @@ class LiveAxis:
             return False
         level, doubt = location(behind), self._line.doubt(len(behind))
         moved = self._moved(level, doubt, low, quiet)
+        if waited < self._set.patience_s and not moved.agree(sure, self._set.clocks_s):
+            return False
         found = explain(moved, self._period, self._set)
         lost, step, clear = found.lost, found.step, found.clear
         # One sample more or less must be told apart, and a change of the rate from a shift.

