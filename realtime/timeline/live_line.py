@@ -139,12 +139,9 @@ class LiveLine:
             if found is None and seconds == self._set.starts_s[-1]:
                 # An offset that is measured anew within a second looks like another rate.
                 found = self.straight(index[rows], residuals[rows], self._set.steepest)
-            if found is not None and seconds < self._set.starts_s[-1]:
-                # A rate that is far off is not believed so soon: packets may beat with the timer that sends them.
-                rate = (self.centre + found[1]) / self._period - 1
-                found = found if abs(rate) < self._set.rate_tolerance else None
             if (
                 found is not None
+                and self._likely(found, np.count_nonzero(rows), last=seconds == self._set.starts_s[-1])
                 and calm(int(index[rows][0]))
                 and not self._frayed(index[rows], residuals[rows], found)
             ):
@@ -153,6 +150,17 @@ class LiveLine:
                 self.queue_s = self._queue(index[rows], timestamps[rows])
                 return int(index[rows][0])
         return None
+
+    def _likely(self, found: tuple[float, float, float, float], count: int, *, last: bool) -> bool:
+        """Return whether a first line is believed, as `straight` found it through `count` timestamps.
+
+        Packets that beat with the timer that sends them look like another rate for a while, so one that is far off is
+        believed only by the `last` line. A few timestamps that scatter widely, and err alike, are a stall.
+        """
+        _, slope, scale, alike = found
+        if not last and abs((self.centre + slope) / self._period - 1) > self._set.rate_tolerance:
+            return False
+        return count / alike > 2 * self._set.fewest or _spread(scale) * math.sqrt(alike / count) < self._set.offset_s
 
     def _queue(self, index: NDArray[np.int64], timestamps: NDArray[np.float64]) -> float:
         """Return by how many seconds timestamps are late because samples wait for the one before."""
