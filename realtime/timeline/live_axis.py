@@ -334,6 +334,10 @@ class LiveAxis:
         steep, least = abs(slope), self._line.smallest
         if steep > self._set.steepest * self._period or steep * self._set.rate_s / self._period < least:
             return False
+        # Packets that beat with the timer that sends them fall behind by a sample at most.
+        beats = abs(level) < self._period
+        if beats and abs((self._line.slope + slope) / self._period - 1) > self._set.rate_tolerance:
+            return False
         # What makes samples older by as much is no rate but an offset of the sender's clock, or two.
         at_end = self._moved(level, self._line.doubt(len(part)), begun, int(places[-(len(places) // 4)]))
         if abs(level) <= self._grid.offset.largest and at_end.told(self._set.sure, self._set.clocks_s):
@@ -362,7 +366,8 @@ class LiveAxis:
         ends = np.array([since, self._grid.handed]) - int(places[-1])
         off = math.inf if self._shifted == since else float(np.abs(level + slope * ends).max())
         since -= self._block
-        if off > 0.25 * self._set.tolerable_s:  # before times step back that no window may have
+        # Before times step back that no window may have.
+        if off > 0.25 * max(self._set.tolerable_s, self._period):
             self._grid.break_off(since, self._line.time, cause="rate changed")
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope
