@@ -282,7 +282,7 @@ class LiveAxis:
             if abs(level) > sure * doubt:
                 if self._follow_rate(begun, index, residuals):
                     return True
-                if abs(level) > 0.25 * self._set.tolerable_s:
+                if abs(level) > 0.5 * self._set.tolerable_s:
                     self._shifted = low
                 if abs(level) > self._set.tolerable_s:
                     self._grid.break_off(low, timestamp, clean)
@@ -291,7 +291,7 @@ class LiveAxis:
             return True
         # Where nothing moved by as much as matters, it does not matter where it did.
         matters = lost or abs(step) > 0.25 * self._set.tolerable_s
-        if matters:
+        if lost or abs(step) > 0.5 * self._set.tolerable_s:
             self._shifted = low
         if step:
             self._grid.set_clock_back(at, step)
@@ -363,11 +363,11 @@ class LiveAxis:
             since = self._shifted  # what moved the line a moment ago was the same change
         else:
             since = max(self._quiet, since)
-        ends = np.array([since, self._grid.handed]) - int(places[-1])
-        off = math.inf if self._shifted == since else float(np.abs(level + slope * ends).max())
+        handed = abs(level + slope * (self._grid.handed - int(places[-1])))
+        off = math.inf if self._shifted == since else handed
         since -= self._block
         # Before times step back that no window may have.
-        if off > 0.25 * max(self._set.tolerable_s, self._period):
+        if off > 0.5 * max(self._set.tolerable_s, 0.5 * self._period):
             self._grid.break_off(since, self._line.time, cause="rate changed")
         self._line.time, self._line.anchor = line, int(places[-1])
         self._line.slope += slope
