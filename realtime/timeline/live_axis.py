@@ -235,14 +235,10 @@ class LiveAxis:
         if abs(level) > sure * self._line.doubt(self._set.fewest):
             row, low_row, high_row = change(residuals, level, unit)
         # A smaller shift may have gone before.
-        earlier, timestamps = self._track.since(max(self._quiet, begun - round(2 * self._set.hold_s * self.rate_hz)))
-        until = int(np.searchsorted(earlier, index[row] if row < len(index) else self._grid.next))
-        early = timestamps[:until] - self._line.at(earlier[:until])
-        nats, before = creeping(early, unit, self._line.smallest)
-        crept = nats > self._set.certain / 3
         low = min(begun, int(index[low_row]))
-        if crept:
-            low = min(low, int(earlier[change(early, before, unit)[1]]))
+        before = self._grid.crept(self._quiet, begun, int(index[row]) if row < len(index) else self._grid.next)
+        crept = before is not None
+        low = min(low, before) if before is not None else low
         quiet = max(quiet, int(index[high_row]))
         behind = residuals[index >= quiet]
         waited = (self._grid.next - begun) / self.rate_hz
@@ -270,7 +266,7 @@ class LiveAxis:
         sparse = bool((np.diff(index[max(0, row - 1) : row + 2]) > 1).all())
         after = np.flatnonzero(index > quiet)
         clean = int(index[after[0]]) if len(after) else self._grid.next
-        low = self._last_before(low)
+        low = self._grid.last_before(low)
         odd = self._line.far(residuals) & self._line.far(residuals - level)
         phase = level - step - lost * self._period
         handed_late = at < self._grid.handed
@@ -300,7 +296,8 @@ class LiveAxis:
                 self._out.report(self._grid.next, "clock-step", timestamp, text, again=True)
         if lost:
             self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
-        if not clear or (odd.any() and matters) or (lost and (step or sparse or crept or handed_late)):
+        both = lost and abs(step) > 0.5 * self._set.tolerable_s
+        if not clear or (odd.any() and matters) or both or (lost and (sparse or crept or handed_late)):
             self._grid.break_off(low, timestamp, clean + lost)
         elif abs(step) > self._grid.offset.largest:
             self._grid.break_off(at, timestamp, clean + lost)
@@ -311,15 +308,6 @@ class LiveAxis:
             if len(self._losses) >= 3:  # single samples, one after the other: perhaps the rate has changed
                 self._begin_anew(at + lost)
         return True
-
-    def _last_before(self, index: int) -> int:
-        """Return the position behind the last timestamp before grid position `index`: what it stamped may not go on."""
-        places, _ = self._track.since(index - round(self._set.hold_s * self.rate_hz))
-        row = int(np.searchsorted(places, index))
-        if self._line.doubt(1) > self._period:
-            # What jitter hides may have begun some timestamps before.
-            row -= 2 * self._set.fewest
-        return int(places[max(0, row - 1)]) + 1 if len(places) else index
 
     def _follow_rate(self, begun: int, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
         """Follow a change of the sampling rate, once the timestamps lie on a straight line that is not the old one."""

@@ -9,6 +9,7 @@ import numpy as np
 from realtime.timeline.arrivals import Arrivals, ClockOffset, Punctuality
 from realtime.timeline.live_line import LiveLine
 from realtime.timeline.sample_grid import Hole, Outgoing, Run
+from realtime.timeline.shifts import change, creeping
 from realtime.timeline.timestamp_line import TimestampRing
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class LiveGrid:
 
     def __init__(self, rate_hz: float, settings: AxisSettings) -> None:
         self._set = settings
+        self._rate_hz = rate_hz
         self.line = LiveLine(1 / rate_hz, settings)
         self.track = TimestampRing(round(settings.line_s * rate_hz) + 256)
         self.arrivals = Arrivals(settings)
@@ -175,6 +177,33 @@ class LiveGrid:
         self.handed = max(at, self.handed) + lost
         time = float(self.line.at(np.array([at + lost]))[0])
         self.out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
+
+    def crept(self, quiet: int, begun: int, until: int) -> int | None:
+        """Return since when timestamps had moved by less than was noticed, as behind a lost sample; None if not.
+
+        Parameters
+        ----------
+        quiet, begun, until
+            Grid positions: only timestamps from `quiet` to `until` tell, those a moment before `begun` the sooner.
+        """
+        least, unit = max(0.45 / self._rate_hz, self.line.smallest), self.line.unit
+        for share, since_s in ((6, self._set.patience_s / 3), (3, 2 * self._set.hold_s)):
+            index, timestamps = self.track.since(max(quiet, begun - round(since_s * self._rate_hz)))
+            index, timestamps = index[index < until], timestamps[index < until]
+            residuals = timestamps - self.line.at(index)
+            found, shift = creeping(residuals, unit, least)
+            if found > self._set.certain / share:
+                return int(index[change(residuals, shift, unit)[1]])
+        return None
+
+    def last_before(self, index: int) -> int:
+        """Return the position behind the last timestamp before grid position `index`: what it stamped may not go on."""
+        places, _ = self.track.since(index - round(self._set.hold_s * self._rate_hz))
+        row = int(np.searchsorted(places, index))
+        if self.line.doubt(1) * self._rate_hz > 1:
+            # What jitter hides may have begun some timestamps before.
+            row -= 2 * self._set.fewest
+        return int(places[max(0, row - 1)]) + 1 if len(places) else index
 
     def break_off(self, at: int, timestamp: float, stop: int | None = None, cause: str = "clock stepped") -> None:
         """Mark that no window may touch the samples from `at` to `stop`, or the newest; they are handed out first.

@@ -141,7 +141,7 @@ class LiveLine:
                 found = self.straight(index[rows], residuals[rows], self._set.steepest)
             if (
                 found is not None
-                and self._likely(found, np.count_nonzero(rows), last=seconds == self._set.starts_s[-1])
+                and self._likely(found, int(np.count_nonzero(rows)), last=seconds == self._set.starts_s[-1])
                 and calm(int(index[rows][0]))
                 and not self._frayed(index[rows], residuals[rows], found)
             ):
