@@ -23,6 +23,11 @@ from realtime.timeline.sample_grid import Hole, TimedChunk
         ("drift", 100034, 60.0),  # a clock that swings, through which a straight line was laid
         ("start", 100033, 12.0),  # a clock that steps late in the first second, behind a radio
         ("start", 100092, 12.0),  # a clock that steps before a stall, both in the first second
+        ("start", 2001027, 60.0),  # a clock that steps by 8 ms before much is known of its offsets
+        ("start", 2002024, 60.0),  # packets that beat with the timer that sends them, by which another rate was seen
+        ("mixed", 2002008, 60.0),  # a clock that steps, and a restart behind it
+        ("drift", 2002014, 60.0),  # a clock that swings, and hardly any jitter: what erred alike hid that the line did
+        ("drift", 2002004, 60.0),  # the same, and each bit of it was taken for a step of the clock
     ],
 )
 def test_what_once_went_wrong(family, seed, seconds):
@@ -30,6 +35,23 @@ def test_what_once_went_wrong(family, seed, seconds):
     score = judge(stream, stream.events(), default_pipeline(stream.spec))
     assert score.accepted > 20
     assert score.wrong == score.refused_far == 0
+    assert score.lost_exact == score.with_losses
+
+
+@pytest.mark.parametrize(
+    ("family", "seed", "seconds"),
+    [
+        ("start", 2002019, 60.0),  # stalls from the first second on, through which a line was laid
+        ("mixed", 2002013, 60.0),  # two samples lost behind a radio, and a restart before that was clear
+        ("any", 2001038, 60.0),  # a clock that steps by 6 ms, and then brings the line with it
+    ],
+)
+def test_nothing_wrong_is_accepted(family, seed, seconds):
+    stream = random_stream(family, seed, seconds)
+    score = judge(stream, stream.events(), default_pipeline(stream.spec))
+    assert score.accepted > 20
+    assert score.wrong == 0
+    assert score.refused_far <= 2
     assert score.lost_exact == score.with_losses
 
 
