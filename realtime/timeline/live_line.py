@@ -193,6 +193,8 @@ class LiveLine:
     def _likelier(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
         """Return by how many nats the residuals `one` scatter less than the `other`, by how many of `one` err alike."""
         scales = [float(pinball(flat).mean()) + self._finest for flat in (one, other)]
+        if scales[0] >= scales[1]:  # most often: how many err alike does not matter then
+            return 0.0
         return len(one) / correlation_time(one[-2 * MOST :], self._finest) * math.log(scales[1] / scales[0])
 
     def _straight(self, flat: NDArray[np.float64], offsets_s: float) -> bool:
