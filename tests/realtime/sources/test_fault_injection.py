@@ -93,7 +93,7 @@ def test_combined_faults_come_when_they_are_due(tmp_path):
 def test_an_amplifier_that_is_switched_off_comes_back(tmp_path, kind):
     found, _, _ = follow(
         tmp_path,
-        (f"{kind}:s=1.5,at=3",),
+        (f"{kind}:s=1.5,at=5",),
         lambda found, _: any(isinstance(item, Hole) and item.lost > 100 for item in found),
     )
     assert {item.kind for item in found if isinstance(item, Notice)} & {"stalled", "lost", "resumed", "reconnected"}
