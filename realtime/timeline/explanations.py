@@ -113,8 +113,9 @@ def explain(moved: Moved, period: float, settings: AxisSettings) -> Explanation:
         (none, 0, 0.0),
         ((older / unsure) ** 2 + (phase if whole else none), whole, 0.0),
         (((level + older) / (unsure + doubt)) ** 2, 0, level if doubt < unsure else -older),
-        (settings.unlikely, mixed, step),
     ]
+    if abs(level) > settings.tolerable_s:  # that they cancel each other is less likely than that samples still wait
+        costs.append((settings.unlikely, mixed, step))
     costs.sort(key=lambda cost: cost[0])
     best, *others = costs
     if not best[1] and abs(best[2]) < settings.tolerable_s and (older / unsure) ** 2 < best[0]:
