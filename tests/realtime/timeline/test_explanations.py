@@ -45,7 +45,7 @@ def test_samples_that_are_missing_are_counted(lost, off):
     sign=st.sampled_from((-1, 1)),
 )
 def test_arrivals_that_moved_by_something_else_do_not_agree(level, older, more, sign):
-    """The least age was of before a second loss, the level of behind it: 110 samples were counted where 123 were lost."""
+    """The least age was of before a second loss, the level of behind it: 110 samples were counted, 123 were lost."""
     together = moved(level, older)
     assert together.agree(DEFAULT.sure, DEFAULT.clocks_s)
     apart = Moved(level, 2e-4, older, 2e-4, level + older + sign * more, 3e-4)
@@ -59,7 +59,7 @@ def test_without_arrivals_the_timestamps_are_believed():
 
 @given(level=st.floats(-3.9e-3, 3.9e-3), older=st.floats(0.02, 2.0))
 def test_a_loss_and_a_step_that_cancel_each_other_are_samples_that_wait(level, older):
-    """Behind a stall that was not over, 65 samples and a step of the clock by as much were seen, and 40 s were wrong."""
+    """Behind a stall that was not over, 65 samples and a step of the clock by as much were seen: 40 s were wrong."""
     found = explain(moved(level, older, unsure=1e-3), PERIOD, DEFAULT)
     assert found.lost == 0
     assert abs(found.step) < DEFAULT.tolerable_s
