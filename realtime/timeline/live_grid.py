@@ -121,16 +121,17 @@ class LiveGrid:
 
     def _decide(self) -> None:
         """Take for offsets what was thought to be steps of the clock, where offsets scatter by as much."""
-        if self._doubtful and not self.offset.young:
-            oldest = self.next - round(5 * self._set.line_s / self.line.slope)
-            recent = [(at, seconds) for at, seconds in self._doubtful if at > oldest]
-            self._doubtful = [(at, seconds) for at, seconds in recent if abs(seconds) > self.offset.largest]
-            for at, seconds in recent:
-                if abs(seconds) <= self.offset.largest:
-                    self.kept -= seconds
-                    self.arrivals.shift(at, -seconds, small=False)
-                    self.arrivals.shift(at, seconds, small=True)
-                    self.offset.take_back(seconds, self.next - at)
+        if not self._doubtful or self.offset.young:
+            return
+        largest, oldest = self.offset.largest, self.next - round(5 * self._set.line_s / self.line.slope)
+        recent = [(at, seconds) for at, seconds in self._doubtful if at > oldest]
+        self._doubtful = [(at, seconds) for at, seconds in recent if abs(seconds) > largest]
+        for at, seconds in recent:
+            if abs(seconds) <= largest:
+                self.kept -= seconds
+                self.arrivals.shift(at, -seconds, small=False)
+                self.arrivals.shift(at, seconds, small=True)
+                self.offset.take_back(seconds, self.next - at)
 
     def hasten(self, seconds: float) -> None:
         """Take `seconds` off all timestamps, and those to come, and off the line: their samples waited for so long."""
