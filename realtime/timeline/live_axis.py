@@ -236,9 +236,9 @@ class LiveAxis:
             row, low_row, high_row = change(residuals, level, unit)
         # A smaller shift may have gone before.
         low = min(begun, int(index[low_row]))
-        before = self._grid.crept(self._quiet, begun, int(index[row]) if row < len(index) else self._grid.next)
-        crept = before is not None
-        low = min(low, before) if before is not None else low
+        crept = self._grid.crept(self._quiet, begun, int(index[row]) if row < len(index) else self._grid.next)
+        if crept is not None:
+            low = min(low, crept)
         quiet = max(quiet, int(index[high_row]))
         behind = residuals[index >= quiet]
         waited = (self._grid.next - begun) / self.rate_hz
@@ -297,7 +297,7 @@ class LiveAxis:
         if lost:
             self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
         both = lost and abs(step) > 0.5 * self._set.tolerable_s
-        if not clear or (odd.any() and matters) or both or (lost and (sparse or crept or handed_late)):
+        if not clear or (odd.any() and matters) or both or (lost and (sparse or crept is not None or handed_late)):
             self._grid.break_off(low, timestamp, clean + lost)
         elif abs(step) > self._grid.offset.largest:
             self._grid.break_off(at, timestamp, clean + lost)
@@ -327,9 +327,10 @@ class LiveAxis:
         if beats and abs((self._line.slope + slope) / self._period - 1) > self._set.rate_tolerance:
             return False
         # What makes samples older by as much is no rate but an offset of the sender's clock, or two.
-        at_end = self._moved(level, self._line.doubt(len(part)), begun, int(places[-(len(places) // 4)]))
-        if abs(level) <= self._grid.offset.largest and at_end.told(self._set.sure, self._set.clocks_s):
-            return False
+        if abs(level) <= self._grid.offset.largest:
+            at_end = self._moved(level, self._line.doubt(len(part)), begun, int(places[-(len(places) // 4)]))
+            if at_end.told(self._set.sure, self._set.clocks_s):
+                return False
         first = level + slope * (begun - int(places[-1]))
         last = level + slope * (int(places[0]) - int(places[-1]))
         line = float(self._line.at(places[-1:])[0]) + level
