@@ -24,6 +24,9 @@ pytestmark = [
 SAID = """JSON.stringify([...perceptogram.session.percepts.values()].map(
     ({trial, picture, confidence, repeats, two_way, pre_stimulus_two_way, neighbours, ledger}) =>
     ({trial, picture, confidence, repeats, two_way, pre_stimulus_two_way, neighbours, ledger})))"""
+# The page waits with a percept's evidence for its picture: the one before it, of the same picture, has a final one too.
+NEWEST_PAINTED = """(({picture, percepts}) =>
+    picture.trial === Math.max(...percepts.keys()) && picture.step === picture.of)(perceptogram.session)"""
 PICTURE_DRAWN = "document.querySelector('#picture').naturalWidth > 0"
 
 
@@ -74,7 +77,7 @@ def test_the_page_says_what_the_log_says_and_its_buttons_steer(live_participant,
         for page in (near, far, late):
             page.until("perceptogram.session.percepts.size === 5")
             page.until(PICTURE_DRAWN)
-            page.until("perceptogram.session.picture.step === perceptogram.session.picture.of")
+            page.until(NEWEST_PAINTED)
         # The page's word for the newest trial, as a person reads it.
         texts = {
             place: near.text(f"#{place}")
