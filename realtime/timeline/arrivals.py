@@ -238,11 +238,6 @@ class ClockOffset:
         """Whether too few offsets were seen to tell how they scatter."""
         return self._count < 2 * self._first
 
-    @property
-    def spread_s(self) -> float:
-        """Standard deviation of what the clock is off by, and of least ages, in seconds."""
-        return math.sqrt(self._variance)
-
     def _begin(self, least: float) -> None:
         """Forget all; samples are `least` seconds old."""
         self._usual = self._last = least

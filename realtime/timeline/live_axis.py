@@ -56,6 +56,7 @@ class LiveAxis:
         self._noticed = 0
         self._shifted: int | None = None
         self._losses: list[int] = []
+        self._carried = 0, 0.0
         self._latest = 0.0
         self._refitted = self._broken = 0
 
@@ -95,8 +96,7 @@ class LiveAxis:
         """Fit the line anew where that is due: the next samples would wait for it otherwise. It changes no result."""
         if self._due:
             self._due, self._refitted = False, self._grid.next
-            spread_s = self._grid.offset.spread_s
-            self._fitted = self._line.refit(self._track, self._arrivals, self._regime, self._grid.next, spread_s)
+            self._fitted = self._line.refit(self._track, self._arrivals, self._regime, self._grid.next)
             if self._grid.next - self._fitted > self._set.lines_s[2] * self.rate_hz:
                 self._report_rate(self._line.time)
 
@@ -138,9 +138,8 @@ class LiveAxis:
         """Look at what the timestamps say, once a block."""
         if not self.known:
             self._start()
-        elif self._moving is None:
+        elif self._moving is None and not self._scan():
             self._grid.relax(self._block)
-            self._scan()
         if self.known and self._moving is not None:
             self._settle()
 
@@ -171,11 +170,11 @@ class LiveAxis:
 
     # -- all well
 
-    def _scan(self) -> None:
-        """Look for timestamps that moved by less than their jitter; go on with the line where they did not."""
+    def _scan(self) -> bool:
+        """Look for timestamps that moved by less than their jitter; return whether that may be."""
         index, timestamps = self._track.since(self._fitted)
         if len(index) < 2:
-            return
+            return False
         index, timestamps = index[-2 * MOST :], timestamps[-2 * MOST :]
         residuals = timestamps - self._line.at(index)
         unit = self._line.unit
@@ -184,9 +183,12 @@ class LiveAxis:
             _, low, _ = change(residuals, shift, unit)
             self._moving, self._noticed = int(index[low]), self._grid.next
             self._latest = 0.0
-        else:  # where a shift is in doubt, for as long as it would take to be certain
-            wait = 5 * self._block if best < 0.3 * self._set.certain else 4 * self._set.hold_s * self.rate_hz
-            self._due = self._grid.next - self._refitted > wait
+            return True
+        # Where a shift is in doubt, the line is left as it is for as long as it would take to be certain.
+        doubtful = best > 0.3 * self._set.certain
+        wait = 4 * self._set.hold_s * self.rate_hz if doubtful else 5 * self._block
+        self._due = self._grid.next - self._refitted > wait
+        return doubtful
 
     # -- something moved
 
@@ -282,7 +284,7 @@ class LiveAxis:
                     self._shifted = low
                 if abs(level) > self._set.tolerable_s:
                     self._grid.break_off(low, timestamp, clean)
-                self._grid.carry(at, level)
+                self._carry(at, level)
             self._due = self._grid.next - self._refitted > 5 * self._block  # the line may have strayed
             return True
         # Where nothing moved by as much as matters, it does not matter where it did.
@@ -308,6 +310,15 @@ class LiveAxis:
             if len(self._losses) >= 3:  # single samples, one after the other: perhaps the rate has changed
                 self._begin_anew(at + lost)
         return True
+
+    def _carry(self, at: int, level: float) -> None:
+        """Go on with a line that lies `level` off from grid position `at`; a second one to the same side is a rate."""
+        before, way = self._carried
+        if way * level > 0 and at - before < self._set.line_s * self.rate_hz:
+            self._regime = max(self._regime, before)
+        else:
+            self._grid.carry(at, level)
+        self._carried = at, level
 
     def _follow_rate(self, begun: int, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
         """Follow a change of the sampling rate, once the timestamps lie on a straight line that is not the old one."""

@@ -225,7 +225,7 @@ class LiveLine:
         most = max(map(abs, levels))
         return most < max(self._set.sure * unsure(length), least) and bend < max(BENT * unsure(length), least)
 
-    def refit(self, track: TimestampRing, arrivals: Arrivals, since: int, stop: int, offsets_s: float) -> int:
+    def refit(self, track: TimestampRing, arrivals: Arrivals, since: int, stop: int) -> int:
         """Lay the line through the last timestamps anew; return the first grid position that was fitted.
 
         Parameters
@@ -234,8 +234,6 @@ class LiveLine:
             The timestamps, and how old samples were on arrival.
         since, stop
             Grid positions: none before `since` counts, and `stop` is the next to come.
-        offsets_s
-            Standard deviation of the offsets of the sender's clock.
         """
         # A line that is wrong has timestamps err alike: were they to count for no more than that, it would stay wrong.
         scale = self.scale * min(self.alike, MOST_ALIKE)
@@ -254,7 +252,7 @@ class LiveLine:
             by_arrival = self._fit(index, residuals + older, scale)
             if self._likelier(by_arrival[2], flat) > self._set.certain / 3:
                 level, slope, flat = by_arrival
-            straight = len(flat) < 32 or self._straight(flat, offsets_s)
+            straight = len(flat) < 32 or self._straight(flat, float(older.std()))
             if straight:
                 break
         self.time = float(self.at(index[-1:])[0]) + level
