@@ -32,7 +32,7 @@ from realtime.sources.boards.bridge import BoardStream, on_air, run_board
 from realtime.sources.boards.sample_clock import BoardClock
 from realtime.sources.fault_injection import FaultSpec, faulty_spec, inject, parse_fault
 from realtime.sources.lsl import LslSource
-from realtime.timeline.sample_grid import Hole
+from realtime.timeline.sample_grid import Hole, Recount
 from stimuli.marker_outlet import MarkerOutlet
 from stimuli.markers import Marker as Sent
 
@@ -323,7 +323,7 @@ def _session(stream: StreamSettings, seconds: float, begun: Callable[[], None] =
                     closed[event.trial] = event.epoch
                 elif isinstance(event, Retracted):
                     del closed[event.trial]
-                holes += [event.lost] if isinstance(event, Hole) else []
+                holes += [event.lost] if isinstance(event, Hole | Recount) else []
                 refused += isinstance(event, Refused)
     finally:
         source.close()

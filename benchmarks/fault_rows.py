@@ -15,7 +15,7 @@ from realtime.epoching.epochs import Closed, Refused, Retracted
 from realtime.epoching.pipeline import Pipeline
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
 from realtime.sources.fault_injection import FaultSpec
-from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
+from realtime.timeline.sample_grid import Fault, Hole, Recount, TimedChunk
 from realtime.timeline.timeline import Timeline
 
 ROW: dict[str, Any] = {
@@ -88,7 +88,7 @@ def measure(truth: Truth, pipeline: Pipeline, items: Iterable[Chunk | Marker | N
         row |= {"detected": True, "delay_s": 0.0, "by": "channels are picked by name"}
     missing = _missing(chunks) if fault.kind not in UNTIMED else 0
     if missing:
-        row["count_exact"] = sum(event.lost for event in out if isinstance(event, Hole)) == missing
+        row["count_exact"] = sum(event.lost for event in out if isinstance(event, Hole | Recount)) == missing
     return row | _epochs(truth, pipeline, out) | {"stamp_error_ms": _timestamp_error(truth, chunks)}
 
 

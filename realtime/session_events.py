@@ -12,7 +12,7 @@ from realtime.epoching.pipeline import Settled
 from realtime.painter import Late
 from realtime.rendering.messages import Frame
 from realtime.sources.base import Marker, Notice
-from realtime.timeline.sample_grid import Fault, Hole
+from realtime.timeline.sample_grid import Fault, Hole, Recount
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +112,7 @@ SessionEvent = (
     | ElectrodeChange
     | Settled
     | Hole
+    | Recount
     | Fault
     | Notice
     | Tick

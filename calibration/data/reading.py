@@ -18,7 +18,7 @@ from realtime.epoching.epochs import Closed, Epoch, EpochEvent, Refused, Retract
 from realtime.epoching.light import open_by_light
 from realtime.epoching.pipeline import Pipeline, PipelineEvent, PreStimulus, Settled
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline.sample_grid import Fault, Hole
+from realtime.timeline.sample_grid import Fault, Hole, Recount
 from stimuli.markers import class_of
 
 Item = Chunk | Marker | Notice
@@ -259,7 +259,7 @@ class Collector:
                 yield event
             elif isinstance(event, Settled):
                 self.settled = True
-            elif not isinstance(event, ElectrodeChange):  # sessions alone watch their electrodes
+            elif not isinstance(event, ElectrodeChange | Recount):  # sessions alone watch their electrodes
                 self._windows.add(event, self._recording, self._name)
 
     def _name(self, marker: Marker) -> str:

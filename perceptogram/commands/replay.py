@@ -123,7 +123,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
     from realtime.epoching.light import open_by_light
     from realtime.epoching.pipeline import Pipeline
     from realtime.sources.base import Marker, Notice
-    from realtime.timeline.sample_grid import Hole
+    from realtime.timeline.sample_grid import Hole, Recount
 
     def tells(notice: Notice) -> bool:
         return notice.kind != "markers" or bool(config.markers.classes)  # the kinds of event are listed anyway
@@ -148,7 +148,7 @@ def _count(recording: Path, config: Config, speed: float | None) -> dict[str, An
         "n_samples": source.n_samples,
         "n_events": dict(kinds),
         "refused": sum(isinstance(event, Refused) for event in found),
-        "lost_samples": sum(hole["lost"] for hole in holes),
+        "lost_samples": sum(event.lost for event in found if isinstance(event, Hole | Recount)),
         "holes": holes,
         "notices": [*source.notices, *told],
     }

@@ -16,7 +16,7 @@ from realtime.recording.percept_outlets import PerceptOutlets
 from realtime.rendering.messages import Frame
 from realtime.session import Answered, Decoded, OnScreen, Session, SessionEvent, Tick
 from realtime.sources.base import Notice
-from realtime.timeline.sample_grid import Fault, Hole
+from realtime.timeline.sample_grid import Fault, Hole, Recount
 
 QUALITY_EVERY_S = 2.0
 STATUS_EVERY_S = 1.0
@@ -124,6 +124,8 @@ class Steering:
                 control.publish(Event("electrode", told))
             case Hole():
                 control.publish(Event("hole", {"lost": event.lost, "stamp": event.timestamp}))
+            case Recount():
+                control.publish(Event("recount", {"lost": event.lost, "stamp": event.timestamp}))
             case Fault():
                 control.publish(Event("fault", {"fault": event.kind, "stamp": event.timestamp, "text": event.text}))
             case Notice(_, kind, text):

@@ -17,7 +17,7 @@ from realtime.recording.latency_log import Delays
 from realtime.rendering.messages import Frame
 from realtime.session import Answered, Decoded, OnScreen, PreStimulusDecoded, SessionEvent
 from realtime.sources.base import Notice
-from realtime.timeline.sample_grid import Fault, Hole
+from realtime.timeline.sample_grid import Fault, Hole, Recount
 
 RECENT = 200
 """Percepts that may still be taken back or painted; a late hole reaches back ten seconds."""
@@ -126,6 +126,8 @@ class LiveResult:
                 self._electrode(event)
             case Hole():
                 self.n_holes += 1
+                self.lost_samples += event.lost
+            case Recount():
                 self.lost_samples += event.lost
             case Fault():
                 self.faults[event.kind] += 1

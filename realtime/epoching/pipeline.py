@@ -15,7 +15,7 @@ from realtime.epoching.epochs import EpochBuilder, EpochEvent, Span
 from realtime.epoching.filters import FilterChain
 from realtime.epoching.unmatched import Unmatched
 from realtime.sources.base import Chunk, Marker, Notice, StreamSpec
-from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
+from realtime.timeline.sample_grid import Fault, Hole, Recount, TimedChunk
 from realtime.timeline.timeline import WARM_UP_S, Timeline
 from stimuli.markers import is_stimulus
 
@@ -41,7 +41,7 @@ UNMATCHED_S = 10.0
 MOST_MISSING = 1000
 """Missing markers that are still waited for: they may have been overtaken."""
 
-PipelineEvent = EpochEvent | PreStimulus | ElectrodeChange | Settled | Hole | Fault | Notice
+PipelineEvent = EpochEvent | PreStimulus | ElectrodeChange | Settled | Hole | Recount | Fault | Notice
 
 
 class Pipeline:
@@ -224,7 +224,7 @@ class Pipeline:
         if self._picks is not None:
             chunk = replace(chunk, samples=chunk.samples[:, self._picks])
         for timed in self.timeline.push(chunk):
-            if isinstance(timed, Fault):
+            if isinstance(timed, Fault | Recount):
                 yield timed
             elif isinstance(timed, Hole):
                 yield timed

@@ -80,6 +80,6 @@ def look_back(grid: LiveGrid, since: int, period: float, settings: AxisSettings)
     grid.set_clock_back(at, found.step)
     line.time -= found.step
     if found.lost:
-        grid.renumber(at, found.lost, -found.lost * line.slope)
+        grid.renumber(at, found.lost, -found.lost * line.slope, (grid.first, at, at))
         at += found.lost
     return at

@@ -18,9 +18,8 @@ from realtime.timeline.explanations import Moved, explain, witnesses
 from realtime.timeline.first_line import keep_clock, look_back
 from realtime.timeline.live_grid import LiveGrid
 from realtime.timeline.observations import Repeats, Runs
-from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
-from realtime.timeline.shifts import bent, breaks, change, creeping
-from realtime.timeline.timestamp_line import MOST, location, pinball
+from realtime.timeline.sample_grid import Timed
+from realtime.timeline.timestamp_line import MOST, bent, breaks, change, creeping, location, pinball
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,14 +50,12 @@ class LiveAxis:
         self._fill = 0
         self.known = self._due = False
         self._stepped: int | None = None
-        self._regime = self._quiet = self._fitted = 0
+        self._regime = self._quiet = self._fitted = self._refitted = self._broken = 0
         self._moving: int | None = None
         self._noticed = 0
         self._shifted: int | None = None
         self._losses: list[int] = []
-        self._carried = 0, 0.0
         self._latest = 0.0
-        self._refitted = self._broken = 0
 
     @property
     def lost(self) -> int:
@@ -80,7 +77,7 @@ class LiveAxis:
         """Standard deviation of the timestamps about the line of the sample grid."""
         return 4 * self._line.scale
 
-    def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
+    def push(self, chunk: Chunk) -> list[Timed]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         newest = chunk.timestamps[-1:]
         chunk, repeated = self._repeats.remove(chunk)
@@ -140,6 +137,7 @@ class LiveAxis:
             self._start()
         elif self._moving is None and not self._scan():
             self._grid.relax(self._block)
+            self._due |= self._grid.recount()
         if self.known and self._moving is not None:
             self._settle()
 
@@ -284,7 +282,7 @@ class LiveAxis:
                     self._shifted = low
                 if abs(level) > self._set.tolerable_s:
                     self._grid.break_off(low, timestamp, clean)
-                self._carry(at, level)
+                self._regime = max(self._regime, self._grid.carry(at, level) or 0)
             self._due = self._grid.next - self._refitted > 5 * self._block  # the line may have strayed
             return True
         # Where nothing moved by as much as matters, it does not matter where it did.
@@ -297,7 +295,8 @@ class LiveAxis:
                 text = f"timestamps moved by {step:+.3f} s; the old clock is kept, because samples did not come later"
                 self._out.report(self._grid.next, "clock-step", timestamp, text, again=True)
         if lost:
-            self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0)
+            still = self._quiet, at if crept is None else low, quiet
+            self._grid.renumber(at, lost, phase if abs(phase) > sure * doubt else 0.0, still)
         both = lost and abs(step) > 0.5 * self._set.tolerable_s
         if not clear or (odd.any() and matters) or both or (lost and (sparse or crept is not None or handed_late)):
             self._grid.break_off(low, timestamp, clean + lost)
@@ -310,15 +309,6 @@ class LiveAxis:
             if len(self._losses) >= 3:  # single samples, one after the other: perhaps the rate has changed
                 self._begin_anew(at + lost)
         return True
-
-    def _carry(self, at: int, level: float) -> None:
-        """Go on with a line that lies `level` off from grid position `at`; a second one to the same side is a rate."""
-        before, way = self._carried
-        if way * level > 0 and at - before < self._set.line_s * self.rate_hz:
-            self._regime = max(self._regime, before)
-        else:
-            self._grid.carry(at, level)
-        self._carried = at, level
 
     def _follow_rate(self, begun: int, index: NDArray[np.int64], residuals: NDArray[np.float64]) -> bool:
         """Follow a change of the sampling rate, once the timestamps lie on a straight line that is not the old one."""
@@ -353,7 +343,7 @@ class LiveAxis:
             line -= found_out.step
             self._grid.set_clock_back(begun, found_out.step)
             if found_out.lost:
-                self._grid.renumber(begun, found_out.lost, 0.0)
+                self._grid.renumber(begun, found_out.lost, 0.0, (self._quiet, begun, int(places[0])))
                 places = places + found_out.lost
                 begun += found_out.lost
         # It may have begun before a timestamp was far from the line: where the new line leaves the old one.

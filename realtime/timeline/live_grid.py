@@ -8,9 +8,9 @@ import numpy as np
 
 from realtime.timeline.arrivals import Arrivals, ClockOffset, Punctuality
 from realtime.timeline.live_line import LiveLine
-from realtime.timeline.sample_grid import Hole, Outgoing, Run
-from realtime.timeline.shifts import change, creeping
-from realtime.timeline.timestamp_line import TimestampRing
+from realtime.timeline.recount import Counted
+from realtime.timeline.sample_grid import Hole, Outgoing, Recount, Run
+from realtime.timeline.timestamp_line import TimestampRing, change, creeping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +55,8 @@ class LiveGrid:
         self.first = self.handed = self.next = self.lost = 0
         self.correction = self.kept = 0.0
         self._doubtful: list[tuple[int, float]] = []
+        self._counted: Counted | None = None
+        self._carried = 0, 0.0
 
     def place(
         self, chunk: Chunk, start: int, stop: int, rows: NDArray[np.int64]
@@ -109,6 +111,8 @@ class LiveGrid:
         Small ones are offsets measured anew, none on average. Larger ones are as well where offsets are seen to scatter
         as much, if only later.
         """
+        if seconds:
+            self._counted = None
         small = abs(seconds) <= (self._set.tolerable_s if self.offset.young else self.offset.largest)
         if not small and abs(seconds) <= self._set.offset_s:
             self._doubtful.append((at, seconds))
@@ -140,16 +144,28 @@ class LiveGrid:
         self.correction -= seconds
         self.line.time -= seconds
 
-    def carry(self, at: int, seconds: float) -> None:
-        """Move the line, and the timestamps before grid position `at`, by `seconds`."""
+    def carry(self, at: int, seconds: float) -> int | None:
+        """Move the line, and the timestamps before grid position `at`, by `seconds`.
+
+        Where they moved to the same side a short while ago, another rate does it: nothing is moved, and the grid
+        position is returned from which on a line is to be laid.
+        """
+        before, self._carried = self._carried, (at, seconds)
+        if before[1] * seconds > 0 and at - before[0] < self._set.before_s * self._rate_hz:
+            return before[0]
+        if self._counted is not None and abs(at - self._counted.begin) < self._set.quiet_s * self._rate_hz:
+            self._counted.carried_s += seconds
+        else:
+            self._counted = None
         self.track.shift(0, at, seconds)
         self.line.time += seconds
         self.out.split(at)
         for run in self.out.held:
             if run.index >= at:
                 run.time += seconds
+        return None
 
-    def renumber(self, at: int, lost: int, phase: float) -> None:
+    def renumber(self, at: int, lost: int, phase: float, still: tuple[int, int, int]) -> None:
         """Mark that `lost` samples are missing before the sample that was numbered `at`.
 
         Parameters
@@ -160,8 +176,15 @@ class LiveGrid:
             How many are missing.
         phase
             Seconds by which the line moves beside.
+        still
+            Grid positions as they were numbered: from where on nothing had moved, up to where, and from where on it is
+            so again.
         """
         retroactive = at < self.handed
+        before = self._counted
+        self._counted = Counted(still[0], still[1], still[2] + lost, phase)
+        if before is not None and before.at <= at < before.at + 2 * self._set.patience_s * self._rate_hz:
+            self._counted = Counted(before.since, before.at, still[2] + lost, before.carried_s + phase)
         self.track.shift(0, at, phase)
         self.line.time += phase
         self.track.move(at, lost)
@@ -178,6 +201,17 @@ class LiveGrid:
         self.handed = max(at, self.handed) + lost
         time = float(self.line.at(np.array([at + lost]))[0])
         self.out.items.append(Hole(at if retroactive else at + lost, lost, time, retroactive))
+
+    def recount(self) -> bool:
+        """Count the samples lost in the last hole anew, once it is due; return whether that made a difference."""
+        hole = self._counted
+        if hole is None or self.next - hole.begin < hole.wait_s(self._set) * self._rate_hz:
+            return False
+        more = hole.look(self.track, self.arrivals, self.line, self.next, self._set)
+        if more:
+            self.lost += more
+            self.out.items.append(Recount(more, float(self.line.at(np.array([hole.begin]))[0])))
+        return more != 0
 
     def crept(self, quiet: int, begun: int, until: int) -> int | None:
         """Return since when timestamps had moved by less than was noticed, as behind a lost sample; None if not.

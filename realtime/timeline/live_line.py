@@ -9,8 +9,7 @@ import numpy as np
 
 from realtime.timeline.jitter_model import correlation_time
 from realtime.timeline.observations import AT_ONCE
-from realtime.timeline.shifts import breaks
-from realtime.timeline.timestamp_line import MOST, TAU, TimestampRing, fit, location, pinball
+from realtime.timeline.timestamp_line import MOST, TAU, TimestampRing, breaks, fit, location, pinball
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +47,8 @@ class LiveLine:
         Seconds by which timestamps are late because samples wait for each other.
     smallest
         Shift in seconds that is none: coarse ticks beat with the samples.
+    finest
+        Least mean pinball loss that is believed, in seconds.
     """
 
     def __init__(self, period: float, settings: AxisSettings) -> None:
@@ -55,7 +56,7 @@ class LiveLine:
         self._period = self.centre = self.slope = period
         self.anchor, self.time, self.queue_s = 0, 0.0, 0.0
         self.scale, self.alike = 0.1 * period, 1.0
-        self._finest = max(2e-5, 2e-3 * period)
+        self.finest = max(2e-5, 2e-3 * period)
         self._least = min(0.75 * period, 2 * settings.tolerable_s)
         self.smallest = min(0.25 * period, settings.tolerable_s / 20)
 
@@ -79,7 +80,7 @@ class LiveLine:
 
     def doubt(self, count: int) -> float:
         """Return how far off the level of so many timestamps may be: a standard deviation and a little, in seconds."""
-        return _spread(self.scale) * math.sqrt(self.alike / max(1, count))
+        return deviation(self.scale) * math.sqrt(self.alike / max(1, count))
 
     def moved(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
         """Return by how much timestamps moved, and how far off that may be, where the line is not known yet.
@@ -91,7 +92,7 @@ class LiveLine:
         """
         levels = location(before), location(after)
         scatter = np.concatenate([pinball(before - levels[0]), pinball(after - levels[1])]).mean()
-        doubt = _spread(max(float(scatter), self._finest)) * math.sqrt(1 / len(before) + 1 / len(after))
+        doubt = deviation(max(float(scatter), self.finest)) * math.sqrt(1 / len(before) + 1 / len(after))
         return levels[1] - levels[0], doubt
 
     def straight(
@@ -106,12 +107,12 @@ class LiveLine:
         spread
             Standard deviation of slopes beforehand, as a share.
         """
-        rough = max(float(pinball(residuals - location(residuals)).mean()), self._finest)
+        rough = max(float(pinball(residuals - location(residuals)).mean()), self.finest)
         level, slope = fit(index, residuals, rough, self.slope - self.centre, spread * self._period)
         flat = residuals - level - slope * (index - index[-1])
-        scale = max(float(pinball(flat).mean()), self._finest)
-        alike = correlation_time(flat, self._finest)
-        return None if breaks(flat, min(alike, 8.0), self._finest, self.smallest) else (level, slope, scale, alike)
+        scale = max(float(pinball(flat).mean()), self.finest)
+        alike = correlation_time(flat, self.finest)
+        return None if breaks(flat, min(alike, 8.0), self.finest, self.smallest) else (level, slope, scale, alike)
 
     def begin(
         self, index: NDArray[np.int64], timestamps: NDArray[np.float64], samples: int, calm: Callable[[int], bool]
@@ -160,7 +161,7 @@ class LiveLine:
         _, slope, scale, alike = found
         if not last and abs((self.centre + slope) / self._period - 1) > self._set.rate_tolerance:
             return False
-        return count / alike > 2 * self._set.fewest or _spread(scale) * math.sqrt(alike / count) < self._set.offset_s
+        return count / alike > 2 * self._set.fewest or deviation(scale) * math.sqrt(alike / count) < self._set.offset_s
 
     def _queue(self, index: NDArray[np.int64], timestamps: NDArray[np.float64]) -> float:
         """Return by how many seconds timestamps are late because samples wait for the one before."""
@@ -180,7 +181,7 @@ class LiveLine:
         """
         flat = residuals - found[0] - found[1] * (index - index[-1])
         loss = pinball(flat)
-        far = loss > self._set.far * max(2 * float(np.median(loss)), self._finest)
+        far = loss > self._set.far * max(2 * float(np.median(loss)), self.finest)
         return bool((far & (np.abs(flat) > self._least))[[0, -1]].any())
 
     def _fit(
@@ -192,10 +193,10 @@ class LiveLine:
 
     def _likelier(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
         """Return by how many nats the residuals `one` scatter less than the `other`, by how many of `one` err alike."""
-        scales = [float(pinball(flat).mean()) + self._finest for flat in (one, other)]
+        scales = [float(pinball(flat).mean()) + self.finest for flat in (one, other)]
         if scales[0] >= scales[1]:  # most often: how many err alike does not matter then
             return 0.0
-        return len(one) / correlation_time(one[-2 * MOST :], self._finest) * math.log(scales[1] / scales[0])
+        return len(one) / correlation_time(one[-2 * MOST :], self.finest) * math.log(scales[1] / scales[0])
 
     def _straight(self, flat: NDArray[np.float64], offsets_s: float) -> bool:
         """Return whether what is left of timestamps, `flat`, lies level but for chance: its quarters, and its end.
@@ -209,12 +210,12 @@ class LiveLine:
         slopes = quarters @ away / (away @ away)
         inner = quarters - quarters.mean(axis=1, keepdims=True) - slopes[:, None] * away
         inner -= location(inner.ravel())
-        spread = _spread(max(float(pinball(inner).mean()), self._finest))
-        alike = correlation_time(inner.ravel()[-2 * MOST :], self._finest)
+        scatter = deviation(max(float(pinball(inner).mean()), self.finest))
+        alike = correlation_time(inner.ravel()[-2 * MOST :], self.finest)
         least = 0.25 * self.smallest
 
         def unsure(count: int) -> float:
-            return math.hypot(spread * math.sqrt(alike / count), offsets_s)
+            return math.hypot(scatter * math.sqrt(alike / count), offsets_s)
 
         end = flat[-max(8, length // 4) :]
         if abs(location(end)) > max(self._set.sure * unsure(len(end)), least):
@@ -261,11 +262,11 @@ class LiveLine:
         usual = flat[~self.far(flat)]
         if len(usual) >= 16 and straight:
             weight = len(usual) / (len(usual) + 8)
-            self.scale = max(self._finest, (1 - weight) * self.scale + weight * float(pinball(usual).mean()))
-            self.alike = correlation_time(usual[-2 * MOST :], self._finest)
+            self.scale = max(self.finest, (1 - weight) * self.scale + weight * float(pinball(usual).mean()))
+            self.alike = correlation_time(usual[-2 * MOST :], self.finest)
         return int(index[0])
 
 
-def _spread(scale: float) -> float:
+def deviation(scale: float) -> float:
     """Return the standard deviation of a timestamp's level, and a little, by its mean pinball loss, in seconds."""
     return 2 / math.sqrt(TAU * (1 - TAU)) * scale

@@ -26,7 +26,7 @@ from realtime.timeline.lost_samples import (
     shifted_by,
 )
 from realtime.timeline.observations import Repeats, Runs
-from realtime.timeline.sample_grid import Fault, Hole, Outgoing, Run, TimedChunk
+from realtime.timeline.sample_grid import Hole, Outgoing, Run, Timed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +120,7 @@ class RecordedAxis:
         """Standard deviation of the timestamps about the line of the sample grid."""
         return math.hypot(self._jitter.early, self._jitter.late)
 
-    def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
+    def push(self, chunk: Chunk) -> list[Timed]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         self._out.items = []
         newest = chunk.timestamps[-1:]

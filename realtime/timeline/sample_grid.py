@@ -67,12 +67,32 @@ class Hole:
 
 
 @dataclass(frozen=True)
+class Recount:
+    """Samples that were lost in a hole which was reported before, beside those that were counted then.
+
+    Attributes
+    ----------
+    lost
+        How many more; below 0, how many fewer. No sample is numbered anew for it.
+    timestamp
+        Time of the first sample after the hole, in seconds on the LSL clock.
+    """
+
+    lost: int
+    timestamp: float
+
+
+@dataclass(frozen=True)
 class Fault:
     """Something else wrong with a stream, in one line for people."""
 
     timestamp: float
     kind: FaultKind
     text: str
+
+
+Timed = TimedChunk | Hole | Recount | Fault
+"""What a time axis hands on."""
 
 
 @dataclass
@@ -126,7 +146,7 @@ class Outgoing:
 
     def __init__(self, rate_hz: float) -> None:
         self.held: list[Run] = []
-        self.items: list[TimedChunk | Hole | Fault] = []
+        self.items: list[Timed] = []
         self._rate_hz = rate_hz
         self._reported: dict[FaultKind, int] = {}
 

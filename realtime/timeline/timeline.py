@@ -14,7 +14,7 @@ from realtime.timeline.recorded_axis import WARM_UP_S, RecordedAxis
 
 if TYPE_CHECKING:
     from realtime.sources.base import Chunk
-    from realtime.timeline.sample_grid import Fault, Hole, TimedChunk
+    from realtime.timeline.sample_grid import Timed
 
 __all__ = ["WARM_UP_S", "Timeline"]
 
@@ -63,7 +63,7 @@ class Timeline:
         """Standard deviation of the timestamps about the line of the sample grid."""
         return self._axis.jitter_s if self._axis is not None else 0.0
 
-    def push(self, chunk: Chunk) -> list[TimedChunk | Hole | Fault]:
+    def push(self, chunk: Chunk) -> list[Timed]:
         """Return samples with their times, holes and faults, in order, as far as `chunk` makes them clear."""
         if self._axis is None:
             live = chunk.arrived is not None

@@ -27,6 +27,10 @@ SAID = """JSON.stringify([...perceptogram.session.percepts.values()].map(
 # The page waits with a percept's evidence for its picture: the one before it, of the same picture, has a final one too.
 NEWEST_PAINTED = """(({picture, percepts}) =>
     picture.trial === Math.max(...percepts.keys()) && picture.step === picture.of)(perceptogram.session)"""
+RECOUNTED = """import("/session.js").then(({empty, take}) => {
+    const session = empty(), tell = (kind, lost) => take(session, {topic: "event", message: {kind, data: {lost}}}, 0);
+    tell("hole", 40), tell("recount", 4), tell("recount", -1);
+    return [session.counts.lost, session.counts.gaps]})"""
 PICTURE_DRAWN = "document.querySelector('#picture').naturalWidth > 0"
 
 
@@ -105,6 +109,7 @@ def test_the_page_says_what_the_log_says_and_its_buttons_steer(live_participant,
         press(far, "end")
         near.until("['stopped', 'offline'].includes(perceptogram.session.state) || perceptogram.link !== null")
     near.until("document.querySelector('#state').textContent === 'session over'")
+    assert near.evaluate(RECOUNTED) == [43, 1]
     assert near.evaluate("document.querySelector('#state').className.trim()") == "status"
     # A percept is logged once it is painted or left, which may be after the next one's.
     logged = sorted(

@@ -82,6 +82,10 @@ const KINDS = {
     session.counts.lost += data.lost;
     note(session, message, `${data.lost} samples lost`, true);
   },
+  recount(session, data, message) {
+    session.counts.lost += data.lost;
+    note(session, message, `${Math.abs(data.lost)} samples ${data.lost > 0 ? "more" : "fewer"} lost than was said`, true);
+  },
   fault: (session, data, message) => note(session, message, data.text, true),
   notice: (session, data, message) => note(session, message, data.text, true),
   note: (session, data, message) => note(session, message, `note: ${data.text}`),

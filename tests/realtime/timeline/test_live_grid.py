@@ -9,6 +9,21 @@ from realtime.timeline.live_grid import LiveGrid
 RATE_HZ = 250.0
 
 
+@pytest.mark.parametrize(
+    ("second_s", "after_s", "found"),
+    [(-2e-3, 5.0, True), (2e-3, 5.0, False), (-2e-3, 21.0, False)],
+    ids=["to the same side", "back again", "long after"],
+)
+def test_two_shifts_to_one_side_are_another_rate(second_s, after_s, found):
+    """The line is moved once; where it moved the same way before, it is to be laid anew from there."""
+    grid = LiveGrid(RATE_HZ, DEFAULT)
+    at = round(after_s * RATE_HZ)
+    assert grid.carry(100, -3e-3) is None
+    assert grid.line.time == -3e-3
+    assert grid.carry(100 + at, second_s) == (100 if found else None)
+    assert grid.line.time == pytest.approx(-3e-3 if found else -3e-3 + second_s)
+
+
 @pytest.mark.parametrize(("sd_s", "seed", "kept_ms"), [(1e-4, 0, -11.0), (1.2e-3, 1, 0.0), (2e-3, 2, 0.0)])
 def test_steps_that_were_offsets_after_all_are_taken_back_once(sd_s, seed, kept_ms):
     """Where offsets scatter by milliseconds, steps of 5 and 6 ms in the first seconds were such; else they stay."""
