@@ -135,6 +135,7 @@ def test_it_is_looked_at_behind_ever_longer_lines_and_then_no_more():
     assert waited == [2.5, 5.0, 10.0, math.inf]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "seed", "told"),
     [
