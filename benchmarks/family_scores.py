@@ -36,7 +36,7 @@ from realtime.timeline.sample_grid import Fault, Hole
 from realtime.timeline.timeline import Timeline
 
 DEVELOPMENT = range(1_000_000)
-REPORT = range(2_004_000, 3_000_000)
+REPORT = range(2_005_000, 3_000_000)
 """What lies between them has been looked at."""
 SEEDS = {"development": DEVELOPMENT, "report": REPORT}
 WINDOW_S = 0.8
