@@ -125,6 +125,7 @@ def ears(farm):
     ears.close()
 
 
+@pytest.mark.realtime  # a preview that waits too long is left out
 def test_previews_then_final_come_from_another_process(renderer):
     asked = request(5, seed=SLOW_SEED)
     gallery = Gallery(renderer)
