@@ -184,7 +184,7 @@ class _Closed:
         self.epochs: dict[int, Epoch] = {}
         self.refused: list[Refusal] = []
 
-    def add(self, event: EpochEvent | Hole, recording: int, name: Callable[[Marker], str]) -> None:
+    def add(self, event: EpochEvent, recording: int, name: Callable[[Marker], str]) -> None:
         if isinstance(event, Closed):
             self.epochs[event.trial] = event.epoch
         elif isinstance(event, Refused | Retracted):
@@ -259,7 +259,7 @@ class Collector:
                 yield event
             elif isinstance(event, Settled):
                 self.settled = True
-            elif not isinstance(event, ElectrodeChange | Recount):  # sessions alone watch their electrodes
+            elif not isinstance(event, ElectrodeChange | Hole | Recount):  # these say nothing of one window
                 self._windows.add(event, self._recording, self._name)
 
     def _name(self, marker: Marker) -> str:

@@ -151,8 +151,8 @@ def _jump(
         slope = float(away @ residuals / (away @ index + 1 / steepest**2))
         levels = mean - slope * middle
     flat = residuals - slope * index - levels[side]
-    lost = max(float(pinball(flat).mean()), line.finest)
+    loss = max(float(pinball(flat).mean()), line.finest)
     middle = np.bincount(side, index) / counts
     lever = float(np.ptp(middle)) ** 2 / float(((index - middle[side]) ** 2).sum())
     alike = correlation_time(flat[-2 * MOST :], line.finest)
-    return float(levels[1] - levels[0]), deviation(lost) * math.sqrt(alike * (1 / counts + 0.5 * lever).sum()), lost
+    return float(levels[1] - levels[0]), deviation(loss) * math.sqrt(alike * (1 / counts + 0.5 * lever).sum()), loss

@@ -42,7 +42,7 @@ class Seen:
         return float(np.median(off[index >= AT + LOST]) - np.median(off[index < AT]))
 
 
-def seen(more=0, phase=0.0, jitter_s=5e-4, swing_ppm=0.0, offset_s=0.0, jitter_behind_s=None, seed=0):
+def seen(more=0, phase=0.0, jitter_s=5e-4, swing_ppm=0.0, offset_s=0.0, seed=0):
     """Return a stream as it is seen: timestamps by ten samples, and how old they were.
 
     Parameters
@@ -51,8 +51,8 @@ def seen(more=0, phase=0.0, jitter_s=5e-4, swing_ppm=0.0, offset_s=0.0, jitter_b
         Samples that were lost beside those that were counted.
     phase
         By what part of a sample a restarted device goes on off its old grid.
-    jitter_s, jitter_behind_s
-        Scale of the timestamps' exponential jitter, before and behind the hole.
+    jitter_s
+        Scale of the timestamps' exponential jitter.
     swing_ppm
         How far its clock is off by turns within a minute: not at the hole, where it changes fastest.
     offset_s
@@ -68,8 +68,7 @@ def seen(more=0, phase=0.0, jitter_s=5e-4, swing_ppm=0.0, offset_s=0.0, jitter_b
     behind = index >= AT + LOST
     true = (index + (more + phase) * behind) / RATE_HZ
     swing = 1e-6 * swing_ppm * 60 / (2 * math.pi) * (1 - np.cos(2 * math.pi * (true - AT / RATE_HZ) / 60))
-    scale = np.where(behind, jitter_s if jitter_behind_s is None else jitter_behind_s, jitter_s)
-    timestamps = true + swing + scale * rng.exponential(size=len(index)) + offset_s * behind
+    timestamps = true + swing + jitter_s * rng.exponential(size=len(index)) + offset_s * behind
     track.extend(index, timestamps)
     for place, arrived, age in zip(index.tolist(), timestamps - offset_s * behind, -offset_s * behind, strict=True):
         arrivals.add(place, float(arrived), float(age), float(age))
